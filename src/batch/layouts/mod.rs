@@ -1,0 +1,91 @@
+//! The layouts messo reads. A new one is one file here and its line in [`LAYOUTS`].
+
+pub mod messo_csv;
+pub mod messo_xml;
+pub mod pu_send;
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use super::fields::Field;
+use super::problem::Problem;
+use super::row::{Parsed, Place};
+
+/// A format of batches: recognised from content, read as a stream, and able to write its own rejects.
+pub trait Layout: Sync {
+    /// Stable name: `messo-xml-1.0`.
+    fn name(&self) -> &'static str;
+
+    /// Which file of the drop is the batch file, if this drop is mine. Decided by names and by the head of each
+    /// candidate (`.xml`, `.csv`), never by a setting.
+    fn claims(&self, drop: &Peek<'_>) -> Option<usize>;
+
+    /// Reads the whole batch file. Yields as it reads, in constant memory; stops early when the sink says so.
+    /// What ends the reading (malformed beyond repair, forbidden constructs) is an `Err`.
+    fn read(
+        &self,
+        input: &mut dyn Read,
+        context: &ReadContext<'_>,
+        sink: &mut dyn FnMut(Parsed) -> ControlFlow<()>,
+    ) -> Result<(), ReadError>;
+
+    /// The column name or XPath of `field`, as the office finds it in its own file.
+    fn locate(&self, field: Field, place: &Place) -> String;
+
+    /// Writes rejected rows in this layout with code and reason, so that they can be corrected and dropped again.
+    /// Returns the name the batch file must have inside the reject archive.
+    fn write_rejects(&self, original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn io::Write) -> io::Result<RejectShape>;
+}
+
+/// Every layout, tried in turn.
+pub const LAYOUTS: &[&dyn Layout] = &[];
+
+/// What recognition may look at.
+pub struct Peek<'a> {
+    /// Names of all entries (with `/`), in archive order; one name for a bare file.
+    pub names: &'a [&'a str],
+    /// For each entry that may be a batch file (`.xml`, `.csv` at any depth, at most 8): index in `names` and its first 64 KiB.
+    pub heads: &'a [(usize, &'a [u8])],
+}
+
+/// What reading needs beside the bytes.
+pub struct ReadContext<'a> {
+    /// Name of the batch file, for problems.
+    pub file: &'a str,
+    /// Ente behind each `organizationId` (PU). Looks the id up in the gestionale's configuration.
+    pub organization: &'a dyn Fn(&str) -> Option<String>,
+    /// Subject for layouts that have none.
+    pub default_subject: Option<&'a str>,
+    /// Names of all files of the archive, sorted, for layouts whose sub-folders must agree with rows.
+    pub names: &'a [&'a str],
+}
+
+/// Why reading ended before the end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The drop is refused with this problem; rows already yielded do not count.
+    #[error("{}", .0.code)]
+    Refused(Box<Problem>),
+    /// The bytes could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// One reject: where it stood and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejected {
+    pub place: Place,
+    /// (code, sentence) of each problem, in Italian already.
+    pub reasons: Vec<(String, String)>,
+    /// Files of the act inside the original archive.
+    pub files: Vec<String>,
+}
+
+/// How the reject archive is laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectShape {
+    /// Name of the batch file inside it.
+    pub batch_file: String,
+    /// For each reject in order: the names its files take inside it (PU renumbers folders; others keep names).
+    pub files: Vec<Vec<String>>,
+}

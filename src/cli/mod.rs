@@ -1,0 +1,65 @@
+//! One command, one file; `main` only sets the exit code. Each command reads its arguments, calls `service` and prints.
+
+pub mod act;
+pub mod batch;
+pub mod bench;
+pub mod check;
+pub mod demo;
+pub mod publish;
+pub mod run;
+pub mod sandbox;
+pub mod status;
+pub mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// messo: gli atti dai gestionali ai cittadini, con la prova.
+#[derive(Debug, Parser)]
+#[command(name = "messo", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the hub.
+    Run(run::Args),
+    /// Checks configuration and flows.
+    Check(check::Args),
+    /// Says offline what receipt a file would get.
+    Validate(validate::Args),
+    /// Runs every example end to end, with simulators.
+    Demo(demo::Args),
+    /// Runs the simulators.
+    Sandbox(sandbox::Args),
+    /// Measures.
+    Bench(bench::Args),
+    /// Says how the hub is.
+    Status(status::Args),
+    /// Lists and shows batches.
+    Batch(batch::Args),
+    /// Shows and orders about acts.
+    Act(act::Args),
+    /// Publishes files again.
+    Publish(publish::Args),
+}
+
+/// Runs the command line; the exit code is documented by each command.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Sandbox(args) => sandbox::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Batch(args) => batch::run(args),
+        Command::Act(args) => act::run(args),
+        Command::Publish(args) => publish::run(args),
+    }
+}

@@ -1,0 +1,12 @@
+//! `messo sandbox`.
+
+use std::process::ExitCode;
+
+/// Runs the simulators.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_args: Args) -> ExitCode {
+    ExitCode::FAILURE
+}

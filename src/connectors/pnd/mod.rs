@@ -1,0 +1,116 @@
+//! SEND (PND): the released sender API (send v2.5, detail v2.8, streams v2.9), one [`Pnd`] per (ente, API key).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::digest::Sha256;
+use crate::domain::send::{RefusalReason, TimelineElement};
+
+/// A file to be announced to SEND.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreloadItem {
+    /// Correlation inside the call: `[a-zA-Z0-9._-]{1,512}`, unique.
+    pub idx: String,
+    pub content_type: ContentType,
+    pub sha256: Sha256,
+}
+
+/// What SEND takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ContentType {
+    #[serde(rename = "application/pdf")]
+    Pdf,
+    /// F24 metadata.
+    #[serde(rename = "application/json")]
+    Json,
+}
+
+/// Where and how a file is uploaded. Valid one hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadSlot {
+    pub idx: String,
+    pub secret: String,
+    /// `PUT` or `POST`: obeyed.
+    pub method: String,
+    pub url: String,
+    /// `ref.key` of the request.
+    pub key: String,
+}
+
+/// A file as the request names it, after upload. Unused files are deleted by SEND after 7 days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    pub key: String,
+    pub version_token: String,
+    pub sha256: Sha256,
+    pub uploaded_at: Timestamp,
+}
+
+/// State of a request at SEND.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RequestState {
+    Waiting { request_id: String, retry_after: Option<Duration> },
+    Accepted { request_id: String, iun: String },
+    Refused { request_id: String, reasons: Vec<RefusalReason> },
+}
+
+/// `GET sent/{iun}`: what the follow-up needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SentNotification {
+    pub iun: String,
+    pub status: String,
+    pub timeline: Vec<TimelineElement>,
+}
+
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamEvent {
+    /// 38 digits.
+    pub event_id: String,
+    pub request_id: Option<String>,
+    /// Absent until acceptance, for ever on refusals.
+    pub iun: Option<String>,
+    /// Status after the element.
+    pub new_status: Option<String>,
+    pub element: TimelineElement,
+}
+
+/// A page of a stream: at most 50 events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventsPage {
+    pub events: Vec<StreamEvent>,
+    /// Wait before asking again; zero: at once.
+    pub retry_after: Duration,
+}
+
+/// An active stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    pub stream_id: String,
+    pub title: String,
+}
+
+/// A legal fact, or when to ask again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LegalFactLink {
+    Ready {
+        url: String,
+        filename: String,
+        length: Option<u64>,
+    },
+    /// Cold storage, or announced a little early.
+    NotReady {
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What SEND answered to a cancellation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelAnswer {
+    Accepted,
+    AlreadyCancelled,
+    /// The notification was refused: nothing to cancel.
+    NotificationRefused,
+}

@@ -1,0 +1,15 @@
+//! Ground floor: values and rules of the trade. No I/O, no async, no clock, no file format.
+
+pub mod act;
+pub mod address;
+pub mod amount_rule;
+pub mod digest;
+pub mod fiscal_code;
+pub mod ids;
+pub mod italy;
+pub mod iun;
+pub mod money;
+pub mod notice_code;
+pub mod outcome;
+pub mod send;
+pub mod taxonomy;

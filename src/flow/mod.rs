@@ -1,0 +1,8 @@
+//! The engine, pure: states, facts, orders, effects, and what follows from them. No clock, no I/O.
+
+pub mod definition;
+pub mod effect;
+pub mod event;
+pub mod retry;
+pub mod state;
+pub mod step;

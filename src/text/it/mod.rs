@@ -1,0 +1,4 @@
+//! Italian.
+
+pub mod outcomes;
+pub mod problems;
