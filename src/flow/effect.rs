@@ -1,1 +1,120 @@
-//! (to be written)
+//! What follows a step: durable jobs, published lines, flags. Saved in the same transaction as the step.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::outcome::{OutcomeState, Perfection};
+
+/// Version of the encoding of [`Effect`] in jobs.
+pub const EFFECT_VERSION: u32 = 1;
+
+/// A job about a `notifica`. Each can be repeated: it asks first, or carries a key that makes the repetition harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "e")]
+pub enum Effect {
+    /// Run the stage before upload.
+    Prepare,
+    /// Announce and upload the files (again, when they are stale).
+    Upload,
+    /// POST the request with the act's token.
+    Send,
+    /// Ask SEND what became of the request, should the stream stay silent.
+    AskRequest,
+    /// Read the whole timeline of the IUN.
+    Resync,
+    /// Ask SEND to cancel.
+    Cancel,
+    /// Download one legal fact.
+    FetchLegalFact { key: String },
+    /// Ask the price of the notices of a recipient.
+    AskPrice { recipient: u32 },
+    /// Send anew, automatically, after a technical refusal: once per act.
+    Resubmit,
+    /// Start the act that waited for this one's cancellation.
+    StartReplacement,
+    /// Write the refused act into `scarti/`.
+    WriteReject,
+}
+
+impl Effect {
+    /// Name for the job's column and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Effect::Prepare => "PREPARA",
+            Effect::Upload => "CARICA",
+            Effect::Send => "INVIA",
+            Effect::AskRequest => "CHIEDI_ESITO",
+            Effect::Resync => "RILEGGI",
+            Effect::Cancel => "ANNULLA",
+            Effect::FetchLegalFact { .. } => "SCARICA_ATTESTAZIONE",
+            Effect::AskPrice { .. } => "CHIEDI_COSTO",
+            Effect::Resubmit => "REINVIA",
+            Effect::StartReplacement => "AVVIA_SOSTITUZIONE",
+            Effect::WriteReject => "SCRIVI_SCARTO",
+        }
+    }
+
+    /// Distinguishes jobs of one kind for one act: a job with the same name and key is queued once.
+    pub fn key(&self) -> String {
+        match self {
+            Effect::FetchLegalFact { key } => key.clone(),
+            Effect::AskPrice { recipient } => recipient.to_string(),
+            _ => String::new(),
+        }
+    }
+
+    /// New sends wait behind everything that follows up what was sent.
+    pub fn is_new_send(&self) -> bool {
+        matches!(self, Effect::Prepare | Effect::Upload | Effect::Send | Effect::Resubmit | Effect::StartReplacement)
+    }
+}
+
+/// A line of the esito, without what the store adds: number, batch, reference, protocol, IUN, sums.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineDraft {
+    pub state: OutcomeState,
+    pub event: String,
+    pub recipient: Option<u32>,
+    pub happened_at: Timestamp,
+    pub attempt: Option<u32>,
+    pub registered_letter: Option<String>,
+    pub delivery_detail: Option<String>,
+    pub failure_cause: Option<String>,
+    pub completion: Option<(Timestamp, Perfection)>,
+    pub institution_cost: Option<i64>,
+    pub citizen_cost: Option<i64>,
+    pub legal_facts: Vec<String>,
+    pub code: Option<String>,
+    /// It corrects the last line of that state for that recipient.
+    pub corrects: Option<OutcomeState>,
+}
+
+impl LineDraft {
+    /// A line of the whole act.
+    pub fn new(state: OutcomeState, event: impl Into<String>, happened_at: Timestamp) -> LineDraft {
+        LineDraft {
+            state,
+            event: event.into(),
+            recipient: None,
+            happened_at,
+            attempt: None,
+            registered_letter: None,
+            delivery_detail: None,
+            failure_cause: None,
+            completion: None,
+            institution_cost: None,
+            citizen_cost: None,
+            legal_facts: Vec::new(),
+            code: None,
+            corrects: None,
+        }
+    }
+}
+
+/// Something that a person should see; never an error that blocks what comes behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// Stable code, listed in `docs/codici.md`.
+    pub code: &'static str,
+    pub about: String,
+}

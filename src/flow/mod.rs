@@ -6,3 +6,4 @@ pub mod event;
 pub mod retry;
 pub mod state;
 pub mod step;
+pub mod timeline;

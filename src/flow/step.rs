@@ -1,1 +1,488 @@
-//! (to be written)
+//! The transitions of a `notifica`: total, pure. The caller saves the whole step in one transaction, then workers run its effects.
+
+use jiff::Timestamp;
+
+use super::effect::{Effect, Flag, LineDraft};
+use super::event::{Fact, Order, OrderRefused};
+use super::state::{HoldReason, State};
+use super::timeline::Summary;
+use crate::domain::outcome::OutcomeState;
+use crate::domain::send::{RefusalReason, TimelineElement};
+
+/// Everything that follows one fact or order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub next: State,
+    pub effects: Vec<Effect>,
+    pub lines: Vec<LineDraft>,
+    pub flags: Vec<Flag>,
+}
+
+impl Step {
+    fn to(next: State) -> Step {
+        Step { next, effects: Vec::new(), lines: Vec::new(), flags: Vec::new() }
+    }
+    fn stay(state: &State) -> Step {
+        Step::to(state.clone())
+    }
+    fn then(mut self, effect: Effect) -> Step {
+        self.effects.push(effect);
+        self
+    }
+    fn tell(mut self, line: LineDraft) -> Step {
+        self.lines.push(line);
+        self
+    }
+    fn flag(mut self, code: &'static str, about: impl Into<String>) -> Step {
+        self.flags.push(Flag { code, about: about.into() });
+        self
+    }
+}
+
+/// What of the act, beside its state, decisions depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActFacts {
+    pub recipients: u32,
+    /// Automatic re-submissions so far, this act's earlier rows included.
+    pub resubmissions: u32,
+    /// Another act waits for this one's cancellation.
+    pub has_replacement: bool,
+    /// Some notice adds SEND's cost to what the citizen pays.
+    pub applies_cost: bool,
+}
+
+/// Technical refusals that a fresh upload or a later moment mends (`reference send.md` 4).
+const RESUBMITTED: [&str; 5] = ["FILE_NOTFOUND", "FILE_GONE", "FILE_SHA_ERROR", "ADDRESS_SEARCH_FAILED", "SERVICE_UNAVAILABLE"];
+
+/// How an act begins.
+pub fn begin(hold: Option<HoldReason>, now: Timestamp) -> Step {
+    match hold {
+        Some(reason) => Step::to(State::Held { reason }).tell(line_with_code(OutcomeState::Held, reason.as_str(), now)),
+        None => Step::to(State::Preparing).then(Effect::Prepare).tell(LineDraft::new(OutcomeState::Taken, "PRESO_IN_CARICO", now)),
+    }
+}
+
+/// What follows a fact. Never refuses one; what it did not expect it keeps and flags.
+pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Step {
+    use {Effect as Do, Fact as F, State as S};
+    match (state, fact) {
+        (S::Preparing, F::Prepared) => Step::to(S::Uploading).then(Do::Upload),
+        (S::Uploading, F::Uploaded) => Step::to(S::Sending).then(Do::Send),
+        (S::Sending, F::UploadsStale) => Step::to(S::Uploading).then(Do::Upload),
+        (S::Sending, F::Taken { request_id }) => Step::to(S::AwaitingAcceptance { request_id: request_id.clone() })
+            .then(Do::AskRequest)
+            .tell(LineDraft::new(OutcomeState::Sent, "INVIATO", now)),
+        (S::Sending, F::NotTaken { code, at }) => {
+            Step::to(S::Refused { code: code.clone() }).then(Do::WriteReject).tell(line_with_code(OutcomeState::Refused, code, *at))
+        }
+        (S::Sending | S::AwaitingAcceptance { .. }, F::Accepted { iun, .. }) => Step::to(S::InDelivery { iun: iun.clone() }),
+        // The stream repeats itself; a request status may come after it.
+        (S::InDelivery { iun } | S::Completed { iun } | S::Cancelling { iun } | S::Cancelled { iun }, F::Accepted { iun: again, .. })
+            if iun == again =>
+        {
+            Step::stay(state)
+        }
+        (S::Sending | S::AwaitingAcceptance { .. }, F::Refused { reasons, at, cost }) => refused(act, reasons, *at, *cost),
+        (S::Refused { .. }, F::Refused { .. }) | (_, F::Taken { .. } | F::Uploaded | F::UploadsStale | F::Prepared) => Step::stay(state),
+        (S::Cancelling { .. }, F::NothingToCancel) => {
+            Step::to(S::Refused { code: "NOTIFICATION_REFUSED".to_owned() }).flag("FATTO_INATTESO", "NOTIFICATION_REFUSED")
+        }
+        (S::Held { reason: HoldReason::Cancellation }, F::PredecessorCancelled) => Step::to(S::Preparing).then(Do::Prepare),
+        (_, F::PriceKnown { recipient, total }) => {
+            let mut line = LineDraft::new(OutcomeState::Info, "COSTO", now);
+            line.recipient = Some(*recipient);
+            line.citizen_cost = Some(*total);
+            Step::stay(state).tell(line)
+        }
+        (_, F::LegalFactStored { recipient, name, at }) => {
+            let mut line = LineDraft::new(OutcomeState::Info, "ATTESTAZIONE", *at);
+            line.recipient = *recipient;
+            line.legal_facts = vec![name.clone()];
+            Step::stay(state).tell(line)
+        }
+        (_, F::Element { element, before, after }) => told(state, act, element, before, after, now),
+        // Kept, shown, and a person told: never an error that would block the stream behind it.
+        (state, fact) => Step::stay(state).flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name())),
+    }
+}
+
+/// What follows an order, or why it cannot be done now.
+pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Result<Step, OrderRefused> {
+    match (state, order) {
+        (state, Order::Modify) if state.is_unsent() => {
+            let step = match state {
+                State::Held { .. } => Step::stay(state),
+                _ => Step::to(State::Preparing).then(Effect::Prepare),
+            };
+            Ok(step.tell(LineDraft::new(OutcomeState::Modified, "MODIFICATO", now)))
+        }
+        (state, Order::Cancel) if state.is_unsent() => {
+            let step = Step::to(State::Withdrawn).tell(LineDraft::new(OutcomeState::Cancelled, "RITIRATO", now));
+            Ok(if act.has_replacement { step.then(Effect::StartReplacement) } else { step })
+        }
+        (State::InDelivery { iun } | State::Completed { iun }, Order::Cancel) => Ok(Step::to(State::Cancelling { iun: iun.clone() })
+            .then(Effect::Cancel)
+            .tell(LineDraft::new(OutcomeState::Cancelling, "ANNULLAMENTO_CHIESTO", now))),
+        (State::Cancelling { .. }, Order::Cancel) => Ok(Step::stay(state)),
+        (State::Sending | State::AwaitingAcceptance { .. }, Order::Cancel) => Err(OrderRefused::NoIunYet),
+        (State::Held { reason: HoldReason::Operator | HoldReason::Guard }, Order::Release) => {
+            Ok(Step::to(State::Preparing).then(Effect::Prepare).tell(LineDraft::new(OutcomeState::Taken, "RILASCIATO", now)))
+        }
+        (State::Refused { .. } | State::Cancelled { .. } | State::Withdrawn, _) => Err(OrderRefused::Closed),
+        (_, Order::Modify) => Err(OrderRefused::AlreadySent),
+        (_, Order::Release) => Err(OrderRefused::NotHeld),
+        (_, Order::Cancel) => Err(OrderRefused::Closed),
+    }
+}
+
+fn refused(act: ActFacts, reasons: &[RefusalReason], at: Timestamp, cost: Option<i64>) -> Step {
+    let code = reasons.first().map_or("RIFIUTO_SENZA_MOTIVO", |reason| reason.code.as_str());
+    let mut line = line_with_code(OutcomeState::Refused, code, at);
+    line.event = "REQUEST_REFUSED".to_owned();
+    line.institution_cost = cost.or(Some(100 * i64::from(act.recipients)));
+    let step = Step::to(State::Refused { code: code.to_owned() }).tell(line);
+    let technical = !reasons.is_empty() && reasons.iter().all(|reason| RESUBMITTED.contains(&reason.code.as_str()));
+    if technical && act.resubmissions == 0 { step.then(Effect::Resubmit) } else { step.then(Effect::WriteReject) }
+}
+
+/// One timeline element: the line it deserves, the completions it moves, the files it announces.
+fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summary, after: &Summary, now: Timestamp) -> Step {
+    let at = element.happened_at().unwrap_or(now);
+    let mut step = Step::to(after_element(state, act, element, after));
+    if state.iun().is_none() && !matches!(state, State::Sending | State::AwaitingAcceptance { .. }) {
+        step = step.flag("FATTO_INATTESO", format!("{} in {}", element.category, state.name()));
+    }
+    for fact in &element.legal_facts_ids {
+        step = step.then(Effect::FetchLegalFact { key: fact.key.clone() });
+    }
+    let recipient = element.rec_index();
+    let moved = moved_completions(before, after);
+    if !is_internal(&element.category) {
+        let mut line = LineDraft::new(line_state(&element.category), element.category.clone(), at);
+        line.recipient = recipient;
+        line.attempt = element.detail_i64("sentAttemptMade").and_then(|n| u32::try_from(n + 1).ok());
+        line.registered_letter = element.detail_str("registeredLetterCode").map(str::to_owned);
+        line.delivery_detail = element.detail_str("deliveryDetailCode").map(str::to_owned);
+        line.failure_cause = element.detail_str("deliveryFailureCause").map(str::to_owned);
+        line.institution_cost = match recipient {
+            Some(index) => after.recipient(index).map(|summary| summary.institution_cost()),
+            None => element.detail_i64("notificationCost"),
+        };
+        // The completion that this very element made is told by its own line.
+        if let Some((_, completion)) = moved.iter().find(|(index, _)| Some(*index) == recipient)
+            && line.state == OutcomeState::Completed
+        {
+            let was = recipient.and_then(|index| before.recipient(index)).and_then(|summary| summary.completion);
+            line.completion = *completion;
+            line.corrects = was.map(|_| OutcomeState::Completed);
+        } else if line.state == OutcomeState::Completed {
+            line.state = OutcomeState::Info;
+        }
+        step = step.tell(line);
+    }
+    let own_line_told = |index: u32| Some(index) == recipient && line_state(&element.category) == OutcomeState::Completed;
+    for (index, completion) in moved.iter().filter(|(index, _)| !own_line_told(*index)) {
+        // A rework took a completion away, or moved it: the earlier line is corrected, never changed.
+        let state = if completion.is_some() { OutcomeState::Completed } else { OutcomeState::Info };
+        let mut line = LineDraft::new(state, "RETTIFICA", at);
+        line.recipient = Some(*index);
+        line.completion = *completion;
+        line.corrects = Some(OutcomeState::Completed);
+        line.institution_cost = after.recipient(*index).map(|summary| summary.institution_cost());
+        step = step.tell(line);
+    }
+    if act.applies_cost {
+        for (index, completion) in &moved {
+            if completion.is_some() {
+                step = step.then(Effect::AskPrice { recipient: *index });
+            }
+        }
+    }
+    if element.category == "NOTIFICATION_TIMELINE_REWORKED" {
+        step = step.flag("TIMELINE_RETTIFICATA", element.element_id.clone());
+    }
+    if !is_known(&element.category) {
+        step = step.flag("EVENTO_SCONOSCIUTO", element.category.clone());
+    }
+    if matches!(step.next, State::Cancelled { .. }) && !matches!(state, State::Cancelled { .. }) && act.has_replacement {
+        step = step.then(Effect::StartReplacement);
+    }
+    step
+}
+
+fn after_element(state: &State, _act: ActFacts, element: &TimelineElement, after: &Summary) -> State {
+    let Some(iun) = state.iun().map(str::to_owned) else { return state.clone() };
+    if element.category == "NOTIFICATION_CANCELLED" || after.cancelled_at.is_some() {
+        return State::Cancelled { iun };
+    }
+    match state {
+        State::InDelivery { .. } if element.category == "NOTIFICATION_CANCELLATION_REQUEST" => State::Cancelling { iun },
+        State::InDelivery { .. } | State::Completed { .. } => {
+            if after.is_closed() {
+                State::Completed { iun }
+            } else {
+                State::InDelivery { iun }
+            }
+        }
+        other => other.clone(),
+    }
+}
+
+type Completion = Option<(Timestamp, crate::domain::outcome::Perfection)>;
+
+fn moved_completions(before: &Summary, after: &Summary) -> Vec<(u32, Completion)> {
+    let was = |index: usize| before.recipients.get(index).and_then(|recipient| recipient.completion);
+    let changed = after.recipients.iter().enumerate().filter(|(index, now)| now.completion != was(*index));
+    changed.map(|(index, now)| (u32::try_from(index).unwrap_or(u32::MAX), now.completion)).collect()
+}
+
+fn line_with_code(state: OutcomeState, code: &str, at: Timestamp) -> LineDraft {
+    let mut line = LineDraft::new(state, state.as_str(), at);
+    line.code = Some(code.to_owned());
+    line
+}
+
+/// What a category says of the act, in the words of the esito.
+fn line_state(category: &str) -> OutcomeState {
+    match category {
+        "REQUEST_ACCEPTED" => OutcomeState::Accepted,
+        "SEND_DIGITAL_DOMICILE" | "SEND_ANALOG_DOMICILE" | "SEND_SIMPLE_REGISTERED_LETTER" => OutcomeState::Delivering,
+        "DIGITAL_SUCCESS_WORKFLOW" | "ANALOG_SUCCESS_WORKFLOW" => OutcomeState::Delivered,
+        "COMPLETELY_UNREACHABLE" => OutcomeState::Unreachable,
+        "NOTIFICATION_VIEWED" | "REFINEMENT" => OutcomeState::Completed,
+        "ANALOG_WORKFLOW_RECIPIENT_DECEASED" => OutcomeState::ReturnedToSender,
+        "NOTIFICATION_CANCELLATION_REQUEST" => OutcomeState::Cancelling,
+        "NOTIFICATION_CANCELLED" => OutcomeState::Cancelled,
+        _ => OutcomeState::Info,
+    }
+}
+
+/// Steps inside SEND that concern no one outside: kept in the timeline, not printed in the esito.
+fn is_internal(category: &str) -> bool {
+    matches!(
+        category,
+        "SENDER_ACK_CREATION_REQUEST"
+            | "VALIDATE_NORMALIZE_ADDRESSES_REQUEST"
+            | "NORMALIZED_ADDRESS"
+            | "PUBLIC_REGISTRY_VALIDATION_CALL"
+            | "PUBLIC_REGISTRY_VALIDATION_RESPONSE"
+            | "AAR_CREATION_REQUEST"
+            | "AAR_GENERATION"
+            | "SEND_COURTESY_MESSAGE"
+            | "GET_ADDRESS"
+            | "PUBLIC_REGISTRY_CALL"
+            | "PUBLIC_REGISTRY_RESPONSE"
+            | "SCHEDULE_DIGITAL_WORKFLOW"
+            | "PREPARE_DIGITAL_DOMICILE"
+            | "DIGITAL_DELIVERY_CREATION_REQUEST"
+            | "PREPARE_SIMPLE_REGISTERED_LETTER"
+            | "SCHEDULE_ANALOG_WORKFLOW"
+            | "PREPARE_ANALOG_DOMICILE"
+            | "COMPLETELY_UNREACHABLE_CREATION_REQUEST"
+            | "SCHEDULE_REFINEMENT"
+            | "NOTIFICATION_VIEWED_CREATION_REQUEST"
+            | "NOT_HANDLED"
+    )
+}
+
+/// Categories of `TimelineElementCategoryV28`.
+fn is_known(category: &str) -> bool {
+    is_internal(category)
+        || line_state(category) != OutcomeState::Info
+        || matches!(
+            category,
+            "REQUEST_REFUSED"
+                | "PROBABLE_SCHEDULING_ANALOG_DATE"
+                | "SEND_DIGITAL_PROGRESS"
+                | "SEND_DIGITAL_FEEDBACK"
+                | "DIGITAL_FAILURE_WORKFLOW"
+                | "SEND_SIMPLE_REGISTERED_LETTER_PROGRESS"
+                | "PREPARE_ANALOG_DOMICILE_FAILURE"
+                | "SEND_ANALOG_PROGRESS"
+                | "SEND_ANALOG_FEEDBACK"
+                | "ANALOG_FAILURE_WORKFLOW"
+                | "NOTIFICATION_RADD_RETRIEVED"
+                | "PAYMENT"
+                | "NOTIFICATION_TIMELINE_REWORKED"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::Perfection;
+    use crate::flow::timeline::RecipientSummary;
+
+    const ACT: ActFacts = ActFacts { recipients: 1, resubmissions: 0, has_replacement: false, applies_cost: true };
+    const IUN: &str = "ADEG-HJKL-MNPQ-202611-A-1";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+    fn now() -> Timestamp {
+        at("2026-11-22T08:00:00Z")
+    }
+    fn delivering() -> State {
+        State::InDelivery { iun: IUN.to_owned() }
+    }
+    fn summary(completion: Option<(&str, Perfection)>) -> Summary {
+        let completion = completion.map(|(when, how)| (at(when), how));
+        Summary { recipients: vec![RecipientSummary { completion, ..RecipientSummary::default() }], ..Summary::default() }
+    }
+    fn element(category: &str, when: &str) -> Box<TimelineElement> {
+        let details = serde_json::json!({"recIndex": 0});
+        let happened = Some(at(when));
+        Box::new(TimelineElement {
+            element_id: format!("{category}.1"),
+            timestamp: None,
+            event_timestamp: happened,
+            ingestion_timestamp: None,
+            legal_facts_ids: vec![],
+            category: category.to_owned(),
+            details,
+        })
+    }
+
+    #[test]
+    fn the_good_road() {
+        let mut state = begin(None, now()).next;
+        let road = [
+            (Fact::Prepared, "IN_CARICAMENTO"),
+            (Fact::Uploaded, "IN_INVIO"),
+            (Fact::Taken { request_id: "r".into() }, "INVIATO"),
+            (Fact::Accepted { request_id: Some("r".into()), iun: IUN.into(), at: now() }, "IN_CONSEGNA"),
+        ];
+        for (fact, want) in road {
+            let step = observe(&state, ACT, &fact, now());
+            assert_eq!(step.next.name(), want, "{fact:?}");
+            assert!(step.flags.is_empty(), "{:?}", step.flags);
+            state = step.next;
+        }
+        let viewed = "2026-11-23T10:00:00Z";
+        let after = summary(Some((viewed, Perfection::Viewed)));
+        let fact = Fact::Element { element: element("NOTIFICATION_VIEWED", viewed), before: summary(None), after };
+        let step = observe(&state, ACT, &fact, now());
+        assert_eq!(step.next, State::Completed { iun: IUN.into() });
+        assert_eq!(step.effects, [Effect::AskPrice { recipient: 0 }]);
+        assert_eq!(step.lines[0].state, OutcomeState::Completed);
+        assert_eq!(step.lines[0].completion, Some((at(viewed), Perfection::Viewed)));
+        assert_eq!(step.lines[0].corrects, None);
+    }
+
+    #[test]
+    fn a_view_after_the_term_is_only_information_and_an_earlier_one_corrects() {
+        let done = State::Completed { iun: IUN.into() };
+        let before = summary(Some(("2026-11-20T10:00:00Z", Perfection::Refinement)));
+        let late = Fact::Element {
+            element: element("NOTIFICATION_VIEWED", "2026-11-21T10:00:00Z"),
+            before: before.clone(),
+            after: before.clone(),
+        };
+        let step = observe(&done, ACT, &late, now());
+        assert_eq!((step.lines.len(), step.lines[0].state), (1, OutcomeState::Info));
+        assert!(step.effects.is_empty());
+
+        let early = "2026-11-19T10:00:00Z";
+        let fact =
+            Fact::Element { element: element("NOTIFICATION_VIEWED", early), before, after: summary(Some((early, Perfection::Viewed))) };
+        let step = observe(&done, ACT, &fact, now());
+        assert_eq!(step.lines[0].corrects, Some(OutcomeState::Completed));
+        assert_eq!(step.lines[0].completion.unwrap().0, at(early));
+    }
+
+    #[test]
+    fn a_rework_that_takes_the_completion_away_reopens_the_act_and_corrects_the_line() {
+        let before = summary(Some(("2026-11-20T10:00:00Z", Perfection::Refinement)));
+        let fact =
+            Fact::Element { element: element("NOTIFICATION_TIMELINE_REWORKED", "2026-11-22T07:00:00Z"), before, after: summary(None) };
+        let step = observe(&State::Completed { iun: IUN.into() }, ACT, &fact, now());
+        assert_eq!(step.next, delivering());
+        let line = &step.lines[1];
+        assert_eq!((line.event.as_str(), line.corrects, line.completion), ("RETTIFICA", Some(OutcomeState::Completed), None));
+        assert_eq!(step.flags[0].code, "TIMELINE_RETTIFICATA");
+    }
+
+    #[test]
+    fn technical_refusals_are_submitted_again_once_and_data_refusals_come_back_as_rejects() {
+        let sent = State::AwaitingAcceptance { request_id: "r".into() };
+        let reason = |code: &str| RefusalReason { code: code.into(), detail: None, rec_index: None };
+        let table = [
+            (vec![reason("FILE_NOTFOUND")], 0, Effect::Resubmit),
+            (vec![reason("FILE_NOTFOUND")], 1, Effect::WriteReject),
+            (vec![reason("FILE_NOTFOUND"), reason("NOT_VALID_ADDRESS")], 0, Effect::WriteReject),
+            (vec![], 0, Effect::WriteReject),
+        ];
+        for (reasons, resubmissions, want) in table {
+            let act = ActFacts { resubmissions, ..ACT };
+            let step = observe(&sent, act, &Fact::Refused { reasons: reasons.clone(), at: now(), cost: None }, now());
+            assert_eq!(step.effects, [want], "{reasons:?} after {resubmissions}");
+            assert_eq!(step.lines[0].institution_cost, Some(100));
+        }
+    }
+
+    #[test]
+    fn orders_are_taken_or_refused_by_state() {
+        let awaiting = State::AwaitingAcceptance { request_id: "r".into() };
+        let held = State::Held { reason: HoldReason::Operator };
+        let table = [
+            (State::Uploading, Order::Modify, Ok("IN_PREPARAZIONE")),
+            (held.clone(), Order::Modify, Ok("IN_ATTESA")),
+            (State::Sending, Order::Modify, Err(OrderRefused::AlreadySent)),
+            (delivering(), Order::Modify, Err(OrderRefused::AlreadySent)),
+            (State::Preparing, Order::Cancel, Ok("RITIRATO")),
+            (awaiting, Order::Cancel, Err(OrderRefused::NoIunYet)),
+            (delivering(), Order::Cancel, Ok("IN_ANNULLAMENTO")),
+            (State::Completed { iun: IUN.into() }, Order::Cancel, Ok("IN_ANNULLAMENTO")),
+            (State::Withdrawn, Order::Cancel, Err(OrderRefused::Closed)),
+            (held, Order::Release, Ok("IN_PREPARAZIONE")),
+            (State::Held { reason: HoldReason::Cancellation }, Order::Release, Err(OrderRefused::NotHeld)),
+            (delivering(), Order::Release, Err(OrderRefused::NotHeld)),
+        ];
+        for (state, order, want) in table {
+            assert_eq!(command(&state, ACT, order, now()).map(|step| step.next.name()), want, "{order:?} in {state:?}");
+        }
+    }
+
+    #[test]
+    fn facts_are_never_illegal() {
+        let states = [
+            State::Held { reason: HoldReason::Guard },
+            State::Preparing,
+            State::Uploading,
+            State::Sending,
+            State::AwaitingAcceptance { request_id: "r".into() },
+            delivering(),
+            State::Completed { iun: IUN.into() },
+            State::Cancelling { iun: IUN.into() },
+            State::Cancelled { iun: IUN.into() },
+            State::Refused { code: "X".into() },
+            State::Withdrawn,
+        ];
+        let facts = [
+            Fact::Accepted { request_id: None, iun: "ADEG-HJKL-MNPQ-202611-B-1".into(), at: now() },
+            Fact::Refused { reasons: vec![], at: now(), cost: None },
+            Fact::PredecessorCancelled,
+            Fact::NothingToCancel,
+            Fact::NotTaken { code: "X".into(), at: now() },
+            Fact::Element { element: element("NEVER_HEARD_OF", "2026-11-22T07:00:00Z"), before: summary(None), after: summary(None) },
+        ];
+        for state in &states {
+            for fact in &facts {
+                let step = observe(state, ACT, fact, now());
+                let quiet = matches!(fact, Fact::Element { .. }) || step.next != *state || !step.flags.is_empty();
+                assert!(quiet || matches!(state, State::Refused { .. }), "{fact:?} in {state:?} vanished");
+            }
+        }
+    }
+
+    #[test]
+    fn the_replacement_starts_when_the_cancellation_is_complete_not_before() {
+        let act = ActFacts { has_replacement: true, ..ACT };
+        let cancelling = State::Cancelling { iun: IUN.into() };
+        let element = element("NOTIFICATION_CANCELLED", "2026-11-22T07:00:00Z");
+        let after = Summary { cancelled_at: Some(now()), ..summary(None) };
+        let step = observe(&cancelling, act, &Fact::Element { element, before: summary(None), after }, now());
+        assert_eq!(step.next, State::Cancelled { iun: IUN.into() });
+        assert!(step.effects.contains(&Effect::StartReplacement));
+    }
+}
