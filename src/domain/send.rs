@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::digest::Sha256;
+
 /// One element of a notification's timeline (`TimelineElementV28`), append-only, unique by IUN + `element_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -86,4 +88,26 @@ pub struct NotificationPrice {
     pub refinement_date: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notification_view_date: Option<Timestamp>,
+}
+
+/// A file as the request names it, after upload. Unused files are deleted by SEND after 7 days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    pub key: String,
+    pub version_token: String,
+    pub sha256: Sha256,
+    pub uploaded_at: Timestamp,
+}
+
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamEvent {
+    /// 38 digits.
+    pub event_id: String,
+    pub request_id: Option<String>,
+    /// Absent until acceptance, for ever on refusals.
+    pub iun: Option<String>,
+    /// Status after the element.
+    pub new_status: Option<String>,
+    pub element: TimelineElement,
 }

@@ -1,3 +1,264 @@
 //! The only SQL, and the archives of what was dropped.
+//!
+//! [`Store`] is a set of business functions, async, without a database type in any signature: SQLite stands behind them
+//! now. One writer thread owns the writing connection and commits what is waiting in groups: each function is all or
+//! nothing (a savepoint), a group costs one fsync. Readers have connections of their own and never wait for the writer.
 
+mod acts;
 pub mod archives;
+mod batches;
+mod codec;
+mod engine;
+mod jobs;
+mod publications;
+mod queries;
+mod streams;
+
+pub use acts::{ActView, LegalFactToFetch, SendMaterial, place_of};
+pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
+pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
+pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
+pub use queries::{AlertRow, HistoryRow, JobRow, Overview};
+pub use streams::{Recorded, StreamRow};
+
+use std::fs::File;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+/// Why a business function did not do its work. Nothing of it was saved.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process works on the same data folder.
+    #[error("the data folder is in use by another process")]
+    InUse,
+    /// The database or the disk.
+    #[error("database: {0}")]
+    Database(String),
+    /// What was read does not make sense to this version.
+    #[error("stored data: {0}")]
+    Corrupt(String),
+    /// What was asked for is not there.
+    #[error("not found: {0}")]
+    NotFound(&'static str),
+    /// Someone else changed it first, or the job is no longer ours.
+    #[error("stale")]
+    Stale,
+    /// The order cannot be carried out in that state.
+    #[error(transparent)]
+    Order(#[from] crate::flow::event::OrderRefused),
+    /// The process is stopping.
+    #[error("stopping")]
+    Stopping,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::Database(error.to_string())
+    }
+}
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        StoreError::Corrupt(error.to_string())
+    }
+}
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        StoreError::Database(error.to_string())
+    }
+}
+
+type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Write = Box<dyn FnOnce(&Connection) -> (Reply, bool) + Send>;
+
+/// The store of one hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    writer: Mutex<Option<mpsc::Sender<Write>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    readers: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+    path: PathBuf,
+    /// Rung when a job may have become ready.
+    work: Notify,
+    _lock: File,
+}
+
+/// Most functions committed together.
+const GROUP: usize = 256;
+const READERS: usize = 3;
+
+impl Store {
+    /// Opens (or makes) the store in `folder` and brings it to this version. One process at a time.
+    pub fn open(folder: &Path) -> Result<Store, StoreError> {
+        std::fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("messo.lock"))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::InUse)?;
+        let path = folder.join("messo.db");
+        let mut writer = connect(&path, false)?;
+        migrate(&mut writer)?;
+        let readers = (0..READERS).map(|_| connect(&path, true)).collect::<Result<Vec<_>, _>>()?;
+        let (sender, receiver) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || write_loop(&writer, &receiver))?;
+        Ok(Store {
+            inner: Arc::new(Inner {
+                writer: Mutex::new(Some(sender)),
+                thread: Mutex::new(Some(thread)),
+                readers: Mutex::new(readers),
+                permits: Semaphore::new(READERS),
+                path,
+                work: Notify::new(),
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Waits for what is queued, then stops the writer. Later writes answer [`StoreError::Stopping`].
+    pub fn close(&self) {
+        drop(lock(&self.inner.writer).take());
+        if let Some(thread) = lock(&self.inner.thread).take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Resolves when a job may have become ready since the last call.
+    pub async fn work(&self) {
+        self.inner.work.notified().await;
+    }
+
+    fn ring(&self) {
+        self.inner.work.notify_one();
+    }
+
+    /// Runs `change` alone in a savepoint of the next group; answers after the commit is on disk.
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let work: Write = Box::new(move |db| {
+            let outcome = guarded(db, change);
+            let keep = outcome.is_ok();
+            let reply: Reply = Box::new(move |committed| {
+                let _ = tell.send(committed.and(outcome));
+            });
+            (reply, keep)
+        });
+        match &*lock(&self.inner.writer) {
+            Some(sender) => sender.send(work).map_err(|_| StoreError::Stopping)?,
+            None => return Err(StoreError::Stopping),
+        }
+        told.await.map_err(|_| StoreError::Stopping)?
+    }
+
+    /// Runs `query` on a reading connection, off the runtime's threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _permit = self.inner.permits.acquire().await.map_err(|_| StoreError::Stopping)?;
+        let inner = self.inner.clone();
+        let db = match lock(&inner.readers).pop() {
+            Some(db) => db,
+            None => connect(&inner.path, true)?,
+        };
+        let (db, outcome) = tokio::task::spawn_blocking(move || {
+            let outcome = query(&db);
+            (db, outcome)
+        })
+        .await
+        .map_err(|_| StoreError::Stopping)?;
+        lock(&inner.readers).push(db);
+        outcome
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn connect(path: &Path, read_only: bool) -> Result<Connection, StoreError> {
+    let flags = if read_only {
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+    };
+    let db = Connection::open_with_flags(path, flags)?;
+    db.set_prepared_statement_cache_capacity(256);
+    db.busy_timeout(std::time::Duration::from_secs(10))?;
+    if !read_only {
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000; PRAGMA temp_store = MEMORY;",
+        )?;
+    }
+    db.execute_batch(if read_only { "PRAGMA cache_size = -4000;" } else { "PRAGMA cache_size = -24000;" })?;
+    Ok(db)
+}
+
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let version = usize::try_from(version).unwrap_or(0);
+    if version > MIGRATIONS.len() {
+        return Err(StoreError::Corrupt(format!("the store has version {version}, this program knows {}", MIGRATIONS.len())));
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let tx = db.transaction()?;
+        tx.execute_batch(migration)?;
+        tx.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+fn guarded<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    db.prepare_cached("SAVEPOINT one")?.execute([])?;
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| change(db)))
+        .unwrap_or_else(|_| Err(StoreError::Corrupt("a change panicked".to_owned())));
+    if outcome.is_err() {
+        db.prepare_cached("ROLLBACK TO one")?.execute([])?;
+    }
+    db.prepare_cached("RELEASE one")?.execute([])?;
+    outcome
+}
+
+fn write_loop(db: &Connection, queue: &mpsc::Receiver<Write>) {
+    while let Ok(first) = queue.recv() {
+        let mut replies: Vec<Reply> = Vec::new();
+        let begun = db.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
+        if let Err(error) = begun {
+            tracing::error!(%error, "the store cannot begin a transaction");
+            let (reply, _) = first(db);
+            reply(Err(error));
+            continue;
+        }
+        let mut any = false;
+        let mut next = Some(first);
+        while let Some(work) = next.take() {
+            let (reply, kept) = work(db);
+            any |= kept;
+            replies.push(reply);
+            if replies.len() < GROUP {
+                next = queue.try_recv().ok();
+            }
+        }
+        let committed = db.execute_batch(if any { "COMMIT" } else { "ROLLBACK" });
+        let failure = committed.err().map(|error| error.to_string());
+        if let Some(error) = &failure {
+            tracing::error!(error, "the store cannot commit");
+            let _ = db.execute_batch("ROLLBACK");
+        }
+        for reply in replies {
+            reply(failure.clone().map_or(Ok(()), |error| Err(StoreError::Database(error))));
+        }
+    }
+    let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}

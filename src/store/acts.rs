@@ -1,0 +1,520 @@
+//! Acts under way: facts recorded, material for the calls, uploads, prices, legal facts, orders.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::batches::{self, NewAct, Staged, decode_place};
+use super::codec::{act_at, at, batch_at, digest, ms, optional, uuid_at};
+use super::engine::{self, ActRow};
+use super::jobs::{self, JobRef};
+use super::{Store, StoreError};
+use crate::domain::act::{Act, Action};
+use crate::domain::digest::Sha256;
+use crate::domain::ids::{ActId, BatchId};
+use crate::domain::send::Uploaded;
+use crate::flow::definition::FlowDefinition;
+use crate::flow::event::{Fact, Order};
+use crate::flow::state::State;
+
+/// Everything a call about an act may need. Holds personal data: never logged, never kept.
+#[derive(Debug, Clone)]
+pub struct SendMaterial {
+    pub id: ActId,
+    pub sender: String,
+    pub source: String,
+    pub key_id: String,
+    pub flow: FlowDefinition,
+    pub state: State,
+    pub content: Act,
+    pub protocol: Option<String>,
+    pub token: String,
+    pub request_id: Option<String>,
+    pub iun: Option<String>,
+    /// Archive that holds its files.
+    pub archive: Sha256,
+    pub bare: bool,
+    /// Files already at SEND, by position in [`Act::files`].
+    pub uploads: Vec<(u32, Uploaded)>,
+    pub spend_day: Option<String>,
+    pub notify_by: Option<Timestamp>,
+}
+
+/// An act as commands show it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ActView {
+    pub id: ActId,
+    pub sender: String,
+    pub source: String,
+    pub reference: String,
+    pub submission: u32,
+    pub batch: BatchId,
+    pub flow: String,
+    pub key_id: String,
+    pub protocol: Option<String>,
+    pub request_id: Option<String>,
+    pub iun: Option<String>,
+    pub state: String,
+    pub hold: Option<String>,
+    pub park_code: Option<String>,
+    pub flag_code: Option<String>,
+    pub recipients: u32,
+    pub notify_by: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
+    pub accepted_at: Option<Timestamp>,
+    pub closed_at: Option<Timestamp>,
+}
+
+/// A legal fact that has been announced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LegalFactToFetch {
+    pub iun: String,
+    pub source: String,
+    pub category: String,
+    pub element_id: String,
+    pub recipient: Option<u32>,
+    pub happened_at: Timestamp,
+    /// Position among the act's facts, from 1: makes its name unique.
+    pub ordinal: u32,
+    /// Already on disk.
+    pub stored: bool,
+}
+
+pub(super) const VIEW: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state, hold, park_code, \
+     flag_code, recipients, notify_by, created_at, updated_at, sent_at, accepted_at, closed_at";
+
+pub(super) fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<ActView> {
+    let when = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(at));
+    Ok(ActView {
+        id: act_at(row, 0)?,
+        sender: row.get(1)?,
+        source: row.get(2)?,
+        reference: row.get(3)?,
+        submission: row.get(4)?,
+        batch: batch_at(row, 5)?,
+        flow: row.get(6)?,
+        key_id: row.get(7)?,
+        protocol: row.get(8)?,
+        request_id: row.get(9)?,
+        iun: row.get(10)?,
+        state: row.get(11)?,
+        hold: row.get(12)?,
+        park_code: row.get(13)?,
+        flag_code: row.get(14)?,
+        recipients: row.get(15)?,
+        notify_by: when(16)?,
+        created_at: at(row.get(17)?),
+        updated_at: at(row.get(18)?),
+        sent_at: when(19)?,
+        accepted_at: when(20)?,
+        closed_at: when(21)?,
+    })
+}
+
+impl Store {
+    /// Applies a fact to one act and ends the job that brought it: state, history, lines and follow-up jobs in one transaction.
+    pub async fn record(&self, act: ActId, fact: Fact, job: Option<JobRef>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| {
+            if let Some(job) = job {
+                jobs::finish(db, job)?;
+            }
+            let mut row = ActRow::load(db, act)?;
+            if let Fact::PriceKnown { recipient, total } = &fact {
+                let known: Option<Option<i64>> = optional(
+                    db.prepare_cached("SELECT citizen_cost FROM recipient WHERE act_id = ?1 AND idx = ?2")?
+                        .query_row(params![act.0.as_bytes(), recipient], |row| row.get(0)),
+                )?;
+                if known.flatten() == Some(*total) {
+                    return Ok(()); // read again, nothing changed
+                }
+                db.prepare_cached("UPDATE recipient SET citizen_cost = ?3 WHERE act_id = ?1 AND idx = ?2")?.execute(params![
+                    act.0.as_bytes(),
+                    recipient,
+                    total
+                ])?;
+            }
+            engine::observe(db, &mut row, &fact, now)?;
+            if matches!(fact, Fact::Taken { .. }) {
+                super::streams::adopt_orphans(db, &mut row, now)?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.ring();
+        Ok(())
+    }
+
+    /// What calls about these acts need; acts that are gone or whose content was deleted are left out.
+    pub async fn material(&self, acts: Vec<ActId>) -> Result<Vec<SendMaterial>, StoreError> {
+        self.read(move |db| acts.into_iter().filter_map(|act| load_material(db, act).transpose()).collect()).await
+    }
+
+    /// The protocol given by the stage before upload, saved before anything is POSTed.
+    pub async fn save_protocol(&self, act: ActId, protocol: String) -> Result<(), StoreError> {
+        self.write(move |db| {
+            db.prepare_cached("UPDATE act SET protocol = coalesce(protocol, ?2) WHERE id = ?1")?
+                .execute(params![act.0.as_bytes(), protocol])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps version tokens: they appear once, in the answer to the upload.
+    pub async fn save_uploads(&self, uploads: Vec<(ActId, u32, Uploaded)>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            for (act, file, upload) in &uploads {
+                db.prepare_cached(
+                    "INSERT INTO upload (act_id, file, key, version_token, sha256, uploaded_at) VALUES (?1,?2,?3,?4,?5,?6) \
+                     ON CONFLICT (act_id, file) DO UPDATE SET key = excluded.key, version_token = excluded.version_token, \
+                     sha256 = excluded.sha256, uploaded_at = excluded.uploaded_at",
+                )?
+                .execute(params![
+                    act.0.as_bytes(),
+                    file,
+                    upload.key,
+                    upload.version_token,
+                    upload.sha256.as_bytes(),
+                    ms(upload.uploaded_at)
+                ])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets uploads that SEND may have deleted.
+    pub async fn forget_uploads(&self, act: ActId) -> Result<(), StoreError> {
+        self.write(move |db| {
+            db.prepare_cached("DELETE FROM upload WHERE act_id = ?1")?.execute([act.0.as_bytes()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reserves the base fee of an act in the ente's day, once per act. False: the ceiling of the day is reached.
+    pub async fn reserve_spend(&self, act: ActId, day: &str, ceiling_cents: u64, now: Timestamp) -> Result<bool, StoreError> {
+        let day = day.to_owned();
+        self.write(move |db| {
+            let (sender, recipients, reserved): (String, i64, Option<String>) = db
+                .prepare_cached("SELECT sender, recipients, spend_day FROM act WHERE id = ?1")?
+                .query_row([act.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            if reserved.is_some() {
+                return Ok(true);
+            }
+            let cost = recipients * 100;
+            let spent: i64 = optional(
+                db.prepare_cached("SELECT spent FROM quota WHERE sender = ?1 AND day = ?2")?.query_row(params![sender, day], |row| row.get(0)),
+            )?
+            .unwrap_or(0);
+            if ceiling_cents > 0 && spent + cost > i64::try_from(ceiling_cents).unwrap_or(i64::MAX) {
+                let told: bool = db.query_row(
+                    "SELECT EXISTS (SELECT 1 FROM alert WHERE code = 'TETTO_DI_SPESA' AND sender = ?1 AND about = ?2)",
+                    params![sender, day],
+                    |row| row.get(0),
+                )?;
+                if !told {
+                    engine::raise_alert_for(db, "TETTO_DI_SPESA", Some(&sender), None, &day, now)?;
+                }
+                return Ok(false);
+            }
+            db.prepare_cached(
+                "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, ?3) ON CONFLICT (sender, day) DO UPDATE SET spent = spent + ?3",
+            )?
+            .execute(params![sender, day, cost])?;
+            db.prepare_cached("UPDATE act SET spend_day = ?2 WHERE id = ?1")?.execute(params![act.0.as_bytes(), day])?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Reserves `calls` calls of an ente's day, if that many are left (`limit` 0: always).
+    pub async fn reserve_calls(&self, sender: &str, day: &str, calls: u32, limit: u32) -> Result<bool, StoreError> {
+        let (sender, day) = (sender.to_owned(), day.to_owned());
+        self.write(move |db| {
+            let used: i64 = db
+                .prepare_cached(
+                    "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, 0) ON CONFLICT (sender, day) DO UPDATE SET calls = calls \
+                     RETURNING calls",
+                )?
+                .query_row(params![sender, day], |row| row.get(0))?;
+            if limit > 0 && used + i64::from(calls) > i64::from(limit) {
+                return Ok(false);
+            }
+            db.prepare_cached("UPDATE quota SET calls = calls + ?3 WHERE sender = ?1 AND day = ?2")?.execute(params![sender, day, calls])?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Sends a technically refused act anew: a new submission with the same content. Ends the job.
+    pub async fn resubmit(&self, act: ActId, job: JobRef, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| {
+            jobs::finish(db, job)?;
+            let row = ActRow::load(db, act)?;
+            let (place, flow_digest, content_batch, content, notify_by): (String, Vec<u8>, uuid::Uuid, Option<String>, Option<i64>) = db.query_row(
+                "SELECT a.place, a.flow_digest, a.content_batch, c.json, a.notify_by FROM act a LEFT JOIN act_content c ON c.act_id = a.id WHERE a.id = ?1",
+                [act.0.as_bytes()],
+                |row| Ok((row.get(0)?, row.get(1)?, uuid_at(row, 2)?, row.get(3)?, row.get(4)?)),
+            )?;
+            let latest = batches::latest_submission(db, &row.sender, &row.source, &row.reference)?;
+            let (Some(content), Some((latest, ..))) = (content, latest) else { return Ok(()) };
+            if latest != act {
+                return Ok(()); // the gestionale was quicker
+            }
+            let staged = Staged {
+                act: serde_json::from_str(&content)?,
+                place: decode_place(&place),
+                key_id: row.key_id.clone(),
+                notify_by: notify_by.map(at),
+            };
+            let new = NewAct {
+                batch: row.batch,
+                source: &row.source,
+                flow: &row.flow,
+                flow_digest: &flow_digest,
+                row: &staged,
+                content: staged.act.content_digest(),
+                submission: row.submission + 1,
+                replaces: None,
+                resubmissions: row.resubmissions + 1,
+                staged: false,
+            };
+            let id = batches::insert_act(db, &new, now)?;
+            db.execute("UPDATE act SET content_batch = ?2, protocol = ?3 WHERE id = ?1", params![id.0.as_bytes(), content_batch.as_bytes(), row.protocol])?;
+            let mut fresh = ActRow::load(db, id)?;
+            engine::save(db, &mut fresh, crate::flow::step::begin(None, now), "REINVIO_AUTOMATICO", None, now)
+        })
+        .await?;
+        self.ring();
+        Ok(())
+    }
+
+    /// The cancelled act's replacement goes. Ends the job.
+    pub async fn start_replacement(&self, cancelled: ActId, job: JobRef, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| {
+            jobs::finish(db, job)?;
+            let mut select = db.prepare_cached("SELECT id FROM act WHERE replaces = ?1 AND live = 1")?;
+            let waiting: Vec<ActId> = select.query_map([cancelled.0.as_bytes()], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+            for id in waiting {
+                let mut act = ActRow::load(db, id)?;
+                engine::observe(db, &mut act, &Fact::PredecessorCancelled, now)?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.ring();
+        Ok(())
+    }
+
+    /// An order about one act, from an operator or over the control socket.
+    pub async fn order(&self, act: ActId, order: Order, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (who, why) = (who.to_owned(), why.to_owned());
+        self.write(move |db| {
+            let mut row = ActRow::load(db, act)?;
+            if order == Order::Release {
+                db.prepare_cached("UPDATE act SET park_code = NULL WHERE id = ?1")?.execute([act.0.as_bytes()])?;
+            }
+            engine::command(db, &mut row, order, &who, &why, now)
+        })
+        .await?;
+        self.ring();
+        Ok(())
+    }
+
+    /// A legal fact to be downloaded, with the place it will have among the act's facts.
+    pub async fn legal_fact(&self, act: ActId, key: &str) -> Result<LegalFactToFetch, StoreError> {
+        let key = key.to_owned();
+        self.read(move |db| {
+            let found = db
+                .prepare_cached(
+                    "SELECT a.iun, a.source, f.category, f.element_id, f.recipient, f.happened_at, f.ordinal, f.state \
+                     FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.act_id = ?1 AND f.key = ?2",
+                )?
+                .query_row(params![act.0.as_bytes(), key], |row| {
+                    Ok(LegalFactToFetch {
+                        iun: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
+                        source: row.get(1)?,
+                        category: row.get(2)?,
+                        element_id: row.get(3)?,
+                        recipient: row.get(4)?,
+                        happened_at: at(row.get(5)?),
+                        ordinal: row.get(6)?,
+                        stored: row.get::<_, String>(7)? == "CONSERVATA",
+                    })
+                });
+            optional(found)?.ok_or(StoreError::NotFound("legal fact"))
+        })
+        .await
+    }
+
+    /// The legal fact is on disk: its line is published, its job ends.
+    pub async fn legal_fact_stored(
+        &self,
+        act: ActId,
+        key: &str,
+        name: &str,
+        sha256: Sha256,
+        size: u64,
+        job: JobRef,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (key, name) = (key.to_owned(), name.to_owned());
+        self.write(move |db| {
+            jobs::finish(db, job)?;
+            let changed = db
+                .prepare_cached(
+                    "UPDATE legal_fact SET state = 'CONSERVATA', name = ?3, sha256 = ?4, size = ?5, stored_at = ?6 \
+                     WHERE act_id = ?1 AND key = ?2 AND state <> 'CONSERVATA'",
+                )?
+                .execute(params![act.0.as_bytes(), key, name, sha256.as_bytes(), size as i64, ms(now)])?;
+            if changed == 0 {
+                return Ok(());
+            }
+            let recipient = db
+                .prepare_cached("SELECT recipient FROM legal_fact WHERE act_id = ?1 AND key = ?2")?
+                .query_row(params![act.0.as_bytes(), key], |row| row.get(0))?;
+            let mut row = ActRow::load(db, act)?;
+            engine::observe(db, &mut row, &Fact::LegalFactStored { recipient, name, at: now }, now)
+        })
+        .await
+    }
+
+    /// Notices of one recipient whose price is asked: (creditor, notice).
+    pub async fn notices(&self, act: ActId, recipient: u32) -> Result<Vec<(String, String)>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT creditor, notice_code FROM notice WHERE act_id = ?1 AND recipient = ?2 AND apply_cost = 1 ORDER BY item",
+            )?;
+            Ok(select.query_map(params![act.0.as_bytes(), recipient], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Terms that come near: acts not yet accepted whose term is within 15, 5 or 1 days are told, once each. Answers how many.
+    pub async fn tell_deadlines(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.write(move |db| {
+            let mut told = 0;
+            for days in [1i64, 5, 15] {
+                let mut select = db.prepare_cached(
+                    "SELECT id FROM act WHERE notify_by IS NOT NULL AND accepted_at IS NULL AND live = 1 AND staged = 0 \
+                     AND notify_by <= ?1 AND (deadline_told IS NULL OR deadline_told > ?2) LIMIT 500",
+                )?;
+                let acts: Vec<ActId> =
+                    select.query_map(params![ms(now) + days * 86_400_000, days], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+                for id in acts {
+                    let act = ActRow::load(db, id)?;
+                    db.prepare_cached("UPDATE act SET deadline_told = ?2 WHERE id = ?1")?.execute(params![id.0.as_bytes(), days])?;
+                    engine::raise_alert(db, "TERMINE_VICINO", Some(&act), &format!("{days} giorni, {}", act.state.name()), now)?;
+                    told += 1;
+                }
+            }
+            Ok(told)
+        })
+        .await
+    }
+
+    /// Queues a re-reading of every open act that SEND has not spoken of since `silent_since`, or of all those of a channel
+    /// whose stream was lost. Answers how many.
+    pub async fn resync(&self, silent_since: Timestamp, channel: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
+        let channel = channel.map(str::to_owned);
+        let queued = self
+            .write(move |db| {
+                let mut select = db.prepare_cached(
+                    "SELECT id FROM act WHERE state IN ('INVIATO', 'IN_CONSEGNA', 'IN_ANNULLAMENTO') AND heard_at <= ?1 \
+                     AND (?2 IS NULL OR sender || '/' || key_id = ?2) LIMIT 1000",
+                )?;
+                let acts: Vec<ActId> =
+                    select.query_map(params![ms(silent_since), channel], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+                for id in &acts {
+                    let act = ActRow::load(db, *id)?;
+                    let effect =
+                        if act.iun.is_some() { crate::flow::effect::Effect::Resync } else { crate::flow::effect::Effect::AskRequest };
+                    db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id.0.as_bytes(), ms(now)])?;
+                    jobs::enqueue_effect(db, &act, &effect, now)?;
+                    db.prepare_cached("UPDATE job SET state = 'PRONTO', due_at = ?2 WHERE subject_id = ?1 AND kind = 'CHIEDI_ESITO'")?
+                        .execute(params![id.0.as_bytes(), ms(now)])?;
+                }
+                Ok(acts.len())
+            })
+            .await?;
+        self.ring();
+        Ok(queued)
+    }
+
+    /// The reject entry of an act that SEND refused, once: its place and the names of its files. Ends nothing.
+    pub async fn refused_act(&self, act: ActId) -> Result<(BatchId, String, Act, String), StoreError> {
+        self.read(move |db| {
+            let found = db.query_row(
+                "SELECT a.content_batch, a.place, c.json, a.state_data FROM act a JOIN act_content c ON c.act_id = a.id WHERE a.id = ?1",
+                [act.0.as_bytes()],
+                |row| Ok((batch_at(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?)),
+            );
+            let (batch, place, json, state) = optional(found)?.ok_or(StoreError::NotFound("act content"))?;
+            let code = match serde_json::from_str::<State>(&state)? {
+                State::Refused { code } => code,
+                other => other.name().to_owned(),
+            };
+            Ok((batch, place, serde_json::from_str(&json)?, code))
+        })
+        .await
+    }
+}
+
+/// Reads a stored place back (for rejects).
+pub fn place_of(text: &str) -> crate::batch::row::Place {
+    decode_place(text)
+}
+
+fn load_material(db: &Connection, id: ActId) -> Result<Option<SendMaterial>, StoreError> {
+    let found = db
+        .prepare_cached(
+            "SELECT a.sender, a.source, a.key_id, d.json, a.state_data, c.json, a.protocol, a.token, a.request_id, a.iun, b.sha256, b.bare, \
+             a.spend_day, a.notify_by FROM act a JOIN act_content c ON c.act_id = a.id JOIN flow_definition d ON d.digest = a.flow_digest \
+             JOIN batch b ON b.id = a.content_batch WHERE a.id = ?1",
+        )?
+        .query_row([id.0.as_bytes()], |row| {
+            Ok((
+                (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?),
+                (row.get::<_, String>(3)?, row.get::<_, String>(4)?, row.get::<_, String>(5)?),
+                (row.get::<_, Option<String>>(6)?, row.get::<_, String>(7)?, row.get::<_, Option<String>>(8)?, row.get::<_, Option<String>>(9)?),
+                (row.get::<_, Option<Vec<u8>>>(10)?, row.get::<_, bool>(11)?, row.get::<_, Option<String>>(12)?, row.get::<_, Option<i64>>(13)?),
+            ))
+        });
+    let Some((owner, encoded, names, rest)) = optional(found)? else { return Ok(None) };
+    let mut select =
+        db.prepare_cached("SELECT file, key, version_token, sha256, uploaded_at FROM upload WHERE act_id = ?1 ORDER BY file")?;
+    let uploads = select
+        .query_map([id.0.as_bytes()], |row| {
+            Ok((
+                row.get(0)?,
+                Uploaded {
+                    key: row.get(1)?,
+                    version_token: row.get(2)?,
+                    sha256: digest(row.get(3)?).unwrap_or(Sha256::from_bytes([0; 32])),
+                    uploaded_at: at(row.get(4)?),
+                },
+            ))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let content: Act = serde_json::from_str(&encoded.2)?;
+    debug_assert!(content.action != Action::Cancel);
+    Ok(Some(SendMaterial {
+        id,
+        sender: owner.0,
+        source: owner.1,
+        key_id: owner.2,
+        flow: serde_json::from_str(&encoded.0)?,
+        state: serde_json::from_str(&encoded.1)?,
+        content,
+        protocol: names.0,
+        token: names.1,
+        request_id: names.2,
+        iun: names.3,
+        archive: rest.0.and_then(digest).ok_or_else(|| StoreError::Corrupt("batch without digest".to_owned()))?,
+        bare: rest.1,
+        uploads,
+        spend_day: rest.2,
+        notify_by: rest.3.map(at),
+    }))
+}

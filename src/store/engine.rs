@@ -1,0 +1,374 @@
+//! Saves a step of the flow whole: state, history, published lines, follow-up jobs, flags, in one transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::StoreError;
+use super::codec::{act_at, at, batch_at, ms, optional, word};
+use super::jobs;
+use crate::clock;
+use crate::domain::ids::{ActId, BatchId};
+use crate::domain::outcome::{OutcomeLine, OutcomeState};
+use crate::flow::effect::LineDraft;
+use crate::flow::event::Fact;
+use crate::flow::state::{STATE_VERSION, State};
+use crate::flow::step::{self, ActFacts, Step};
+
+/// The columns of an act that every step needs.
+pub(super) struct ActRow {
+    pub id: ActId,
+    pub sender: String,
+    pub source: String,
+    pub reference: String,
+    pub submission: u32,
+    pub batch: BatchId,
+    pub flow: String,
+    pub key_id: String,
+    pub protocol: Option<String>,
+    pub request_id: Option<String>,
+    pub iun: Option<String>,
+    pub state: State,
+    pub revision: i64,
+    pub recipients: u32,
+    pub applies_cost: bool,
+    pub resubmissions: u32,
+    pub notify_by: Option<i64>,
+    pub accepted_at: Option<Timestamp>,
+    pub guard: i64,
+}
+
+const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
+     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard";
+
+impl ActRow {
+    /// The act, or [`StoreError::NotFound`].
+    pub fn load(db: &Connection, id: ActId) -> Result<ActRow, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM act WHERE id = ?1");
+        let found = optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], read_row))?;
+        found.ok_or(StoreError::NotFound("act"))?.decode()
+    }
+
+    /// Calls about it go through this channel: one ente, one key.
+    pub fn channel(&self) -> String {
+        format!("{}/{}", self.sender, self.key_id)
+    }
+
+    pub fn facts(&self, db: &Connection) -> Result<ActFacts, StoreError> {
+        let has_replacement = db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE replaces = ?1 AND live = 1)")?
+            .query_row([self.id.0.as_bytes()], |row| row.get(0))?;
+        Ok(ActFacts { recipients: self.recipients, resubmissions: self.resubmissions, has_replacement, applies_cost: self.applies_cost })
+    }
+}
+
+struct RawRow {
+    row: ActRow,
+    state: String,
+}
+
+impl RawRow {
+    fn decode(self) -> Result<ActRow, StoreError> {
+        Ok(ActRow { state: serde_json::from_str(&self.state)?, ..self.row })
+    }
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
+    Ok(RawRow {
+        row: ActRow {
+            id: act_at(row, 0)?,
+            sender: row.get(1)?,
+            source: row.get(2)?,
+            reference: row.get(3)?,
+            submission: row.get(4)?,
+            batch: batch_at(row, 5)?,
+            flow: row.get(6)?,
+            key_id: row.get(7)?,
+            protocol: row.get(8)?,
+            request_id: row.get(9)?,
+            iun: row.get(10)?,
+            state: State::Preparing,
+            revision: row.get(12)?,
+            recipients: row.get(13)?,
+            applies_cost: row.get(14)?,
+            resubmissions: row.get(15)?,
+            notify_by: row.get(16)?,
+            accepted_at: row.get::<_, Option<i64>>(17)?.map(at),
+            guard: row.get(18)?,
+        },
+        state: row.get(11)?,
+    })
+}
+
+/// Applies a fact to one act and saves what follows.
+pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Timestamp) -> Result<(), StoreError> {
+    match fact {
+        Fact::Taken { request_id } => {
+            act.request_id.get_or_insert_with(|| request_id.clone());
+            db.prepare_cached("UPDATE act SET request_id = ?2, sent_at = coalesce(sent_at, ?3), heard_at = ?3 WHERE id = ?1")?
+                .execute(params![act.id.0.as_bytes(), act.request_id, ms(now)])?;
+        }
+        Fact::Accepted { request_id, iun, at: accepted } => {
+            act.iun.get_or_insert_with(|| iun.clone());
+            act.request_id = act.request_id.take().or_else(|| request_id.clone());
+            act.accepted_at.get_or_insert(*accepted);
+            db.prepare_cached(
+                "UPDATE act SET iun = ?2, request_id = ?3, accepted_at = ?4, sent_at = coalesce(sent_at, ?5), heard_at = ?5 WHERE id = ?1",
+            )?
+            .execute(params![act.id.0.as_bytes(), act.iun, act.request_id, act.accepted_at.map(ms), ms(now)])?;
+        }
+        _ => {}
+    }
+    let step = step::observe(&act.state, act.facts(db)?, fact, now);
+    let about = match fact {
+        Fact::Element { element, .. } => Some(serde_json::json!({ "elementId": element.element_id }).to_string()),
+        Fact::NotTaken { code, .. } => Some(serde_json::json!({ "code": code }).to_string()),
+        Fact::Refused { reasons, .. } => {
+            let codes: Vec<&str> = reasons.iter().map(|reason| reason.code.as_str()).collect();
+            Some(serde_json::json!({ "codes": codes }).to_string())
+        }
+        _ => None,
+    };
+    save(db, act, step, &fact.name(), about.as_deref(), now)
+}
+
+/// Saves a step: the only place where an act changes its state.
+pub(super) fn save(
+    db: &Connection,
+    act: &mut ActRow,
+    step: Step,
+    event: &str,
+    about: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let was_live = act.state.is_live();
+    let changed = db
+        .prepare_cached(
+            "UPDATE act SET state = ?3, state_data = ?4, state_version = ?5, revision = revision + 1, live = ?6, updated_at = ?7, \
+             closed_at = CASE WHEN ?8 THEN coalesce(closed_at, ?7) ELSE NULL END, hold = ?9 WHERE id = ?1 AND revision = ?2",
+        )?
+        .execute(params![
+            act.id.0.as_bytes(),
+            act.revision,
+            step.next.name(),
+            serde_json::to_string(&step.next)?,
+            STATE_VERSION,
+            step.next.is_live(),
+            ms(now),
+            step.next.is_final(),
+            if let State::Held { reason } = &step.next { Some(reason.as_str()) } else { None },
+        ])?;
+    if changed != 1 {
+        return Err(StoreError::Stale);
+    }
+    act.revision += 1;
+    act.state = step.next;
+    append_history(db, "notifica", act.id.0.as_bytes(), event, Some(act.state.name()), about, now)?;
+    if was_live && !act.state.is_live() {
+        db.prepare_cached("DELETE FROM live_key WHERE act_id = ?1")?.execute([act.id.0.as_bytes()])?;
+    }
+    for draft in step.lines {
+        publish_line(db, act, draft, now)?;
+    }
+    for effect in &step.effects {
+        jobs::enqueue_effect(db, act, effect, now)?;
+    }
+    for flag in &step.flags {
+        db.prepare_cached("UPDATE act SET flag_code = ?2 WHERE id = ?1")?.execute(params![act.id.0.as_bytes(), flag.code])?;
+        raise_alert(db, flag.code, Some(act), &flag.about, now)?;
+    }
+    if act.guard == 1 && (act.state.iun().is_some() || !act.state.is_live()) {
+        answer_guard(db, act, now)?;
+    }
+    Ok(())
+}
+
+/// One of the first acts of a batch has its answer: when all have, the rest goes on or is parked.
+fn answer_guard(db: &Connection, act: &mut ActRow, now: Timestamp) -> Result<(), StoreError> {
+    act.guard = 2;
+    let refused = i64::from(matches!(act.state, State::Refused { .. }));
+    db.prepare_cached("UPDATE act SET guard = 2 WHERE id = ?1")?.execute([act.id.0.as_bytes()])?;
+    db.prepare_cached("UPDATE batch SET guard_open = guard_open - 1, guard_refused = guard_refused + ?2 WHERE id = ?1")?
+        .execute(params![act.batch.0.as_bytes(), refused])?;
+    let open: i64 =
+        db.prepare_cached("SELECT guard_open FROM batch WHERE id = ?1")?.query_row([act.batch.0.as_bytes()], |row| row.get(0))?;
+    if open <= 0 {
+        jobs::enqueue_batch(db, act.batch, jobs::BatchWork::OpenGuard, now)?;
+    }
+    Ok(())
+}
+
+/// Writes one line of the ledger: number without gaps, sums and ids added.
+pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now: Timestamp) -> Result<u64, StoreError> {
+    let line: i64 = db
+        .prepare_cached(
+            "INSERT INTO counter (source, next_line, next_file) VALUES (?1, 2, 1) \
+             ON CONFLICT (source) DO UPDATE SET next_line = next_line + 1 RETURNING next_line - 1",
+        )?
+        .query_row([&act.source], |row| row.get(0))?;
+    let line = u64::try_from(line).unwrap_or_default();
+    let corrects = match draft.corrects {
+        Some(state) => last_line(db, act.id, draft.recipient, state)?,
+        None => None,
+    };
+    let row = OutcomeLine {
+        line,
+        corrects,
+        batch: act.batch,
+        act: act.id,
+        sender_tax_id: act.sender.clone(),
+        flow: act.flow.clone(),
+        reference: act.reference.clone(),
+        submission: act.submission,
+        protocol: act.protocol.clone(),
+        iun: act.iun.clone(),
+        recipient: draft.recipient,
+        state: draft.state,
+        event: draft.event,
+        happened_at: draft.happened_at,
+        written_at: now,
+        attempt: draft.attempt,
+        registered_letter: draft.registered_letter,
+        delivery_detail: draft.delivery_detail,
+        failure_cause: draft.failure_cause,
+        sender_completed_at: act.accepted_at,
+        recipient_completed_at: draft.completion.map(|(when, _)| when),
+        perfection: draft.completion.map(|(_, how)| how),
+        institution_cost: draft.institution_cost,
+        citizen_cost: draft.citizen_cost,
+        legal_facts: draft.legal_facts,
+        code: draft.code,
+    };
+    db.prepare_cached(
+        "INSERT INTO line (source, line, act_id, batch_id, recipient, state, event, happened_at, written_at, data) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+    )?
+    .execute(params![
+        act.source,
+        i64::try_from(line).unwrap_or(i64::MAX),
+        act.id.0.as_bytes(),
+        act.batch.0.as_bytes(),
+        row.recipient,
+        row.state.as_str(),
+        row.event,
+        ms(row.happened_at),
+        ms(now),
+        serde_json::to_string(&row)?,
+    ])?;
+    Ok(line)
+}
+
+fn last_line(db: &Connection, act: ActId, recipient: Option<u32>, state: OutcomeState) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT max(line) FROM line WHERE act_id = ?1 AND recipient IS ?2 AND state = ?3";
+    let found: Option<i64> = db.prepare_cached(sql)?.query_row(params![act.0.as_bytes(), recipient, state.as_str()], |row| row.get(0))?;
+    Ok(found.and_then(|line| u64::try_from(line).ok()))
+}
+
+/// Adds to the history of a subject: ids, codes and digests only.
+pub(super) fn append_history(
+    db: &Connection,
+    kind: &str,
+    id: &[u8],
+    event: &str,
+    state: Option<&str>,
+    about: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO history (subject_kind, subject_id, seq, at, event, state, data) \
+         VALUES (?1, ?2, (SELECT coalesce(max(seq), 0) + 1 FROM history WHERE subject_kind = ?1 AND subject_id = ?2), ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![kind, id, ms(now), event, state, about])?;
+    Ok(())
+}
+
+/// Tells the operators.
+pub(super) fn raise_alert(db: &Connection, code: &str, act: Option<&ActRow>, about: &str, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO alert (at, code, source, sender, batch_id, act_id, about) VALUES (?1,?2,?3,?4,?5,?6,?7)")?.execute(
+        params![
+            ms(now),
+            code,
+            act.map(|act| act.source.as_str()),
+            act.map(|act| act.sender.as_str()),
+            act.map(|act| act.batch.0.as_bytes().to_vec()),
+            act.map(|act| act.id.0.as_bytes().to_vec()),
+            about,
+        ],
+    )?;
+    tracing::warn!(code, act.id = act.map(|act| tracing::field::display(act.id)), about, "avviso agli operatori");
+    Ok(())
+}
+
+/// An alert that concerns an ente or a batch.
+pub(super) fn raise_alert_for(
+    db: &Connection,
+    code: &str,
+    sender: Option<&str>,
+    batch: Option<BatchId>,
+    about: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO alert (at, code, sender, batch_id, about) VALUES (?1,?2,?3,?4,?5)")?.execute(params![
+        ms(now),
+        code,
+        sender,
+        batch.map(|batch| batch.0.as_bytes().to_vec()),
+        about,
+    ])?;
+    tracing::warn!(code, sender, batch.id = batch.map(tracing::field::display), about, "avviso agli operatori");
+    Ok(())
+}
+
+/// Parks an act: visible with its reason, resumed by command.
+pub(super) fn park_act(db: &Connection, act: &ActRow, code: &str, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE act SET park_code = ?2, updated_at = ?3 WHERE id = ?1")?.execute(params![
+        act.id.0.as_bytes(),
+        code,
+        ms(now)
+    ])?;
+    let mut line = LineDraft::new(OutcomeState::Parked, "SOSPESO", now);
+    line.code = Some(code.to_owned());
+    publish_line(db, act, line, now)?;
+    append_history(
+        db,
+        "notifica",
+        act.id.0.as_bytes(),
+        "SOSPESO",
+        Some(act.state.name()),
+        Some(&serde_json::json!({"code": code}).to_string()),
+        now,
+    )?;
+    raise_alert(db, code, Some(act), act.state.name(), now)
+}
+
+/// An operator's or gestionale's order on one act.
+pub(super) fn command(
+    db: &Connection,
+    act: &mut ActRow,
+    order: crate::flow::event::Order,
+    who: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let step = step::command(&act.state, act.facts(db)?, order, now)?;
+    let about = serde_json::json!({ "who": who, "why": why }).to_string();
+    if !step.next.is_live() || matches!(step.next, State::Preparing) {
+        // Work queued for the way it had would only find nothing to do.
+        db.prepare_cached("DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND lane = 1 AND state <> 'IN_CORSO'")?
+            .execute([act.id.0.as_bytes()])?;
+    }
+    let name = match order {
+        crate::flow::event::Order::Modify => "ORDINE_MODIFICA",
+        crate::flow::event::Order::Cancel => "ORDINE_ANNULLA",
+        crate::flow::event::Order::Release => "ORDINE_RILASCIA",
+    };
+    save(db, act, step, name, Some(&about), now)
+}
+
+/// A fresh id for a row of our own.
+pub(super) fn fresh() -> [u8; 16] {
+    *clock::new_uuid().as_bytes()
+}
+
+/// Reads the state word back (for queries).
+pub(super) fn outcome_state(text: &str) -> Result<OutcomeState, StoreError> {
+    word(text, "line state")
+}

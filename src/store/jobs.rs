@@ -1,0 +1,338 @@
+//! Durable jobs: a row each, leased by a worker, gone in the transaction that saves what they brought.
+//!
+//! A job is about a *subject* (kind and id). `ATTESA` jobs become `PRONTO` when due; a lease carries its owner and a fencing
+//! number, so that a worker that comes back too late changes nothing.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::codec::{batch_at, ms, uuid_at};
+use super::engine::{self, ActRow, fresh};
+use super::{Store, StoreError};
+use crate::domain::ids::{ActId, BatchId};
+use crate::flow::effect::{EFFECT_VERSION, Effect};
+use crate::flow::retry::Next;
+
+/// What a job is about, and what is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Subject {
+    Notifica { act: ActId, effect: Effect },
+    Lotto { batch: BatchId, work: BatchWork },
+}
+
+/// Work about a whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "w")]
+pub enum BatchWork {
+    /// Start the staged acts, a thousand at a time.
+    Start,
+    /// The first acts have answered: release the rest, or park it.
+    OpenGuard,
+    /// Write the receipt.
+    Receipt,
+    /// Write the refused rows into `scarti/`.
+    Rejects,
+}
+
+impl BatchWork {
+    fn name(self) -> &'static str {
+        match self {
+            BatchWork::Start => "AVVIA",
+            BatchWork::OpenGuard => "APRI",
+            BatchWork::Receipt => "RICEVUTA",
+            BatchWork::Rejects => "SCARTI",
+        }
+    }
+}
+
+/// A lease: which job, and the number that proves it is still ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobRef {
+    pub id: Uuid,
+    pub fence: i64,
+}
+
+/// A job taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leased {
+    pub job: JobRef,
+    pub subject: Subject,
+    pub channel: String,
+    /// Failures so far.
+    pub attempts: u32,
+}
+
+/// Jobs with no deadline come after all those that have one.
+const NO_DEADLINE: i64 = i64::MAX / 4;
+
+pub(super) fn enqueue_effect(db: &Connection, act: &ActRow, effect: &Effect, now: Timestamp) -> Result<(), StoreError> {
+    let channel = match effect {
+        Effect::Prepare | Effect::Resubmit | Effect::StartReplacement | Effect::WriteReject => String::new(),
+        _ => act.channel(),
+    };
+    // Should the stream stay silent: validation ends within 24 hours (`reference send.md` 4).
+    let due = match effect {
+        Effect::AskRequest => ms(now) + 26 * 3_600_000,
+        _ => ms(now),
+    };
+    insert(
+        db,
+        Row {
+            kind: "notifica",
+            id: act.id.0.as_bytes(),
+            name: effect.name(),
+            key: &effect.key(),
+            payload: &serde_json::to_string(effect)?,
+            channel: &channel,
+            lane: i64::from(effect.is_new_send()),
+            priority: act.notify_by.unwrap_or(NO_DEADLINE),
+            due,
+        },
+        now,
+    )
+}
+
+pub(super) fn enqueue_batch(db: &Connection, batch: BatchId, work: BatchWork, now: Timestamp) -> Result<(), StoreError> {
+    let payload = serde_json::to_string(&work)?;
+    let row = Row {
+        kind: "lotto",
+        id: batch.0.as_bytes(),
+        name: work.name(),
+        key: "",
+        payload: &payload,
+        channel: "",
+        lane: 0,
+        priority: 0,
+        due: ms(now),
+    };
+    insert(db, row, now)
+}
+
+struct Row<'a> {
+    kind: &'a str,
+    id: &'a [u8],
+    name: &'a str,
+    key: &'a str,
+    payload: &'a str,
+    channel: &'a str,
+    lane: i64,
+    priority: i64,
+    due: i64,
+}
+
+fn insert(db: &Connection, row: Row<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let state = if row.due <= ms(now) { "PRONTO" } else { "ATTESA" };
+    // The same work asked for again while it runs: it is run once more, and the one under way no longer counts.
+    db.prepare_cached(
+        "INSERT INTO job (id, subject_kind, subject_id, kind, key, version, payload, channel, lane, priority, due_at, state, created_at) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13) \
+         ON CONFLICT (subject_kind, subject_id, kind, key) DO UPDATE SET \
+         state = excluded.state, due_at = excluded.due_at, fence = fence + 1, attempts = 0, error = NULL, payload = excluded.payload",
+    )?
+    .execute(params![
+        fresh(),
+        row.kind,
+        row.id,
+        row.name,
+        row.key,
+        EFFECT_VERSION,
+        row.payload,
+        row.channel,
+        row.lane,
+        row.priority,
+        row.due,
+        state,
+        ms(now),
+    ])?;
+    Ok(())
+}
+
+/// Removes a finished job, if it is still ours.
+pub(super) fn finish(db: &Connection, job: JobRef) -> Result<(), StoreError> {
+    let gone = db.prepare_cached("DELETE FROM job WHERE id = ?1 AND fence = ?2")?.execute(params![job.id.as_bytes(), job.fence])?;
+    if gone == 1 { Ok(()) } else { Err(StoreError::Stale) }
+}
+
+/// How many jobs of which channel and lane a worker would take.
+pub type Wanted = (String, u8, usize);
+
+impl Store {
+    /// Leases due jobs, the most urgent first, up to what is wanted of each channel and lane.
+    pub async fn lease(&self, owner: &str, wanted: Vec<Wanted>, until: Timestamp, now: Timestamp) -> Result<Vec<Leased>, StoreError> {
+        let owner = owner.to_owned();
+        self.write(move |db| {
+            db.prepare_cached("UPDATE job SET state = 'PRONTO' WHERE state = 'ATTESA' AND due_at <= ?1")?.execute([ms(now)])?;
+            db.prepare_cached("UPDATE job SET state = 'PRONTO' WHERE state = 'IN_CORSO' AND lease_until < ?1")?.execute([ms(now)])?;
+            let mut taken = Vec::new();
+            for (channel, lane, count) in wanted {
+                let mut select = db.prepare_cached(
+                    "SELECT id FROM job WHERE state = 'PRONTO' AND channel = ?1 AND lane = ?2 \
+                     AND NOT EXISTS (SELECT 1 FROM channel_stop s WHERE s.channel = ?1) ORDER BY priority, id LIMIT ?3",
+                )?;
+                let ids = select.query_map(params![channel, lane, count as i64], |row| uuid_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+                for id in ids {
+                    let mut update = db.prepare_cached(
+                        "UPDATE job SET state = 'IN_CORSO', owner = ?2, lease_until = ?3, fence = fence + 1 WHERE id = ?1 \
+                         RETURNING subject_kind, subject_id, payload, attempts, fence",
+                    )?;
+                    let row = update.query_row(params![id.as_bytes(), owner, ms(until)], |row| {
+                        Ok((
+                            row.get::<_, String>(0)?,
+                            uuid_at(row, 1)?,
+                            row.get::<_, String>(2)?,
+                            row.get::<_, u32>(3)?,
+                            row.get::<_, i64>(4)?,
+                        ))
+                    })?;
+                    let (kind, subject, payload, attempts, fence) = row;
+                    let subject = if kind == "notifica" {
+                        Subject::Notifica { act: ActId(subject), effect: serde_json::from_str(&payload)? }
+                    } else {
+                        Subject::Lotto { batch: BatchId(subject), work: serde_json::from_str(&payload)? }
+                    };
+                    taken.push(Leased { job: JobRef { id, fence }, subject, channel: channel.clone(), attempts });
+                }
+            }
+            Ok(taken)
+        })
+        .await
+    }
+
+    /// When the next waiting job is due.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|db| {
+            let due: Option<i64> =
+                db.prepare_cached("SELECT min(due_at) FROM job WHERE state = 'ATTESA'")?.query_row([], |row| row.get(0))?;
+            Ok(due.map(super::codec::at))
+        })
+        .await
+    }
+
+    /// After a start: leases of the process before are free again (the data folder has one process at a time).
+    pub async fn free_leases(&self) -> Result<usize, StoreError> {
+        let freed =
+            self.write(|db| Ok(db.execute("UPDATE job SET state = 'PRONTO', fence = fence + 1 WHERE state = 'IN_CORSO'", [])?)).await?;
+        self.ring();
+        Ok(freed)
+    }
+
+    /// The job did its work and nothing else is to be saved.
+    pub async fn finish_job(&self, job: JobRef) -> Result<(), StoreError> {
+        self.write(move |db| finish(db, job)).await
+    }
+
+    /// The job failed: again later, or parked with the act it is about. `code` is a stable code, never a text of the remote.
+    pub async fn fail_job(&self, job: JobRef, next: Next, code: &str, now: Timestamp) -> Result<(), StoreError> {
+        let code = code.to_owned();
+        self.write(move |db| {
+            let changed = match next {
+                Next::At(due) => db
+                    .prepare_cached(
+                        "UPDATE job SET state = 'ATTESA', due_at = ?3, attempts = attempts + 1, error = ?4 WHERE id = ?1 AND fence = ?2",
+                    )?
+                    .execute(params![job.id.as_bytes(), job.fence, ms(due), code])?,
+                Next::Park { .. } => db
+                    .prepare_cached("UPDATE job SET state = 'SOSPESO', attempts = attempts + 1, error = ?3 WHERE id = ?1 AND fence = ?2")?
+                    .execute(params![job.id.as_bytes(), job.fence, code])?,
+            };
+            if changed != 1 {
+                return Err(StoreError::Stale);
+            }
+            if let Next::Park { code } = next {
+                let (kind, subject) = db
+                    .prepare_cached("SELECT subject_kind, subject_id FROM job WHERE id = ?1")?
+                    .query_row([job.id.as_bytes()], |row| Ok((row.get::<_, String>(0)?, uuid_at(row, 1)?)))?;
+                if kind == "notifica" {
+                    let act = ActRow::load(db, ActId(subject))?;
+                    engine::park_act(db, &act, code, now)?;
+                } else {
+                    engine::raise_alert_for(db, code, None, Some(BatchId(subject)), "lavoro del lotto sospeso", now)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The job waits for its hour: no failure is counted.
+    pub async fn postpone_job(&self, job: JobRef, due: Timestamp, code: &str) -> Result<(), StoreError> {
+        let code = code.to_owned();
+        self.write(move |db| {
+            let sql = "UPDATE job SET state = 'ATTESA', due_at = ?3, error = ?4 WHERE id = ?1 AND fence = ?2";
+            let changed = db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), job.fence, ms(due), code])?;
+            if changed == 1 { Ok(()) } else { Err(StoreError::Stale) }
+        })
+        .await
+    }
+
+    /// The remote refuses the sender: no job of that channel is leased until an operator resumes it.
+    pub async fn stop_channel(&self, channel: &str, code: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (channel, code) = (channel.to_owned(), code.to_owned());
+        self.write(move |db| {
+            let sql = "INSERT INTO channel_stop (channel, code, since) VALUES (?1, ?2, ?3) ON CONFLICT (channel) DO NOTHING";
+            let new = db.prepare_cached(sql)?.execute(params![channel, code, ms(now)])?;
+            if new == 1 {
+                let sender = channel.split('/').next();
+                engine::raise_alert_for(db, &code, sender, None, &channel, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Channels that are stopped, with code and since when.
+    pub async fn stopped_channels(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
+        self.read(|db| {
+            let mut select = db.prepare_cached("SELECT channel, code, since FROM channel_stop ORDER BY channel")?;
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, super::codec::at(row.get(2)?))))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// An operator resumes a channel.
+    pub async fn resume_channel(&self, channel: &str) -> Result<bool, StoreError> {
+        let channel = channel.to_owned();
+        let resumed = self.write(move |db| Ok(db.execute("DELETE FROM channel_stop WHERE channel = ?1", [&channel])? == 1)).await?;
+        self.ring();
+        Ok(resumed)
+    }
+
+    /// Resumes the parked jobs of one act, or of all acts parked with that code.
+    pub async fn retry(&self, act: Option<ActId>, code: Option<&str>, who: &str, why: &str, now: Timestamp) -> Result<usize, StoreError> {
+        let (code, about) = (code.map(str::to_owned), serde_json::json!({"who": who, "why": why}).to_string());
+        let resumed = self
+            .write(move |db| {
+                let mut select = db.prepare_cached(
+                    "SELECT id FROM act WHERE park_code IS NOT NULL AND (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR park_code = ?2) LIMIT 100000",
+                )?;
+                let id = act.map(|act| act.0.as_bytes().to_vec());
+                let acts = select.query_map(params![id, code], |row| super::codec::act_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+                for act in &acts {
+                    let bytes = act.0.as_bytes();
+                    db.prepare_cached("UPDATE act SET park_code = NULL, updated_at = ?2 WHERE id = ?1")?.execute(params![bytes, ms(now)])?;
+                    db.prepare_cached(
+                        "UPDATE job SET state = 'PRONTO', attempts = 0, error = NULL, due_at = ?2 \
+                         WHERE subject_kind = 'notifica' AND subject_id = ?1 AND state IN ('SOSPESO', 'ATTESA')",
+                    )?
+                    .execute(params![bytes, ms(now)])?;
+                    let row = ActRow::load(db, *act)?;
+                    let line = crate::flow::effect::LineDraft::new(crate::domain::outcome::OutcomeState::Info, "RIPRESO", now);
+                    engine::publish_line(db, &row, line, now)?;
+                    engine::append_history(db, "notifica", bytes, "RIPRESO", Some(row.state.name()), Some(&about), now)?;
+                }
+                Ok(acts.len())
+            })
+            .await?;
+        self.ring();
+        Ok(resumed)
+    }
+}
+
+/// Batches whose job is parked (for `status`).
+pub(super) fn parked_batches(db: &Connection) -> Result<Vec<BatchId>, StoreError> {
+    let mut select = db.prepare_cached("SELECT subject_id FROM job WHERE subject_kind = 'lotto' AND state = 'SOSPESO'")?;
+    Ok(select.query_map([], |row| batch_at(row, 0))?.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,299 @@
+//! What gestionali may read: ledger lines, and the files made of them. A file is prepared under a temporary name, told
+//! here, renamed, and told again: whatever happens in between, the next start knows which of the three it was.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::codec::{act_at, at, digest, ms, optional, uuid_at};
+use super::{Store, StoreError};
+use crate::domain::digest::Sha256;
+use crate::domain::outcome::OutcomeLine;
+
+/// A file for a gestionale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publication {
+    pub id: Uuid,
+    pub source: String,
+    /// `RICEVUTA`, `SCARTO`, `ESITO`, `ATTESTAZIONE`, `INDICE`.
+    pub kind: String,
+    /// Of an outcome file: gapless per gestionale.
+    pub number: Option<u64>,
+    /// Below the gestionale's root: `esiti`, `attestazioni/2026/...`.
+    pub folder: String,
+    pub name: String,
+    /// Name it has in the same folder until it is published.
+    pub temporary: String,
+    pub sha256: Sha256,
+    pub size: u64,
+    pub lines: Option<(u64, u64)>,
+    /// Batch or act it speaks of.
+    pub subject: Option<Uuid>,
+    pub published: bool,
+    pub created_at: Timestamp,
+}
+
+/// A line with the fields that the gestionale gets back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineWithEcho {
+    pub line: OutcomeLine,
+    pub echo: Vec<(String, String)>,
+}
+
+/// Lines not yet in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingLines {
+    pub first: u64,
+    pub last: u64,
+    /// Number of the file they will be in.
+    pub number: u64,
+    /// (flow, oldest line's instant).
+    pub flows: Vec<(String, Timestamp)>,
+}
+
+const COLUMNS: &str = "id, source, kind, number, folder, name, temporary, sha256, size, first_line, last_line, subject, state, created_at";
+
+fn read_publication(row: &rusqlite::Row<'_>) -> rusqlite::Result<Publication> {
+    let number = |index| row.get::<_, Option<i64>>(index).map(|n| n.and_then(|n| u64::try_from(n).ok()));
+    Ok(Publication {
+        id: uuid_at(row, 0)?,
+        source: row.get(1)?,
+        kind: row.get(2)?,
+        number: number(3)?,
+        folder: row.get(4)?,
+        name: row.get(5)?,
+        temporary: row.get(6)?,
+        sha256: digest(row.get(7)?).unwrap_or(Sha256::from_bytes([0; 32])),
+        size: row.get::<_, i64>(8)?.unsigned_abs(),
+        lines: number(9)?.zip(number(10)?),
+        subject: match row.get::<_, Option<Vec<u8>>>(11)? {
+            Some(_) => Some(uuid_at(row, 11)?),
+            None => None,
+        },
+        published: row.get::<_, String>(12)? == "PUBBLICATO",
+        created_at: at(row.get(13)?),
+    })
+}
+
+fn insert(db: &Connection, file: &Publication) -> Result<(), StoreError> {
+    db.prepare_cached(&format!(
+        "INSERT INTO publication ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,'PREPARATO',?13) ON CONFLICT (source, folder, name) DO NOTHING"
+    ))?
+    .execute(params![
+        file.id.as_bytes(),
+        file.source,
+        file.kind,
+        file.number.map(|n| n as i64),
+        file.folder,
+        file.name,
+        file.temporary,
+        file.sha256.as_bytes(),
+        file.size as i64,
+        file.lines.map(|lines| lines.0 as i64),
+        file.lines.map(|lines| lines.1 as i64),
+        file.subject.map(|subject| subject.as_bytes().to_vec()),
+        ms(file.created_at),
+    ])?;
+    Ok(())
+}
+
+impl Store {
+    /// What is known of a file of that name.
+    pub async fn publication(&self, source: &str, folder: &str, name: &str) -> Result<Option<Publication>, StoreError> {
+        let (source, folder, name) = (source.to_owned(), folder.to_owned(), name.to_owned());
+        self.read(move |db| {
+            let sql = format!("SELECT {COLUMNS} FROM publication WHERE source = ?1 AND folder = ?2 AND name = ?3");
+            optional(db.prepare_cached(&sql)?.query_row([source, folder, name], read_publication))
+        })
+        .await
+    }
+
+    /// Tells that the files lie whole under their temporary names. All of them or none.
+    pub async fn prepare_publications(&self, files: Vec<Publication>) -> Result<(), StoreError> {
+        self.write(move |db| files.iter().try_for_each(|file| insert(db, file))).await
+    }
+
+    /// Tells that an outcome file lies whole under its temporary names: takes its number.
+    pub async fn prepare_outcome_files(&self, source: &str, number: u64, files: Vec<Publication>) -> Result<(), StoreError> {
+        let source = source.to_owned();
+        self.write(move |db| {
+            let sql = "UPDATE counter SET next_file = next_file + 1 WHERE source = ?1 AND next_file = ?2";
+            if db.prepare_cached(sql)?.execute(params![source, number as i64])? != 1 {
+                return Err(StoreError::Stale);
+            }
+            files.iter().try_for_each(|file| insert(db, file))
+        })
+        .await
+    }
+
+    /// Tells that the file has its final name.
+    pub async fn published(&self, ids: Vec<Uuid>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            for id in &ids {
+                db.prepare_cached("UPDATE publication SET state = 'PUBBLICATO' WHERE id = ?1")?.execute([id.as_bytes()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Files prepared and perhaps not renamed: a crash in between.
+    pub async fn open_publications(&self) -> Result<Vec<Publication>, StoreError> {
+        self.read(|db| {
+            let sql = format!("SELECT {COLUMNS} FROM publication WHERE state = 'PREPARATO' ORDER BY created_at");
+            let mut select = db.prepare_cached(&sql)?;
+            Ok(select.query_map([], read_publication)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Files about a batch or an act, oldest first.
+    pub async fn publications_of(&self, subject: Uuid) -> Result<Vec<Publication>, StoreError> {
+        self.read(move |db| {
+            let sql = format!("SELECT {COLUMNS} FROM publication WHERE subject = ?1 ORDER BY created_at LIMIT 1000");
+            let mut select = db.prepare_cached(&sql)?;
+            Ok(select.query_map([subject.as_bytes()], read_publication)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Outcome files of a gestionale from a number on.
+    pub async fn outcome_files(&self, source: &str, from: u64) -> Result<Vec<Publication>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |db| {
+            let sql =
+                format!("SELECT {COLUMNS} FROM publication WHERE source = ?1 AND kind = 'ESITO' AND number >= ?2 ORDER BY number, name");
+            let mut select = db.prepare_cached(&sql)?;
+            Ok(select.query_map(params![source, from as i64], read_publication)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Lines of a gestionale that are in no file yet.
+    pub async fn pending_lines(&self, source: &str) -> Result<Option<PendingLines>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |db| {
+            let counter: Option<(i64, i64)> = optional(
+                db.prepare_cached("SELECT next_line, next_file FROM counter WHERE source = ?1")?
+                    .query_row([&source], |row| Ok((row.get(0)?, row.get(1)?))),
+            )?;
+            let Some((next_line, number)) = counter else { return Ok(None) };
+            let closed: i64 = db
+                .prepare_cached("SELECT coalesce(max(last_line), 0) FROM publication WHERE source = ?1 AND kind = 'ESITO' AND number = ?2")?
+                .query_row(params![source, number - 1], |row| row.get(0))?;
+            if next_line - 1 <= closed {
+                return Ok(None);
+            }
+            let mut select = db.prepare_cached(
+                "SELECT a.flow, min(l.written_at) FROM line l JOIN act a ON a.id = l.act_id WHERE l.source = ?1 AND l.line > ?2 AND l.line < ?3 GROUP BY a.flow",
+            )?;
+            let flows = select
+                .query_map(params![source, closed, next_line], |row| Ok((row.get(0)?, at(row.get(1)?))))?
+                .collect::<Result<_, _>>()?;
+            Ok(Some(PendingLines {
+                first: (closed + 1).unsigned_abs(),
+                last: (next_line - 1).unsigned_abs(),
+                number: number.unsigned_abs(),
+                flows,
+            }))
+        })
+        .await
+    }
+
+    /// Lines `first..=last` of a gestionale, at most `limit`, in order.
+    pub async fn lines(&self, source: &str, first: u64, last: u64, limit: usize) -> Result<Vec<LineWithEcho>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT l.data, json_extract(c.json, '$.echo') FROM line l LEFT JOIN act_content c ON c.act_id = l.act_id \
+                 WHERE l.source = ?1 AND l.line >= ?2 AND l.line <= ?3 ORDER BY l.line LIMIT ?4",
+            )?;
+            let rows = select.query_map(params![source, first as i64, last as i64, limit as i64], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
+            })?;
+            rows.map(|row| {
+                let (line, echo) = row?;
+                Ok(LineWithEcho {
+                    line: serde_json::from_str(&line)?,
+                    echo: echo.map(|echo| serde_json::from_str(&echo)).transpose()?.unwrap_or_default(),
+                })
+            })
+            .collect()
+        })
+        .await
+    }
+
+    /// Gestionali that ever had a line.
+    pub async fn sources_with_lines(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|db| {
+            let mut select = db.prepare_cached("SELECT source FROM counter ORDER BY source")?;
+            Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Stored legal facts of a gestionale that no index names yet.
+    pub async fn facts_to_index(&self, source: &str) -> Result<Vec<IndexedFact>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size \
+                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.indexed = 0 AND f.state = 'CONSERVATA' AND a.source = ?1 \
+                 ORDER BY f.stored_at, f.name LIMIT 5000",
+            )?;
+            let rows = select.query_map([source], |row| {
+                Ok(IndexedFact {
+                    act: act_at(row, 0)?,
+                    key: row.get(1)?,
+                    iun: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+                    category: row.get(3)?,
+                    element_id: row.get(4)?,
+                    recipient: row.get(5)?,
+                    happened_at: at(row.get(6)?),
+                    name: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
+                    sha256: digest(row.get(8)?).unwrap_or(Sha256::from_bytes([0; 32])),
+                    size: row.get::<_, i64>(9)?.unsigned_abs(),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// The next number of a gestionale's attestation index.
+    pub async fn next_index_number(&self, source: &str) -> Result<u64, StoreError> {
+        let source = source.to_owned();
+        self.read(move |db| {
+            let sql = "SELECT coalesce(max(number), 0) + 1 FROM publication WHERE source = ?1 AND kind = 'INDICE'";
+            Ok(db.prepare_cached(sql)?.query_row([source], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        })
+        .await
+    }
+
+    /// Tells that an index naming these facts lies whole under its temporary names.
+    pub async fn prepare_index(&self, files: Vec<Publication>, facts: Vec<IndexedFact>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            for fact in &facts {
+                db.prepare_cached("UPDATE legal_fact SET indexed = 1 WHERE act_id = ?1 AND key = ?2")?
+                    .execute(params![fact.act.0.as_bytes(), fact.key])?;
+            }
+            files.iter().try_for_each(|file| insert(db, file))
+        })
+        .await
+    }
+}
+
+/// A legal fact on its way into an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexedFact {
+    pub act: crate::domain::ids::ActId,
+    pub key: String,
+    pub iun: String,
+    pub category: String,
+    pub element_id: String,
+    pub recipient: Option<u32>,
+    pub happened_at: Timestamp,
+    pub name: String,
+    pub sha256: Sha256,
+    pub size: u64,
+}

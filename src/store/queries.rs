@@ -1,0 +1,174 @@
+//! Looking things up: for commands now, for the portal later. Read only.
+
+use jiff::Timestamp;
+use rusqlite::params;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::acts::{ActView, VIEW, read_view};
+use super::codec::{at, ms};
+use super::{Store, StoreError};
+use crate::domain::ids::BatchId;
+
+/// One row of a subject's history.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HistoryRow {
+    pub at: Timestamp,
+    pub event: String,
+    pub state: Option<String>,
+    pub data: Option<String>,
+}
+
+/// Something operators were told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlertRow {
+    pub at: Timestamp,
+    pub code: String,
+    pub source: Option<String>,
+    pub sender: Option<String>,
+    pub about: String,
+}
+
+/// The hub in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overview {
+    /// (state, acts).
+    pub acts: Vec<(String, u64)>,
+    /// (reason, acts).
+    pub parked: Vec<(String, u64)>,
+    /// (state, batches).
+    pub batches: Vec<(String, u64)>,
+    /// (state, jobs).
+    pub jobs: Vec<(String, u64)>,
+    /// Batches whose own work is suspended.
+    pub parked_batches: Vec<BatchId>,
+    /// The job that is due for the longest time.
+    pub oldest_due: Option<Timestamp>,
+}
+
+/// A job of an act: what happens next.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobRow {
+    pub kind: String,
+    pub state: String,
+    pub due_at: Timestamp,
+    pub attempts: u32,
+    pub error: Option<String>,
+}
+
+impl Store {
+    /// Acts with that id, IUN, reference, protocol or notice code; the newest submissions first, at most 50.
+    pub async fn find_acts(&self, text: &str) -> Result<Vec<ActView>, StoreError> {
+        let text = text.trim().to_owned();
+        self.read(move |db| {
+            let id = text.parse::<Uuid>().map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+            let sql = format!(
+                "SELECT {VIEW} FROM act WHERE staged = 0 AND (id = ?1 OR iun = ?2 OR reference = ?2 OR protocol = ?2 \
+                 OR id IN (SELECT act_id FROM notice WHERE notice_code = ?2)) ORDER BY created_at DESC, submission DESC LIMIT 50"
+            );
+            let mut select = db.prepare_cached(&sql)?;
+            Ok(select.query_map(params![id, text], read_view)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Acts of a batch in the order of the file, at most `limit` after position `after`.
+    pub async fn acts_of_batch(&self, batch: BatchId, after: usize, limit: usize) -> Result<Vec<ActView>, StoreError> {
+        self.read(move |db| {
+            let sql = format!("SELECT {VIEW} FROM act WHERE batch_id = ?1 AND staged = 0 ORDER BY ordinal, submission LIMIT ?3 OFFSET ?2");
+            let mut select = db.prepare_cached(&sql)?;
+            Ok(select.query_map(params![batch.0.as_bytes(), after as i64, limit as i64], read_view)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// (state, acts) of a batch; of acts submitted again only the newest submission counts.
+    pub async fn states_of_batch(&self, batch: BatchId) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT CASE WHEN a.park_code IS NULL THEN a.state ELSE 'SOSPESO' END, count(*) FROM act a WHERE a.batch_id = ?1 AND a.staged = 0 \
+                 AND NOT EXISTS (SELECT 1 FROM act b WHERE b.sender = a.sender AND b.source = a.source AND b.reference = a.reference \
+                 AND b.submission > a.submission AND b.batch_id = a.batch_id) GROUP BY 1 ORDER BY 1",
+            )?;
+            let rows = select.query_map([batch.0.as_bytes()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// History of an act or batch.
+    pub async fn history(&self, subject: Uuid) -> Result<Vec<HistoryRow>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT at, event, state, data FROM history WHERE subject_kind IN ('notifica', 'lotto') AND subject_id = ?1 ORDER BY seq LIMIT 10000",
+            )?;
+            let rows = select.query_map([subject.as_bytes()], |row| {
+                Ok(HistoryRow { at: at(row.get(0)?), event: row.get(1)?, state: row.get(2)?, data: row.get(3)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Jobs of an act or batch: what happens next.
+    pub async fn jobs_of(&self, subject: Uuid) -> Result<Vec<JobRow>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT kind, state, due_at, attempts, error FROM job WHERE subject_kind IN ('notifica', 'lotto') AND subject_id = ?1 ORDER BY due_at",
+            )?;
+            let rows = select.query_map([subject.as_bytes()], |row| {
+                Ok(JobRow { kind: row.get(0)?, state: row.get(1)?, due_at: at(row.get(2)?), attempts: row.get(3)?, error: row.get(4)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// What operators were told since `since`, newest first.
+    pub async fn alerts(&self, since: Timestamp, limit: usize) -> Result<Vec<AlertRow>, StoreError> {
+        self.read(move |db| {
+            let mut select =
+                db.prepare_cached("SELECT at, code, source, sender, about FROM alert WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2")?;
+            let rows = select.query_map(params![ms(since), limit as i64], |row| {
+                Ok(AlertRow { at: at(row.get(0)?), code: row.get(1)?, source: row.get(2)?, sender: row.get(3)?, about: row.get(4)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Tells the operators something that concerns an ente or a batch.
+    pub async fn alert(
+        &self,
+        code: &str,
+        sender: Option<&str>,
+        batch: Option<BatchId>,
+        about: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (code, sender, about) = (code.to_owned(), sender.map(str::to_owned), about.to_owned());
+        self.write(move |db| super::engine::raise_alert_for(db, &code, sender.as_deref(), batch, &about, now)).await
+    }
+
+    /// The hub in numbers.
+    pub async fn overview(&self) -> Result<Overview, StoreError> {
+        self.read(|db| {
+            let counts = |sql: &str| -> Result<Vec<(String, u64)>, StoreError> {
+                let mut select = db.prepare_cached(sql)?;
+                let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            };
+            let oldest: Option<i64> =
+                db.prepare_cached("SELECT min(due_at) FROM job WHERE state = 'PRONTO'")?.query_row([], |row| row.get(0))?;
+            Ok(Overview {
+                acts: counts("SELECT state, count(*) FROM act WHERE staged = 0 GROUP BY state ORDER BY state")?,
+                parked: counts("SELECT park_code, count(*) FROM act WHERE park_code IS NOT NULL GROUP BY park_code ORDER BY park_code")?,
+                batches: counts("SELECT state, count(*) FROM batch GROUP BY state ORDER BY state")?,
+                jobs: counts("SELECT state, count(*) FROM job GROUP BY state ORDER BY state")?,
+                parked_batches: super::jobs::parked_batches(db)?,
+                oldest_due: oldest.map(at),
+            })
+        })
+        .await
+    }
+}

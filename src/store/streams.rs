@@ -1,0 +1,285 @@
+//! What SEND tells: streams, events, timelines. Every element is stored before the stream moves on.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::codec::{act_at, at, ms, optional};
+use super::engine::{self, ActRow};
+use super::{Store, StoreError};
+use crate::domain::ids::ActId;
+use crate::domain::send::{RefusalReason, StreamEvent, TimelineElement};
+use crate::flow::event::Fact;
+use crate::flow::timeline::{self, ElementFacts, Summary};
+
+/// The stream of a channel, as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRow {
+    pub stream_id: String,
+    pub title: String,
+    pub last_event_id: Option<String>,
+}
+
+/// What a page of events brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// New elements of our acts.
+    pub new: usize,
+    /// Already known.
+    pub known: usize,
+    /// Of other senders' software under the same key: ignored.
+    pub foreign: usize,
+}
+
+impl Store {
+    /// The stream of a channel.
+    pub async fn stream(&self, channel: &str) -> Result<Option<StreamRow>, StoreError> {
+        let channel = channel.to_owned();
+        self.read(move |db| {
+            optional(
+                db.prepare_cached("SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1")?
+                    .query_row([channel], |row| Ok(StreamRow { stream_id: row.get(0)?, title: row.get(1)?, last_event_id: row.get(2)? })),
+            )
+        })
+        .await
+    }
+
+    /// Keeps the stream of a channel; another one before it is forgotten with its position.
+    pub async fn save_stream(&self, channel: &str, stream: StreamRow, now: Timestamp) -> Result<(), StoreError> {
+        let channel = channel.to_owned();
+        self.write(move |db| {
+            db.execute(
+                "INSERT INTO stream (channel, stream_id, title, last_event_id, created_at) VALUES (?1,?2,?3,?4,?5) \
+                 ON CONFLICT (channel) DO UPDATE SET stream_id = excluded.stream_id, title = excluded.title, \
+                 last_event_id = excluded.last_event_id, created_at = excluded.created_at",
+                params![channel, stream.stream_id, stream.title, stream.last_event_id, ms(now)],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets a stream that SEND no longer has.
+    pub async fn forget_stream(&self, channel: &str, now: Timestamp) -> Result<(), StoreError> {
+        let channel = channel.to_owned();
+        self.write(move |db| {
+            db.execute("DELETE FROM stream WHERE channel = ?1", [&channel])?;
+            engine::raise_alert_for(db, "FLUSSO_EVENTI_PERSO", channel.split('/').next(), None, &channel, now)
+        })
+        .await
+    }
+
+    /// Stores a page of events and moves the stream's position, together: events first told, then confirmed.
+    pub async fn record_events(
+        &self,
+        channel: &str,
+        stream_id: &str,
+        events: Vec<StreamEvent>,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let (channel, stream_id) = (channel.to_owned(), stream_id.to_owned());
+        let recorded = self
+            .write(move |db| {
+                let mut recorded = Recorded::default();
+                let Some(last) = events.last().map(|event| event.event_id.clone()) else { return Ok(recorded) };
+                for event in &events {
+                    match find_act(db, event)? {
+                        Some(id) => {
+                            let mut act = ActRow::load(db, id)?;
+                            let new = apply(db, &mut act, event.iun.as_deref(), event.request_id.as_deref(), &event.element, now)?;
+                            recorded.new += usize::from(new);
+                            recorded.known += usize::from(!new);
+                        }
+                        None => {
+                            recorded.foreign += 1;
+                            keep_orphan(db, &channel, event, now)?;
+                        }
+                    }
+                }
+                db.prepare_cached("UPDATE stream SET last_event_id = ?3 WHERE channel = ?1 AND stream_id = ?2")?
+                    .execute(params![channel, stream_id, last])?;
+                Ok(recorded)
+            })
+            .await?;
+        self.ring();
+        Ok(recorded)
+    }
+
+    /// Stores what the whole timeline of an IUN says; elements already known change nothing.
+    pub async fn record_timeline(
+        &self,
+        act: ActId,
+        iun: &str,
+        elements: Vec<TimelineElement>,
+        job: Option<super::JobRef>,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let iun = iun.to_owned();
+        let new = self
+            .write(move |db| {
+                if let Some(job) = job {
+                    super::jobs::finish(db, job)?;
+                }
+                let mut new = 0;
+                let mut act = ActRow::load(db, act)?;
+                for element in &elements {
+                    new += usize::from(apply(db, &mut act, Some(&iun), None, element, now)?);
+                }
+                db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![act.id.0.as_bytes(), ms(now)])?;
+                Ok(new)
+            })
+            .await?;
+        self.ring();
+        Ok(new)
+    }
+
+    /// Removes what other senders' events left behind.
+    pub async fn purge_orphans(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| {
+            db.execute("DELETE FROM orphan_event WHERE received_at < ?1", [ms(before)])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn find_act(db: &Connection, event: &StreamEvent) -> Result<Option<ActId>, StoreError> {
+    let by = |sql: &str, key: Option<&str>| -> Result<Option<ActId>, StoreError> {
+        match key {
+            Some(key) => optional(db.prepare_cached(sql)?.query_row([key], |row| act_at(row, 0))),
+            None => Ok(None),
+        }
+    };
+    if let Some(act) = by("SELECT id FROM act WHERE iun = ?1", event.iun.as_deref())? {
+        return Ok(Some(act));
+    }
+    if let Some(act) = by("SELECT id FROM act WHERE request_id = ?1", event.request_id.as_deref())? {
+        return Ok(Some(act));
+    }
+    by("SELECT id FROM act WHERE token = ?1", event.element.detail_str("idempotenceToken"))
+}
+
+/// An event of an act whose POST has not been answered yet may come before the answer.
+fn keep_orphan(db: &Connection, channel: &str, event: &StreamEvent, now: Timestamp) -> Result<(), StoreError> {
+    let waiting: bool = db
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE state = 'IN_INVIO' AND sender || '/' || key_id = ?1)")?
+        .query_row([channel], |row| row.get(0))?;
+    if waiting {
+        db.prepare_cached(
+            "INSERT INTO orphan_event (channel, event_id, request_id, iun, received_at, data) VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![channel, event.event_id, event.request_id, event.iun, ms(now), serde_json::to_string(event)?])?;
+    }
+    Ok(())
+}
+
+/// The answer to the POST is here: what SEND had already told about it is taken in.
+pub(super) fn adopt_orphans(db: &Connection, act: &mut ActRow, now: Timestamp) -> Result<(), StoreError> {
+    let Some(request_id) = act.request_id.clone() else { return Ok(()) };
+    let mut select = db.prepare_cached("SELECT event_id, data FROM orphan_event WHERE request_id = ?1 ORDER BY event_id")?;
+    let events: Vec<(String, String)> = select.query_map([&request_id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for (event_id, data) in events {
+        let event: StreamEvent = serde_json::from_str(&data)?;
+        apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), &event.element, now)?;
+        db.prepare_cached("DELETE FROM orphan_event WHERE event_id = ?1 AND request_id = ?2")?.execute(params![event_id, request_id])?;
+    }
+    Ok(())
+}
+
+/// Takes one element in: stored once, summary recomputed, step saved. False: it was known.
+fn apply(
+    db: &Connection,
+    act: &mut ActRow,
+    iun: Option<&str>,
+    request_id: Option<&str>,
+    element: &TimelineElement,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let id = *act.id.0.as_bytes();
+    let facts = ElementFacts::of(element, now);
+    let inserted = db
+        .prepare_cached(
+            "INSERT INTO timeline (act_id, element_id, seq, category, recipient, happened_at, received_at, analog_cost, data) \
+             VALUES (?1, ?2, (SELECT count(*) FROM timeline WHERE act_id = ?1), ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            id,
+            element.element_id,
+            element.category,
+            facts.recipient,
+            ms(facts.happened_at),
+            ms(now),
+            facts.analog_cost,
+            serde_json::to_string(element)?,
+        ])?;
+    db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
+    if inserted == 0 {
+        return Ok(false);
+    }
+    if element.category == "REQUEST_REFUSED" {
+        let reasons = element.details.get("refusalReasons").cloned().unwrap_or_default();
+        let reasons: Vec<RefusalReason> = serde_json::from_value(reasons).unwrap_or_default();
+        let fact = Fact::Refused { reasons, at: facts.happened_at, cost: element.detail_i64("notificationCost") };
+        if act.request_id.is_none()
+            && let Some(request_id) = request_id
+        {
+            db.prepare_cached("UPDATE act SET request_id = ?2 WHERE id = ?1")?.execute(params![id, request_id])?;
+        }
+        engine::observe(db, act, &fact, now)?;
+        return Ok(true);
+    }
+    if let Some(iun) = iun
+        && act.iun.is_none()
+    {
+        let at = if element.category == "REQUEST_ACCEPTED" { facts.happened_at } else { now };
+        engine::observe(db, act, &Fact::Accepted { request_id: request_id.map(str::to_owned), iun: iun.to_owned(), at }, now)?;
+    }
+    let before = load_summary(db, act, Some(&element.element_id))?;
+    for void in timeline::invalidated(element) {
+        db.prepare_cached("UPDATE timeline SET voided_by = ?3 WHERE act_id = ?1 AND element_id = ?2 AND voided_by IS NULL")?
+            .execute(params![id, void, element.element_id])?;
+    }
+    let after = load_summary(db, act, None)?;
+    save_recipients(db, act, &before, &after)?;
+    for fact in &element.legal_facts_ids {
+        db.prepare_cached(
+            "INSERT INTO legal_fact (act_id, key, category, element_id, recipient, happened_at, ordinal, state) \
+             VALUES (?1,?2,?3,?4,?5,?6,(SELECT count(*) + 1 FROM legal_fact WHERE act_id = ?1),'ANNUNCIATA') ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![id, fact.key, fact.category, element.element_id, facts.recipient, ms(facts.happened_at)])?;
+    }
+    engine::observe(db, act, &Fact::Element { element: Box::new(element.clone()), before, after }, now)?;
+    Ok(true)
+}
+
+fn load_summary(db: &Connection, act: &ActRow, without: Option<&str>) -> Result<Summary, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT category, recipient, happened_at, analog_cost FROM timeline WHERE act_id = ?1 AND voided_by IS NULL AND (?2 IS NULL OR element_id <> ?2)",
+    )?;
+    let elements: Vec<ElementFacts> = select
+        .query_map(params![act.id.0.as_bytes(), without], |row| {
+            Ok(ElementFacts { category: row.get(0)?, recipient: row.get(1)?, happened_at: at(row.get(2)?), analog_cost: row.get(3)? })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(timeline::summarise(&elements, act.recipients))
+}
+
+fn save_recipients(db: &Connection, act: &ActRow, before: &Summary, after: &Summary) -> Result<(), StoreError> {
+    for (index, recipient) in after.recipients.iter().enumerate() {
+        if before.recipients.get(index) == Some(recipient) {
+            continue;
+        }
+        db.prepare_cached(
+            "UPDATE recipient SET completed_at = ?3, perfection = ?4, unreachable = ?5, deceased = ?6, analog_cost = ?7 WHERE act_id = ?1 AND idx = ?2",
+        )?
+        .execute(params![
+            act.id.0.as_bytes(),
+            index as i64,
+            recipient.completion.map(|(when, _)| ms(when)),
+            recipient.completion.map(|(_, how)| how.as_str()),
+            recipient.unreachable,
+            recipient.deceased,
+            recipient.analog_cost,
+        ])?;
+    }
+    Ok(())
+}
