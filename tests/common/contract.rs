@@ -105,6 +105,13 @@ impl ContractReport {
 
 impl Exchange {
     fn line(&self) -> String {
-        format!("{} {} -> {} ({}): {}", self.method, self.path, self.status, self.operation.as_deref().unwrap_or("unknown"), self.violations.join("; "))
+        format!(
+            "{} {} -> {} ({}): {}",
+            self.method,
+            self.path,
+            self.status,
+            self.operation.as_deref().unwrap_or("unknown"),
+            self.violations.join("; ")
+        )
     }
 }

@@ -25,8 +25,7 @@ pub fn example_cases() -> Vec<Example> {
     let mut found = Vec::new();
     for source in folders(&root) {
         for case in folders(&source) {
-            let example =
-                Example { source: name(&source), case: name(&case), input: case.join("in"), expected: case.join("expected") };
+            let example = Example { source: name(&source), case: name(&case), input: case.join("in"), expected: case.join("expected") };
             assert!(example.input.is_dir() && example.expected.is_dir(), "{}: needs in/ and expected/", case.display());
             found.push(example);
         }
