@@ -54,11 +54,14 @@ elif [ ! -f "$shared/contract/requirements.txt" ]; then
     echo "install-clients: $shared/contract assente: ambiente Python non preparato"
 else
     requirements=$shared/contract/requirements.txt
+    # The proxies judge `date-time` values, for which jsonschema wants a package that it does not bring along.
+    more=(rfc3339-validator)
     stamp=$venv/requirements.installed
-    if ! cmp -s "$requirements" "$stamp" || ! "$venv/bin/python3" -c 'import aiohttp, jsonschema, lxml, yaml' 2>/dev/null; then
+    modules='import aiohttp, jsonschema, lxml, rfc3339_validator, yaml'
+    if ! cmp -s "$requirements" "$stamp" || ! "$venv/bin/python3" -c "$modules" 2>/dev/null; then
         mkdir -p "$(dirname "$venv")"
         [ -x "$venv/bin/python3" ] && "$venv/bin/python3" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
-        "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+        "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" "${more[@]}"
         cp "$requirements" "$stamp"
         echo "install-clients: ambiente Python in $venv"
     fi

@@ -46,7 +46,7 @@ impl ContractProxy {
     /// As [`ContractProxy::start`], with another specification and the base path in front of its paths.
     pub fn start_with(upstream: SocketAddr, specification: Option<(PathBuf, &str)>) -> Option<ContractProxy> {
         let shared = shared_dir()?;
-        if !require_python(&["aiohttp", "jsonschema", "yaml"]) {
+        if !require_python(&["aiohttp", "jsonschema", "rfc3339_validator", "yaml"]) {
             return None;
         }
         let report = tempfile::tempdir().unwrap();
