@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Leaves: anyone may use them unless said otherwise here.
     ("clock", &[]),
     ("telemetry", &[]),
-    ("config", &["domain"]),
+    ("config", &["domain", "clock"]),
     // The rules in the middle: no clock, no configuration of their own.
     ("flow", &["domain"]),
     ("batch", &["domain"]),
@@ -56,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Single doors through the table: (from, what may be named there, why).
 const DOORS: &[(&str, &str, &str)] = &[
     ("config", "flow::definition", "flow files are configuration: `messo check` reads and checks them with the rest"),
+    ("config", "flow::shape", "one reader of TOML that knows lines, for flow files and for the configuration"),
     ("batch", "flow::definition", "the rules for a row are those of its flow; the definition is data, the engine stays out"),
     ("batch", "config::Limits", "the ceilings of a drop, declared and documented where the operator sets them"),
 ];
