@@ -107,14 +107,8 @@ fn defaults_in_the_documents_are_those_of_the_program() {
     let defaults = [
         ("watch.settle_ms", config.watch.settle_ms.to_string()),
         ("watch.scan_ms", config.watch.scan_ms.to_string()),
-        ("watch.incomplete_after_s", config.watch.incomplete_after_s.to_string()),
-        ("limits.max_acts", config.limits.max_acts.to_string()),
-        ("limits.max_entry_bytes", config.limits.max_entry_bytes.to_string()),
         ("limits.disk_reserve_bytes", config.limits.disk_reserve_bytes.to_string()),
-        ("ente.quota.per_second", ente.quota.per_second.to_string()),
-        ("ente.quota.per_day", ente.quota.per_day.to_string()),
         ("ente.quota.spend_cents_per_day", ente.quota.spend_cents_per_day.to_string()),
-        ("ente.heavy_mail", ente.heavy_mail.to_string()),
     ];
     let text = read("docs/installazione.md");
     let rows: Vec<(&str, &str)> = text.lines().filter_map(default_row).collect();
