@@ -20,6 +20,7 @@ wanted=(
     sqlite3:sqlite3       # looks into the store from outside
     qpdf:qpdf             # encrypted PDFs, and a second opinion on those we write
     openssl:openssl       # keys for the PDND voucher
+    systemd-analyze:systemd # reads our unit
     python3:python3
 )
 
