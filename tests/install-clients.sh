@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs the outside programs of the tests on Debian or Ubuntu: run it as often as you like.
+#
+#   bash tests/install-clients.sh
+#
+# Programs come from the distribution. What Python needs (the contract proxies) goes into a virtual environment outside
+# the repository: $MESSO_VENV, else $XDG_CACHE_HOME/messo/python, else ~/.cache/messo/python. The tests look for it there
+# (tests/common/mod.rs); $MESSO_PYTHON names another Python that has the modules.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+shared=${MESSO_SHARED:-$here/../shared}
+venv=${MESSO_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/messo/python}
+
+# program:package
+wanted=(
+    xmllint:libxml2-utils # judges our XSD and what we publish
+    unzip:unzip           # the rival of the ingest measurement, and a second opinion on our archives
+    zip:zip               # archives as others make them: encrypted, split, with data descriptors
+    sqlite3:sqlite3       # looks into the store from outside
+    qpdf:qpdf             # encrypted PDFs, and a second opinion on those we write
+    openssl:openssl       # keys for the PDND voucher
+    systemd-analyze:systemd # reads our unit
+    python3:python3
+)
+
+missing=()
+for pair in "${wanted[@]}"; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
+done
+python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv python3-pip)
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "install-clients: qui non c'è apt-get; installare a mano: ${missing[*]}" >&2
+        exit 1
+    fi
+    root=()
+    if [ "$(id -u)" -ne 0 ]; then root=(sudo -n); fi
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
+    # A fresh machine has no package lists; an old one may have stale ones.
+    if ! install; then
+        "${root[@]}" apt-get update -qq >>"$log" 2>&1 || true
+        install || { cat "$log" >&2; echo "install-clients: non installati: ${missing[*]}" >&2; exit 1; }
+    fi
+    echo "install-clients: installati ${missing[*]}"
+fi
+
+# --- Python ---
+if [ -n "${MESSO_PYTHON:-}" ]; then
+    echo "install-clients: le prove usano $MESSO_PYTHON"
+elif [ ! -f "$shared/contract/requirements.txt" ]; then
+    echo "install-clients: $shared/contract assente: ambiente Python non preparato"
+else
+    requirements=$shared/contract/requirements.txt
+    # The proxies judge `date-time` values, for which jsonschema wants a package that it does not bring along.
+    more=(rfc3339-validator)
+    stamp=$venv/requirements.installed
+    modules='import aiohttp, jsonschema, lxml, rfc3339_validator, yaml'
+    if ! cmp -s "$requirements" "$stamp" || ! "$venv/bin/python3" -c "$modules" 2>/dev/null; then
+        mkdir -p "$(dirname "$venv")"
+        [ -x "$venv/bin/python3" ] && "$venv/bin/python3" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
+        "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" "${more[@]}"
+        cp "$requirements" "$stamp"
+        echo "install-clients: ambiente Python in $venv"
+    fi
+fi

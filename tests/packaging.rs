@@ -1,0 +1,155 @@
+//! What is shipped beside the program is true: documents that link to what exists, samples of configuration that the
+//! program reads, a unit that systemd accepts.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failed step ends the test")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn documents() -> Vec<PathBuf> {
+    let folders = [root().to_owned(), root().join("docs")];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+    let mut found: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
+    found.sort();
+    found
+}
+
+/// The fenced blocks of one language, each with the line it begins at.
+fn fenced(text: &str, language: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, String, bool)> = None;
+    for (index, line) in text.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(name)) => open = Some((index + 2, String::new(), name.trim() == language)),
+            (Some(_), Some(_)) => {
+                let (at, block, wanted) = open.take().unwrap();
+                if wanted {
+                    blocks.push((at, block));
+                }
+            }
+            (Some((_, block, _)), None) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// GitHub's anchor of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase().replace(' ', "-");
+    kept.chars().filter(|char| char.is_alphanumeric() || "-_".contains(*char)).collect()
+}
+
+#[test]
+fn documents_link_to_what_exists() {
+    let mut broken = Vec::new();
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let shown = document.strip_prefix(root()).unwrap().display();
+        let anchors: Vec<String> =
+            text.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect();
+        for (index, line) in text.lines().enumerate() {
+            for (_, target) in line.match_indices("](").filter_map(|(at, _)| line[at + 2..].split_once(')').map(|(target, _)| (at, target)))
+            {
+                let good = match target.split_once('#') {
+                    _ if target.contains("://") => true,
+                    Some(("", heading)) => anchors.iter().any(|known| known == heading),
+                    Some((file, _)) => document.parent().unwrap().join(file).exists(),
+                    None => document.parent().unwrap().join(target).exists(),
+                };
+                if !good {
+                    broken.push(format!("{shown}:{}: {target}", index + 1));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links to nothing:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn configurations_in_the_documents_are_read_by_the_program() {
+    let mut seen = 0;
+    for document in documents() {
+        for (line, block) in fenced(&fs::read_to_string(&document).unwrap(), "toml") {
+            if !block.contains("installation =") {
+                continue; // a fragment
+            }
+            seen += 1;
+            let read: Result<messo::config::Config, _> = toml::from_str(&block);
+            assert!(read.is_ok(), "{}:{line}: {}", document.display(), read.unwrap_err());
+        }
+    }
+    assert!(seen > 0, "no whole configuration in the documents");
+}
+
+/// The table of defaults in docs/installazione.md, held against the defaults themselves.
+#[test]
+fn defaults_in_the_documents_are_those_of_the_program() {
+    let config: messo::config::Config = toml::from_str(
+        "data = \"d\"\ninstallation = \"i\"\n[[ente]]\ntax_id = \"0\"\ndenomination = \"E\"\nambiente = \"collaudo\"\nsend_url = \"u\"\n",
+    )
+    .unwrap();
+    let ente = &config.institutions[0];
+    let defaults = [
+        ("watch.settle_ms", config.watch.settle_ms.to_string()),
+        ("watch.scan_ms", config.watch.scan_ms.to_string()),
+        ("limits.disk_reserve_bytes", config.limits.disk_reserve_bytes.to_string()),
+        ("ente.quota.spend_cents_per_day", ente.quota.spend_cents_per_day.to_string()),
+    ];
+    let text = read("docs/installazione.md");
+    let rows: Vec<(&str, &str)> = text.lines().filter_map(default_row).collect();
+    assert_eq!(rows.len(), defaults.len(), "rows of the table: {rows:?}");
+    for (key, value) in defaults {
+        assert!(rows.contains(&(key, value.as_str())), "{key}: the program says {value}, the document {rows:?}");
+    }
+}
+
+/// `| `watch.scan_ms` | 5000 | ... |` -> key and default.
+fn default_row(line: &str) -> Option<(&str, &str)> {
+    let (key, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+    let (value, _) = rest.split_once(" |")?;
+    let a_default = value == "true" || value == "false" || value.bytes().all(|byte| byte.is_ascii_digit());
+    (key.contains('.') && a_default).then_some((key, value))
+}
+
+#[test]
+fn systemd_accepts_the_unit() {
+    if !common::require("systemd-analyze") {
+        return;
+    }
+    // The program is not installed here: another one stands in its place.
+    let unit: String = read("systemd/messo.service")
+        .lines()
+        .map(|line| if line.starts_with("ExecStart=") { "ExecStart=/bin/true\n".to_owned() } else { format!("{line}\n") })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("messo.service");
+    fs::write(&path, unit).unwrap();
+    let run = Command::new("systemd-analyze").args(["verify", "--man=no", "--recursive-errors=no"]).arg(&path).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() && !said.contains("messo.service"), "systemd-analyze verify: {said}");
+}
+
+#[test]
+fn the_licence_is_whole() {
+    let text = read("LICENSE");
+    assert!(text.starts_with("EUROPEAN UNION PUBLIC LICENCE v. 1.2\n"), "begins as the EUPL-1.2 does");
+    assert!(text.trim_end().ends_with("require the production of a new EUPL version."), "ends with the last line of the Appendix");
+    for article in 1..=15 {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{article}."))), "article {article}");
+    }
+}
