@@ -213,9 +213,13 @@ mod tests {
         governor.turn(Priority::NewSend).await.unwrap();
         let order = Arc::new(Mutex::new(String::new()));
         let mut waiting = tokio::task::JoinSet::new();
-        for (letter, priority) in
-            [('n', Priority::NewSend), ('n', Priority::NewSend), ('f', Priority::FollowUp), ('f', Priority::FollowUp), ('f', Priority::FollowUp)]
-        {
+        for (letter, priority) in [
+            ('n', Priority::NewSend),
+            ('n', Priority::NewSend),
+            ('f', Priority::FollowUp),
+            ('f', Priority::FollowUp),
+            ('f', Priority::FollowUp),
+        ] {
             let (governor, order) = (governor.clone(), order.clone());
             waiting.spawn(async move {
                 governor.turn(priority).await.unwrap();

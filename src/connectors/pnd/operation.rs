@@ -261,7 +261,8 @@ mod tests {
         let wait = Some(Duration::from_secs(3));
         let throttled = classify(Operation::Send, 429, wait, Problem::default());
         assert_eq!((throttled.is_outage(), throttled.retry_after()), (false, wait));
-        let table = [(Operation::Sent, 503, true), (Operation::Send, 500, true), (Operation::Sent, 404, false), (Operation::Send, 400, false)];
+        let table =
+            [(Operation::Sent, 503, true), (Operation::Send, 500, true), (Operation::Sent, 404, false), (Operation::Send, 400, false)];
         for (operation, status, want) in table {
             assert_eq!(judge(operation, status, &[]).is_outage(), want, "{} {status}", operation.name());
         }

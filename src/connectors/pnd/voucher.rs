@@ -223,13 +223,15 @@ mod tests {
         let token = assertion(&settings, &key, Timestamp::from_second(1_800_000_000).unwrap(), Uuid::nil()).unwrap();
         let parts: Vec<&str> = token.split('.').collect();
         let text = |part: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
-        insta::assert_snapshot!(text(parts[0]), @"");
-        insta::assert_snapshot!(text(parts[1]), @"");
+        insta::assert_snapshot!(text(parts[0]), @r#"{"alg":"RS256","kid":"kid-1","typ":"JWT"}"#);
+        insta::assert_snapshot!(text(parts[1]), @r#"{"aud":"auth.example/client-assertion","exp":1800000300,"iat":1800000000,"iss":"client","jti":"00000000-0000-0000-0000-000000000000","purposeId":"purpose","sub":"client"}"#);
         let signed = format!("{}.{}", parts[0], parts[1]);
         let signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
         let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
         assert!(public.verify(signed.as_bytes(), &signature).is_ok());
-        for (broken, why) in [("", "empty"), ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "no key"), (&pem[40..], "no header")] {
+        for (broken, why) in
+            [("", "empty"), ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "no key"), (&pem[40..], "no header")]
+        {
             assert!(rsa_key(broken).is_none(), "{why}");
         }
     }

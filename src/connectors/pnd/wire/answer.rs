@@ -142,7 +142,11 @@ pub fn sent_request(body: &[u8]) -> Result<String, ReadError> {
         notification_request_id: String,
     }
     let wire: Wire = json(body)?;
-    if wire.notification_request_id.is_empty() { Err(ReadError::Broken("send: empty request id")) } else { Ok(wire.notification_request_id) }
+    if wire.notification_request_id.is_empty() {
+        Err(ReadError::Broken("send: empty request id"))
+    } else {
+        Ok(wire.notification_request_id)
+    }
 }
 
 /// Reads the state of a request.
@@ -194,11 +198,8 @@ struct EventWire<E> {
 
 /// Reads `GET sent/{iun}`.
 pub fn sent(iun: &str, body: &[u8]) -> Result<SentNotification, ReadError> {
-    let notification = |iun_told: Option<String>, status, timeline| SentNotification {
-        iun: iun_told.unwrap_or_else(|| iun.to_owned()),
-        status,
-        timeline,
-    };
+    let notification =
+        |iun_told: Option<String>, status, timeline| SentNotification { iun: iun_told.unwrap_or_else(|| iun.to_owned()), status, timeline };
     match json::<SentWire<TimelineElement>>(body) {
         Ok(wire) => Ok(notification(wire.iun, wire.notification_status, wire.timeline)),
         Err(_) => {
@@ -378,4 +379,212 @@ pub fn platform(status: u16, body: &[u8]) -> Result<PlatformStatus, ReadError> {
     let wire: Wire = json(body)?;
     let open_incidents: Vec<String> = wire.open_incidents.into_iter().map(|incident| incident.functionality).collect();
     Ok(PlatformStatus { healthy: status == 200 && open_incidents.is_empty(), open_incidents })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connectors::pnd::ContentType;
+    use crate::domain::digest::Sha256;
+
+    fn items(idxs: &[&str]) -> Vec<PreloadItem> {
+        idxs.iter().map(|idx| PreloadItem { idx: (*idx).into(), content_type: ContentType::Pdf, sha256: Sha256::of(b"") }).collect()
+    }
+
+    fn slot(idx: &str) -> String {
+        format!(r#"{{"preloadIdx":"{idx}","secret":"s{idx}","httpMethod":"PUT","url":"https://x/{idx}","key":"K{idx}"}}"#)
+    }
+
+    #[test]
+    fn preloads_are_matched_by_index() {
+        let broken = |why| Err(ReadError::Broken(why));
+        let table = [
+            (format!("[{},{}]", slot("b"), slot("a")), Ok("Ka,Kb".to_owned())),
+            (format!("[{}]", slot("a")), broken("preload: a file without answer")),
+            (format!("[{},{},{}]", slot("b"), slot("a"), slot("a")), broken("preload: two answers for a file")),
+            (format!("[{},{},{}]", slot("b"), slot("a"), slot("c")), broken("preload: an answer nobody asked for")),
+            (format!("[{},{}]", slot("b"), slot("a").replace("PUT", "GET")), broken("preload: neither PUT nor POST")),
+            (
+                format!("[{},{}]", slot("b"), slot("a").replace("secret", "other")),
+                broken("preload: an answer without secret, method, url or key"),
+            ),
+            ("{}".to_owned(), Err(ReadError::Unreadable { line: 1, column: 0 })),
+        ];
+        for (body, want) in table {
+            let got = preload(&items(&["a", "b"]), body.as_bytes());
+            let keys = got.map(|slots| slots.iter().map(|slot| slot.key.clone()).collect::<Vec<_>>().join(","));
+            assert_eq!(keys, want, "{body}");
+        }
+    }
+
+    #[test]
+    fn problems_of_every_origin_are_read() {
+        let table = [
+            (400, r#"{"status":400,"traceId":"T","errors":[{"code":"A","element":"e","detail":"d"},{"code":"B"}]}"#, "400 A,B", Some("T")),
+            (403, r#"{"message":"Forbidden"}"#, "403 GATEWAY", None),
+            (403, r#"{"Message":"not authorized"}"#, "403 GATEWAY", None),
+            (500, r#"{"status":500,"title":"ERROR","traceId":"T","errors":null}"#, "500 HTTP_500", Some("T")),
+            (502, "<html>Bad gateway</html>", "502 ", None),
+            (400, r#"{"errors":[{"element":"x"}]}"#, "400 ", None),
+            (400, r#"[1,2]"#, "400 ", None),
+            (400, "", "400 ", None),
+        ];
+        for (status, body, codes, trace_id) in table {
+            let got = problem(status, body.as_bytes());
+            assert_eq!((got.codes().as_str(), got.trace_id.as_deref()), (codes, trace_id), "{body}");
+        }
+        let long = problem(400, format!(r#"{{"errors":[{{"code":"{}"}}]}}"#, "à".repeat(500)).as_bytes());
+        assert_eq!(long.errors[0].code.chars().count(), 128);
+    }
+
+    #[test]
+    fn a_duplicate_is_ours_or_somebody_elses() {
+        let ours = "Duplicated notification for senderPaId##paProtocolNumber##idempotenceToken";
+        let notice = "Duplicated notification for creditorTaxId##noticeCode";
+        let table: [(&[&str], bool, bool); 4] = [
+            (&[ours], true, false),
+            (&[notice], false, true),
+            (&[notice, ours], true, true),
+            (&["Duplicated notification for iun"], false, false),
+        ];
+        for (elements, is_ours, is_notice) in table {
+            let error = |element: &&str| ProblemError { code: DUPLICATED.into(), element: Some((*element).into()), detail: None };
+            let conflict = Problem { status: 409, trace_id: None, errors: elements.iter().map(error).collect() };
+            assert_eq!((duplicate_is_ours(&conflict), duplicate_notice(&conflict)), (is_ours, is_notice), "{elements:?}");
+        }
+        let other = Problem {
+            status: 409,
+            trace_id: None,
+            errors: vec![ProblemError { code: "X".into(), element: Some(ours.into()), detail: None }],
+        };
+        assert!(!duplicate_is_ours(&other));
+    }
+
+    #[test]
+    fn request_states_are_read() {
+        let echo = r#""notificationRequestId":"SUQ=","paProtocolNumber":"1","subject":"s","vat":22"#;
+        let reason = RefusalReason { code: "NOT_VALID_ADDRESS".into(), detail: Some("via".into()), rec_index: Some(0) };
+        let id = || "SUQ=".to_owned();
+        let waiting = |retry_after| Ok(RequestState::Waiting { request_id: id(), retry_after });
+        let table = [
+            (r#""notificationRequestStatus":"WAITING","retryAfter":10"#, waiting(Some(Duration::from_secs(10)))),
+            (r#""notificationRequestStatus":"WAITING","retryAfter":-1,"errors":null"#, waiting(None)),
+            (r#""notificationRequestStatus":"ACCEPTED","iun":"I""#, Ok(RequestState::Accepted { request_id: id(), iun: "I".into() })),
+            (r#""notificationRequestStatus":"ACCEPTED""#, Err(ReadError::Broken("request: accepted without IUN"))),
+            (
+                r#""notificationRequestStatus":"REFUSED","errors":[{"code":"NOT_VALID_ADDRESS","detail":"via","recIndex":0}]"#,
+                Ok(RequestState::Refused { request_id: id(), reasons: vec![reason] }),
+            ),
+            (r#""notificationRequestStatus":"REFUSED""#, Ok(RequestState::Refused { request_id: id(), reasons: vec![] })),
+            (r#""notificationRequestStatus":"NEW""#, Err(ReadError::Broken("request: unknown status"))),
+        ];
+        for (fields, want) in table {
+            assert_eq!(request_state(format!("{{{echo},{fields}}}").as_bytes()), want, "{fields}");
+        }
+        let cut = format!("{{{echo},");
+        assert!(matches!(request_state(cut.as_bytes()), Err(ReadError::Unreadable { .. })), "{cut}");
+        assert_eq!(sent_request(br#"{"notificationRequestId":"SUQ="}"#), Ok("SUQ=".into()));
+        assert_eq!(sent_request(br#"{"notificationRequestId":""}"#), Err(ReadError::Broken("send: empty request id")));
+    }
+
+    const ELEMENT: &str = r#"{"elementId":"E1","eventTimestamp":"2026-11-22T10:00:00.123456789Z","ingestionTimestamp":"2026-11-22T10:00:01Z",
+        "legalFactsIds":[{"key":"safestorage://PN_LEGAL_FACTS-1.pdf","category":"SENDER_ACK"}],"category":"REQUEST_ACCEPTED",
+        "details":{"recIndex":1,"nested":{"a":null}}}"#;
+
+    #[test]
+    fn events_are_read_and_an_odd_one_does_not_stop_the_page() {
+        let event = |id: &str, element: &str| {
+            format!(r#"{{"eventId":"{id}","notificationRequestId":"R","newStatus":"ACCEPTED","element":{element}}}"#)
+        };
+        let plain = events(format!("[{}]", event("1", ELEMENT)).as_bytes()).unwrap();
+        assert_eq!(plain[0].element.rec_index(), Some(1));
+        assert_eq!(plain[0].element.happened_at(), Some("2026-11-22T10:00:00.123456789Z".parse().unwrap()));
+        assert_eq!(
+            (plain[0].request_id.as_deref(), plain[0].iun.as_deref(), plain[0].new_status.as_deref()),
+            (Some("R"), None, Some("ACCEPTED"))
+        );
+        // (what is odd, id and category that result, legal facts)
+        let table = [
+            (ELEMENT.replace("[{\"key\"", "[{\"no\":1},{\"key\""), "E1", "REQUEST_ACCEPTED", 1),
+            (ELEMENT.replace("10:00:00.123456789Z", "soon"), "E1", "REQUEST_ACCEPTED", 1),
+            (r#"{"elementId":"E2","category":"NEW","legalFactsIds":null}"#.to_owned(), "E2", "NEW", 0),
+            (r#"{"details":{"x":1}}"#.to_owned(), "UNREADABLE.2", "", 0),
+            ("null".to_owned(), "UNREADABLE.2", "", 0),
+        ];
+        for (odd, id, category, facts) in table {
+            let page = events(format!("[{},{}]", event("1", ELEMENT), event("2", &odd)).as_bytes()).unwrap();
+            assert_eq!(page[0], plain[0], "beside {odd}");
+            let element = &page[1].element;
+            assert_eq!(
+                (element.element_id.as_str(), element.category.as_str(), element.legal_facts_ids.len()),
+                (id, category, facts),
+                "{odd}"
+            );
+        }
+        assert!(matches!(events(b"[{]"), Err(ReadError::Unreadable { .. })));
+        assert_eq!(events(b"[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn timelines_are_read() {
+        let body = format!(r#"{{"recipients":[],"notificationStatus":"ACCEPTED","notificationStatusHistory":[],"timeline":[{ELEMENT}]}}"#);
+        let got = sent("IUN", body.as_bytes()).unwrap();
+        assert_eq!((got.iun.as_str(), got.status.as_str(), got.timeline.len()), ("IUN", "ACCEPTED", 1));
+        let odd = body.replace(&format!("[{ELEMENT}]"), r#"[{"elementId":"E","category":"C","timestamp":1},7]"#);
+        let got = sent("IUN", odd.as_bytes()).unwrap();
+        let ids: Vec<&str> = got.timeline.iter().map(|element| element.element_id.as_str()).collect();
+        assert_eq!(ids, ["E", "UNREADABLE.1"]);
+        assert!(matches!(sent("IUN", b"{}"), Err(ReadError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn prices_cancellations_and_facts_are_read() {
+        let full = r#"{"iun":"I","partialPrice":630,"totalPrice":847,"vat":22,"paFee":100,"sendFee":100,"analogCost":530,
+            "refinementDate":"2026-12-01T00:00:00+01:00"}"#;
+        let got = price(full.as_bytes()).unwrap();
+        assert_eq!((got.total_price, got.vat, got.refinement_date), (847, 22, Some("2026-11-30T23:00:00Z".parse().unwrap())));
+        let flat = price(br#"{"iun":"I","partialPrice":0,"totalPrice":0,"vat":null}"#).unwrap();
+        assert_eq!((flat.total_price, flat.vat, flat.pa_fee), (0, 0, 0));
+        assert!(price(br#"{"iun":"I"}"#).is_err());
+
+        let table = [
+            (r#"{"status":"ok","details":[{"code":"NOTIFICATION_CANCELLATION_ACCEPTED","level":"INFO"}]}"#, Ok(CancelAnswer::Accepted)),
+            (r#"{"details":[{"code":"X"},{"code":"NOTIFICATION_ALREADY_CANCELLED"}]}"#, Ok(CancelAnswer::AlreadyCancelled)),
+            (r#"{"details":[{"code":"NOTIFICATION_REFUSED"}]}"#, Ok(CancelAnswer::NotificationRefused)),
+            (r#"{"status":"ok"}"#, Err(ReadError::Broken("cancel: no known code"))),
+        ];
+        for (body, want) in table {
+            assert_eq!(cancel(body.as_bytes()), want, "{body}");
+        }
+
+        let ready = |length| LegalFactLink::Ready { url: "https://x".into(), filename: "a.pdf".into(), length };
+        let not_ready = |retry_after| LegalFactLink::NotReady { retry_after };
+        let table = [
+            (r#"{"filename":"a.pdf","contentLength":54092,"url":"https://x"}"#, ready(Some(54_092))),
+            (r#"{"filename":"a.pdf","contentLength":5.0E3,"url":"https://x"}"#, ready(Some(5_000))),
+            (r#"{"filename":"a.pdf","contentLength":0,"url":"https://x"}"#, ready(None)),
+            (r#"{"filename":"a.pdf","contentLength":1,"retryAfter":3600}"#, not_ready(Some(Duration::from_secs(3_600)))),
+            (r#"{"filename":"a.pdf","contentLength":1,"url":"","retryAfter":1.5}"#, not_ready(Some(Duration::from_millis(1_500)))),
+            (r#"{}"#, not_ready(None)),
+        ];
+        for (body, want) in table {
+            assert_eq!(legal_fact(body.as_bytes()), Ok(want), "{body}");
+        }
+        let list = legal_facts(br#"[{"iun":"I","legalFactsId":{"key":"k","category":"NEW"},"taxId":"x"}]"#).unwrap();
+        assert_eq!(list, [LegalFactId { key: "k".into(), category: "NEW".into() }]);
+    }
+
+    #[test]
+    fn the_platform_speaks_of_itself() {
+        let table = [
+            (200, r#"{"functionalities":["NOTIFICATION_CREATE"],"openIncidents":[]}"#, Ok((true, 0))),
+            (500, r#"{"functionalities":[],"openIncidents":[{"functionality":"NOTIFICATION_CREATE","status":"KO"}]}"#, Ok((false, 1))),
+            (500, r#"{"functionalities":[],"openIncidents":[]}"#, Ok((false, 0))),
+            (500, r#"{"status":500,"errors":[]}"#, Err(())),
+        ];
+        for (status, body, want) in table {
+            let got = platform(status, body.as_bytes()).map(|got| (got.healthy, got.open_incidents.len())).map_err(|_| ());
+            assert_eq!(got, want, "{status} {body}");
+        }
+    }
 }

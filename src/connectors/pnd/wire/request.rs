@@ -308,7 +308,43 @@ mod tests {
 
     #[test]
     fn a_minimal_act_says_only_what_it_has() {
-        insta::assert_snapshot!(written(&minimal(), &uploads(1)), @"");
+        insta::assert_snapshot!(written(&minimal(), &uploads(1)), @r#"
+        {
+          "idempotenceToken": "tok",
+          "paProtocolNumber": "2026/1",
+          "subject": "Verbale di accertamento",
+          "recipients": [
+            {
+              "recipientType": "PF",
+              "taxId": "RSSMRA80A01H501U",
+              "denomination": "Mario Rossi",
+              "physicalAddress": {
+                "address": "Via Roma 1",
+                "zip": "00100",
+                "municipality": "Roma",
+                "province": "RM"
+              }
+            }
+          ],
+          "documents": [
+            {
+              "digests": {
+                "sha256": "bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0="
+              },
+              "contentType": "application/pdf",
+              "ref": {
+                "key": "PN_NOTIFICATION_ATTACHMENTS-0.pdf",
+                "versionToken": "v0"
+              }
+            }
+          ],
+          "notificationFeePolicy": "FLAT_RATE",
+          "physicalCommunicationType": "REGISTERED_LETTER_890",
+          "senderDenomination": "Comune di Prova",
+          "senderTaxId": "77777777777",
+          "taxonomyCode": "010202N"
+        }
+        "#);
     }
 
     #[test]
@@ -360,7 +396,121 @@ mod tests {
                 payments: vec![Payment::F24 { title: "TARI 2026".into(), apply_cost: false, metadata: FileRef::named("f.json") }],
             },
         ];
-        insta::assert_snapshot!(written(&act, &uploads(4)), @"");
+        insta::assert_snapshot!(written(&act, &uploads(4)), @r#"
+        {
+          "idempotenceToken": "tok",
+          "paProtocolNumber": "2026/1",
+          "subject": "Verbale di accertamento",
+          "abstract": "Art. 142",
+          "recipients": [
+            {
+              "recipientType": "PF",
+              "taxId": "RSSMRA80A01H501U",
+              "denomination": "Mario Rossi",
+              "digitalDomicile": {
+                "type": "PEC",
+                "address": "prova@pec.it"
+              },
+              "physicalAddress": {
+                "at": "c/o Bianchi",
+                "address": "Hauptstrasse 1",
+                "addressDetails": "Scala B",
+                "zip": "10115",
+                "municipality": "Berlin",
+                "municipalityDetails": "Mitte",
+                "foreignState": "GERMANIA"
+              },
+              "payments": [
+                {
+                  "pagoPa": {
+                    "noticeCode": "302010000000000019",
+                    "creditorTaxId": "77777777777",
+                    "applyCost": true,
+                    "attachment": {
+                      "digests": {
+                        "sha256": "28G0yQD/5I1XW12lxjgEASX2XbD+PiRJS3bqmGRX2YY="
+                      },
+                      "contentType": "application/pdf",
+                      "ref": {
+                        "key": "PN_NOTIFICATION_ATTACHMENTS-2.pdf",
+                        "versionToken": "v2"
+                      }
+                    }
+                  }
+                },
+                {
+                  "pagoPa": {
+                    "noticeCode": "302010000000000019",
+                    "creditorTaxId": "77777777777",
+                    "applyCost": true
+                  }
+                }
+              ]
+            },
+            {
+              "recipientType": "PG",
+              "taxId": "12345678903",
+              "denomination": "Prova Srl",
+              "payments": [
+                {
+                  "f24": {
+                    "title": "TARI 2026",
+                    "applyCost": false,
+                    "metadataAttachment": {
+                      "digests": {
+                        "sha256": "CE/tCLl4r019GWp0RqhrWACeY2thHbFiEbZamq3/KcU="
+                      },
+                      "contentType": "application/json",
+                      "ref": {
+                        "key": "PN_NOTIFICATION_ATTACHMENTS-3.pdf",
+                        "versionToken": "v3"
+                      }
+                    }
+                  }
+                }
+              ]
+            }
+          ],
+          "documents": [
+            {
+              "digests": {
+                "sha256": "bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0="
+              },
+              "contentType": "application/pdf",
+              "ref": {
+                "key": "PN_NOTIFICATION_ATTACHMENTS-0.pdf",
+                "versionToken": "v0"
+              },
+              "title": "Verbale"
+            },
+            {
+              "digests": {
+                "sha256": "S/USLzRFVMU73i67jNK349FgCtYxw4Wl18ziPHeFRZo="
+              },
+              "contentType": "application/pdf",
+              "ref": {
+                "key": "PN_NOTIFICATION_ATTACHMENTS-1.pdf",
+                "versionToken": "v1"
+              }
+            }
+          ],
+          "notificationFeePolicy": "DELIVERY_MODE",
+          "cancelledIun": "ADEG-HJKL-MNPQ-202611-R-1",
+          "physicalCommunicationType": "AR_REGISTERED_LETTER",
+          "senderDenomination": "Polizia Locale",
+          "senderTaxId": "77777777777",
+          "group": "6421b2",
+          "amount": 4200,
+          "paymentExpirationDate": "2026-12-31",
+          "taxonomyCode": "010202N",
+          "paFee": 100,
+          "vat": 22,
+          "pagoPaIntMode": "ASYNC",
+          "additionalLanguages": [
+            "DE"
+          ]
+        }
+        "#);
     }
 
     #[test]
@@ -390,6 +540,6 @@ mod tests {
     #[test]
     fn preloads_carry_base64_digests() {
         let items = [PreloadItem { idx: "0".into(), content_type: ContentType::Json, sha256: Sha256::of(b"") }];
-        insta::assert_snapshot!(serde_json::to_string(&preload(&items)).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string(&preload(&items)).unwrap(), @r#"[{"preloadIdx":"0","contentType":"application/json","sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}]"#);
     }
 }
