@@ -1,5 +1,7 @@
 //! Outside systems, in our words. An error says what messo does next.
 
+pub mod circuit;
+pub mod http;
 pub mod pnd;
 
 use std::time::Duration;
@@ -27,9 +29,53 @@ pub enum ConnectorError {
     /// Another live thing has the same key (409).
     #[error("conflict: {}", .0.codes())]
     Conflict(Problem),
+    /// Refused with a code that messo does not know, or for a fault of the call itself: parked, a person is told.
+    #[error("refused for an unknown reason: {}", .0.codes())]
+    Unclassified(Problem),
     /// The answer breaks the contract: a person is told.
     #[error("protocol: {what}")]
     Protocol { what: String },
+}
+
+/// Values of `what` that somebody decides on. Any other is for the log.
+pub mod what {
+    /// The day's requests are spent: nothing was sent.
+    pub const QUOTA: &str = "quota";
+    /// The remote asks to slow down (429).
+    pub const THROTTLED: &str = "HTTP 429";
+}
+
+impl ConnectorError {
+    /// Whether it tells of a remote that is not well: what a [`circuit::Circuit`] counts.
+    ///
+    /// Throttling, quotas and refusals are answers of a healthy remote.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            ConnectorError::Temporary { what, .. } => what != what::QUOTA && what != what::THROTTLED,
+            ConnectorError::Uncertain { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How long the remote asked to wait, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ConnectorError::Temporary { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// What the remote said, if it said something.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            ConnectorError::Refused(problem)
+            | ConnectorError::Sender(problem)
+            | ConnectorError::NotFound(problem)
+            | ConnectorError::Conflict(problem)
+            | ConnectorError::Unclassified(problem) => Some(problem),
+            ConnectorError::Temporary { .. } | ConnectorError::Uncertain { .. } | ConnectorError::Protocol { .. } => None,
+        }
+    }
 }
 
 /// What a remote said of a refused call: codes and ids only are ever logged.
@@ -56,5 +102,10 @@ impl Problem {
     pub fn codes(&self) -> String {
         let codes: Vec<&str> = self.errors.iter().map(|error| error.code.as_str()).collect();
         format!("{} {}", self.status, codes.join(","))
+    }
+
+    /// Whether one of its errors has this code.
+    pub fn has(&self, code: &str) -> bool {
+        self.errors.iter().any(|error| error.code == code)
     }
 }

@@ -1,4 +1,23 @@
 //! SEND (PND): the released sender API (send v2.5, detail v2.8, streams v2.9), one [`Pnd`] per (ente, API key).
+//!
+//! One method, one call: nothing here repeats a call (save once after a refused voucher), stores or decides. An error says
+//! what the caller does next ([`ConnectorError`](super::ConnectorError)); [`operation`] holds the rules. `retry-after` is
+//! milliseconds on the events of a stream, seconds elsewhere.
+
+mod client;
+pub mod governor;
+pub mod operation;
+mod streams;
+mod transfer;
+mod voucher;
+pub mod wire;
+
+pub use client::{Pnd, PndSettings, PndSetupError, Timeouts};
+pub use governor::{DayQuota, Governor, Priority};
+pub use operation::Operation;
+pub use transfer::{Download, UploadError};
+pub use voucher::VoucherSettings;
+pub use wire::{Incomplete, NewNotification, SendParts, duplicate_is_ours, duplicate_notice, new_notification};
 
 use std::time::Duration;
 
@@ -90,6 +109,14 @@ pub struct EventsPage {
 pub struct StreamInfo {
     pub stream_id: String,
     pub title: String,
+}
+
+/// What SEND says of itself (`GET /status`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformStatus {
+    pub healthy: bool,
+    /// `NOTIFICATION_CREATE`, `NOTIFICATION_VISUALIZATION`, `NOTIFICATION_WORKFLOW`, ...
+    pub open_incidents: Vec<String>,
 }
 
 /// A legal fact, or when to ask again.
