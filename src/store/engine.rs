@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::StoreError;
-use super::codec::{act_at, at, batch_at, ms, optional, word};
+use super::codec::{act_at, at, batch_at, ms, optional};
 use super::jobs;
 use crate::clock;
 use crate::domain::ids::{ActId, BatchId};
@@ -366,9 +366,4 @@ pub(super) fn command(
 /// A fresh id for a row of our own.
 pub(super) fn fresh() -> [u8; 16] {
     *clock::new_uuid().as_bytes()
-}
-
-/// Reads the state word back (for queries).
-pub(super) fn outcome_state(text: &str) -> Result<OutcomeState, StoreError> {
-    word(text, "line state")
 }

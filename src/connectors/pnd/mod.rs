@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::digest::Sha256;
 use crate::domain::send::{RefusalReason, TimelineElement};
+pub use crate::domain::send::{StreamEvent, Uploaded};
 
 /// A file to be announced to SEND.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,15 +59,6 @@ pub struct UploadSlot {
     pub key: String,
 }
 
-/// A file as the request names it, after upload. Unused files are deleted by SEND after 7 days.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Uploaded {
-    pub key: String,
-    pub version_token: String,
-    pub sha256: Sha256,
-    pub uploaded_at: Timestamp,
-}
-
 /// State of a request at SEND.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RequestState {
@@ -81,19 +73,6 @@ pub struct SentNotification {
     pub iun: String,
     pub status: String,
     pub timeline: Vec<TimelineElement>,
-}
-
-/// One event of a stream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StreamEvent {
-    /// 38 digits.
-    pub event_id: String,
-    pub request_id: Option<String>,
-    /// Absent until acceptance, for ever on refusals.
-    pub iun: Option<String>,
-    /// Status after the element.
-    pub new_status: Option<String>,
-    pub element: TimelineElement,
 }
 
 /// A page of a stream: at most 50 events.
