@@ -49,7 +49,7 @@ pub fn is_abroad(address: &PhysicalAddress) -> bool {
     !italy::is_italian(state) && !italy::is_enclave(state.unwrap_or_default())
 }
 
-/// Tells every line that does not fit in 44 characters.
+/// Tells every line that does not fit in 44 characters (`denomination` is at most 88).
 pub fn overlong(denomination: &str, address: &PhysicalAddress, tell: &mut dyn FnMut(Overlong)) {
     let text = |field: &Option<String>| -> usize { field.as_deref().map_or(0, |text| text.chars().count()) };
     let blank = |field: &'_ Option<String>| field.as_deref().unwrap_or_default().is_empty();
@@ -67,7 +67,8 @@ pub fn overlong(denomination: &str, address: &PhysicalAddress, tell: &mut dyn Fn
         line(2, if blank(&address.at) { Part::MunicipalityDetails } else { Part::At }, together, false);
     } else {
         let rest = denomination.chars().count().saturating_sub(LINE);
-        let second = if rest > 0 && !at.is_empty() { rest + 1 + at.chars().count() } else { rest };
+        // A name of over 88 characters has a rule of its own.
+        let second = if rest > 0 && !at.is_empty() { rest + 1 + at.chars().count() } else { 0 };
         line(2, Part::At, second, true);
     }
     line(3, Part::AddressDetails, joined_length(&[details, place]), false);
