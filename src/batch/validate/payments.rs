@@ -127,7 +127,7 @@ fn creditor(field: Field, text: &mut String, out: &mut Vec<Finding>) {
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             let whole = format!("{text:0>11}");
             let lost = digits && (8..11).contains(&text.len()) && fiscal_code::check_body(&whole).is_ok();
-            let (kind, wanted) = if lost { (Code::LeadingZerosLost, whole) } else { (Code::CreditorInvalid, "11".to_owned()) };
+            let (kind, wanted) = if lost { (Code::LeadingZerosLost, whole) } else { (Code::CreditorInvalid, "11 cifre".to_owned()) };
             out.push(Finding::error(field, kind).found(&*text).expected(wanted));
         }
     }

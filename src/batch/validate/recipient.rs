@@ -161,7 +161,7 @@ fn check_address(index: usize, name: &str, address: &mut PhysicalAddress, rules:
 /// `^(\w|\ |\-)*$`, at most 15 characters.
 fn check_zip_shape(index: usize, zip: &str, out: &mut Vec<Finding>) {
     if longer_than(zip, 15) || !zip.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b' ' | b'-')) {
-        out.push(Finding::error(Field::of(f::ZIP, index), Code::ZipInvalid).found(zip).expected("15"));
+        out.push(Finding::error(Field::of(f::ZIP, index), Code::ZipInvalid).found(zip).expected("al massimo 15 caratteri"));
     }
 }
 
@@ -179,7 +179,7 @@ fn check_italian(index: usize, address: &PhysicalAddress, level: CheckLevel, out
         out.push(Finding::error(zip_field, Code::LeadingZerosLost).found(zip).expected(format!("{zip:0>5}")));
         known_zip = "";
     } else if !digits || zip.len() != 5 {
-        out.push(Finding::error(zip_field, Code::ZipInvalid).found(zip).expected("5"));
+        out.push(Finding::error(zip_field, Code::ZipInvalid).found(zip).expected("5 cifre"));
         known_zip = "";
     }
     let mut known_province = province;

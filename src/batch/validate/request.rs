@@ -31,7 +31,7 @@ pub(super) fn identity(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>)
         None => match fiscal_code::check_body(sender) {
             Ok(()) => {}
             Err(FiscalCodeError::Check(_)) => out.push(Finding::warning(Field::act(f::SENDER), Code::SenderTaxIdInvalid).found(sender)),
-            Err(_) => out.push(Finding::error(Field::act(f::SENDER), Code::SenderTaxIdInvalid).found(sender).expected("11")),
+            Err(_) => out.push(Finding::error(Field::act(f::SENDER), Code::SenderTaxIdInvalid).found(sender).expected("11 cifre")),
         },
     }
 }
@@ -177,7 +177,11 @@ fn numbers(act: &Act, out: &mut Vec<Finding>) {
         && let (Some(minimum), Some(maximum)) = (position.minimum, position.maximum)
         && minimum > maximum
     {
-        out.push(Finding::error(Field::act(f::MINIMUM), Code::OutOfRange).found(minimum.to_it()).expected(maximum.to_it()));
+        out.push(
+            Finding::error(Field::act(f::MINIMUM), Code::OutOfRange)
+                .found(minimum.to_it())
+                .expected(format!("al massimo {}", maximum.to_it())),
+        );
     }
 }
 

@@ -7,7 +7,8 @@ use crate::domain::amount_rule::{AmountRule, CostPolicy};
 use crate::domain::money::Cents;
 use crate::flow::definition::PaymentPolicy;
 
-type Edit = fn(&mut Act);
+/// (what is tried, how the good act is changed, what must be told)
+type Case = (&'static str, fn(&mut Act), &'static [(&'static str, Code, Severity)]);
 
 fn sender() -> SenderFacts<'static> {
     SenderFacts {
@@ -69,7 +70,7 @@ fn a_good_act_passes_and_is_filled_in() {
 #[test]
 fn each_rule_of_the_act() {
     use Severity::{Error as E, Warning as W};
-    let table: &[(&str, Edit, &[(&str, Code, Severity)])] = &[
+    let table: &[Case] = &[
         ("no reference", |a| a.reference.clear(), &[(f::REFERENCE, Code::ReferenceInvalid, E)]),
         ("long reference", |a| a.reference = "x".repeat(129), &[(f::REFERENCE, Code::ReferenceInvalid, E)]),
         ("reference of two lines", |a| a.reference = "a\nb".to_owned(), &[(f::REFERENCE, Code::ReferenceInvalid, E)]),
@@ -172,7 +173,7 @@ fn each_rule_of_the_act() {
 #[test]
 fn each_rule_of_the_recipient() {
     use Severity::{Error as E, Warning as W};
-    let table: &[(&str, Edit, &[(&str, Code, Severity)])] = &[
+    let table: &[Case] = &[
         ("no tax id", |a| a.recipients[0].tax_id.clear(), &[(f::TAX_ID, Code::FieldMissing, E)]),
         ("wrong tax id", |a| a.recipients[0].tax_id = "RSSMRA80A01H501X".to_owned(), &[(f::TAX_ID, Code::TaxIdInvalid, E)]),
         ("vat number of a PF", |a| a.recipients[0].tax_id = "15376371009".to_owned(), &[(f::TAX_ID, Code::TaxIdKind, E)]),
@@ -280,7 +281,7 @@ fn each_rule_of_the_recipient() {
 #[test]
 fn each_rule_of_the_payments() {
     use Severity::{Error as E, Warning as W};
-    let table: &[(&str, Edit, &[(&str, Code, Severity)])] = &[
+    let table: &[Case] = &[
         ("none", |a| a.recipients[0].payments.clear(), &[(f::NOTICE, Code::PaymentMissing, E), (f::TAXONOMY, Code::TaxonomyPayment, W)]),
         ("short notice", |a| set_notice(a, "123"), &[(f::NOTICE, Code::NoticeInvalid, E)]),
         ("excel's notice", |a| set_notice(a, "3.02E+17"), &[(f::NOTICE, Code::NoticeInvalid, E)]),
