@@ -390,6 +390,11 @@ mod tests {
     }
 
     #[test]
+    fn a_file_takes_little_memory() {
+        assert!(size_of::<Slot>() <= 72, "{}", size_of::<Slot>());
+    }
+
+    #[test]
     fn stores_and_judges_files() {
         let facts = || {
             let mut facts = vec![

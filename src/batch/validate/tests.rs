@@ -383,3 +383,36 @@ fn many_acts_pass_quickly() {
     let took = start.elapsed();
     assert!(took.as_secs() < 20, "{took:?}");
 }
+
+proptest::proptest! {
+    /// Whatever a row says, it is judged; and what was judged once is not changed again.
+    #[test]
+    fn any_row_is_judged_and_comes_to_rest(
+        texts in proptest::collection::vec("\\PC{0,50}|[A-Za-z0-9 .,'@_è/-]{0,60}|[0-9]{0,18}", 16),
+        person in proptest::bool::ANY,
+    ) {
+        let mut texts = texts.into_iter();
+        let mut next = move || texts.next().unwrap_or_default();
+        let mut act = act();
+        (act.reference, act.sender_tax_id, act.protocol, act.subject) = (next(), next(), Some(next()), Some(next()));
+        act.cancelled_iun = Some(next());
+        act.recipients[0].recipient_type = if person { RecipientType::Pf } else { RecipientType::Pg };
+        (act.recipients[0].tax_id, act.recipients[0].denomination, act.recipients[0].pec) = (next(), next(), Some(next()));
+        let own = address(&mut act);
+        (own.address, own.municipality, own.zip, own.province) = (next(), next(), Some(next()), Some(next()));
+        (own.at, own.foreign_state) = (Some(next()), Some(next()));
+        set_notice(&mut act, &next());
+        set_creditor(&mut act, &next());
+        let flow = flow();
+        let rules = Rules { flow: Some(&flow), ..Rules::default() };
+        let first = checked(&mut act, &rules);
+        let rested = act.clone();
+        proptest::prop_assert_eq!(checked(&mut act, &rules), first);
+        proptest::prop_assert_eq!(&act, &rested);
+        let mut out = Vec::new();
+        let mut batch = batch_rules::BatchRules::new();
+        batch.check(&act, u64::MAX, &mut out);
+        batch.check(&act, 0, &mut out);
+        files::FileTable::new(Vec::new()).resolve(&mut act, &rules, &mut |_| None, &mut out);
+    }
+}
