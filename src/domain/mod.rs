@@ -8,6 +8,7 @@ pub mod fiscal_code;
 pub mod ids;
 pub mod italy;
 pub mod iun;
+pub mod letters;
 pub mod money;
 pub mod notice_code;
 pub mod outcome;

@@ -1,1 +1,77 @@
-//! (to be written)
+//! The notice number of pagoPA (NAV, SEND's `noticeCode`): 18 digits, the first of which (aux digit) says how to read the rest.
+//!
+//! Rules: `reference pt.md` 5.1. With aux 0, 2, 3 the last two digits are the first sixteen mod 93; SEND does not look at
+//! them and samples often break them, so how severe that is belongs to the caller.
+
+/// Why a text is no notice number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoticeCodeError {
+    /// Not 18 digits.
+    #[error("not 18 digits")]
+    Shape,
+    /// The first digit is none of 0, 1, 2, 3.
+    #[error("unknown aux digit")]
+    AuxDigit,
+    /// The last two digits should be this number (two digits).
+    #[error("check digits should be {0:02}")]
+    CheckDigits(u8),
+}
+
+/// Checks a notice number.
+pub fn check(text: &str) -> Result<(), NoticeCodeError> {
+    let code: &[u8; 18] = text.as_bytes().try_into().map_err(|_| NoticeCodeError::Shape)?;
+    if !code.iter().all(u8::is_ascii_digit) {
+        return Err(NoticeCodeError::Shape);
+    }
+    let number = code.iter().fold(0u64, |number, byte| number * 10 + u64::from(byte - b'0'));
+    match code.first() {
+        Some(b'1') => Ok(()),
+        Some(b'0' | b'2' | b'3') => {
+            let want = (number / 100) % 93;
+            if number % 100 == want { Ok(()) } else { Err(NoticeCodeError::CheckDigits(want as u8)) }
+        }
+        _ => Err(NoticeCodeError::AuxDigit),
+    }
+}
+
+/// The whole number, when `text` is one that a spreadsheet stripped of its leading zeros.
+pub fn restore_zeros(text: &str) -> Option<String> {
+    if !(14..18).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let whole = format!("{text:0>18}");
+    check(&whole).is_ok().then_some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_notice_numbers() {
+        let table = [
+            ("001000000000000141", Ok(())),
+            ("099123456789012327", Ok(())),
+            ("200000000000000103", Ok(())),
+            ("302000000000000184", Ok(())),
+            ("347250123456789084", Ok(())),
+            ("300000000000000003", Ok(())),
+            ("001340105455507221", Ok(())),
+            ("304040000000000255", Ok(())),
+            ("123456789012345678", Ok(())), // aux 1 has no check digits
+            ("302000000000000185", Err(NoticeCodeError::CheckDigits(84))),
+            ("402000000000000184", Err(NoticeCodeError::AuxDigit)),
+            ("30200000000000018", Err(NoticeCodeError::Shape)),
+            ("3020000000000001845", Err(NoticeCodeError::Shape)),
+            ("30200000000000018X", Err(NoticeCodeError::Shape)),
+            ("3.02E+17", Err(NoticeCodeError::Shape)),
+            ("", Err(NoticeCodeError::Shape)),
+        ];
+        for (text, want) in table {
+            assert_eq!(check(text), want, "{text:?}");
+        }
+        assert_eq!(restore_zeros("1000000000000141").as_deref(), Some("001000000000000141"));
+        assert_eq!(restore_zeros("1000000000000142"), None);
+        assert_eq!(restore_zeros("3.02E+17"), None);
+    }
+}
