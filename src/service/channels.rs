@@ -1,0 +1,189 @@
+//! One channel per (ente, API key): its connector, circuit and stream. Keys of one ente share its quota.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::config::secret::SecretError;
+use crate::config::{ApiKey, Config, Institution, Quota};
+use crate::connectors::circuit::{Admission, Circuit, CircuitPolicy};
+use crate::connectors::http::{self, HttpSettings, HttpSetupError};
+use crate::connectors::pnd::{DayQuota, Governor, Pnd, PndSettings, PndSetupError, Priority, Timeouts, VoucherSettings};
+use crate::store::Store;
+
+/// Why a channel cannot be made: the configuration is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("{channel}: {error}")]
+    Secret { channel: String, error: SecretError },
+    #[error("{channel}: {error}")]
+    Connector { channel: String, error: PndSetupError },
+    #[error(transparent)]
+    Http(#[from] HttpSetupError),
+}
+
+/// Calls of one ente under one key.
+pub struct Channel {
+    /// `ente/key`.
+    pub name: String,
+    pub sender: String,
+    pub denomination: String,
+    pub groups: Vec<String>,
+    pub pnd: Pnd,
+    pub quota: Quota,
+    circuit: Mutex<Circuit>,
+    /// The stream is active: nothing is POSTed before.
+    pub listening: AtomicBool,
+}
+
+impl Channel {
+    /// Until when calls are held back, if they are.
+    pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.lock().admit(now) {
+            Admission::Pass | Admission::Probe => None,
+            Admission::Wait(until) => Some(until),
+        }
+    }
+
+    /// Takes the result of a call. True: the remote has just gone down or come back.
+    pub fn report(&self, outage: bool, now: Timestamp) -> bool {
+        self.lock().report(now, outage)
+    }
+
+    /// Whether the remote is taken for down.
+    pub fn is_down(&self) -> bool {
+        self.lock().is_open()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes the channels of every key of every ente.
+pub fn build(config: &Config, store: &Store, clock: Clock) -> Result<BTreeMap<String, Arc<Channel>>, ChannelError> {
+    let loopback_only = config.institutions.iter().all(|institution| is_loopback(&institution.send_url));
+    let client = http::client(&HttpSettings { loopback_only, ..HttpSettings::default() })?;
+    let mut channels = BTreeMap::new();
+    for institution in &config.institutions {
+        let governor = Arc::new(governor(institution, store, clock));
+        for key in &institution.keys {
+            let name = format!("{}/{}", institution.tax_id, key.id);
+            let secret = |reference: &crate::config::SecretRef| {
+                reference.resolve().map_err(|error| ChannelError::Secret { channel: name.clone(), error })
+            };
+            let voucher = match &key.pdnd {
+                Some(client) => Some(VoucherSettings {
+                    token_url: client.token_url.clone(),
+                    client_id: client.client_id.clone(),
+                    kid: client.kid.clone(),
+                    purpose_id: client.purpose_id.clone(),
+                    audience: client.audience.clone(),
+                    private_key: secret(&client.private_key)?,
+                }),
+                None => None,
+            };
+            let settings = PndSettings {
+                label: name.clone(),
+                base_url: institution.send_url.clone(),
+                api_key: secret(&key.secret)?,
+                voucher,
+                timeouts: Timeouts::default(),
+                governor: governor.clone(),
+                clock,
+            };
+            let pnd = Pnd::new(settings, client.clone()).map_err(|error| ChannelError::Connector { channel: name.clone(), error })?;
+            channels.insert(name.clone(), Arc::new(channel(name, institution, key, pnd)));
+        }
+    }
+    Ok(channels)
+}
+
+fn channel(name: String, institution: &Institution, key: &ApiKey, pnd: Pnd) -> Channel {
+    Channel {
+        name,
+        sender: institution.tax_id.clone(),
+        denomination: institution.denomination.clone(),
+        groups: key.groups.clone(),
+        pnd,
+        quota: institution.quota.clone(),
+        circuit: Mutex::new(Circuit::new(CircuitPolicy::default())),
+        listening: AtomicBool::new(false),
+    }
+}
+
+fn governor(institution: &Institution, store: &Store, clock: Clock) -> Governor {
+    let quota = &institution.quota;
+    let day: Option<Arc<dyn DayQuota>> = (quota.per_day > 0).then(|| {
+        let counter = DurableDay {
+            store: store.clone(),
+            clock,
+            sender: institution.tax_id.clone(),
+            limit: quota.per_day,
+            left: AtomicU32::new(0),
+            day: Mutex::new(String::new()),
+        };
+        Arc::new(counter) as Arc<dyn DayQuota>
+    });
+    Governor::new(quota.per_second, quota.burst, day)
+}
+
+/// Whether a URL stays on this machine.
+pub fn is_loopback(url: &str) -> bool {
+    let host = url.split("://").nth(1).unwrap_or(url).split(['/', ':']).next().unwrap_or_default();
+    host == "localhost" || host.starts_with("127.") || url.contains("://[::1]")
+}
+
+/// The day's requests, counted in the store by blocks: a crash wastes at most one block, and never forgets a request.
+struct DurableDay {
+    store: Store,
+    clock: Clock,
+    sender: String,
+    limit: u32,
+    left: AtomicU32,
+    day: Mutex<String>,
+}
+
+/// Requests reserved at a time.
+const BLOCK: u32 = 100;
+/// Kept for follow-ups: what is at SEND is never left unheard because of new sends.
+const RESERVE_PERCENT: u32 = 5;
+
+#[async_trait]
+impl DayQuota for DurableDay {
+    async fn take(&self, n: u32, priority: Priority) -> bool {
+        let today = super::rome(self.clock.now()).date().to_string();
+        {
+            let mut day = self.day.lock().unwrap_or_else(PoisonError::into_inner);
+            if *day != today {
+                *day = today.clone();
+                self.left.store(0, Ordering::Relaxed);
+            }
+        }
+        let take = |left: u32| left.checked_sub(n);
+        if self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
+            return true;
+        }
+        let limit = match priority {
+            Priority::FollowUp => self.limit,
+            Priority::NewSend => self.limit - self.limit * RESERVE_PERCENT / 100,
+        };
+        let block = BLOCK.max(n);
+        match self.store.reserve_calls(&self.sender, &today, block, limit).await {
+            Ok(true) => {
+                self.left.fetch_add(block - n, Ordering::AcqRel);
+                true
+            }
+            // The last requests of the day one by one.
+            Ok(false) => self.store.reserve_calls(&self.sender, &today, n, limit).await.unwrap_or(false),
+            Err(error) => {
+                tracing::error!(%error, "the day's requests cannot be counted");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,625 @@
+//! The effects of a `notifica`, one function each: what is asked of SEND, and which fact the answer is.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+
+use super::channels::Channel;
+use super::dispatch::{End, settle};
+use super::{Hub, rome};
+use crate::batch::archive::{Entry, Method};
+use crate::connectors::pnd::{
+    CancelAnswer, ContentType, LegalFactLink, PreloadItem, RequestState, SendParts, UploadError, UploadSlot, Uploaded, duplicate_is_ours,
+    new_notification,
+};
+use crate::connectors::{ConnectorError, Problem, ProblemError};
+use crate::domain::act::Payment;
+use crate::domain::digest::Sha256;
+use crate::domain::ids::ActId;
+use crate::flow::definition::Sending;
+use crate::flow::event::Fact;
+use crate::flow::retry::FailureClass;
+use crate::flow::state::State;
+use crate::store::archives::is_changed;
+use crate::store::{Leased, SendMaterial, StoreError, Subject};
+
+/// SEND deletes unused files after 7 days: a day before, they are uploaded again.
+const UPLOAD_LIFE: SignedDuration = SignedDuration::from_hours(24 * 6);
+/// Files of one `preload` call.
+const PRELOAD: usize = 15;
+/// `preload` calls of one group at a time, and uploads of one call at a time.
+const PRELOADS_AT_ONCE: usize = 6;
+const UPLOADS_AT_ONCE: usize = 8;
+/// Uploads whose slot SEND no longer takes are announced anew this often at most.
+const REDO_PRELOAD: u32 = 3;
+
+fn act_of(job: &Leased) -> Option<ActId> {
+    match &job.subject {
+        Subject::Notifica { act, .. } => Some(*act),
+        Subject::Lotto { .. } => None,
+    }
+}
+
+/// Tells the circuit how a call went; an outage that begins or ends is told to the operators.
+pub fn heard(hub: &Hub, channel: &Channel, error: Option<&ConnectorError>) {
+    let outage = error.is_some_and(ConnectorError::is_outage);
+    if channel.report(outage, hub.clock.now()) {
+        if outage {
+            tracing::warn!(channel = channel.name, "SEND non risponde: le chiamate aspettano");
+        } else {
+            tracing::info!(channel = channel.name, "SEND risponde di nuovo");
+        }
+    }
+}
+
+/// The code under which a channel is stopped.
+pub fn stop_code(problem: &Problem) -> &'static str {
+    if problem.has("PN_DELIVERY_NOTIFICATION_LIMIT_EXCEEDED") {
+        "QUOTA_SEND_ESAURITA"
+    } else if problem.has("PN_DELIVERY_INVALIDPARAMETER_GROUP") {
+        "GRUPPO_RIFIUTATO"
+    } else if problem.has("PN_DELIVERY_SEND_IS_DISABLED") || problem.has("PN_DELIVERY_INVALID_SENDER_TAX_ID") {
+        "ENTE_NON_ABILITATO"
+    } else {
+        "CHIAVE_RIFIUTATA"
+    }
+}
+
+/// What follows an error that has the same meaning for every call.
+fn after_error(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
+    let now = hub.clock.now();
+    match error {
+        ConnectorError::Temporary { what, .. } if what == ConnectorError::QUOTA => End::Later { at: tomorrow(now), code: "QUOTA_DEL_GIORNO" },
+        ConnectorError::Temporary { retry_after, .. } => {
+            let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
+            let retry_after = retry_after.and_then(|wait| wait.checked_mul(i32::try_from(hub.clock.factor()).unwrap_or(i32::MAX)));
+            End::Failed { class: FailureClass::Temporary { retry_after }, code: "SEND_NON_RISPONDE" }
+        }
+        ConnectorError::Uncertain { .. } => End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ESITO_INCERTO" },
+        ConnectorError::Sender(problem) => End::Stop { channel: channel.name.clone(), code: stop_code(problem) },
+        ConnectorError::NotFound(_) => End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "NON_ANCORA_PRESENTE" },
+        ConnectorError::Refused(problem) | ConnectorError::Unclassified(problem) | ConnectorError::Conflict(problem) => {
+            tracing::warn!(channel = channel.name, codes = problem.codes(), trace.id = problem.trace_id, "rifiuto che chiede una persona");
+            End::Failed { class: FailureClass::Person { code: "RIFIUTO_SCONOSCIUTO" }, code: "RIFIUTO_SCONOSCIUTO" }
+        }
+        ConnectorError::Protocol { what } => {
+            tracing::error!(channel = channel.name, what, "risposta non conforme alla specifica");
+            End::Failed { class: FailureClass::Person { code: "RISPOSTA_NON_CONFORME" }, code: "RISPOSTA_NON_CONFORME" }
+        }
+    }
+}
+
+/// The next Rome midnight.
+fn tomorrow(now: Timestamp) -> Timestamp {
+    let day = rome(now).date().tomorrow().unwrap_or(jiff::civil::Date::MAX);
+    day.to_zoned(rome(now).time_zone().clone()).map_or(now, |zoned| zoned.timestamp())
+}
+
+fn channel<'h>(hub: &'h Hub, name: &str) -> Result<&'h Arc<Channel>, End> {
+    // An ente or key that is no longer in the configuration: its acts wait for a person.
+    hub.channels.get(name).ok_or(End::Failed { class: FailureClass::Person { code: "CHIAVE_NON_CONFIGURATA" }, code: "CHIAVE_NON_CONFIGURATA" })
+}
+
+/// The stage before upload. Nothing in it yet but the protocol that an act must have, and the hours of the flow.
+pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
+    let acts: Vec<ActId> = jobs.iter().filter_map(act_of).collect();
+    let materials = match hub.store.material(acts).await {
+        Ok(materials) => materials,
+        Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
+    };
+    let now = hub.clock.now();
+    let each = jobs.iter().map(|job| async {
+        let end = match materials.iter().find(|material| Some(material.id) == act_of(job)) {
+            Some(material) => prepare_one(hub, job, material, now).await,
+            None => End::Nothing,
+        };
+        settle(hub, job, end).await;
+    });
+    futures_util::future::join_all(each).await;
+}
+
+async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Timestamp) -> End {
+    if let Some(at) = opens_at(&material.flow.sending, now) {
+        return End::Later { at, code: "FASCIA_ORARIA" };
+    }
+    if material.protocol.is_none() {
+        // No protocollo informatico is connected: the reference of the gestionale stands in.
+        let protocol: String = material.content.reference.chars().take(256).collect();
+        if let Err(error) = hub.store.save_protocol(material.id, protocol).await {
+            return End::from(error);
+        }
+    }
+    hub.store.record(material.id, Fact::Prepared, Some(job.job), now).await.map_or_else(End::from, |()| End::Saved)
+}
+
+/// When the flow's hours begin, if it is outside them now.
+fn opens_at(sending: &Sending, now: Timestamp) -> Option<Timestamp> {
+    let Sending::Hours { from, to } = sending else { return None };
+    let local = rome(now);
+    if (*from..*to).contains(&local.time()) {
+        return None;
+    }
+    let day = if local.time() < *from { local.date() } else { local.date().tomorrow().ok()? };
+    Some(day.to_datetime(*from).to_zoned(local.time_zone().clone()).ok()?.timestamp())
+}
+
+async fn settle_all(hub: &Hub, jobs: &[Leased], end: impl Fn() -> End) {
+    for job in jobs {
+        settle(hub, job, end()).await;
+    }
+}
+
+/// One file to be announced and uploaded.
+struct FileJob {
+    act: usize,
+    file: u32,
+    archive: Sha256,
+    bare: bool,
+    entry: u32,
+    sha256: Sha256,
+    size: u64,
+    content_type: ContentType,
+}
+
+/// Announces and uploads the files of many acts: fifteen files a call, across acts.
+pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
+    let channel = match channel(hub, name) {
+        Ok(channel) => channel,
+        Err(_) => return settle_all(hub, jobs, || person("CHIAVE_NON_CONFIGURATA")).await,
+    };
+    let materials = match hub.store.material(jobs.iter().filter_map(act_of).collect()).await {
+        Ok(materials) => materials,
+        Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
+    };
+    let fresh_since = hub.clock.now().saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
+    let mut files = Vec::new();
+    let mut ends: Vec<Option<End>> = Vec::new();
+    for (index, material) in materials.iter().enumerate() {
+        ends.push(None);
+        if material.state != State::Uploading {
+            continue;
+        }
+        let metadata: Vec<&str> = material
+            .content
+            .recipients
+            .iter()
+            .flat_map(|recipient| &recipient.payments)
+            .filter_map(|payment| match payment {
+                Payment::F24 { metadata, .. } => Some(metadata.file.as_str()),
+                Payment::PagoPa { .. } => None,
+            })
+            .collect();
+        for (number, file) in material.content.files().enumerate() {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let Some(stored) = file.stored else {
+                ends.pop();
+                ends.push(Some(person("DOCUMENTO_NON_CONSERVATO")));
+                break;
+            };
+            let fresh = |(known, upload): &(u32, Uploaded)| *known == number && upload.sha256 == stored.sha256 && upload.uploaded_at > fresh_since;
+            if material.uploads.iter().any(fresh) {
+                continue;
+            }
+            let content_type = if metadata.contains(&file.file.as_str()) { ContentType::Json } else { ContentType::Pdf };
+            files.push(FileJob {
+                act: index,
+                file: number,
+                archive: material.archive,
+                bare: material.bare,
+                entry: stored.entry,
+                sha256: stored.sha256,
+                size: stored.size,
+                content_type,
+            });
+        }
+    }
+    files.retain(|file| ends.get(file.act).is_some_and(Option::is_none));
+    let chunks = files.chunks(PRELOAD);
+    let results: Vec<Vec<(usize, u32, Result<Uploaded, End>)>> =
+        stream::iter(chunks.map(|chunk| upload_chunk(hub, channel, chunk))).buffered(PRELOADS_AT_ONCE).collect().await;
+    let mut saved = Vec::new();
+    for (act, file, result) in results.into_iter().flatten() {
+        match (result, ends.get_mut(act), materials.get(act)) {
+            (Ok(uploaded), _, Some(material)) => saved.push((material.id, file, uploaded)),
+            (Err(end), Some(slot), _) => *slot = Some(end),
+            _ => {}
+        }
+    }
+    let kept = if saved.is_empty() { Ok(()) } else { hub.store.save_uploads(saved).await };
+    let failed = kept.is_err();
+    let each = jobs.iter().map(|job| {
+        let position = materials.iter().position(|material| Some(material.id) == act_of(job));
+        let material = position.and_then(|index| materials.get(index));
+        let end = position.and_then(|index| ends.get_mut(index)).and_then(Option::take);
+        async move {
+            let end = match (material, end) {
+                (None, _) => End::Nothing,
+                (Some(_), Some(end)) => end,
+                (Some(_), None) if failed => End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" },
+                (Some(material), None) => match hub.store.record(material.id, Fact::Uploaded, Some(job.job), hub.clock.now()).await {
+                    Ok(()) => End::Saved,
+                    Err(error) => End::from(error),
+                },
+            };
+            settle(hub, job, end).await;
+        }
+    });
+    let each: Vec<_> = each.collect();
+    futures_util::future::join_all(each).await;
+}
+
+fn person(code: &'static str) -> End {
+    End::Failed { class: FailureClass::Person { code }, code }
+}
+
+async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(usize, u32, Result<Uploaded, End>)> {
+    let items: Vec<PreloadItem> = chunk
+        .iter()
+        .enumerate()
+        .map(|(index, file)| PreloadItem { idx: index.to_string(), content_type: file.content_type, sha256: file.sha256 })
+        .collect();
+    let answer = channel.pnd.preload(&items).await;
+    heard(hub, channel, answer.as_ref().err());
+    let slots = match answer {
+        Ok(slots) => slots,
+        Err(error) => return chunk.iter().map(|file| (file.act, file.file, Err(after_error(hub, channel, &error)))).collect(),
+    };
+    let pairs = chunk.iter().zip(slots);
+    let uploads = stream::iter(pairs.map(|(file, slot)| async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }));
+    uploads.buffer_unordered(UPLOADS_AT_ONCE).collect().await
+}
+
+async fn upload_file(hub: &Hub, channel: &Channel, file: &FileJob, mut slot: UploadSlot) -> Result<Uploaded, End> {
+    let mut redone = 0;
+    loop {
+        let body = body(hub, file).await?;
+        let outcome = channel.pnd.upload(&slot, file.content_type, file.sha256, file.size, body).await;
+        match outcome {
+            Ok(version_token) => {
+                return Ok(Uploaded { key: slot.key, version_token, sha256: file.sha256, uploaded_at: hub.clock.now() });
+            }
+            Err(UploadError::RedoPreload { code }) if redone < REDO_PRELOAD => {
+                tracing::info!(channel = channel.name, code, "il caricamento va annunciato di nuovo");
+                redone += 1;
+                let item = PreloadItem { idx: "0".to_owned(), content_type: file.content_type, sha256: file.sha256 };
+                let again = channel.pnd.preload(&[item]).await;
+                heard(hub, channel, again.as_ref().err());
+                let slots = again.map_err(|error| after_error(hub, channel, &error))?;
+                slot = slots.into_iter().next().ok_or(person("RISPOSTA_NON_CONFORME"))?;
+            }
+            Err(UploadError::RedoPreload { .. }) => {
+                return Err(End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "CARICAMENTO_RIFIUTATO" });
+            }
+            Err(UploadError::Source(error)) => return Err(source_fault(&error)),
+            Err(UploadError::Remote(error)) => {
+                heard(hub, channel, Some(&error));
+                return Err(after_error(hub, channel, &error));
+            }
+        }
+    }
+}
+
+/// The archive is not what was accepted, or cannot be read: never a wrong upload.
+fn source_fault(error: &std::io::Error) -> End {
+    if is_changed(error) {
+        tracing::error!("un file dell'archivio non è più quello accettato");
+        person("FILE_CAMBIATO_NELL_ARCHIVIO")
+    } else if error.kind() == std::io::ErrorKind::NotFound {
+        person("ARCHIVIO_MANCANTE")
+    } else {
+        tracing::error!(%error, "un archivio non si legge");
+        End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" }
+    }
+}
+
+/// Bytes under which a file is read whole before its upload begins.
+const SMALL: u64 = 256 << 10;
+
+type Body = std::pin::Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send>>;
+
+async fn body(hub: &Hub, file: &FileJob) -> Result<Body, End> {
+    let kept = hub.store.kept_entry(file.archive, file.entry).await.map_err(|_| person("ARCHIVIO_MANCANTE"))?;
+    let entry = Entry {
+        index: kept.entry,
+        name: String::new().into(),
+        header_offset: kept.header_offset,
+        data_start: kept.data_start,
+        compressed: kept.compressed,
+        size: kept.size,
+        crc32: kept.crc,
+        method: kept.method.parse::<u8>().ok().and_then(Method::from_number).unwrap_or(if file.bare { Method::Bare } else { Method::Stored }),
+    };
+    let (archives, digest, expected) = (hub.archives.clone(), file.archive, file.sha256);
+    if file.size <= SMALL {
+        let size = usize::try_from(file.size).unwrap_or(0);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::with_capacity(size + 1);
+            archives.verified_entry(&digest, &entry, expected)?.read_to_end(&mut bytes)?;
+            Ok(Bytes::from(bytes))
+        })
+        .await
+        .map_err(|_| person("ARCHIVIO_DATI"))?;
+        let bytes = read.map_err(|error: std::io::Error| source_fault(&error))?;
+        return Ok(Box::pin(stream::once(async move { Ok(bytes) })));
+    }
+    let (tell, told) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(4);
+    tokio::task::spawn_blocking(move || {
+        let mut reader = match archives.verified_entry(&digest, &entry, expected) {
+            Ok(reader) => reader,
+            Err(error) => {
+                let _ = tell.blocking_send(Err(error));
+                return;
+            }
+        };
+        loop {
+            let mut buffer = vec![0; 128 << 10];
+            match reader.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(n) => {
+                    buffer.truncate(n);
+                    if tell.blocking_send(Ok(Bytes::from(buffer))).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let _ = tell.blocking_send(Err(error));
+                    return;
+                }
+            }
+        }
+    });
+    Ok(Box::pin(stream::unfold(told, |mut told| async move { told.recv().await.map(|item| (item, told)) })))
+}
+
+/// POSTs many acts of a channel, at once.
+pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
+    let Ok(channel) = channel(hub, name) else {
+        return settle_all(hub, jobs, || person("CHIAVE_NON_CONFIGURATA")).await;
+    };
+    if !channel.listening.load(Ordering::Acquire) {
+        // Only what happens after a stream is active is told by it.
+        let at = hub.clock.now().saturating_add(hub.real_span(1)).unwrap_or(Timestamp::MAX);
+        return settle_all(hub, jobs, || End::Later { at, code: "FLUSSO_EVENTI_NON_ATTIVO" }).await;
+    }
+    let materials = match hub.store.material(jobs.iter().filter_map(act_of).collect()).await {
+        Ok(materials) => materials,
+        Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
+    };
+    let each = jobs.iter().map(|job| {
+        let material = materials.iter().find(|material| Some(material.id) == act_of(job));
+        async move {
+            let end = match material {
+                Some(material) => send(hub, channel, job, material).await,
+                None => End::Nothing,
+            };
+            settle(hub, job, end).await;
+        }
+    });
+    let each: Vec<_> = each.collect();
+    futures_util::future::join_all(each).await;
+}
+
+async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> End {
+    let now = hub.clock.now();
+    if material.state != State::Sending {
+        return End::Nothing;
+    }
+    let Some(protocol) = material.protocol.as_deref() else { return person("PROTOCOLLO_MANCANTE") };
+    let record = |fact: Fact| async { hub.store.record(material.id, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved) };
+    if job.attempts > 0 {
+        // An earlier attempt may have been taken: ask before repeating.
+        match ask_by_token(hub, channel, protocol, &material.token).await {
+            Ok(Some(fact)) => return record(fact).await,
+            Ok(None) => {}
+            Err(end) => return end,
+        }
+    }
+    let stale_before = now.saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
+    let count = material.content.files().count();
+    let uploads: Vec<Uploaded> = material.uploads.iter().map(|(_, upload)| upload.clone()).collect();
+    if uploads.len() != count || uploads.iter().any(|upload| upload.uploaded_at <= stale_before) {
+        if let Err(error) = hub.store.forget_uploads(material.id).await {
+            return End::from(error);
+        }
+        return record(Fact::UploadsStale).await;
+    }
+    match hub.store.reserve_spend(material.id, &hub.day(now), channel.quota.spend_cents_per_day, now).await {
+        Ok(true) => {}
+        Ok(false) => return End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
+        Err(error) => return End::from(error),
+    }
+    let parts = SendParts { idempotence_token: &material.token, protocol, sender_denomination: &channel.denomination, files: &uploads };
+    let request = match new_notification(&material.content, &parts) {
+        Ok(request) => request,
+        Err(missing) => {
+            tracing::error!(act.id = %material.id, %missing, "la richiesta non può essere composta");
+            return person("RICHIESTA_INCOMPLETA");
+        }
+    };
+    let answer = channel.pnd.send(&request).await;
+    heard(hub, channel, answer.as_ref().err());
+    match answer {
+        Ok(request_id) => record(Fact::Taken { request_id }).await,
+        Err(ConnectorError::Conflict(problem)) if duplicate_is_ours(&problem) => match ask_by_token(hub, channel, protocol, &material.token).await {
+            Ok(Some(fact)) => record(fact).await,
+            Ok(None) => End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "ESITO_INCERTO" },
+            Err(end) => end,
+        },
+        Err(ConnectorError::Conflict(problem) | ConnectorError::Refused(problem)) => {
+            let code = problem.errors.first().map_or("RIFIUTO_SENZA_MOTIVO", |error: &ProblemError| error.code.as_str()).to_owned();
+            tracing::info!(act.id = %material.id, codes = problem.codes(), trace.id = problem.trace_id, "SEND respinge la richiesta");
+            record(Fact::NotTaken { code, at: now }).await
+        }
+        Err(error) => after_error(hub, channel, &error),
+    }
+}
+
+/// What SEND knows under the act's token: a fact, or nothing.
+async fn ask_by_token(hub: &Hub, channel: &Channel, protocol: &str, token: &str) -> Result<Option<Fact>, End> {
+    let answer = channel.pnd.request_by_token(protocol, token).await;
+    heard(hub, channel, answer.as_ref().err());
+    match answer {
+        Ok(state) => Ok(Some(fact_of(state, hub.clock.now()))),
+        Err(ConnectorError::NotFound(_)) => Ok(None),
+        Err(error) => Err(after_error(hub, channel, &error)),
+    }
+}
+
+fn fact_of(state: RequestState, now: Timestamp) -> Fact {
+    match state {
+        RequestState::Waiting { request_id, .. } => Fact::Taken { request_id },
+        // The stream (or the resync that follows) brings the element with its true time.
+        RequestState::Accepted { request_id, .. } => Fact::Taken { request_id },
+        RequestState::Refused { reasons, .. } => Fact::Refused { reasons, at: now, cost: None },
+    }
+}
+
+async fn material_of(hub: &Hub, act: ActId) -> Result<SendMaterial, End> {
+    let found = hub.store.material(vec![act]).await.map_err(End::from)?;
+    found.into_iter().next().ok_or(End::Nothing)
+}
+
+/// The stream stayed silent about a request: its state is asked, and a whole timeline if it was accepted.
+pub async fn ask_request(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
+    let material = match material_of(hub, act).await {
+        Ok(material) => material,
+        Err(end) => return end,
+    };
+    let State::AwaitingAcceptance { request_id } = &material.state else { return End::Nothing };
+    let channel = match channel(hub, &job.channel) {
+        Ok(channel) => channel,
+        Err(end) => return end,
+    };
+    let answer = channel.pnd.request_by_id(request_id).await;
+    heard(hub, channel, answer.as_ref().err());
+    match answer {
+        Ok(RequestState::Waiting { .. }) => {
+            let at = hub.clock.now().saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX);
+            End::Later { at, code: "IN_VALIDAZIONE" }
+        }
+        Ok(RequestState::Accepted { iun, .. }) => read_timeline(hub, channel, job, act, &iun).await,
+        Ok(RequestState::Refused { reasons, .. }) => {
+            let fact = Fact::Refused { reasons, at: hub.clock.now(), cost: None };
+            hub.store.record(act, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+        }
+        Err(error) => after_error(hub, channel, &error),
+    }
+}
+
+/// Reads the whole timeline of an act.
+pub async fn resync(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
+    let material = match material_of(hub, act).await {
+        Ok(material) => material,
+        Err(end) => return end,
+    };
+    let Some(iun) = material.iun else { return End::Nothing };
+    match channel(hub, &job.channel) {
+        Ok(channel) => read_timeline(hub, channel, job, act, &iun).await,
+        Err(end) => end,
+    }
+}
+
+async fn read_timeline(hub: &Hub, channel: &Channel, job: &Leased, act: ActId, iun: &str) -> End {
+    let answer = channel.pnd.sent(iun).await;
+    heard(hub, channel, answer.as_ref().err());
+    match answer {
+        Ok(sent) => {
+            let saved = hub.store.record_timeline(act, iun, sent.timeline, Some(job.job), hub.clock.now()).await;
+            saved.map_or_else(End::from, |_| End::Saved)
+        }
+        Err(error) => after_error(hub, channel, &error),
+    }
+}
+
+/// Asks SEND to cancel; the cancellation itself comes as an event.
+pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
+    let material = match material_of(hub, act).await {
+        Ok(material) => material,
+        Err(end) => return end,
+    };
+    let State::Cancelling { iun } = &material.state else { return End::Nothing };
+    let channel = match channel(hub, &job.channel) {
+        Ok(channel) => channel,
+        Err(end) => return end,
+    };
+    let answer = channel.pnd.cancel(iun).await;
+    heard(hub, channel, answer.as_ref().err());
+    match answer {
+        Ok(CancelAnswer::Accepted) => End::Nothing,
+        // Already done: its event may have been missed, so the timeline is read.
+        Ok(CancelAnswer::AlreadyCancelled) => read_timeline(hub, channel, job, act, iun).await,
+        Ok(CancelAnswer::NotificationRefused) => {
+            hub.store.record(act, Fact::NothingToCancel, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+        }
+        Err(error) => after_error(hub, channel, &error),
+    }
+}
+
+/// The sum of the prices of a recipient's notices.
+pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32) -> End {
+    let channel = match channel(hub, &job.channel) {
+        Ok(channel) => channel,
+        Err(end) => return end,
+    };
+    let notices = match hub.store.notices(act, recipient).await {
+        Ok(notices) => notices,
+        Err(error) => return End::from(error),
+    };
+    if notices.is_empty() {
+        return End::Nothing;
+    }
+    let mut total = 0;
+    for (creditor, notice) in notices {
+        let answer = channel.pnd.price(&creditor, &notice).await;
+        heard(hub, channel, answer.as_ref().err());
+        match answer {
+            Ok(price) => total += price.total_price,
+            // Freed by a cancellation meanwhile: there is no price any more.
+            Err(ConnectorError::NotFound(_)) if job.attempts > 5 => return End::Nothing,
+            Err(error) => return after_error(hub, channel, &error),
+        }
+    }
+    hub.store.record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+}
+
+/// Downloads a legal fact and places it under `attestazioni/`.
+pub async fn fetch_legal_fact(hub: &Arc<Hub>, job: &Leased, act: ActId, key: &str) -> End {
+    let fact = match hub.store.legal_fact(act, key).await {
+        Ok(fact) if fact.stored => return End::Nothing,
+        Ok(fact) => fact,
+        Err(error) => return End::from(error),
+    };
+    let channel = match channel(hub, &job.channel) {
+        Ok(channel) => channel,
+        Err(end) => return end,
+    };
+    if fact.iun.is_empty() {
+        return End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "NON_ANCORA_PRESENTE" };
+    }
+    let answer = channel.pnd.legal_fact(&fact.iun, key).await;
+    heard(hub, channel, answer.as_ref().err());
+    let (url, filename, length) = match answer {
+        Ok(LegalFactLink::Ready { url, filename, length }) => (url, filename, length),
+        Ok(LegalFactLink::NotReady { retry_after }) => {
+            let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
+            return End::Failed { class: FailureClass::NotReady { retry_after }, code: "ATTESTAZIONE_NON_PRONTA" };
+        }
+        Err(error) => return after_error(hub, channel, &error),
+    };
+    let download = match channel.pnd.download(&url, length).await {
+        Ok(download) => download,
+        Err(error) => return after_error(hub, channel, &error),
+    };
+    super::publish::legal_fact(hub, job, act, key, &fact, &filename, download).await.unwrap_or_else(|fault| match fault {
+        super::publish::FactFault::Remote(error) => after_error(hub, channel, &error),
+        super::publish::FactFault::Store(error) => End::from(error),
+        super::publish::FactFault::Disk(error) => {
+            tracing::error!(%error, "un'attestazione non può essere scritta");
+            End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "DISCO" }
+        }
+    })
+}

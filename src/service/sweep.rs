@@ -1,0 +1,34 @@
+//! What no event starts: terms that come near, silence of SEND, leftovers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Hub;
+use crate::store::StoreError;
+
+/// Unread events live 7 days at SEND (`reference send.md` 6): an act unheard for longer is read IUN by IUN.
+const SILENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// Runs until the hub stops.
+pub async fn run(hub: Arc<Hub>) {
+    let pause = if hub.clock.is_real() { Duration::from_secs(60) } else { Duration::from_millis(500) };
+    while !hub.stopping.is_cancelled() {
+        if let Err(error) = round(&hub).await {
+            tracing::error!(%error, "il controllo periodico non è riuscito");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hub.stopping.cancelled() => {}
+        }
+    }
+}
+
+async fn round(hub: &Hub) -> Result<(), StoreError> {
+    let now = hub.clock.now();
+    let before = |span: SignedDuration| now.saturating_sub(span).unwrap_or(Timestamp::MIN);
+    hub.store.tell_deadlines(now).await?;
+    while hub.store.resync(before(SILENCE), None, now).await? > 0 {}
+    hub.store.purge_orphans(before(SignedDuration::from_hours(24))).await
+}
