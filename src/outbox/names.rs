@@ -53,7 +53,13 @@ pub(super) fn sanitised(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     for c in text.chars() {
         // Latin letters lose their accents; other scripts and emoji have no spelling that an office would recognise.
-        let plain = if c < '\u{250}' { deunicode::deunicode_char(c).unwrap_or("-") } else { "-" };
+        let plain = if c.is_control() {
+            "-"
+        } else if c < '\u{250}' {
+            deunicode::deunicode_char(c).unwrap_or("-")
+        } else {
+            "-"
+        };
         for c in plain.chars() {
             let c = if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' };
             let separator = matches!(c, '-' | '_' | '.');

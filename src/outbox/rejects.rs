@@ -145,8 +145,8 @@ fn instructions(rejects: &Rejects<'_>, shape: &RejectShape, missing: u64) -> Str
         rejects.drop
     ));
     paragraph(&format!(
-        "Il file «{}» riporta, accanto a ogni atto, il codice e il motivo dello scarto. Gli stessi motivi, con il rimedio, sono nella \
-         ricevuta.",
+        "Il file «{}» riporta, accanto a ogni atto, il codice e il motivo dello scarto. Gli stessi motivi sono nella \
+         ricevuta o, per i rifiuti di SEND, nell'esito.",
         shape.batch_file
     ));
     paragraph(
@@ -165,7 +165,7 @@ fn instructions(rejects: &Rejects<'_>, shape: &RejectShape, missing: u64) -> Str
         };
         paragraph(&sentence);
     }
-    paragraph("Gli altri atti del file seguono il loro corso: non vanno depositati di nuovo.");
+    paragraph("Gli eventuali altri atti del file seguono il loro corso: non vanno depositati di nuovo.");
     text
 }
 
