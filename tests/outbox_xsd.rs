@@ -232,7 +232,7 @@ fn indexes_are_valid_whatever_the_texts() {
         reference: text.clone(),
         iun: text.clone(),
         category: text.clone(),
-        recipient: (text.len() % 2 == 0).then_some(0),
+        recipient: text.len().is_multiple_of(2).then_some(0),
         element_id: text,
         happened_at: at("2026-10-25T00:30:00.5Z"),
     };

@@ -51,6 +51,28 @@ pub fn file_name(stem: &str, ordinal: u32, extension: &str) -> String {
     if ordinal > 1 { format!("{stem}_{ordinal}.{extension}") } else { format!("{stem}.{extension}") }
 }
 
+/// A legal fact as far as its name goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Announced<'a> {
+    pub iun: &'a str,
+    /// SEND's category.
+    pub category: &'a str,
+    /// From 0.
+    pub recipient: Option<u32>,
+    pub happened_at: Timestamp,
+    /// SEND's key, or the file name of the download.
+    pub hint: Option<&'a str>,
+    /// From 1: which it is among the facts of its notification with the same [`name_stem`].
+    pub ordinal: u32,
+}
+
+/// Its path under `attestazioni/`, with `/`. Made once, when the fact is announced, and kept: the esito has told it.
+pub fn path(fact: &Announced<'_>) -> String {
+    let stem = name_stem(fact.category, fact.recipient, fact.happened_at);
+    let name = file_name(&stem, fact.ordinal, extension(fact.hint, b"", fact.category));
+    format!("{}/{name}", folder(fact.iun, fact.happened_at))
+}
+
 /// `pdf`, `eml`, `xml`, `zip` or `bin`: from SEND's key or file name, else from the first bytes, else from the category.
 ///
 /// Given no bytes it says what the esito may announce before the file is there.

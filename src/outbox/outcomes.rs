@@ -118,7 +118,7 @@ trait Columns {
 fn visit(rendered: &RenderedLine<'_>, to: &mut impl Columns) {
     let line = rendered.line;
     let code = line.code.as_deref();
-    let reason = rendered.reason.or_else(|| code.map(|code| it::refusal(code).unwrap_or("Si veda il codice nella documentazione")));
+    let reason = rendered.reason.or_else(|| code.map(|code| it::refusal(code).unwrap_or(it::REASON_UNKNOWN)));
     to.number("riga", Some(line.line));
     to.number("corregge", line.corrects);
     to.own("ambiente", Some(rendered.environment));

@@ -1,7 +1,7 @@
 //! `ricevute/`: what became of a drop, in XML for the gestionale and in plain text for the office.
 //!
 //! Problems come as a stream and leave as one: a hundred thousand of them need the memory of one. Their sentences are
-//! the caller's ([`Sentences`]); what a receipt is and is not is said here.
+//! the caller's ([`Sentences`]).
 
 use std::io::{self, Write};
 
@@ -14,15 +14,12 @@ use crate::batch::problem::{Problem, Severity};
 use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
-use crate::text::it::outcomes as it;
+use crate::text::it::receipts as it;
 
 /// Namespace of `schemas/messo-ricevuta-1.0.xsd`.
 pub const NAMESPACE: &str = "urn:messo:ricevuta:1.0";
 /// Problems that the text names; the XML names all.
 pub const PROBLEMS_IN_TEXT: u64 = 1_000;
-/// What a receipt does not do.
-pub const NOT_SERVICE: &str = "Questa ricevuta non perfeziona la notifica: attesta soltanto che messo ha ricevuto ed esaminato il file.";
-
 /// What became of a drop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
@@ -139,7 +136,7 @@ pub fn write_xml(
     };
     element(&mut text, "stato", receipt.state.as_str());
     element(&mut text, "descrizione", it::receipt_state(receipt.state));
-    element(&mut text, "avvertenza", NOT_SERVICE);
+    element(&mut text, "avvertenza", it::NOT_SERVICE);
     element(&mut text, "prova", if receipt.dry_run { "true" } else { "false" });
     text.push_str("<deposito>");
     xml::plain(&mut text, "lotto", receipt.drop);
@@ -293,7 +290,7 @@ fn write_summary(text: &mut String, receipt: &Receipt) {
     line(text, "Stato:", receipt.state.as_str());
     line(text, "", it::receipt_state(receipt.state));
     if receipt.dry_run {
-        line(text, "PROVA:", "il file era nella cartella di prova: nessun atto viene inviato a SEND.");
+        line(text, "PROVA:", it::DRY_RUN);
     }
     for institution in &receipt.institutions {
         line(text, "Ente:", &format!("{} ({}), ambiente {}", institution.denomination, institution.tax_id, institution.environment));
@@ -341,7 +338,7 @@ fn write_summary(text: &mut String, receipt: &Receipt) {
         line(text, "Ultimo invio:", &format!("previsto entro il {}", sentence.trim_end()));
     }
     text.push_str("\r\n");
-    wrap::paragraph(text, "", 0, NOT_SERVICE);
+    wrap::paragraph(text, "", 0, it::NOT_SERVICE);
 }
 
 fn place_of(problem: &Problem) -> String {

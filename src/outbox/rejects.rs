@@ -14,6 +14,7 @@ use super::names::{rome, short, stem};
 use super::wrap;
 use crate::batch::layouts::{Layout, RejectShape, Rejected};
 use crate::domain::ids::BatchId;
+use crate::text::it::receipts::{RejectPage, reject_page};
 
 /// The page of instructions inside a reject archive. Readers of archives ignore it at the root.
 pub const README: &str = "LEGGIMI.txt";
@@ -128,44 +129,22 @@ fn options(made_at: Timestamp) -> SimpleFileOptions {
         .unix_permissions(0o644)
 }
 
-/// The page of instructions, in Italian.
+/// The page of instructions.
 fn instructions(rejects: &Rejects<'_>, shape: &RejectShape, missing: u64) -> String {
     let mut text = String::from("\u{feff}");
     wrap::heading(&mut text, "ATTI SCARTATI", '=');
-    text.push_str("\r\n");
-    let count = rejects.rejects.len();
-    let contained = if count == 1 { "l'atto scartato".to_owned() } else { format!("i {count} atti scartati") };
-    let name = rejects.original_name;
-    let mut paragraph = |sentence: &str| {
-        wrap::paragraph(&mut text, "", 0, sentence);
-        text.push_str("\r\n");
+    let page = RejectPage {
+        acts: rejects.rejects.len(),
+        original_name: rejects.original_name,
+        drop: &rejects.drop.to_string(),
+        batch_file: &shape.batch_file,
+        folder: rejects.folder,
+        missing,
     };
-    paragraph(&format!(
-        "Questo archivio contiene {contained} del file «{name}» (lotto {}), nello stesso tracciato, con i loro documenti.",
-        rejects.drop
-    ));
-    paragraph(&format!(
-        "Il file «{}» riporta, accanto a ogni atto, il codice e il motivo dello scarto. Gli stessi motivi sono nella \
-         ricevuta o, per i rifiuti di SEND, nell'esito.",
-        shape.batch_file
-    ));
-    paragraph(
-        "Che cosa fare: correggere i dati o i documenti indicati, ricomporre l'archivio ZIP con gli stessi nomi e depositarlo di nuovo. \
-         Codici, motivi e questa pagina possono restare: vengono ignorati.",
-    );
-    paragraph(&match rejects.folder {
-        Some(folder) => format!("Dove: nella cartella «in/{folder}», come la prima volta."),
-        None => "Dove: nella cartella «in», come la prima volta.".to_owned(),
-    });
-    if missing > 0 {
-        let sentence = if missing == 1 {
-            "1 documento citato dagli atti non era nell'archivio originale e va aggiunto.".to_owned()
-        } else {
-            format!("{missing} documenti citati dagli atti non erano nell'archivio originale e vanno aggiunti.")
-        };
-        paragraph(&sentence);
+    for paragraph in reject_page(&page) {
+        text.push_str("\r\n");
+        wrap::paragraph(&mut text, "", 0, &paragraph);
     }
-    paragraph("Gli eventuali altri atti del file seguono il loro corso: non vanno depositati di nuovo.");
     text
 }
 

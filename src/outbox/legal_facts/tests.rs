@@ -40,6 +40,22 @@ fn names_say_category_recipient_and_time() {
 }
 
 #[test]
+fn a_path_is_the_same_whenever_it_is_made() {
+    let fact = Announced {
+        iun: "ADEG-HJKL-MNPQ-202611-R-1",
+        category: "PEC_RECEIPT",
+        recipient: Some(1),
+        happened_at: at("2026-12-03T23:30:00.125Z"),
+        hint: Some("safestorage://PN_EXTERNAL_LEGAL_FACTS-5.xml"),
+        ordinal: 2,
+    };
+    assert_eq!(path(&fact), "2026/ADEG-HJKL-MNPQ-202611-R-1/ricevuta-pec_dest-2_20261204T003000_2.xml");
+    // Nothing of what SEND says leads out of the folder.
+    let hostile = Announced { iun: "../..", category: "../x", hint: Some("../../x.pdf/y"), ordinal: 1, ..fact };
+    assert_eq!(path(&hostile), "2026/senza-iun/altro-x_dest-2_20261204T003000.pdf");
+}
+
+#[test]
 fn extensions_come_from_the_hint_then_the_bytes_then_the_category() {
     let table: [(Option<&str>, &[u8], &str, &str); 11] = [
         (Some("safestorage://PN_LEGAL_FACTS-1.pdf"), b"", "SENDER_ACK", "pdf"),

@@ -308,5 +308,5 @@ fn schema_and_documentation_know_every_state() {
         assert!(schema.contains(&format!("value=\"{state}\"")), "{state}");
         assert!(docs.contains(&format!("| `{state}` | {} |", it::receipt_state(*state))), "{state}");
     }
-    assert!(docs.contains(NOT_SERVICE));
+    assert!(docs.contains(it::NOT_SERVICE));
 }

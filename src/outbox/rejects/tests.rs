@@ -105,8 +105,8 @@ fn an_archive_holds_batch_file_documents_and_instructions() {
     ================================================================================
 
     Questo archivio contiene i 2 atti scartati del file «TARI novembre.zip» (lotto
-    01890a5d-ac96-774b-bcce-b302099a8057), nello stesso tracciato, con i loro
-    documenti.
+    01890a5d-ac96-774b-bcce-b302099a8057), nello stesso tracciato, con i documenti
+    citati.
 
     Il file «lotto.csv» riporta, accanto a ogni atto, il codice e il motivo dello
     scarto. Gli stessi motivi sono nella ricevuta o, per i rifiuti di SEND,

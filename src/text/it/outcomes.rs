@@ -3,22 +3,10 @@
 //! The codes are SEND's and stay open: an unknown one gets a sentence that says so, and the code beside it is what counts.
 //! Sources: `reference send.md` 4, 5, 8 and the descriptions of `SendAnalogFeedbackDetailsV25` in the stream API.
 
-use crate::domain::outcome::{OutcomeState, Perfection, ReceiptState};
+use crate::domain::outcome::{OutcomeState, Perfection};
 
 /// A code and its sentence.
 pub type Entry = (&'static str, &'static str);
-
-/// What the state of a receipt means.
-pub fn receipt_state(state: ReceiptState) -> &'static str {
-    match state {
-        ReceiptState::Taken => "Tutti gli atti del file sono stati presi in carico.",
-        ReceiptState::Partial => {
-            "Una parte degli atti è stata presa in carico; gli altri sono stati scartati e vanno corretti e depositati di nuovo."
-        }
-        ReceiptState::Rejected => "Nessun atto è stato preso in carico: il file va corretto e depositato di nuovo.",
-        ReceiptState::Duplicate => "Lo stesso contenuto era già stato ricevuto: nessun atto è stato preso in carico una seconda volta.",
-    }
-}
 
 /// What the state of an act means.
 pub fn state(state: OutcomeState) -> &'static str {
@@ -75,6 +63,9 @@ pub fn failure_cause(code: &str) -> &'static str {
 pub fn refusal(code: &str) -> Option<&'static str> {
     look(REFUSALS, code)
 }
+
+/// Said of a code that nobody has a sentence for.
+pub const REASON_UNKNOWN: &str = "Si veda il codice nella documentazione";
 
 /// What a category of legal fact is.
 pub fn legal_fact(category: &str) -> &'static str {
