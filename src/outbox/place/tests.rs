@@ -192,3 +192,15 @@ fn scratch_has_no_name() {
     assert_eq!(back, "abc");
     assert!(names(root.path()).is_empty());
 }
+
+#[test]
+fn a_pending_file_may_move_between_threads() {
+    let root = tempfile::tempdir().unwrap();
+    let mut pending = Pending::begin(root.path()).unwrap();
+    pending.write_all(b"uno ").unwrap();
+    let placed = std::thread::spawn(move || {
+        pending.write_all(b"due")?;
+        pending.commit("a")
+    });
+    assert_eq!(placed.join().unwrap().unwrap().sha256, Sha256::of(b"uno due"));
+}
