@@ -1,7 +1,14 @@
 //! What gestionali read back: rendered purely, placed whole. Knows no store.
+//!
+//! [`receipts`], [`outcomes`], [`rejects`] and [`legal_facts`] turn values into bytes and names, given every date from
+//! outside, so that the same rows give the same bytes after a crash; [`place`] alone touches the disk.
 
+mod cells;
 pub mod legal_facts;
+mod names;
 pub mod outcomes;
 pub mod place;
 pub mod receipts;
 pub mod rejects;
+mod wrap;
+mod xml;

@@ -2,3 +2,4 @@
 
 pub mod outcomes;
 pub mod problems;
+pub mod receipts;
