@@ -83,6 +83,17 @@ impl Pending {
         self.commit_by(&WAYS, dir, name)
     }
 
+    /// Leaves it whole and flushed under its temporary name, for [`reveal`]: who writes down in between which name it will
+    /// have knows after a crash whether it ever had it.
+    pub fn park(mut self) -> io::Result<Parked> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        sync_folder(&self.staging)?;
+        self.named = false;
+        let temporary = self.temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        Ok(Parked { temporary, sha256: self.hasher.clone().finish(), len: self.len })
+    }
+
     fn commit_by(mut self, ways: &[Way], dir: &Path, name: &str) -> io::Result<Placed> {
         check_name(name)?;
         self.file.flush()?;
@@ -126,6 +137,50 @@ impl Pending {
         }
         Err(refused)
     }
+}
+
+/// A whole file under a temporary name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Name in the folder it was begun in.
+    pub temporary: String,
+    pub sha256: Sha256,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// Gives a parked file its final name. `false`: the temporary name is gone, so it had its name before (and may have been
+/// taken away by its reader since): nothing is written a second time.
+pub fn reveal(dir: &Path, temporary: &str, name: &str) -> io::Result<bool> {
+    check_name(name)?;
+    let (from, to) = (dir.join(temporary), dir.join(name));
+    for way in WAYS {
+        match way.give(&from, &to) {
+            Ok(keeps_temporary) => {
+                if keeps_temporary {
+                    fs::remove_file(&from)?;
+                }
+                sync_folder(dir)?;
+                return Ok(true);
+            }
+            Err(Errno::NOENT) => return Ok(false),
+            // A link was made and the first name not yet removed when the process stopped.
+            Err(Errno::EXIST) if same_file(&from, &to)? => {
+                fs::remove_file(&from)?;
+                sync_folder(dir)?;
+                return Ok(true);
+            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM | Errno::MLINK) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn same_file(a: &Path, b: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (a, b) = (fs::symlink_metadata(a)?, fs::symlink_metadata(b)?);
+    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
 impl Write for Pending {
@@ -268,7 +323,8 @@ fn ensure_folder(dir: &Path) -> io::Result<()> {
     }
 }
 
-fn sync_folder(dir: &Path) -> io::Result<()> {
+/// Flushes a folder: the names in it.
+pub fn sync_folder(dir: &Path) -> io::Result<()> {
     match rustix::fs::fsync(File::open(dir)?) {
         // Some shares do not sync folders: their server does.
         Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),

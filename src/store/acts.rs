@@ -348,7 +348,7 @@ impl Store {
         .await
     }
 
-    /// The legal fact is on disk: its line is published, its job ends.
+    /// The legal fact is on disk, under the temporary name of `file`: its line is published, its job ends.
     pub async fn legal_fact_stored(
         &self,
         act: ActId,
@@ -356,12 +356,16 @@ impl Store {
         name: &str,
         sha256: Sha256,
         size: u64,
+        file: Option<super::Publication>,
         job: JobRef,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let (key, name) = (key.to_owned(), name.to_owned());
         self.write(move |db| {
             jobs::finish(db, job)?;
+            if let Some(file) = &file {
+                super::publications::insert(db, file)?;
+            }
             let changed = db
                 .prepare_cached(
                     "UPDATE legal_fact SET state = 'CONSERVATA', name = ?3, sha256 = ?4, size = ?5, stored_at = ?6 \

@@ -75,7 +75,7 @@ fn read_publication(row: &rusqlite::Row<'_>) -> rusqlite::Result<Publication> {
     })
 }
 
-fn insert(db: &Connection, file: &Publication) -> Result<(), StoreError> {
+pub(super) fn insert(db: &Connection, file: &Publication) -> Result<(), StoreError> {
     db.prepare_cached(&format!(
         "INSERT INTO publication ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,'PREPARATO',?13) ON CONFLICT (source, folder, name) DO NOTHING"
     ))?
@@ -237,25 +237,24 @@ impl Store {
         let source = source.to_owned();
         self.read(move |db| {
             let mut select = db.prepare_cached(
-                "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size \
+                "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size, a.sender, a.reference \
                  FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.indexed = 0 AND f.state = 'CONSERVATA' AND a.source = ?1 \
                  ORDER BY f.stored_at, f.name LIMIT 5000",
             )?;
-            let rows = select.query_map([source], |row| {
-                Ok(IndexedFact {
-                    act: act_at(row, 0)?,
-                    key: row.get(1)?,
-                    iun: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
-                    category: row.get(3)?,
-                    element_id: row.get(4)?,
-                    recipient: row.get(5)?,
-                    happened_at: at(row.get(6)?),
-                    name: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
-                    sha256: digest(row.get(8)?).unwrap_or(Sha256::from_bytes([0; 32])),
-                    size: row.get::<_, i64>(9)?.unsigned_abs(),
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            Ok(select.query_map([source], read_fact)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Every stored legal fact of a gestionale.
+    pub async fn stored_facts(&self, source: &str) -> Result<Vec<IndexedFact>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size, a.sender, a.reference \
+                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.state = 'CONSERVATA' AND a.source = ?1 ORDER BY f.stored_at, f.name",
+            )?;
+            Ok(select.query_map([source], read_fact)?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -288,6 +287,8 @@ impl Store {
 pub struct IndexedFact {
     pub act: crate::domain::ids::ActId,
     pub key: String,
+    pub sender: String,
+    pub reference: String,
     pub iun: String,
     pub category: String,
     pub element_id: String,
@@ -296,4 +297,21 @@ pub struct IndexedFact {
     pub name: String,
     pub sha256: Sha256,
     pub size: u64,
+}
+
+fn read_fact(row: &rusqlite::Row<'_>) -> rusqlite::Result<IndexedFact> {
+    Ok(IndexedFact {
+        act: act_at(row, 0)?,
+        key: row.get(1)?,
+        sender: row.get(10)?,
+        reference: row.get(11)?,
+        iun: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+        category: row.get(3)?,
+        element_id: row.get(4)?,
+        recipient: row.get(5)?,
+        happened_at: at(row.get(6)?),
+        name: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
+        sha256: digest(row.get(8)?).unwrap_or(Sha256::from_bytes([0; 32])),
+        size: row.get::<_, i64>(9)?.unsigned_abs(),
+    })
 }

@@ -1,5 +1,6 @@
 //! Italian.
 
 pub mod outcomes;
+pub mod parking;
 pub mod problems;
 pub mod receipts;

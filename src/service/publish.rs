@@ -1,0 +1,391 @@
+//! Puts what gestionali read where they read it: written whole under a temporary name, told to the store, renamed, told again.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::Hub;
+use super::dispatch::End;
+use crate::clock;
+use crate::connectors::ConnectorError;
+use crate::connectors::pnd::Download;
+use crate::domain::ids::ActId;
+use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
+use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
+use crate::outbox::place::{self, Parked, Pending};
+use crate::store::{Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
+use crate::text::it::parking;
+
+/// Why something could not be published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Lines of one outcome file at most: what is left goes into the next.
+const LINES_PER_FILE: u64 = 1_000_000;
+/// Lines rendered at a time.
+const PAGE: usize = 1_000;
+
+/// Publishes outcomes and indexes as they become due, until the hub stops; then once more.
+pub async fn run(hub: Arc<Hub>) {
+    loop {
+        let last = hub.stopping.is_cancelled();
+        for source in hub.config.sources.iter().map(|source| source.name.clone()) {
+            for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
+                match outcome {
+                    Ok(_) | Err(PublishError::Store(StoreError::Stopping)) => {}
+                    Err(error) => tracing::error!(source, %error, "la pubblicazione non è riuscita"),
+                }
+            }
+        }
+        if last {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(250)) => {}
+            () = hub.stopping.cancelled() => {}
+        }
+        // Changes that come together go into one file.
+        if !hub.stopping.is_cancelled() {
+            tokio::select! {
+                () = hub.publish.notified() => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = hub.stopping.cancelled() => {}
+            }
+        }
+    }
+}
+
+/// After a start: files that were whole under a temporary name get their final one, and what else lies around is swept.
+pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
+    for file in hub.store.open_publications().await? {
+        let Some(root) = root(hub, &file.source) else { continue };
+        reveal(hub, &root, &file).await?;
+    }
+    for source in &hub.config.sources {
+        for folder in ["ricevute", "scarti", "esiti", "attestazioni"] {
+            let path = source.root.join(folder);
+            tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)??;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of a gestionale, while it is configured.
+pub fn root(hub: &Hub, source: &str) -> Option<PathBuf> {
+    hub.config.source(source).map(|source| source.root.clone())
+}
+
+/// A publication of a parked file.
+pub fn publication(source: &str, kind: &str, folder: &str, name: &str, parked: &Parked, subject: Option<Uuid>, now: Timestamp) -> Publication {
+    Publication {
+        id: clock::new_uuid(),
+        source: source.to_owned(),
+        kind: kind.to_owned(),
+        number: None,
+        folder: folder.to_owned(),
+        name: name.to_owned(),
+        temporary: parked.temporary.clone(),
+        sha256: parked.sha256,
+        size: parked.len,
+        lines: None,
+        subject,
+        published: false,
+        created_at: now,
+    }
+}
+
+/// Gives a prepared file its final name, and tells the store.
+pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), PublishError> {
+    // Attestations are begun at the top of their folder, beside those of other acts.
+    let staging = root.join(file.folder.split('/').next().unwrap_or_default());
+    let dir = root.join(&file.folder);
+    let (temporary, name) = (file.temporary.clone(), file.name.clone());
+    let outcome = tokio::task::spawn_blocking(move || {
+        if dir == staging {
+            place::reveal(&dir, &temporary, &name)
+        } else {
+            std::fs::create_dir_all(&dir)?;
+            match std::fs::rename(staging.join(&temporary), dir.join(&temporary)) {
+                Ok(()) => {}
+                // Moved before a crash, or already revealed: looked for where it goes.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            place::reveal(&dir, &temporary, &name)
+        }
+    })
+    .await
+    .map_err(std::io::Error::other)?;
+    match outcome {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            // Somebody else put a file there: messo never overwrites.
+            hub.store.alert("NOME_GIA_PRESENTE", None, None, &format!("{}/{}", file.source, file.folder), hub.clock.now()).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    hub.store.published(vec![file.id]).await?;
+    Ok(())
+}
+
+/// Publishes one file whose name is known: once, however often it is asked.
+pub async fn once(
+    hub: &Hub,
+    kind: &str,
+    source: &str,
+    folder: &str,
+    name: &str,
+    subject: Option<Uuid>,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static,
+) -> Result<(), PublishError> {
+    let Some(root) = root(hub, source) else { return Ok(()) };
+    if let Some(file) = hub.store.publication(source, folder, name).await? {
+        if !file.published {
+            reveal(hub, &root, &file).await?;
+        }
+        return Ok(());
+    }
+    let dir = root.join(folder);
+    let parked = tokio::task::spawn_blocking(move || {
+        let mut pending = Pending::begin(&dir)?;
+        write(&mut pending)?;
+        pending.park()
+    })
+    .await
+    .map_err(std::io::Error::other)??;
+    let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
+    hub.store.prepare_publications(vec![file.clone()]).await?;
+    reveal(hub, &root, &file).await
+}
+
+/// Closes the pending lines of a gestionale into an outcome file, if their flows' cadence says so (or `now_please`).
+pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool, PublishError> {
+    let Some(root) = root(hub, source) else { return Ok(false) };
+    let Some(pending) = hub.store.pending_lines(source).await? else { return Ok(false) };
+    let now = hub.clock.now();
+    let due = pending.flows.iter().any(|(flow, oldest)| {
+        let minutes = hub.flows.get(flow).map_or(0, |flow| flow.outcome_minutes);
+        now.duration_since(*oldest) >= SignedDuration::from_mins(i64::from(minutes))
+    });
+    if !due && !now_please {
+        return Ok(false);
+    }
+    let last = pending.last.min(pending.first + LINES_PER_FILE - 1);
+    let pending = PendingLines { last, ..pending };
+    let header = OutcomeHeader {
+        source: source.to_owned(),
+        number: pending.number,
+        first: pending.first,
+        last: pending.last,
+        created_at: now,
+        previous: previous(hub, source, pending.number).await?,
+        copy: false,
+    };
+    let (csv, xml) = render(hub, &header, &root.join("esiti")).await?;
+    let mut files = Vec::new();
+    for (parked, extension) in [(csv.park()?, "csv"), (xml.park()?, "xml")] {
+        let mut file = publication(source, "ESITO", "esiti", &outcome_name(&header, extension), &parked, None, now);
+        file.number = Some(header.number);
+        file.lines = Some((header.first, header.last));
+        files.push(file);
+    }
+    hub.store.prepare_outcome_files(source, header.number, files.clone()).await?;
+    for file in &files {
+        reveal(hub, &root, file).await?;
+    }
+    Ok(true)
+}
+
+/// Digest of the XML of the outcome file before `number`.
+async fn previous(hub: &Hub, source: &str, number: u64) -> Result<Option<crate::domain::digest::Sha256>, StoreError> {
+    let Some(before) = number.checked_sub(1).filter(|before| *before > 0) else { return Ok(None) };
+    let files = hub.store.outcome_files(source, before).await?;
+    Ok(files.into_iter().find(|file| file.number == Some(before) && file.name.ends_with(".xml")).map(|file| file.sha256))
+}
+
+async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Result<(Pending, Pending), PublishError> {
+    let mut csv = CsvFile::begin(header, Pending::begin(dir)?)?;
+    let mut xml = XmlFile::begin(header, Pending::begin(dir)?)?;
+    let mut next = header.first;
+    while next <= header.last {
+        let page = hub.store.lines(&header.source, next, header.last, PAGE).await?;
+        let Some(last) = page.last().map(|line| line.line.line) else { break };
+        for row in &page {
+            let environment = hub.config.institution(&row.line.sender_tax_id).map_or("", |institution| institution.ambiente.as_str());
+            let reason = row.line.code.as_deref().and_then(parking::sentence);
+            let rendered = RenderedLine { line: &row.line, echo: &row.echo, environment, reason };
+            csv.line(&rendered)?;
+            xml.line(&rendered)?;
+        }
+        next = last + 1;
+    }
+    Ok((csv.end()?, xml.end()?))
+}
+
+/// Gives the outcome files of a gestionale again, from a number on, marked as copies; and the attestations that are no longer
+/// where they were. Answers how many files.
+pub async fn rebuild(hub: &Hub, source: &str, from: u64) -> Result<usize, PublishError> {
+    let Some(root) = root(hub, source) else { return Err(StoreError::NotFound("gestionale").into()) };
+    let mut written = 0;
+    let originals = hub.store.outcome_files(source, from).await?;
+    for original in originals.iter().filter(|file| file.name.ends_with(".csv")) {
+        let (Some(number), Some((first, last))) = (original.number, original.lines) else { continue };
+        let header = OutcomeHeader {
+            source: source.to_owned(),
+            number,
+            first,
+            last,
+            created_at: original.created_at,
+            previous: previous(hub, source, number).await?,
+            copy: true,
+        };
+        let (csv, xml) = render(hub, &header, &root.join("esiti")).await?;
+        for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
+            written += usize::from(!pending.commit(&outcome_name(&header, extension))?.already_there);
+        }
+    }
+    let kept = hub.config.data.join(FACTS);
+    for fact in hub.store.stored_facts(source).await? {
+        let Some((folder, name)) = fact.name.rsplit_once('/') else { continue };
+        let dir = root.join("attestazioni").join(folder);
+        if dir.join(name).exists() {
+            continue;
+        }
+        let mut copy = std::fs::File::open(fact_path(&kept, &fact.sha256.to_hex()))?;
+        let placed = place::place(&dir, name, |out| std::io::copy(&mut copy, out).map(drop))?;
+        written += usize::from(!placed.already_there);
+    }
+    Ok(written)
+}
+
+/// Where downloaded facts are kept, below the data folder.
+const FACTS: &str = "attestazioni";
+
+fn fact_path(kept: &Path, hex: &str) -> PathBuf {
+    kept.join(hex.get(..2).unwrap_or("00")).join(hex)
+}
+
+/// Why a legal fact did not arrive.
+#[derive(Debug)]
+pub enum FactFault {
+    Remote(ConnectorError),
+    Store(StoreError),
+    Disk(std::io::Error),
+}
+
+/// Streams a legal fact to disk, keeps it, and publishes a copy under `attestazioni/`.
+pub async fn legal_fact(
+    hub: &Hub,
+    job: &Leased,
+    act: ActId,
+    key: &str,
+    fact: &LegalFactToFetch,
+    filename: &str,
+    mut download: Download,
+) -> Result<End, FactFault> {
+    let kept = hub.config.data.join(FACTS);
+    let root = root(hub, &fact.source);
+    let mut own = Pending::begin(&kept).map_err(FactFault::Disk)?;
+    let mut copy = match &root {
+        Some(root) => Some(Pending::begin(&root.join("attestazioni")).map_err(FactFault::Disk)?),
+        None => None,
+    };
+    let mut head = Vec::new();
+    while let Some(chunk) = download.chunk().await.map_err(FactFault::Remote)? {
+        if head.len() < 64 {
+            head.extend(chunk.iter().take(64));
+        }
+        own.write_all(&chunk).map_err(FactFault::Disk)?;
+        if let Some(copy) = &mut copy {
+            copy.write_all(&chunk).map_err(FactFault::Disk)?;
+        }
+    }
+    let folder = legal_facts::folder(&fact.iun, fact.happened_at);
+    let stem = legal_facts::name_stem(&fact.category, fact.recipient, fact.happened_at);
+    let extension = legal_facts::extension(Some(filename), &head, &fact.category);
+    let name = legal_facts::file_name(&stem, fact.ordinal, extension);
+    let iun = fact.iun.clone();
+    let (own, parked) = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
+        let parked = copy.map(Pending::park).transpose()?;
+        let own = own.park()?;
+        let path = fact_path(&kept, &own.sha256.to_hex());
+        std::fs::create_dir_all(path.parent().unwrap_or(&kept))?;
+        // Content addressed: the same bytes under the same name.
+        std::fs::rename(kept.join(&own.temporary), &path)?;
+        place::sync_folder(path.parent().unwrap_or(&kept))?;
+        tracing::debug!(iun, "attestazione conservata");
+        Ok((own, parked))
+    })
+    .await
+    .map_err(|error| FactFault::Disk(std::io::Error::other(error)))?
+    .map_err(FactFault::Disk)?;
+    let now = hub.clock.now();
+    let file = parked
+        .map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
+    let path = format!("{folder}/{name}");
+    hub.store
+        .legal_fact_stored(act, key, &path, own.sha256, own.len, file.clone(), job.job, now)
+        .await
+        .map_err(FactFault::Store)?;
+    if let (Some(file), Some(root)) = (file, root) {
+        match reveal(hub, &root, &file).await {
+            Ok(()) => {}
+            Err(PublishError::Disk(error)) => tracing::error!(%error, "un'attestazione resta col nome provvisorio fino al prossimo avvio"),
+            Err(PublishError::Store(error)) => return Err(FactFault::Store(error)),
+        }
+    }
+    Ok(End::Saved)
+}
+
+/// Lists the facts stored since the last index of a gestionale, with their digests.
+async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
+    let Some(root) = root(hub, source) else { return Ok(false) };
+    let facts = hub.store.facts_to_index(source).await?;
+    if facts.is_empty() {
+        return Ok(false);
+    }
+    let now = hub.clock.now();
+    let number = hub.store.next_index_number(source).await?;
+    let header = IndexHeader { source: source.to_owned(), number, created_at: now, copy: false };
+    let entries: Vec<IndexEntry> = facts
+        .iter()
+        .map(|fact| IndexEntry {
+            file: fact.name.clone(),
+            sha256: fact.sha256,
+            size: fact.size,
+            sender_tax_id: fact.sender.clone(),
+            reference: fact.reference.clone(),
+            iun: fact.iun.clone(),
+            category: fact.category.clone(),
+            recipient: fact.recipient,
+            element_id: fact.element_id.clone(),
+            happened_at: fact.happened_at,
+        })
+        .collect();
+    let dir = root.join("attestazioni");
+    let mut csv = Pending::begin(&dir)?;
+    let mut xml = Pending::begin(&dir)?;
+    legal_facts::write_index_csv(&mut entries.iter().cloned(), &mut csv)?;
+    legal_facts::write_index_xml(&header, &mut entries.iter().cloned(), &mut xml)?;
+    let mut files = Vec::new();
+    for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
+        let parked = pending.park()?;
+        let mut file = publication(source, "INDICE", "attestazioni", &legal_facts::index_name(&header, extension), &parked, None, now);
+        file.number = Some(number);
+        files.push(file);
+    }
+    hub.store.prepare_index(files.clone(), facts).await?;
+    for file in &files {
+        reveal(hub, &root, file).await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,73 @@
+//! Why an act waits or asks for a person, why a job is put off, and what operators are alerted about: messo's own codes
+//! beside those of problems (`problems`) and of SEND's refusals. Printed in esiti, `status` and `act show`; listed in
+//! `docs/codici.md`.
+
+/// (code, sentence, what to do).
+pub const CODES: &[(&str, &str, &str)] = &[
+    // held
+    ("OPERATORE", "Il flusso vuole il rilascio di un operatore prima dell'invio.", "messo batch release LOTTO"),
+    ("PRIMI_ATTI", "I primi atti del lotto vanno da soli: gli altri seguono quando SEND li ha accettati.", "Nessuna azione."),
+    ("ANNULLAMENTO_DEL_PRECEDENTE", "L'atto ne sostituisce un altro, il cui annullamento non è ancora completo.", "Nessuna azione."),
+    // put off
+    ("FASCIA_ORARIA", "Il flusso invia solo in una fascia oraria.", "Nessuna azione: parte all'apertura della fascia."),
+    ("TETTO_DI_SPESA", "Il tetto di spesa del giorno dell'ente è raggiunto.", "Nessuna azione: riprende il giorno dopo. Il tetto è nella configurazione dell'ente."),
+    ("QUOTA_DEL_GIORNO", "Le chiamate del giorno dell'ente verso SEND sono finite.", "Nessuna azione: riprende il giorno dopo."),
+    ("FLUSSO_EVENTI_NON_ATTIVO", "Il flusso degli eventi di SEND non è ancora attivo: prima di allora non si invia.", "Nessuna azione; se dura, verificare rete e chiave."),
+    ("IN_VALIDAZIONE", "SEND sta ancora esaminando la richiesta.", "Nessuna azione: la validazione dura al massimo 24 ore."),
+    ("ATTESTAZIONE_NON_PRONTA", "SEND non ha ancora pronta l'attestazione.", "Nessuna azione: viene chiesta di nuovo."),
+    ("NON_ANCORA_PRESENTE", "SEND non ha ancora quello che è stato chiesto.", "Nessuna azione: viene chiesto di nuovo."),
+    ("SEND_NON_RISPONDE", "SEND non risponde, o risponde di riprovare.", "Nessuna azione: messo riprova da solo."),
+    ("ESITO_INCERTO", "Non si sa se SEND ha preso la richiesta: viene chiesto prima di ripetere.", "Nessuna azione."),
+    ("CARICAMENTO_RIFIUTATO", "SEND rifiuta il caricamento di un documento: viene annunciato di nuovo.", "Nessuna azione; se dura, aprire una segnalazione a SEND."),
+    ("ARCHIVIO_DATI", "L'archivio di messo non si legge o non si scrive.", "Verificare il disco e i permessi della cartella dei dati."),
+    ("DISCO", "Un file non può essere scritto nella cartella del gestionale.", "Verificare spazio e permessi della cartella."),
+    // a person is needed
+    ("TENTATIVI_ESAURITI", "Troppi tentativi senza risposta.", "Verificare che SEND sia raggiungibile, poi messo act retry."),
+    ("CHIAVE_RIFIUTATA", "SEND rifiuta la chiave o il voucher dell'ente: gli invii dell'ente sono fermi.", "Correggere la chiave nella configurazione, poi messo act retry --channel ENTE/CHIAVE."),
+    ("QUOTA_SEND_ESAURITA", "L'ente ha esaurito le notifiche concesse da SEND: gli invii dell'ente sono fermi.", "Accordarsi con SEND, poi messo act retry --channel ENTE/CHIAVE."),
+    ("GRUPPO_RIFIUTATO", "SEND rifiuta il gruppo: gli invii con quella chiave sono fermi.", "Verificare i gruppi della chiave, poi messo act retry --channel ENTE/CHIAVE."),
+    ("ENTE_NON_ABILITATO", "SEND non accetta l'ente come mittente: gli invii dell'ente sono fermi.", "Verificare l'adesione a SEND e il codice fiscale dell'ente, poi messo act retry --channel ENTE/CHIAVE."),
+    ("CHIAVE_NON_CONFIGURATA", "L'ente o la chiave dell'atto non sono più nella configurazione.", "Rimetterli nella configurazione, poi messo act retry."),
+    ("RIFIUTO_SCONOSCIUTO", "SEND ha rifiutato con un codice che messo non conosce.", "Leggere il registro (traceId), poi messo act retry o messo act cancel."),
+    ("RISPOSTA_NON_CONFORME", "Una risposta di SEND non rispetta la sua specifica.", "Aprire una segnalazione con il traceId, poi messo act retry."),
+    ("DOCUMENTO_NON_CONSERVATO", "Un documento dell'atto non è tra quelli conservati.", "Inviare di nuovo l'atto con azione modifica."),
+    ("FILE_CAMBIATO_NELL_ARCHIVIO", "Un documento non è più quello accettato: qualcuno ha scritto nell'archivio. Non è stato inviato nulla.", "Inviare di nuovo l'atto con azione modifica."),
+    ("ARCHIVIO_MANCANTE", "L'archivio che contiene i documenti dell'atto non c'è.", "Inviare di nuovo l'atto con azione modifica."),
+    ("PROTOCOLLO_MANCANTE", "L'atto non ha un protocollo.", "Inviare di nuovo l'atto con azione modifica e il protocollo."),
+    ("RICHIESTA_INCOMPLETA", "All'atto manca un dato obbligatorio della richiesta a SEND.", "Inviare di nuovo l'atto con azione modifica."),
+    ("TROPPI_RIFIUTI", "SEND ha rifiutato troppi dei primi atti del lotto: gli altri non sono stati inviati, perché ogni rifiuto si paga.", "Leggere i rifiuti; poi messo batch release LOTTO, o messo act cancel."),
+    // alerts
+    ("FATTO_INATTESO", "SEND ha comunicato un fatto che non era atteso in quello stato.", "Leggere messo act show."),
+    ("EVENTO_SCONOSCIUTO", "SEND ha comunicato un evento di un tipo nuovo.", "Nessuna azione: è conservato e riportato nell'esito."),
+    ("TIMELINE_RETTIFICATA", "SEND ha rettificato la cronologia di una notifica: possono cambiare perfezionamento e costi.", "Leggere le righe di rettifica dell'esito."),
+    ("TERMINE_VICINO", "Il termine di notifica di un atto non ancora accettato da SEND è vicino.", "Leggere messo act show e sbloccare l'atto."),
+    ("FLUSSO_EVENTI_PERSO", "SEND non ha più il flusso degli eventi: è stato rifatto, e gli atti aperti vengono riletti uno per uno.", "Nessuna azione."),
+    ("NOME_GIA_PRESENTE", "Nella cartella del gestionale c'è già un altro file con il nome di uno da pubblicare: non è stato sovrascritto.", "Spostare il file, poi messo publish --rebuild."),
+    ("RIFIUTO_SENZA_MOTIVO", "SEND ha rifiutato senza dire il motivo.", "Aprire una segnalazione a SEND."),
+    ("CONSEGNA_INTERROTTA", "Un file consegnato non può essere letto né conservato.", "Verificare disco e permessi; il file resta nella cartella di lavoro e viene riletto."),
+];
+
+/// The sentence of a code of messo.
+pub fn sentence(code: &str) -> Option<&'static str> {
+    CODES.iter().find(|(known, ..)| *known == code).map(|(_, sentence, _)| *sentence)
+}
+
+/// What to do about it.
+pub fn remedy(code: &str) -> Option<&'static str> {
+    CODES.iter().find(|(known, ..)| *known == code).map(|(.., remedy)| *remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_in_the_document_for_the_offices_and_none_is_told_twice() {
+        let page = include_str!("../../../docs/codici.md");
+        for (index, (code, sentence, remedy)) in CODES.iter().enumerate() {
+            assert!(page.contains(&format!("`{code}`")), "docs/codici.md does not list {code}");
+            assert!(sentence.ends_with('.') && !remedy.is_empty(), "{code}");
+            assert!(CODES.iter().skip(index + 1).all(|(other, ..)| other != code), "{code} twice");
+        }
+    }
+}
