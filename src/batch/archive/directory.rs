@@ -448,38 +448,43 @@ fn refuse_duplicates(entries: &[Entry]) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-/// A view of the source that moves forward: one read serves many small records.
+/// A view of the source that moves forward: one read serves many small records, and reads little where records lie far apart.
 struct Window<'a> {
     source: &'a dyn ReadAt,
     start: u64,
     buffer: Vec<u8>,
+    filled: usize,
+    /// Read past what is asked: more after a reading that served several records, less after one that did not.
+    ahead: usize,
+    served: bool,
 }
 
 impl<'a> Window<'a> {
-    /// Read ahead past what is asked.
-    const AHEAD: usize = 16 << 10;
-
     fn new(source: &'a dyn ReadAt) -> Window<'a> {
-        Window { source, start: 0, buffer: Vec::new() }
+        Window { source, start: 0, buffer: Vec::new(), filled: 0, ahead: 4 << 10, served: true }
     }
 
     /// `len` bytes at `at`; `len` is bounded by the format (three 16-bit lengths).
     fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], ArchiveError> {
-        let inside = at
-            .checked_sub(self.start)
-            .and_then(|skip| usize::try_from(skip).ok())
-            .filter(|skip| skip.checked_add(len).is_some_and(|end| end <= self.buffer.len()));
-        let skip = match inside {
-            Some(skip) => skip,
+        let skip = at.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
+        let skip = match skip.filter(|skip| skip.checked_add(len).is_some_and(|end| end <= self.filled)) {
+            Some(skip) => {
+                self.served = true;
+                skip
+            }
             None => {
-                self.buffer.resize(len + Self::AHEAD, 0);
-                let read = read_most(self.source, &mut self.buffer, at)?;
-                self.buffer.truncate(read);
+                self.ahead = if self.served { (self.ahead * 2).min(64 << 10) } else { (self.ahead / 2).max(128) };
+                self.served = false;
+                let wanted = len + self.ahead;
+                if self.buffer.len() < wanted {
+                    self.buffer.resize(wanted, 0);
+                }
+                self.filled = read_most(self.source, self.buffer.get_mut(..wanted).unwrap_or_default(), at)?;
                 self.start = at;
                 0
             }
         };
-        self.buffer.get(skip..skip + len).ok_or(ArchiveError::Truncated("record past the end"))
+        self.buffer.get(..self.filled).and_then(|bytes| bytes.get(skip..skip + len)).ok_or(ArchiveError::Truncated("record past the end"))
     }
 }
 
