@@ -1,24 +1,19 @@
-//! The records of a ZIP: end, central directory, local headers. Everything is checked against everything else.
+//! The records of a ZIP: central directory and local headers. Everything is checked against everything else.
 //!
 //! Written by hand: the `zip` crate merges entries of one name, hides flags and local headers, and keeps several hundred bytes
 //! an entry. Reads go through one window, so that memory does not depend on what the records declare.
 
 use std::hash::RandomState;
-use std::io;
 
+use super::end::{Located, locate};
 use super::error::{ArchiveError, Disagreement};
 use super::names::{self, Folding, NameFault, Named};
+use super::window::{Window, u16_at, u32_at, u64_at};
 use super::{Ceilings, Entry, Method, ReadAt};
 
-const LOCAL: &[u8] = b"PK\x03\x04";
-const CENTRAL: &[u8] = b"PK\x01\x02";
-const END: &[u8] = b"PK\x05\x06";
-const END64: &[u8] = b"PK\x06\x06";
-const LOCATOR64: &[u8] = b"PK\x06\x07";
-const END_LEN: usize = 22;
-const END64_LEN: usize = 56;
-const LOCATOR64_LEN: usize = 20;
-const CENTRAL_LEN: usize = 46;
+pub(super) const LOCAL: &[u8] = b"PK\x03\x04";
+pub(super) const CENTRAL: &[u8] = b"PK\x01\x02";
+pub(super) const CENTRAL_LEN: usize = 46;
 const LOCAL_LEN: usize = 30;
 
 /// Under this size a ratio means nothing: a CSV of zeros is not a bomb.
@@ -28,126 +23,6 @@ const ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
 const DESCRIPTOR: u16 = 1 << 3;
 const PATCH: u16 = 1 << 5;
 const UTF8: u16 = 1 << 11;
-
-/// Where the central directory lies.
-#[derive(Debug)]
-pub(super) struct Located {
-    at: u64,
-    len: u64,
-    /// What to add to every offset: bytes before the archive (a self-extractor).
-    base: u64,
-    /// Entries declared, and whether only their lower 16 bits are.
-    count: u64,
-    short_count: bool,
-}
-
-/// Finds the end record, the ZIP64 one and the central directory.
-pub(super) fn locate(source: &dyn ReadAt) -> Result<Located, ArchiveError> {
-    let len = source.len()?;
-    let tail_len = len.min((END_LEN + usize::from(u16::MAX)) as u64);
-    let mut tail = vec![0; tail_len as usize];
-    let tail_at = len - tail_len;
-    read_exact(source, &mut tail, tail_at)?;
-    // The comment must end where the file ends: with bytes still to come (or zeros reserved for them) it does not.
-    let end = memchr::memmem::rfind_iter(&tail, END).find_map(|at| {
-        let record = tail.get(at..)?;
-        (record.len() >= END_LEN && u16_at(record, 20)? as usize == record.len() - END_LEN).then_some((at, record))
-    });
-    let Some((at, record)) = end else {
-        let mut head = [0; 4];
-        let begun = read_whole(source, &mut head, 0)? && super::looks_like_zip(&head);
-        return Err(if begun { ArchiveError::Truncated("no end record") } else { ArchiveError::Malformed("no end record") });
-    };
-    let end_at = tail_at + at as u64;
-    let fields = (|| {
-        Some((u16_at(record, 4)?, u16_at(record, 6)?, u16_at(record, 8)?, u16_at(record, 10)?, u32_at(record, 12)?, u32_at(record, 16)?))
-    })();
-    let Some((disk, start_disk, here, count, size, offset)) = fields else { return Err(ArchiveError::Truncated("end record")) };
-    let sixty_four = read_end64(source, end_at)?;
-    let (directory_end, count, short_count, size, offset) = match sixty_four {
-        Some(wide) => {
-            let agree = |short: u64, sentinel: u64, wide: u64| short == sentinel || short == wide;
-            let agrees = agree(count.into(), 0xffff, wide.count)
-                && agree(size.into(), 0xffff_ffff, wide.size)
-                && agree(offset.into(), 0xffff_ffff, wide.offset);
-            if !agrees {
-                return Err(ArchiveError::Malformed("two end records that disagree"));
-            }
-            (wide.at, wide.count, false, wide.size, wide.offset)
-        }
-        None => {
-            if disk != 0 || start_disk != 0 || here != count {
-                return Err(ArchiveError::Split);
-            }
-            (end_at, count.into(), true, size.into(), offset.into())
-        }
-    };
-    // What the directory must end at is certain; where the archive begins is not, when something stands before it.
-    let relative = directory_end.checked_sub(size).and_then(|at| Some((at, at.checked_sub(offset)?)));
-    let absolute = offset.checked_add(size).filter(|end| *end <= directory_end).map(|_| (offset, 0));
-    for (at, base) in [relative, absolute].into_iter().flatten() {
-        let begins = if size == 0 { base == 0 && at == directory_end } else { begins_at(source, at, base, size)? };
-        if begins {
-            return Ok(Located { at, len: size, base, count, short_count });
-        }
-    }
-    Err(ArchiveError::Truncated("central directory out of range"))
-}
-
-/// Whether a central directory begins at `at` and its first entry where that says. An end record of which the last bytes are
-/// still zeros declares another beginning, and fails here.
-fn begins_at(source: &dyn ReadAt, at: u64, base: u64, size: u64) -> Result<bool, ArchiveError> {
-    let mut record = [0; CENTRAL_LEN];
-    if size < CENTRAL_LEN as u64 || !read_whole(source, &mut record, at)? || !record.starts_with(CENTRAL) {
-        return Ok(false);
-    }
-    let mut header = [0; 4];
-    match u32_at(&record, 42).filter(|offset| *offset != u32::MAX).and_then(|offset| base.checked_add(offset.into())) {
-        Some(header_at) => Ok(read_whole(source, &mut header, header_at)? && header == LOCAL),
-        None => Ok(true),
-    }
-}
-
-struct End64 {
-    at: u64,
-    count: u64,
-    size: u64,
-    offset: u64,
-}
-
-fn read_end64(source: &dyn ReadAt, end_at: u64) -> Result<Option<End64>, ArchiveError> {
-    let Some(locator_at) = end_at.checked_sub(LOCATOR64_LEN as u64) else { return Ok(None) };
-    let mut locator = [0; LOCATOR64_LEN];
-    read_exact(source, &mut locator, locator_at)?;
-    if !locator.starts_with(LOCATOR64) {
-        return Ok(None);
-    }
-    let stated = u64_at(&locator, 8);
-    let adjacent = locator_at.checked_sub(END64_LEN as u64);
-    for at in [stated, adjacent].into_iter().flatten().filter(|at| at.checked_add(END64_LEN as u64).is_some_and(|end| end <= locator_at)) {
-        let mut record = [0; END64_LEN];
-        read_exact(source, &mut record, at)?;
-        if !record.starts_with(END64) {
-            continue;
-        }
-        let fields = (|| {
-            Some((
-                u32_at(&record, 16)?,
-                u32_at(&record, 20)?,
-                u64_at(&record, 24)?,
-                u64_at(&record, 32)?,
-                u64_at(&record, 40)?,
-                u64_at(&record, 48)?,
-            ))
-        })();
-        let Some((disk, start_disk, here, count, size, offset)) = fields else { break };
-        if disk != 0 || start_disk != 0 || here != count {
-            return Err(ArchiveError::Split);
-        }
-        return Ok(Some(End64 { at, count, size, offset }));
-    }
-    Err(ArchiveError::Truncated("ZIP64 end record out of range"))
-}
 
 /// What the second pass needs of a record beside its entry.
 struct Note {
@@ -446,82 +321,4 @@ fn refuse_duplicates(entries: &[Entry]) -> Result<(), ArchiveError> {
         }
     }
     Ok(())
-}
-
-/// A view of the source that moves forward: one read serves many small records, and reads little where records lie far apart.
-struct Window<'a> {
-    source: &'a dyn ReadAt,
-    start: u64,
-    buffer: Vec<u8>,
-    filled: usize,
-    /// Read past what is asked: more after a reading that served several records, less after one that did not.
-    ahead: usize,
-    served: bool,
-}
-
-impl<'a> Window<'a> {
-    fn new(source: &'a dyn ReadAt) -> Window<'a> {
-        Window { source, start: 0, buffer: Vec::new(), filled: 0, ahead: 4 << 10, served: true }
-    }
-
-    /// `len` bytes at `at`; `len` is bounded by the format (three 16-bit lengths).
-    fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8], ArchiveError> {
-        let skip = at.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
-        let skip = match skip.filter(|skip| skip.checked_add(len).is_some_and(|end| end <= self.filled)) {
-            Some(skip) => {
-                self.served = true;
-                skip
-            }
-            None => {
-                self.ahead = if self.served { (self.ahead * 2).min(64 << 10) } else { (self.ahead / 2).max(128) };
-                self.served = false;
-                let wanted = len + self.ahead;
-                if self.buffer.len() < wanted {
-                    self.buffer.resize(wanted, 0);
-                }
-                self.filled = read_most(self.source, self.buffer.get_mut(..wanted).unwrap_or_default(), at)?;
-                self.start = at;
-                0
-            }
-        };
-        self.buffer.get(..self.filled).and_then(|bytes| bytes.get(skip..skip + len)).ok_or(ArchiveError::Truncated("record past the end"))
-    }
-}
-
-fn read_most(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match source.read_at(rest, at.saturating_add(filled as u64)) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
-/// `false` when the file ends before.
-fn read_whole(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> io::Result<bool> {
-    Ok(read_most(source, buffer, at)? == buffer.len())
-}
-
-/// The file may shrink while it is read: that is truncation, not a fault of the disk.
-fn read_exact(source: &dyn ReadAt, buffer: &mut [u8], at: u64) -> Result<(), ArchiveError> {
-    source.read_exact_at(buffer, at).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => ArchiveError::Truncated("record past the end"),
-        _ => error.into(),
-    })
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|chunk| u16::from_le_bytes(*chunk))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|chunk| u32::from_le_bytes(*chunk))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|chunk| u64::from_le_bytes(*chunk))
 }

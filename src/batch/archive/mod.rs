@@ -6,6 +6,7 @@
 //! of them once. Only [`ReadAt`] is asked of the source, so that a kept archive, a claimed file and a test are one thing.
 
 mod directory;
+mod end;
 mod error;
 mod hash;
 mod names;
@@ -14,6 +15,7 @@ mod reader;
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -232,7 +234,7 @@ fn name_at(entries: &[Entry], position: u32) -> &str {
 /// Whether a ZIP has arrived to its end: the end record is the last thing in the file and the central directory it names
 /// lies inside and begins as one. Reads at most 66 KiB; says nothing of the entries. For whoever waits for a file to be whole.
 pub fn looks_whole(source: &dyn ReadAt) -> bool {
-    directory::locate(source).is_ok()
+    end::locate(source).is_ok()
 }
 
 /// Whether the first bytes are those of a ZIP, whole or not.

@@ -9,6 +9,7 @@
 //! take gigabytes. `lopdf` is the oracle of the tests.
 
 mod structure;
+mod tokens;
 
 use std::sync::LazyLock;
 
@@ -79,7 +80,7 @@ impl Sniffer {
 
 /// The name `/Encrypt`, whole: `/EncryptMetadata` is another.
 fn mentions(bytes: &[u8]) -> bool {
-    MENTIONS.find_iter(bytes).any(|at| bytes.get(at + MENTION.len()).is_some_and(|next| !structure::is_regular(*next)))
+    MENTIONS.find_iter(bytes).any(|at| bytes.get(at + MENTION.len()).is_some_and(|next| !tokens::is_regular(*next)))
 }
 
 /// What is known of a PDF that was only sniffed.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,55 +51,36 @@ impl FolderArchives {
     }
 
     fn take(&self, claimed: &Path, digest: &Sha256, source: Source) -> io::Result<Kept> {
-        let kept_path = self.path(digest);
-        let claimed_meta = match fs::symlink_metadata(claimed) {
-            Ok(meta) if meta.is_file() => Some(meta),
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let kept_meta = match fs::symlink_metadata(&kept_path) {
-            Ok(meta) => Some(meta),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let already = match (&claimed_meta, &kept_meta) {
+        let path = self.path(digest);
+        let kept = match (file_len(claimed)?, file_len(&path)?) {
             (None, None) => return Err(io::ErrorKind::NotFound.into()),
-            (None, Some(_)) => true,
-            // Content of one digest has one length: a kept file of another was damaged, and is replaced.
-            (Some(claimed), Some(kept)) => claimed.len() == kept.len(),
-            (Some(_), None) => false,
-        };
-        let mut done = already;
-        if already {
-            File::open(&kept_path)?.sync_all()?;
-        } else {
-            self.make_folders(&kept_path)?;
-        }
-        let mut done_len = kept_meta.as_ref().map_or(0, MetadataExt::size);
-        let mut was_there = already;
-        if !done && kept_meta.is_none() {
-            match self.move_in(claimed, &kept_path, source) {
-                Ok(true) => (done, done_len) = (true, claimed_meta.as_ref().map_or(0, MetadataExt::size)),
-                Ok(false) => {}
-                // Another thread kept the same content meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    (done, was_there, done_len) = (true, true, fs::metadata(&kept_path)?.len());
+            (None, Some(len)) => Kept { len, already: true },
+            (Some(claimed), Some(len)) if claimed == len => Kept { len, already: true },
+            // Content of one digest has one length: this kept file was damaged, and is replaced.
+            (Some(_), Some(_)) => Kept { len: self.copy_in(claimed, &path, digest)?, already: false },
+            (Some(len), None) => {
+                self.make_folders(&path)?;
+                match self.move_in(claimed, &path, source) {
+                    Ok(true) => Kept { len, already: false },
+                    Ok(false) => Kept { len: self.copy_in(claimed, &path, digest)?, already: false },
+                    // Another thread kept the same content meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Kept { len, already: true },
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
             }
+        };
+        if kept.already {
+            // Whoever brought it may have died before this.
+            File::open(&path)?.sync_all()?;
         }
-        if !done {
-            done_len = self.copy_in(claimed, &kept_path, digest)?;
+        self.flush_folders(&path)?;
+        if source == Source::Consume
+            && remove_if_there(claimed)?
+            && let Some(folder) = claimed.parent()
+        {
+            flush_folder(folder)?;
         }
-        self.flush_folders(&kept_path)?;
-        if source == Source::Consume {
-            remove_if_there(claimed)?;
-            if let Some(folder) = claimed.parent().filter(|folder| folder.exists()) {
-                flush_folder(folder)?;
-            }
-        }
-        Ok(Kept { len: done_len, already: was_there })
+        Ok(kept)
     }
 
     /// By name alone, on one file system: rename, or a second name when the source must stay. `false`: copy instead.
@@ -117,6 +98,11 @@ impl FolderArchives {
         };
         match moved {
             Ok(()) => {
+                if source == Source::Consume
+                    && let Some(folder) = claimed.parent()
+                {
+                    flush_folder(folder)?;
+                }
                 // Whoever owns the file may have opened it to a group; a share may not let that be changed.
                 let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
                 Ok(true)
@@ -212,6 +198,16 @@ pub(super) fn copy_checked(from: &Path, to: &Path, digest: &Sha256) -> io::Resul
     }
     output.sync_all()?;
     Ok(len)
+}
+
+/// Bytes of a regular file, `None` when there is none. A link is not followed: what it names is not ours.
+fn file_len(path: &Path) -> io::Result<Option<u64>> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn remove_if_there(path: &Path) -> io::Result<bool> {
