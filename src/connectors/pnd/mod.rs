@@ -21,7 +21,6 @@ pub use wire::{Incomplete, NewNotification, SendParts, duplicate_is_ours, duplic
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::digest::Sha256;
