@@ -1,14 +1,17 @@
 //! The layouts messo reads. A new one is one file here and its line in [`LAYOUTS`].
 
+mod csv_rejects;
+mod draft;
 pub mod messo_csv;
 pub mod messo_xml;
 pub mod pu_send;
+mod resolve;
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use super::fields::Field;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::row::{Parsed, Place};
 
 /// A format of batches: recognised from content, read as a stream, and able to write its own rejects.
@@ -38,7 +41,7 @@ pub trait Layout: Sync {
 }
 
 /// Every layout, tried in turn.
-pub const LAYOUTS: &[&dyn Layout] = &[];
+pub const LAYOUTS: &[&dyn Layout] = &[&messo_xml::MessoXml, &messo_csv::MessoCsv, &pu_send::PuSend];
 
 /// What recognition may look at.
 pub struct Peek<'a> {
@@ -46,6 +49,55 @@ pub struct Peek<'a> {
     pub names: &'a [&'a str],
     /// For each entry that may be a batch file (`.xml`, `.csv` at any depth, at most 8): index in `names` and its first 64 KiB.
     pub heads: &'a [(usize, &'a [u8])],
+}
+
+/// Why no layout could be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecogniseError {
+    /// No file of the drop is a batch file. Lists the files that were looked into.
+    #[error("no batch file among {candidates:?}")]
+    NoneClaims { candidates: Vec<String> },
+    /// More than one file is a batch file: (layout, file) of each.
+    #[error("several batch files: {claims:?}")]
+    SeveralClaim { claims: Vec<(&'static str, String)> },
+}
+
+impl RecogniseError {
+    /// The problem for the receipt of the drop `file`.
+    pub fn problem(&self, file: &str) -> Problem {
+        match self {
+            RecogniseError::NoneClaims { candidates } => Problem::of_drop(file, Code::NoLayout).found(candidates.join(", ")),
+            RecogniseError::SeveralClaim { claims } => {
+                let claims: Vec<String> = claims.iter().map(|(layout, file)| format!("{file} ({layout})")).collect();
+                Problem::of_drop(file, Code::TwoLayouts).found(claims.join(", "))
+            }
+        }
+    }
+}
+
+/// The one layout that claims the drop, and the index of its batch file in `names`. Every claim is asked for, also a second
+/// batch file of the same layout: which of two files the office meant is not guessed.
+pub fn recognise(drop: &Peek<'_>) -> Result<(&'static dyn Layout, usize), RecogniseError> {
+    let name_of = |index: usize| drop.names.get(index).copied().unwrap_or_default().to_owned();
+    let mut claims: Vec<(&'static dyn Layout, usize)> = Vec::new();
+    for layout in LAYOUTS {
+        let mut heads = drop.heads.to_vec();
+        while let Some(index) = layout.claims(&Peek { names: drop.names, heads: &heads }) {
+            claims.push((*layout, index));
+            let before = heads.len();
+            heads.retain(|(other, _)| *other != index);
+            if heads.len() == before {
+                break;
+            }
+        }
+    }
+    match claims.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(RecogniseError::NoneClaims { candidates: drop.heads.iter().map(|(index, _)| name_of(*index)).collect() }),
+        several => {
+            Err(RecogniseError::SeveralClaim { claims: several.iter().map(|(layout, index)| (layout.name(), name_of(*index))).collect() })
+        }
+    }
 }
 
 /// What reading needs beside the bytes.
