@@ -202,7 +202,7 @@ impl<'r> Records<'r> {
 
     /// Passes one line end (CRLF, LF or CR), reading on when the CR is the last byte at hand.
     fn skip_line_end(&mut self) -> Result<bool, CsvError> {
-        if self.pending().len() < 2 && !self.ended {
+        while self.pending().len() < 2 && !self.ended {
             self.fill()?;
         }
         let step = match self.pending() {
@@ -423,13 +423,13 @@ mod tests {
             (
                 "quotes",
                 b"a;b\n\"x;\"\"y\"\"\r\nz\"; c \n3;4",
-                vec![(1, 0, 3, cells(&["a", "b"])), (2, 4, 22, cells(&["x;\"y\"\r\nz", "c"])), (4, 23, 26, cells(&["3", "4"]))],
+                vec![(1, 0, 3, cells(&["a", "b"])), (2, 4, 20, cells(&["x;\"y\"\r\nz", "c"])), (4, 21, 24, cells(&["3", "4"]))],
             ),
             ("blank lines", b"a;b\n\n\r\n1;\n", vec![(1, 0, 3, cells(&["a", "b"])), (4, 7, 9, cells(&["1", ""]))]),
             (
                 "Excel formula",
                 b"a;b\n=\"00123\";\"=\"\"00184\"\"\"",
-                vec![(1, 0, 3, cells(&["a", "b"])), (2, 4, 28, cells(&["00123", "00184"]))],
+                vec![(1, 0, 3, cells(&["a", "b"])), (2, 4, 25, cells(&["00123", "00184"]))],
             ),
             (
                 "Windows-1252",

@@ -73,3 +73,6 @@ fn is_batch(mut head: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

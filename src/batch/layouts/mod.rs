@@ -6,6 +6,8 @@ pub mod messo_csv;
 pub mod messo_xml;
 pub mod pu_send;
 mod resolve;
+#[cfg(test)]
+mod testing;
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -140,4 +142,39 @@ pub struct RejectShape {
     pub batch_file: String,
     /// For each reject in order: the names its files take inside it (PU renumbers folders; others keep names).
     pub files: Vec<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_claimant_or_a_reason() {
+        let xml: &[u8] = b"<?xml version='1.0'?><!-- x --><lotto xmlns='urn:messo:lotto:1.0'><intestazione>";
+        let csv: &[u8] = b"\xef\xbb\xbfriferimento;ente;azione\n";
+        let pu: &[u8] = b"organizationId;paProtocolNumber;taxId\n";
+        let other: &[u8] = b"<lotto xmlns='urn:altri'/>";
+        type Heads<'a> = Vec<(&'a str, &'a [u8])>;
+        let table: Vec<(Heads<'_>, Result<(&str, usize), &str>)> = vec![
+            (vec![("lotto.xml", xml)], Ok(("messo-xml-1.0", 0))),
+            (vec![("a.xml", other), ("x/LOTTO.XML", xml)], Ok(("messo-xml-1.0", 1))),
+            (vec![("lotto.csv", csv)], Ok(("messo-csv-1.0", 0))),
+            (vec![("dati.csv", pu)], Ok(("pu-send-notification", 0))),
+            (vec![("lotto.csv", b"a;b\n1;2")], Err("TRACCIATO_NON_RICONOSCIUTO lotto.csv")),
+            (vec![], Err("TRACCIATO_NON_RICONOSCIUTO ")),
+            (vec![("lotto.xml", xml), ("lotto.csv", csv)], Err("TRACCIATO_AMBIGUO lotto.xml (messo-xml-1.0), lotto.csv (messo-csv-1.0)")),
+            (vec![("a.csv", csv), ("b.csv", csv)], Err("TRACCIATO_AMBIGUO a.csv (messo-csv-1.0), b.csv (messo-csv-1.0)")),
+            (vec![("a/b/lotto.xml", xml)], Err("TRACCIATO_NON_RICONOSCIUTO a/b/lotto.xml")),
+        ];
+        for (files, want) in table {
+            let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+            let heads: Vec<(usize, &[u8])> = files.iter().enumerate().map(|(index, (_, head))| (index, *head)).collect();
+            let got = recognise(&Peek { names: &names, heads: &heads }).map(|(layout, index)| (layout.name(), index));
+            let got = got.map_err(|error| {
+                let problem = error.problem("drop.zip");
+                format!("{} {}", problem.code, problem.found.unwrap_or_default())
+            });
+            assert_eq!(got, want.map_err(str::to_owned), "{names:?}");
+        }
+    }
 }
