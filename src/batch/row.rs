@@ -12,6 +12,8 @@ pub enum Parsed {
     Header(BatchHeader),
     /// One act, with the findings of reading it (an act with error findings is refused, but its other rules are still checked).
     Act(Box<ParsedAct>),
+    /// A warning about the file as a whole (an unknown column): no act is refused for it.
+    Notice(Problem),
     /// A row from which no act could be made.
     Unreadable { place: Place, problems: Vec<Problem>, reference: Option<String> },
 }
@@ -49,6 +51,8 @@ pub struct Place {
     pub end: u64,
     /// PU: number of the data row (from 1) and so of its sub-folder; otherwise position of the act from 1.
     pub ordinal: u64,
+    /// How many pagoPA notices each recipient has, where notices and F24 are numbered apart (CSV): the payments after them are F24.
+    pub notices: Vec<usize>,
 }
 
 impl Place {

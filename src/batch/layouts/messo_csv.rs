@@ -1,1 +1,417 @@
-//! (to be written)
+//! messo CSV 1.0: `lotto.csv`, columns by name, one row per recipient, rows of one act adjacent and tied by `riferimento`.
+//!
+//! Described to suppliers in `schemas/messo-csv-1.0.md`. Written by hand and by Excel, so its habits are expected: what they
+//! lose (leading zeros, digits beyond the fifteenth) is detected where it can be and refused, never guessed.
+
+mod office;
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+pub(super) use self::office::{Office, zip_lost_zeros};
+use super::csv_rejects::{self, CODE_COLUMN, REASON_COLUMN};
+use super::draft::finish::Completeness;
+use super::draft::{Draft, MAX_RECIPIENTS, Part, Slot};
+use super::resolve::{Names, folder_of};
+use super::{Layout, Peek, ReadContext, ReadError, RejectShape, Rejected};
+use crate::batch::csv::{CsvError, Defect, Record, Records, peek_header};
+use crate::batch::fields::{self, Field};
+use crate::batch::problem::{Code, Finding, Problem, Severity};
+use crate::batch::row::{BatchHeader, Parsed, ParsedAct, Place};
+
+/// messo CSV 1.0.
+pub struct MessoCsv;
+
+/// Name of the batch file in reject archives.
+const BATCH_FILE: &str = "lotto.csv";
+/// Unknown columns named in the receipt.
+const MAX_NOTICES: usize = 50;
+/// What a cell without a column name is called.
+const NAMELESS: &str = "(colonna senza nome)";
+
+impl Layout for MessoCsv {
+    fn name(&self) -> &'static str {
+        "messo-csv-1.0"
+    }
+
+    fn claims(&self, drop: &Peek<'_>) -> Option<usize> {
+        let mine = |index: usize, head: &[u8]| {
+            let name = drop.names.get(index).copied().unwrap_or_default();
+            if folder_of(name).matches('/').count() > 1 || !name.to_ascii_lowercase().ends_with(".csv") {
+                return false;
+            }
+            let header = peek_header(head);
+            let has = |wanted: &str| header.iter().any(|column| column == wanted);
+            has(fields::REFERENCE) && [fields::SENDER, fields::ACTION, fields::TAX_ID, fields::PROTOCOL].into_iter().any(has)
+        };
+        drop.heads.iter().find(|(index, head)| mine(*index, head)).map(|(index, _)| *index)
+    }
+
+    fn read(
+        &self,
+        input: &mut dyn Read,
+        context: &ReadContext<'_>,
+        sink: &mut dyn FnMut(Parsed) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut records = Records::new(input).map_err(|error| refused(context, error))?;
+        let Some(header) = records.next_record().map_err(|error| refused(context, error))? else {
+            return Err(ReadError::Refused(Box::new(Problem::of_drop(context.file, Code::EmptyBatch))));
+        };
+        let (columns, notices) = Columns::read(&header, context)?;
+        if sink(Parsed::Header(BatchHeader::default())).is_break() {
+            return Ok(());
+        }
+        for notice in notices {
+            if sink(Parsed::Notice(notice)).is_break() {
+                return Ok(());
+            }
+        }
+        let mut batch = Batch::new(context, columns);
+        while let Some(record) = records.next_record().map_err(|error| refused(context, error))? {
+            if record.is_empty() {
+                continue;
+            }
+            if let Some(parsed) = batch.row(&record)
+                && sink(parsed).is_break()
+            {
+                return Ok(());
+            }
+        }
+        match batch.flush() {
+            Some(parsed) => {
+                let _ = sink(parsed);
+                Ok(())
+            }
+            None if batch.ordinal == 0 => Err(ReadError::Refused(Box::new(Problem::of_drop(context.file, Code::EmptyBatch)))),
+            None => Ok(()),
+        }
+    }
+
+    fn locate(&self, field: Field, place: &Place) -> String {
+        locate(field, place)
+    }
+
+    fn write_rejects(&self, original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn io::Write) -> io::Result<RejectShape> {
+        csv_rejects::write(original, rejects, out)?;
+        Ok(RejectShape { batch_file: BATCH_FILE.to_owned(), files: rejects.iter().map(|reject| reject.files.clone()).collect() })
+    }
+}
+
+/// The refusal behind an error of the reader.
+pub(super) fn refused(context: &ReadContext<'_>, error: CsvError) -> ReadError {
+    let problem = |code, row| {
+        let mut problem = Problem::of_drop(context.file, code);
+        problem.row = row;
+        ReadError::Refused(Box::new(problem))
+    };
+    match error {
+        CsvError::TooLong { row } => problem(Code::FieldTooLong, Some(row)),
+        CsvError::OpenQuote { row } => problem(Code::CsvMalformed, Some(row)),
+        CsvError::Encoding => problem(Code::EncodingInvalid, None),
+        CsvError::Io(error) => ReadError::Io(error),
+    }
+}
+
+/// The column of `field`.
+fn locate(field: Field, place: &Place) -> String {
+    let Some(slot) = Slot::ALL.iter().find(|slot| slot.name() == field.name) else { return field.name.to_owned() };
+    let item = field.item.unwrap_or(0);
+    let number = match slot.part() {
+        Part::Act | Part::Recipient => return field.name.to_owned(),
+        Part::Notice | Part::Document | Part::Echo | Part::Step => item,
+        Part::F24 => {
+            let notices = field.recipient.and_then(|recipient| place.notices.get(recipient)).copied().unwrap_or(0);
+            item.saturating_sub(notices)
+        }
+    };
+    format!("{}_{}", field.name, number + 1)
+}
+
+/// Columns of each numbered group.
+fn most(part: Part) -> usize {
+    match part {
+        Part::Act | Part::Recipient => 0,
+        Part::Notice | Part::F24 => 5,
+        Part::Document => 15,
+        Part::Echo => 10,
+        Part::Step => 20,
+    }
+}
+
+/// The field that a column holds, and its number from 0.
+fn slot_of(column: &str) -> Option<(Slot, usize)> {
+    let single = Slot::ALL.iter().find(|slot| most(slot.part()) == 0 && slot.name() == column);
+    if let Some(slot) = single {
+        return Some((*slot, 0));
+    }
+    let (name, number) = column.rsplit_once('_')?;
+    let number: usize = number.parse().ok().filter(|number| *number > 0)?;
+    let slot = Slot::ALL.iter().find(|slot| slot.name() == name && number <= most(slot.part()))?;
+    Some((*slot, number - 1))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Known(Slot, usize),
+    /// Named by nobody: its cells must be empty.
+    Nameless,
+    /// Not ours, or what an earlier reject said.
+    Passed,
+}
+
+/// The header, understood.
+struct Columns {
+    list: Vec<Column>,
+    reference: usize,
+    sender: usize,
+    zip: Option<usize>,
+    state: Option<usize>,
+}
+
+impl Columns {
+    fn read(header: &Record<'_>, context: &ReadContext<'_>) -> Result<(Columns, Vec<Problem>), ReadError> {
+        let problem = |code: Code, column: &str| {
+            let mut problem = Problem::of_drop(context.file, code);
+            problem.row = Some(header.row);
+            problem.column = Some(crate::batch::problem::excerpt(column));
+            problem
+        };
+        let (mut list, mut notices) = (Vec::with_capacity(header.len()), Vec::new());
+        for index in 0..header.len() {
+            let name = header.get(index).to_lowercase();
+            let column = match slot_of(&name) {
+                Some((slot, number)) => Column::Known(slot, number),
+                None if name.is_empty() => Column::Nameless,
+                None if name == CODE_COLUMN || name == REASON_COLUMN => Column::Passed,
+                None => {
+                    if notices.len() < MAX_NOTICES {
+                        notices.push(Problem { severity: Severity::Warning, ..problem(Code::ColumnUnknown, &name) });
+                    }
+                    Column::Passed
+                }
+            };
+            if matches!(column, Column::Known(..)) && list.contains(&column) {
+                return Err(ReadError::Refused(Box::new(problem(Code::ColumnTwice, &name))));
+            }
+            list.push(column);
+        }
+        let find = |slot: Slot| list.iter().position(|column| *column == Column::Known(slot, 0));
+        let needed = |slot: Slot| find(slot).ok_or_else(|| ReadError::Refused(Box::new(problem(Code::ColumnMissing, slot.name()))));
+        let (reference, sender) = (needed(Slot::Reference)?, needed(Slot::Sender)?);
+        let (zip, state) = (find(Slot::Zip), find(Slot::ForeignState));
+        Ok((Columns { list, reference, sender, zip, state }, notices))
+    }
+}
+
+/// The rows of one act so far.
+struct Open {
+    draft: Draft,
+    place: Place,
+    reference: String,
+    sender: String,
+    /// The same act was met before, with others in between.
+    again: bool,
+    too_many: bool,
+}
+
+struct Batch<'c> {
+    context: &'c ReadContext<'c>,
+    names: Names<'c>,
+    columns: Columns,
+    open: Option<Open>,
+    /// Cells of the open act's first row.
+    first: Vec<String>,
+    /// Hashes of the acts met: 16 bytes each.
+    seen: HashSet<u128>,
+    ordinal: u64,
+}
+
+impl<'c> Batch<'c> {
+    fn new(context: &'c ReadContext<'c>, columns: Columns) -> Batch<'c> {
+        let names = Names::new(context.names, context.file);
+        Batch { context, names, columns, open: None, first: Vec::new(), seen: HashSet::new(), ordinal: 0 }
+    }
+
+    /// Takes a row; gives the act before it, if the row begins another.
+    fn row(&mut self, record: &Record<'_>) -> Option<Parsed> {
+        let (reference, sender) = (record.get(self.columns.reference), record.get(self.columns.sender));
+        let continues = self.open.as_ref().is_some_and(|open| {
+            // A row without reference may be a forgotten recipient of the act above: both are refused together.
+            reference.is_empty() || (open.reference == reference && (sender.is_empty() || open.sender == sender))
+        });
+        let before = if continues { None } else { self.flush() };
+        if continues {
+            self.following_row(record, reference.is_empty());
+        } else {
+            self.first_row(record, reference, sender);
+        }
+        before
+    }
+
+    fn first_row(&mut self, record: &Record<'_>, reference: &str, sender: &str) {
+        self.ordinal += 1;
+        let again = !reference.is_empty() && !self.seen.insert(hash(sender, reference));
+        let place = Place { row: record.row, start: record.start, end: record.end, ordinal: self.ordinal, ..Place::default() };
+        let mut open =
+            Open { draft: Draft::new(), place, reference: reference.to_owned(), sender: sender.to_owned(), again, too_many: false };
+        for (name, value) in [(fields::REFERENCE, reference), (fields::SENDER, sender)] {
+            if value.is_empty() {
+                open.draft.find(Finding::error(Field::act(name), Code::FieldMissing));
+            }
+        }
+        let named = |(index, column): (usize, &Column)| {
+            let slot = match column {
+                Column::Known(slot, _) => *slot,
+                _ => return false,
+            };
+            let telling =
+                slot.part() == Part::Recipient || matches!(slot, Slot::Notice | Slot::NoticeFile | Slot::F24Title | Slot::F24File);
+            telling && !record.get(index).is_empty()
+        };
+        let recipient = self.columns.list.iter().enumerate().any(named);
+        if recipient {
+            open.draft.begin_recipient();
+            open.place.recipient_rows.push(record.row);
+        }
+        self.first.resize(self.columns.list.len(), String::new());
+        for (index, column) in self.columns.list.iter().enumerate() {
+            let text = record.get(index);
+            if let Some(kept) = self.first.get_mut(index) {
+                kept.clear();
+                kept.push_str(text);
+            }
+            let Column::Known(slot, item) = *column else { continue };
+            let of_recipient = matches!(slot.part(), Part::Recipient | Part::Notice | Part::F24);
+            if !text.is_empty() && (recipient || !of_recipient) {
+                open.draft.set(slot, item, text, &Office);
+            }
+        }
+        self.check_row(&mut open, record, if recipient { Some(0) } else { None });
+        self.open = Some(open);
+    }
+
+    fn following_row(&mut self, record: &Record<'_>, no_reference: bool) {
+        let Some(mut open) = self.open.take() else { return };
+        open.place.end = record.end;
+        if !open.draft.begin_recipient() {
+            if !open.too_many {
+                open.too_many = true;
+                open.place.recipient_rows.push(record.row);
+                let field = Field::of(fields::TAX_ID, MAX_RECIPIENTS);
+                open.draft.find(Finding::error(field, Code::RecipientsTooMany).expected(format!("al massimo {MAX_RECIPIENTS}")));
+            }
+            self.open = Some(open);
+            return;
+        }
+        let recipient = open.draft.recipients().saturating_sub(1);
+        // The act's first row may have had no recipient: rows are counted with recipients.
+        open.place.recipient_rows.push(record.row);
+        if no_reference {
+            let field = Field { name: fields::REFERENCE, recipient: Some(recipient), item: None };
+            open.draft.find(Finding::error(field, Code::FieldMissing));
+        }
+        for (index, column) in self.columns.list.iter().enumerate() {
+            let text = record.get(index);
+            let Column::Known(slot, item) = *column else { continue };
+            if text.is_empty() {
+                continue;
+            }
+            if matches!(slot.part(), Part::Recipient | Part::Notice | Part::F24) {
+                open.draft.set(slot, item, text, &Office);
+            } else if self.first.get(index).is_none_or(|first| first != text) {
+                let first = self.first.get(index).map(String::as_str).unwrap_or_default();
+                let field = Field { name: slot.name(), recipient: Some(recipient), item: Some(item) };
+                let wanted = crate::batch::problem::excerpt(first);
+                open.draft.find(Finding::error(field, Code::RowsDisagree).found(text).expected(wanted));
+            }
+        }
+        self.check_row(&mut open, record, Some(recipient));
+        self.open = Some(open);
+    }
+
+    /// What concerns the row as such.
+    fn check_row(&self, open: &mut Open, record: &Record<'_>, recipient: Option<usize>) {
+        let at = |name: &'static str| Field { name, recipient, item: None };
+        match record.defect {
+            Some(Defect::Quote) => {
+                open.draft.find(Finding::error(at(NAMELESS), Code::CsvMalformed).found("testo dopo le virgolette di chiusura"))
+            }
+            Some(Defect::Encoding) => open.draft.find(Finding::error(at(NAMELESS), Code::EncodingInvalid)),
+            None => {}
+        }
+        let width = self.columns.list.len();
+        let count = |code: Severity| {
+            let finding = Finding { severity: code, ..Finding::error(at(NAMELESS), Code::CsvColumnCount) };
+            finding.found(format!("{} celle", record.len())).expected(format!("{width} colonne"))
+        };
+        if (width..record.len()).any(|index| !record.get(index).is_empty()) {
+            open.draft.find(count(Severity::Error));
+        } else if record.len() < width {
+            // Excel leaves out cells that are empty at the end of a row.
+            open.draft.find(count(Severity::Warning));
+        }
+        for (index, column) in self.columns.list.iter().enumerate() {
+            if *column == Column::Nameless && !record.get(index).is_empty() {
+                open.draft.find(Finding::error(at(NAMELESS), Code::ColumnMissing).found(record.get(index)));
+            }
+        }
+        let zip = self.columns.zip.map(|index| record.get(index)).unwrap_or_default();
+        let state = self.columns.state.map(|index| record.get(index)).unwrap_or_default();
+        if office::is_italian(state) && office::zip_lost_zeros(zip) {
+            open.draft.find(Finding::error(at(fields::ZIP), Code::LeadingZerosLost).found(zip).expected("5 cifre"));
+        }
+    }
+
+    /// The act whose rows are over.
+    fn flush(&mut self) -> Option<Parsed> {
+        let Open { mut draft, mut place, reference, again, .. } = self.open.take()?;
+        if again {
+            draft.find(Finding::error(Field::act(fields::REFERENCE), Code::RowsNotAdjacent).found(&reference));
+        }
+        let readable = !draft.reference().is_empty() && !again;
+        let done = draft.finish(&self.names, Completeness::Numbered);
+        place.notices = done.notices;
+        if readable {
+            return Some(Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place })));
+        }
+        let act = (!reference.is_empty()).then_some(reference);
+        let problems = problems(done.findings, self.context.file, &place, act.as_deref(), locate);
+        Some(Parsed::Unreadable { place, problems, reference: act })
+    }
+}
+
+/// Findings of a row that is no act.
+pub(super) fn problems(
+    findings: Vec<Finding>,
+    file: &str,
+    place: &Place,
+    act: Option<&str>,
+    locate: impl Fn(Field, &Place) -> String,
+) -> Vec<Problem> {
+    let problem = |finding: Finding| Problem {
+        file: file.to_owned(),
+        row: Some(place.row_of(finding.field)),
+        column: Some(locate(finding.field, place)),
+        code: std::borrow::Cow::Borrowed(finding.code.as_str()),
+        severity: finding.severity,
+        found: finding.found,
+        expected: finding.expected,
+        act: act.map(str::to_owned),
+    };
+    findings.into_iter().map(problem).collect()
+}
+
+/// 128 bits of (ente, reference): enough to know an act that comes back, few enough to keep for every act.
+fn hash(sender: &str, reference: &str) -> u128 {
+    let half = |seed: u8| {
+        let mut hasher = DefaultHasher::new();
+        (seed, sender, reference).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(1) << 64 | half(2)
+}
+
+#[cfg(test)]
+mod tests;

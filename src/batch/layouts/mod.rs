@@ -1,14 +1,19 @@
 //! The layouts messo reads. A new one is one file here and its line in [`LAYOUTS`].
 
+mod csv_rejects;
+mod draft;
 pub mod messo_csv;
 pub mod messo_xml;
 pub mod pu_send;
+mod resolve;
+#[cfg(test)]
+mod testing;
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use super::fields::Field;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::row::{Parsed, Place};
 
 /// A format of batches: recognised from content, read as a stream, and able to write its own rejects.
@@ -38,7 +43,7 @@ pub trait Layout: Sync {
 }
 
 /// Every layout, tried in turn.
-pub const LAYOUTS: &[&dyn Layout] = &[];
+pub const LAYOUTS: &[&dyn Layout] = &[&messo_xml::MessoXml, &messo_csv::MessoCsv, &pu_send::PuSend];
 
 /// What recognition may look at.
 pub struct Peek<'a> {
@@ -46,6 +51,55 @@ pub struct Peek<'a> {
     pub names: &'a [&'a str],
     /// For each entry that may be a batch file (`.xml`, `.csv` at any depth, at most 8): index in `names` and its first 64 KiB.
     pub heads: &'a [(usize, &'a [u8])],
+}
+
+/// Why no layout could be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecogniseError {
+    /// No file of the drop is a batch file. Lists the files that were looked into.
+    #[error("no batch file among {candidates:?}")]
+    NoneClaims { candidates: Vec<String> },
+    /// More than one file is a batch file: (layout, file) of each.
+    #[error("several batch files: {claims:?}")]
+    SeveralClaim { claims: Vec<(&'static str, String)> },
+}
+
+impl RecogniseError {
+    /// The problem for the receipt of the drop `file`.
+    pub fn problem(&self, file: &str) -> Problem {
+        match self {
+            RecogniseError::NoneClaims { candidates } => Problem::of_drop(file, Code::NoLayout).found(candidates.join(", ")),
+            RecogniseError::SeveralClaim { claims } => {
+                let claims: Vec<String> = claims.iter().map(|(layout, file)| format!("{file} ({layout})")).collect();
+                Problem::of_drop(file, Code::TwoLayouts).found(claims.join(", "))
+            }
+        }
+    }
+}
+
+/// The one layout that claims the drop, and the index of its batch file in `names`. Every claim is asked for, also a second
+/// batch file of the same layout: which of two files the office meant is not guessed.
+pub fn recognise(drop: &Peek<'_>) -> Result<(&'static dyn Layout, usize), RecogniseError> {
+    let name_of = |index: usize| drop.names.get(index).copied().unwrap_or_default().to_owned();
+    let mut claims: Vec<(&'static dyn Layout, usize)> = Vec::new();
+    for layout in LAYOUTS {
+        let mut heads = drop.heads.to_vec();
+        while let Some(index) = layout.claims(&Peek { names: drop.names, heads: &heads }) {
+            claims.push((*layout, index));
+            let before = heads.len();
+            heads.retain(|(other, _)| *other != index);
+            if heads.len() == before {
+                break;
+            }
+        }
+    }
+    match claims.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(RecogniseError::NoneClaims { candidates: drop.heads.iter().map(|(index, _)| name_of(*index)).collect() }),
+        several => {
+            Err(RecogniseError::SeveralClaim { claims: several.iter().map(|(layout, index)| (layout.name(), name_of(*index))).collect() })
+        }
+    }
 }
 
 /// What reading needs beside the bytes.
@@ -88,4 +142,39 @@ pub struct RejectShape {
     pub batch_file: String,
     /// For each reject in order: the names its files take inside it (PU renumbers folders; others keep names).
     pub files: Vec<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_claimant_or_a_reason() {
+        let xml: &[u8] = b"<?xml version='1.0'?><!-- x --><lotto xmlns='urn:messo:lotto:1.0'><intestazione>";
+        let csv: &[u8] = b"\xef\xbb\xbfriferimento;ente;azione\n";
+        let pu: &[u8] = b"organizationId;paProtocolNumber;taxId\n";
+        let other: &[u8] = b"<lotto xmlns='urn:altri'/>";
+        type Heads<'a> = Vec<(&'a str, &'a [u8])>;
+        let table: Vec<(Heads<'_>, Result<(&str, usize), &str>)> = vec![
+            (vec![("lotto.xml", xml)], Ok(("messo-xml-1.0", 0))),
+            (vec![("a.xml", other), ("x/LOTTO.XML", xml)], Ok(("messo-xml-1.0", 1))),
+            (vec![("lotto.csv", csv)], Ok(("messo-csv-1.0", 0))),
+            (vec![("dati.csv", pu)], Ok(("pu-send-notification", 0))),
+            (vec![("lotto.csv", b"a;b\n1;2")], Err("TRACCIATO_NON_RICONOSCIUTO lotto.csv")),
+            (vec![], Err("TRACCIATO_NON_RICONOSCIUTO ")),
+            (vec![("lotto.xml", xml), ("lotto.csv", csv)], Err("TRACCIATO_AMBIGUO lotto.xml (messo-xml-1.0), lotto.csv (messo-csv-1.0)")),
+            (vec![("a.csv", csv), ("b.csv", csv)], Err("TRACCIATO_AMBIGUO a.csv (messo-csv-1.0), b.csv (messo-csv-1.0)")),
+            (vec![("a/b/lotto.xml", xml)], Err("TRACCIATO_NON_RICONOSCIUTO a/b/lotto.xml")),
+        ];
+        for (files, want) in table {
+            let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+            let heads: Vec<(usize, &[u8])> = files.iter().enumerate().map(|(index, (_, head))| (index, *head)).collect();
+            let got = recognise(&Peek { names: &names, heads: &heads }).map(|(layout, index)| (layout.name(), index));
+            let got = got.map_err(|error| {
+                let problem = error.problem("drop.zip");
+                format!("{} {}", problem.code, problem.found.unwrap_or_default())
+            });
+            assert_eq!(got, want.map_err(str::to_owned), "{names:?}");
+        }
+    }
 }

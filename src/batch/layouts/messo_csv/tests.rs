@@ -1,0 +1,190 @@
+use super::*;
+use crate::batch::layouts::testing::{Reading, read, rejected};
+use crate::domain::act::{Action, CommunicationType, Payment, RecipientType};
+
+fn reading(text: &str) -> Reading {
+    read(&MessoCsv, text.as_bytes(), "lotto.csv", &["lotto.csv"])
+}
+
+const HEADER: &str = "Riferimento;ENTE;azione;tipo_destinatario;codice_fiscale;denominazione;indirizzo;cap;comune;provincia;stato_estero;oggetto;importo;scadenza_pagamento;\
+                      avviso_numero_1;avviso_creditore_1;avviso_applica_costi_1;f24_titolo_1;f24_applica_costi_1;f24_file_1;documento_file_1;documento_file_2;eco_1;tipo_comunicazione";
+
+fn row(cells: &[(&str, &str)]) -> String {
+    let value = |column: &str| cells.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map_or("", |(_, value)| value);
+    HEADER.split(';').map(value).collect::<Vec<_>>().join(";")
+}
+
+fn person<'a>(reference: &'a str, tax_id: &'a str, more: &[(&'a str, &'a str)]) -> String {
+    let mut cells = more.to_vec();
+    cells.extend([
+        ("riferimento", reference),
+        ("ente", "01234567897"),
+        ("tipo_destinatario", "PF"),
+        ("codice_fiscale", tax_id),
+        ("denominazione", "Mario Rossi"),
+        ("indirizzo", "VIA ROMA 1"),
+        ("cap", "00184"),
+        ("comune", "ROMA"),
+        ("provincia", "RM"),
+    ]);
+    row(&cells)
+}
+
+#[test]
+fn rows_of_one_act_become_its_recipients() {
+    let text = [
+        HEADER.to_owned(),
+        person(
+            "A1",
+            "RSSMRA80A01H501U",
+            &[
+                ("oggetto", "Verbale"),
+                ("importo", "1.234,56"),
+                ("scadenza_pagamento", "31/12/2026"),
+                ("documento_file_1", r"pdf\a.pdf"),
+                ("eco_1", "AB123CD"),
+                ("tipo_comunicazione", "890"),
+                ("avviso_numero_1", "302000000000000001"),
+                ("avviso_creditore_1", "01234567897"),
+                ("avviso_applica_costi_1", "SI"),
+                ("f24_titolo_1", "Saldo"),
+                ("f24_applica_costi_1", "falso"),
+                ("f24_file_1", "f.json"),
+            ],
+        ),
+        person("A1", "BNCLRA85D41F205X", &[("avviso_creditore_1", "01234567897"), ("ente", "")]),
+        row(&[("riferimento", "A2"), ("ente", "01234567897"), ("azione", "Annulla"), ("avviso_creditore_1", "01234567897")]),
+        ";".repeat(23),
+    ]
+    .join("\r\n");
+    let reading = reading(&text);
+    assert_eq!(reading.found(&MessoCsv), Vec::<String>::new());
+    let [first, second] = reading.acts()[..] else { panic!("{:?}", reading.all) };
+    let act = &first.act;
+    assert_eq!((act.recipients.len(), act.amount.map(|cents| cents.0), act.subject.as_deref()), (2, Some(123_456), Some("Verbale")));
+    assert_eq!((act.documents[0].file.as_str(), act.communication_type), ("pdf/a.pdf", Some(CommunicationType::Act890)));
+    assert_eq!(act.echo, vec![("eco_1".to_owned(), "AB123CD".to_owned())]);
+    assert!(matches!(&act.recipients[0].payments[..], [Payment::PagoPa { apply_cost: true, .. }, Payment::F24 { apply_cost: false, .. }]));
+    assert!(act.recipients[1].payments.is_empty());
+    assert_eq!((first.place.row, first.place.recipient_rows.as_slice()), (2, &[2, 3][..]));
+    assert!(text[first.place.start as usize..first.place.end as usize].ends_with(";"));
+    assert_eq!((second.act.action, second.act.recipients.len(), second.place.row), (Action::Cancel, 0, 4));
+    let f24 = Field::of_nth(fields::F24_FILE, 0, 1);
+    assert_eq!(MessoCsv.locate(f24, &first.place), "f24_file_1");
+}
+
+#[test]
+fn every_mistake_says_row_column_and_code() {
+    let rossi = |more: &[(&'static str, &'static str)]| person("A1", "RSSMRA80A01H501U", more);
+    let second = |more: &[(&'static str, &'static str)]| person("A1", "BNCLRA85D41F205X", more);
+    let table: Vec<(Vec<String>, Vec<&str>)> = vec![
+        (vec![rossi(&[("oggetto", "uno")]), second(&[("oggetto", "due")])], vec!["3 oggetto RIGHE_DISCORDANTI"]),
+        (vec![rossi(&[("documento_file_1", "a")]), second(&[("documento_file_2", "b")])], vec!["3 documento_file_2 RIGHE_DISCORDANTI"]),
+        (vec![rossi(&[]), person("A2", "BNCLRA85D41F205X", &[]), second(&[])], vec!["4 riferimento RIGHE_NON_ADIACENTI"]),
+        (vec![rossi(&[]), person("", "BNCLRA85D41F205X", &[])], vec!["3 riferimento CAMPO_MANCANTE"]),
+        (vec![person("", "RSSMRA80A01H501U", &[])], vec!["2 riferimento CAMPO_MANCANTE"]),
+        (vec![rossi(&[("cap", "184")])], vec!["2 cap ZERI_INIZIALI_PERSI"]),
+        (vec![rossi(&[("cap", "6900"), ("stato_estero", "SVIZZERA")])], vec![]),
+        (vec![person("A1", "1234567897", &[("tipo_destinatario", "PG")])], vec!["2 codice_fiscale ZERI_INIZIALI_PERSI"]),
+        (
+            vec![rossi(&[("avviso_numero_1", "3,02E+17"), ("avviso_creditore_1", "01234567897"), ("avviso_applica_costi_1", "1")])],
+            vec!["2 avviso_numero_1 NUMERO_NON_VALIDO"],
+        ),
+        (
+            vec![rossi(&[("avviso_numero_1", "302000000000000001")])],
+            vec!["2 avviso_creditore_1 CAMPO_MANCANTE", "2 avviso_applica_costi_1 CAMPO_MANCANTE"],
+        ),
+        (
+            vec![rossi(&[
+                ("avviso_numero_1", "302000000000000001"),
+                ("avviso_creditore_1", "01234567897"),
+                ("avviso_applica_costi_1", "NO"),
+                ("f24_titolo_1", "Saldo"),
+                ("f24_applica_costi_1", "forse"),
+            ])],
+            vec!["2 f24_applica_costi_1 VALORE_NON_AMMESSO", "2 f24_file_1 CAMPO_MANCANTE"],
+        ),
+        (vec![rossi(&[("documento_file_2", "b.pdf")])], vec!["2 documento_file_1 CAMPO_MANCANTE"]),
+        (vec![rossi(&[("importo", "12.50")])], vec!["2 importo IMPORTO_NON_VALIDO"]),
+        (vec![rossi(&[("scadenza_pagamento", "31/02/2026")])], vec!["2 scadenza_pagamento DATA_NON_VALIDA"]),
+        (vec![rossi(&[("azione", "invia")])], vec!["2 azione VALORE_NON_AMMESSO"]),
+        (vec![rossi(&[]) + ";in più"], vec!["2 (colonna senza nome) NUMERO_COLONNE_DIVERSO"]),
+        (vec!["A1;01234567897;annulla".into()], vec!["2 (colonna senza nome) NUMERO_COLONNE_DIVERSO"]),
+        (vec![rossi(&[("oggetto", "\"Verbale\"x")])], vec!["2 (colonna senza nome) CSV_NON_VALIDO"]),
+        (vec![rossi(&[]), rossi(&[("oggetto", "\"aperte")])], vec!["3 - CSV_NON_VALIDO"]),
+        (vec![], vec!["- - LOTTO_VUOTO"]),
+    ];
+    for (rows, want) in table {
+        let text = [vec![HEADER.to_owned()], rows].concat().join("\n");
+        let reading = reading(&text);
+        assert_eq!(reading.found(&MessoCsv), want, "{text}");
+    }
+    let rows: Vec<String> = (0..20).map(|_| second(&[])).collect();
+    let many = reading(&[vec![HEADER.to_owned()], rows].concat().join("\n"));
+    assert_eq!(many.found(&MessoCsv), vec!["17 codice_fiscale TROPPI_DESTINATARI"]);
+    assert_eq!(many.acts()[0].act.recipients.len(), 15);
+}
+
+#[test]
+fn headers_are_matched_by_name_and_told_apart() {
+    let table = [
+        ("riferimento;ente;azione;Note;;\nA1;01234567897;annulla;x;;\n", vec!["1 note COLONNA_SCONOSCIUTA"]),
+        ("riferimento;ente;azione;\nA1;01234567897;annulla;x\n", vec!["2 (colonna senza nome) COLONNA_MANCANTE"]),
+        ("riferimento;azione\nA1;annulla\n", vec!["1 ente COLONNA_MANCANTE"]),
+        ("riferimento;ente;ENTE\nA1;1;1\n", vec!["1 ente COLONNA_DOPPIA"]),
+        ("sep=,\nriferimento,ente,azione,esito_codice,esito_motivo\nA1,01234567897,annulla,X,perché\n", vec![]),
+        ("riferimento;ente;azione;documento_file_16\nA1;01234567897;annulla;\n", vec!["1 documento_file_16 COLONNA_SCONOSCIUTA"]),
+    ];
+    for (text, want) in table {
+        assert_eq!(reading(text).found(&MessoCsv), want, "{text}");
+    }
+    for name in fields::ALL {
+        let slot = Slot::ALL.iter().find(|slot| slot.name() == *name).unwrap();
+        let column = MessoCsv.locate(Field { name, recipient: Some(0), item: Some(1) }, &Place::default());
+        assert_eq!(slot_of(&column), Some((*slot, usize::from(most(slot.part()) > 0))), "{column}");
+    }
+}
+
+#[test]
+fn rejects_come_back_as_the_same_acts_in_every_encoding() {
+    let rows = [
+        HEADER.to_owned(),
+        person("A1", "RSSMRA80A01H501U", &[("oggetto", "Verbale")]),
+        person("A2", "RSSMRA80A01H501U", &[("oggetto", "\"Città; \"\"alta\"\"\"")]),
+        person("A2", "BNCLRA85D41F205X", &[]),
+        person("A3", "BNCLRA85D41F205X", &[("oggetto", "Perché")]),
+    ];
+    let text = rows.join("\n");
+    let windows: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let table = [
+        ("UTF-8", text.clone().into_bytes()),
+        ("with mark", [b"\xef\xbb\xbf", text.as_bytes()].concat()),
+        ("sep", format!("sep=;\r\n{text}").into_bytes()),
+        ("Windows-1252", windows),
+    ];
+    for (name, bytes) in table {
+        let first = read(&MessoCsv, &bytes, "lotto.csv", &["lotto.csv"]);
+        assert_eq!((first.found(&MessoCsv), first.acts().len()), (Vec::<String>::new(), 3), "{name}");
+        let rejects: Vec<Rejected> = [0, 1].map(|index| rejected(&first.acts()[index].place, &["a.pdf"])).to_vec();
+        let mut out = Vec::new();
+        MessoCsv.write_rejects(&mut bytes.as_slice(), &rejects, &mut out).unwrap();
+        let again = read(&MessoCsv, &out, "lotto.csv", &["lotto.csv"]);
+        let shown = String::from_utf8_lossy(&out).into_owned();
+        assert_eq!(again.found(&MessoCsv), Vec::<String>::new(), "{name}: {shown}");
+        let acts = |reading: &Reading| reading.acts().iter().take(2).map(|act| act.act.clone()).collect::<Vec<_>>();
+        assert_eq!((again.acts().len(), acts(&again)), (2, acts(&first)), "{name}: {shown}");
+        // A second refusal replaces the columns instead of adding two more.
+        let rejects: Vec<Rejected> = again.acts().iter().map(|act| rejected(&act.place, &[])).collect();
+        let mut twice = Vec::new();
+        MessoCsv.write_rejects(&mut out.as_slice(), &rejects, &mut twice).unwrap();
+        assert_eq!(twice, out, "{name}");
+    }
+}
+
+#[test]
+fn a_recipient_without_type_still_meets_the_other_rules() {
+    let text = format!("{HEADER}\n{}", person("A1", "01234567897", &[("tipo_destinatario", "XX")]));
+    let reading = reading(&text);
+    assert_eq!(reading.found(&MessoCsv), vec!["2 tipo_destinatario VALORE_NON_AMMESSO"]);
+    assert_eq!(reading.acts()[0].act.recipients[0].recipient_type, RecipientType::Pg);
+}
