@@ -4,5 +4,6 @@ pub mod definition;
 pub mod effect;
 pub mod event;
 pub mod retry;
+pub mod shape;
 pub mod state;
 pub mod step;

@@ -1,4 +1,5 @@
 //! Italian.
 
+pub mod config;
 pub mod outcomes;
 pub mod problems;
