@@ -154,8 +154,9 @@ impl<'t> Document<'t> {
         let Walk { lines, mut faults, .. } = walk;
         if broken {
             // What a broken line took away is not missing, and what was made of its pieces is not unknown.
-            let lines: Vec<u32> = faults.iter().filter(|(_, key, _)| key.is_empty()).map(|(line, ..)| *line).collect();
-            faults.retain(|(line, key, fault)| key.is_empty() || (*fault != ShapeFault::MissingKey && !lines.contains(line)));
+            let own = |fault: &ShapeFault| matches!(fault, ShapeFault::Syntax { .. } | ShapeFault::KeyTwice);
+            let lines: Vec<u32> = faults.iter().filter(|(.., fault)| own(fault)).map(|(line, ..)| *line).collect();
+            faults.retain(|(line, _, fault)| own(fault) || (*fault != ShapeFault::MissingKey && !lines.contains(line)));
         }
         Document { root, lines, faults }
     }
