@@ -1,6 +1,7 @@
 //! `config/valid`, `config/invalid` and the example: what `messo check` says of each, beside it in `<name>.expected`.
 //!
 //! An expected line is `file:line CODE key`, or `OK enti gestionali flussi`. `BLESS=1 cargo test --test config` writes them anew.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -138,4 +139,43 @@ fn the_command_prints_all_problems_and_never_a_secret() {
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = run(Path::new("/non/esiste.toml"), false);
     assert_eq!((code, text.as_str()), (Some(1), "/non/esiste.toml:1: [FILE_NON_LEGGIBILE] il file non si può leggere: non esiste\n"));
+}
+
+/// Whatever stands in the file, the answer is a list of problems with lines of the file, never a panic.
+#[test]
+fn broken_files_are_answered_with_problems() {
+    use proptest::prelude::*;
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("messo.toml");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let texts = [folder.join("messo.example.toml"), folder.join("valid/completo.toml"), folder.join("valid/flussi/cds.toml")];
+    let texts = texts.map(|path| std::fs::read(path).unwrap());
+    let pieces =
+        ["[", "]", "\"", "=", "\n", "[[ente]]", "9999999999999999999", "'''", "{", "\u{e8}", "\0", "1e5", "true", "name", "\u{2028}"];
+    let mut runner =
+        proptest::test_runner::TestRunner::new(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() });
+    let cut = (any::<prop::sample::Index>(), 0usize..40, prop::sample::select(pieces.to_vec()));
+    let strategy = (0..texts.len(), prop::collection::vec(cut, 1..6));
+    let broken = runner.run(&strategy, |(which, cuts)| {
+        let mut bytes = texts[which].clone();
+        for (at, length, piece) in cuts {
+            let at = at.index(bytes.len());
+            bytes.splice(at..(at + length).min(bytes.len()), piece.bytes());
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n').count() as u32;
+        if let Err(problems) = config::load(&path) {
+            prop_assert!(!problems.list.is_empty());
+            for problem in &problems.list {
+                prop_assert!((1..=lines).contains(&problem.line), "{problem:?} of {lines} lines");
+                prop_assert!(!messo::text::it::config::line(problem).contains('\n'));
+            }
+        }
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            let flow = messo::flow::definition::FlowDefinition::parse(text, "cds.toml");
+            prop_assert!(flow.is_ok() || flow.is_err_and(|problems| problems.iter().all(|problem| (1..=lines).contains(&problem.line))));
+        }
+        Ok(())
+    });
+    assert!(broken.is_ok(), "{broken:?}");
 }

@@ -1,4 +1,5 @@
 //! The folder watcher on real directories: every way in which gestionali, people and copy tools drop files.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};

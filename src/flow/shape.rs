@@ -426,7 +426,8 @@ mod tests {
 
     #[test]
     fn every_problem_has_its_line_and_its_key() {
-        let table: &[(&str, &[(u32, &str, &str)])] = &[
+        type Found<'a> = (u32, &'a str, &'a str);
+        let table: &[(&str, &[Found<'_>])] = &[
             ("name = 'x'\nflag = true\nlist = ['a']\nmap = { a = 'b' }\nhow = { when = 'now' }\none = { a = 1 }", &[]),
             ("flag = 1\nnam = 'x'", &[(1, "flag", "TIPO_ERRATO"), (2, "nam", "CHIAVE_SCONOSCIUTA"), (1, "name", "CHIAVE_MANCANTE")]),
             ("name = 'x'\nword = 'maybe'\nat = '25:00'", &[(3, "at", "ORA_NON_VALIDA"), (2, "word", "PAROLA_NON_AMMESSA")]),

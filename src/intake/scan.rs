@@ -139,7 +139,6 @@ fn list_folder(fd: &OwnedFd, at: &Path, listing: &mut Listing) -> io::Result<Vec
 
 /// What is compared between two listings.
 pub fn stamp(stat: &Stat) -> Stamp {
-    #[expect(clippy::unnecessary_cast, reason = "the types of `stat` differ between architectures")]
     let (size, seconds, nanos) = (stat.st_size as u64, stat.st_mtime as i128, stat.st_mtime_nsec as i128);
     Stamp { size, mtime: seconds * 1_000_000_000 + nanos }
 }
@@ -160,7 +159,6 @@ pub fn is_shared(path: &Path) -> bool {
         0x0116_1970,
         0x0bd0_0bd0,
     ];
-    #[expect(clippy::unnecessary_cast, reason = "the type of `f_type` differs between architectures")]
     // Some architectures keep the number signed in 32 bits.
     rustix::fs::statfs(path).is_ok_and(|stat| SHARED.contains(&(stat.f_type as u64 & 0xffff_ffff)))
 }
@@ -211,5 +209,6 @@ mod tests {
         deep.sort();
         assert_eq!(deep, [PathBuf::from("cds/profonda"), PathBuf::from("prova/cds/profonda")]);
         assert!(list(&place.path().join("non-esiste")).is_err());
+        assert!(!is_shared(place.path()) && !is_shared(Path::new("/non-esiste")));
     }
 }

@@ -412,7 +412,11 @@ impl RootWatch {
         let mut waiting = std::mem::take(&mut self.growing);
         waiting.retain_mut(|file| {
             let now = self.now();
-            let Ok(stat) = rustix::fs::lstat(&file.claimed.path) else { return true };
+            let stat = match rustix::fs::lstat(&file.claimed.path) {
+                Ok(stat) => stat,
+                // Someone with more rights removed it; a share that is away is another error.
+                Err(error) => return error != rustix::io::Errno::NOENT,
+            };
             let stamp = scan::stamp(&stat);
             if stamp != file.stamp {
                 file.stamp = stamp;
