@@ -1,1 +1,508 @@
-//! (to be written)
+//! What a configuration must be beyond its form: names, tax ids, who refers to whom, addresses, folders, clock.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+
+use super::{Config, Environment, Institution, Limits, SecretRef, SourceSystem};
+use crate::clock::Clock;
+use crate::flow::definition::{DefinitionFault, is_name};
+use crate::flow::shape::ShapeFault;
+
+/// What may be wrong. Sentences are in `text::it::config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigFault {
+    Shape(ShapeFault),
+    Flow(DefinitionFault),
+    /// A file that cannot be read at all.
+    Unreadable {
+        reason: String,
+    },
+    /// Not `[a-z0-9-]{1,32}`.
+    Name,
+    /// Not `[a-z0-9-]{1,40}`.
+    Installation,
+    /// The value must be unique and is also on that line.
+    Twice {
+        line: u32,
+    },
+    /// A list that must hold something.
+    Empty,
+    TaxId,
+    Denomination,
+    UnknownInstitution {
+        tax_id: String,
+    },
+    UnknownFlow {
+        name: String,
+    },
+    /// Ente or flow used by a gestionale that it is not granted.
+    NotGranted {
+        what: String,
+    },
+    SameFolder {
+        other: String,
+    },
+    NestedFolder {
+        other: String,
+    },
+    FolderNotUsable {
+        path: String,
+        user: String,
+        reason: String,
+    },
+    Url,
+    UrlNotSecure {
+        host: String,
+    },
+    EnvironmentAndUrl {
+        host: String,
+        wanted: Environment,
+    },
+    Secret,
+    NoKey,
+    /// Larger than another limit that bounds it.
+    Order {
+        other: &'static str,
+    },
+    Burst,
+    SocketPath,
+    ClockNotReal {
+        host: String,
+    },
+}
+
+impl ConfigFault {
+    /// The code printed by `messo check`: never renamed once released.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ConfigFault::Shape(fault) => fault.code(),
+            ConfigFault::Flow(fault) => fault.code(),
+            ConfigFault::Unreadable { .. } => "FILE_NON_LEGGIBILE",
+            ConfigFault::Name | ConfigFault::Installation => "NOME_NON_VALIDO",
+            ConfigFault::Twice { .. } => "VALORE_DOPPIO",
+            ConfigFault::Empty => "ELENCO_VUOTO",
+            ConfigFault::TaxId => "CODICE_FISCALE_ENTE_NON_VALIDO",
+            ConfigFault::Denomination => "DENOMINAZIONE_NON_VALIDA",
+            ConfigFault::UnknownInstitution { .. } => "ENTE_NON_CONFIGURATO",
+            ConfigFault::UnknownFlow { .. } => "FLUSSO_SCONOSCIUTO",
+            ConfigFault::NotGranted { .. } => "NON_CONCESSO",
+            ConfigFault::SameFolder { .. } => "CARTELLA_DOPPIA",
+            ConfigFault::NestedFolder { .. } => "CARTELLE_ANNIDATE",
+            ConfigFault::FolderNotUsable { .. } => "CARTELLA_NON_UTILIZZABILE",
+            ConfigFault::Url => "INDIRIZZO_NON_VALIDO",
+            ConfigFault::UrlNotSecure { .. } => "INDIRIZZO_NON_SICURO",
+            ConfigFault::EnvironmentAndUrl { .. } => "AMBIENTE_E_INDIRIZZO",
+            ConfigFault::Secret => "SEGRETO_NON_VALIDO",
+            ConfigFault::NoKey => "CHIAVE_API_MANCANTE",
+            ConfigFault::Order { .. } => "LIMITI_INCOERENTI",
+            ConfigFault::Burst => "RAFFICA_TROPPO_PICCOLA",
+            ConfigFault::SocketPath => "SOCKET_TROPPO_LUNGO",
+            ConfigFault::ClockNotReal { .. } => "OROLOGIO_NON_REALE",
+        }
+    }
+}
+
+/// Refuses a clock that is not real time as soon as one remote is not on this machine: dates would be invented on real acts.
+pub fn check_clock(clock: &Clock, config: &Config) -> Result<(), ConfigFault> {
+    if clock.is_real() {
+        return Ok(());
+    }
+    let pdnd = |institution: &Institution| {
+        institution.keys.iter().filter_map(|key| key.pdnd.as_ref().map(|pdnd| pdnd.token_url.clone())).collect::<Vec<_>>()
+    };
+    for institution in &config.institutions {
+        for url in std::iter::once(institution.send_url.clone()).chain(pdnd(institution)) {
+            let host = Url::parse(&url).ok().and_then(|url| url.host_str().map(str::to_string));
+            match host {
+                Some(host) if is_loopback(&host) => {}
+                host => return Err(ConfigFault::ClockNotReal { host: host.unwrap_or_default() }),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The parts of the file whose form is right, each with its number, so that one slip does not hide the rest.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub data: Option<PathBuf>,
+    pub control: Option<PathBuf>,
+    pub installation: Option<String>,
+    pub limits: Option<Limits>,
+    pub institutions: Vec<(usize, Institution)>,
+    pub sources: Vec<(usize, SourceSystem)>,
+    /// Of all enti, broken ones too.
+    pub tax_ids: Vec<String>,
+    /// Of all flows, broken ones too.
+    pub flows: Vec<String>,
+}
+
+type Add<'a> = &'a mut dyn FnMut(&str, ConfigFault);
+type LineOf<'a> = &'a dyn Fn(&str) -> u32;
+
+impl Parts {
+    /// Adds every problem; `line_of` tells where a key is.
+    pub fn check(&self, add: Add<'_>, line_of: LineOf<'_>) {
+        if self.installation.as_deref().is_some_and(|name| name.len() > 40 || !name.split('-').all(is_word) || name.is_empty()) {
+            add("installation", ConfigFault::Installation);
+        }
+        if self.control.as_ref().is_some_and(|path| path.as_os_str().len() > 107) {
+            add("control", ConfigFault::SocketPath);
+        }
+        if let Some(data) = &self.data {
+            usable("data", data, add);
+        }
+        if let Some(limits) = &self.limits
+            && limits.max_entry_bytes > limits.max_total_bytes
+        {
+            add("limits.max_entry_bytes", ConfigFault::Order { other: "max_total_bytes" });
+        }
+        self.check_institutions(add, line_of);
+        self.check_sources(add, line_of);
+        self.check_folders(add);
+    }
+
+    fn check_institutions(&self, add: Add<'_>, line_of: LineOf<'_>) {
+        let mut tax_ids = Unique::default();
+        for (index, institution) in &self.institutions {
+            let at = format!("ente[{index}]");
+            let key = |name: &str| format!("{at}.{name}");
+            if !is_tax_id(&institution.tax_id) {
+                add(&key("tax_id"), ConfigFault::TaxId);
+            }
+            tax_ids.add(&institution.tax_id, &key("tax_id"), add, line_of);
+            if !is_denomination(&institution.denomination) {
+                add(&key("denomination"), ConfigFault::Denomination);
+            }
+            check_send_url(&institution.send_url, institution.ambiente, &key("send_url"), add);
+            let quota = &institution.quota;
+            if quota.per_second > 0 && quota.burst < quota.per_second {
+                add(&key("quota.burst"), ConfigFault::Burst);
+            }
+            if institution.keys.is_empty() {
+                add(&key("key"), ConfigFault::NoKey);
+            }
+            let mut ids = Unique::default();
+            let mut groups = Unique::default();
+            for (number, api_key) in institution.keys.iter().enumerate() {
+                let key = |name: &str| format!("{at}.key[{number}].{name}");
+                if !is_name(&api_key.id) {
+                    add(&key("id"), ConfigFault::Name);
+                }
+                ids.add(&api_key.id, &key("id"), add, line_of);
+                for (position, group) in api_key.groups.iter().enumerate() {
+                    groups.add(group, &key(&format!("groups[{position}]")), add, line_of);
+                }
+                check_secret(&api_key.secret, &key("secret"), add);
+                if let Some(pdnd) = &api_key.pdnd {
+                    check_secret(&pdnd.private_key, &key("pdnd.private_key"), add);
+                    check_token_url(&pdnd.token_url, &key("pdnd.token_url"), add);
+                    for (name, value) in
+                        [("client_id", &pdnd.client_id), ("kid", &pdnd.kid), ("purpose_id", &pdnd.purpose_id), ("audience", &pdnd.audience)]
+                    {
+                        if value.trim().is_empty() {
+                            add(&key(&format!("pdnd.{name}")), ConfigFault::Flow(DefinitionFault::Text { max: 256 }));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_sources(&self, add: Add<'_>, line_of: LineOf<'_>) {
+        let mut names = Unique::default();
+        for (index, source) in &self.sources {
+            let key = |name: &str| format!("gestionale[{index}].{name}");
+            if !is_name(&source.name) {
+                add(&key("name"), ConfigFault::Name);
+            }
+            names.add(&source.name, &key("name"), add, line_of);
+            let mut enti = Unique::default();
+            for (number, tax_id) in source.enti.iter().enumerate() {
+                let at = key(&format!("enti[{number}]"));
+                enti.add(tax_id, &at, add, line_of);
+                if !self.tax_ids.contains(tax_id) {
+                    add(&at, ConfigFault::UnknownInstitution { tax_id: shown(tax_id) });
+                }
+            }
+            let mut flows = Unique::default();
+            for (number, flow) in source.flows.iter().enumerate() {
+                let at = key(&format!("flows[{number}]"));
+                flows.add(flow, &at, add, line_of);
+                if !self.flows.contains(flow) {
+                    add(&at, ConfigFault::UnknownFlow { name: shown(flow) });
+                }
+            }
+            for (name, empty) in [("enti", source.enti.is_empty()), ("flows", source.flows.is_empty())] {
+                if empty {
+                    add(&key(name), ConfigFault::Empty);
+                }
+            }
+            if let Some(flow) = source.default_flow.as_ref().filter(|flow| !source.flows.contains(flow)) {
+                add(&key("default_flow"), ConfigFault::NotGranted { what: shown(flow) });
+            }
+            for (id, tax_id) in source.organization_ids.iter().filter(|(_, tax_id)| !source.enti.contains(tax_id)) {
+                add(&key(&format!("organization_ids.{id}")), ConfigFault::NotGranted { what: shown(tax_id) });
+            }
+        }
+    }
+
+    /// No folder may hold another: one sender would see another's files, or messo's own.
+    fn check_folders(&self, add: Add<'_>) {
+        let data = self.data.iter().map(|data| ("data".to_string(), "data".to_string(), real(data)));
+        let roots =
+            self.sources.iter().map(|(index, source)| (format!("gestionale[{index}].root"), source.name.clone(), real(&source.root)));
+        let folders: Vec<(String, String, PathBuf)> = data.chain(roots).collect();
+        for (number, (key, _, path)) in folders.iter().enumerate() {
+            for (_, other, before) in folders.iter().take(number) {
+                if path == before {
+                    add(key, ConfigFault::SameFolder { other: shown(other) });
+                    break;
+                } else if path.starts_with(before) || before.starts_with(path) {
+                    add(key, ConfigFault::NestedFolder { other: shown(other) });
+                    break;
+                }
+            }
+        }
+        for (index, source) in &self.sources {
+            usable(&format!("gestionale[{index}].root"), &source.root, add);
+        }
+    }
+}
+
+/// Values that must differ: (value, line of the first).
+#[derive(Default)]
+struct Unique(std::collections::BTreeMap<String, u32>);
+
+impl Unique {
+    fn add(&mut self, value: &str, key: &str, add: Add<'_>, line_of: LineOf<'_>) {
+        match self.0.get(value) {
+            Some(line) => add(key, ConfigFault::Twice { line: *line }),
+            None => {
+                self.0.insert(value.to_string(), line_of(key));
+            }
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// 1..=88 printable Latin-1 characters without `|` (`reference send.md` 3).
+fn is_denomination(text: &str) -> bool {
+    let allowed = |c: char| matches!(c, '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{ff}') && c != '|';
+    (1..=88).contains(&text.chars().count()) && !text.trim().is_empty() && text.chars().all(allowed)
+}
+
+/// 11 digits whose last one is the check digit (`reference pt.md` 5.3).
+fn is_tax_id(text: &str) -> bool {
+    if text.len() != 11 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    let sum: u32 = text.bytes().map(|byte| u32::from(byte - b'0')).enumerate().fold(0, |sum, (place, digit)| {
+        let value = if place % 2 == 1 { digit * 2 } else { digit };
+        sum + if value > 9 { value - 9 } else { value }
+    });
+    sum.is_multiple_of(10)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn check_send_url(text: &str, environment: Environment, key: &str, add: Add<'_>) {
+    let Some(url) = plain_url(text).filter(|url| matches!(url.path(), "" | "/") && url.query().is_none()) else {
+        add(key, ConfigFault::Url);
+        return;
+    };
+    let host = url.host_str().unwrap_or_default();
+    let wanted = match host {
+        "api.notifichedigitali.it" => Some(Environment::Produzione),
+        "api.uat.notifichedigitali.it" => Some(Environment::Collaudo),
+        host if is_loopback(host) => Some(Environment::Collaudo),
+        _ => None,
+    };
+    if url.scheme() != "https" && !is_loopback(host) {
+        add(key, ConfigFault::UrlNotSecure { host: host.to_string() });
+    }
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != environment) {
+        add(key, ConfigFault::EnvironmentAndUrl { host: host.to_string(), wanted });
+    }
+}
+
+fn check_token_url(text: &str, key: &str, add: Add<'_>) {
+    match plain_url(text) {
+        None => add(key, ConfigFault::Url),
+        Some(url) => {
+            let host = url.host_str().unwrap_or_default();
+            if url.scheme() != "https" && !is_loopback(host) {
+                add(key, ConfigFault::UrlNotSecure { host: host.to_string() });
+            }
+        }
+    }
+}
+
+/// http or https, with a host, without credentials or fragment.
+fn plain_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain =
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    (plain && url.host_str().is_some()).then_some(url)
+}
+
+/// Only the form: the value may be the secret itself, pasted by mistake, so it is never repeated.
+fn check_secret(secret: &SecretRef, key: &str, add: Add<'_>) {
+    let name = |text: &str, extra: &str| {
+        !text.is_empty() && text.len() <= 128 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || extra.contains(c))
+    };
+    let good = match secret.0.split_once(':') {
+        Some(("file", path)) => !path.trim().is_empty() && !path.contains('\0'),
+        Some(("env", variable)) => name(variable, ""),
+        Some(("credential", credential)) => name(credential, "-."),
+        _ => false,
+    };
+    if !good {
+        add(key, ConfigFault::Secret);
+    }
+}
+
+/// The path with the links of its existing part followed.
+fn real(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let Ok(found) = ancestor.canonicalize() {
+            return path.strip_prefix(ancestor).map_or_else(|_| path.to_path_buf(), |rest| found.join(rest));
+        }
+    }
+    path.to_path_buf()
+}
+
+/// The folder is there and may be written, or the nearest one above it may be.
+fn usable(key: &str, path: &Path, add: Add<'_>) {
+    for ancestor in path.ancestors() {
+        match std::fs::metadata(ancestor) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return add(key, folder_fault(path, &error.into())),
+            Ok(metadata) if !metadata.is_dir() => return add(key, folder_fault(path, &FolderReason::NotAFolder(ancestor.to_path_buf()))),
+            Ok(_) => {
+                let rights = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK | rustix::fs::Access::READ_OK;
+                if let Err(error) = rustix::fs::access(ancestor, rights) {
+                    add(key, folder_fault(path, &io::Error::from(error).into()));
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Why a folder cannot be used.
+pub(super) enum FolderReason {
+    Io(io::Error),
+    NotAFolder(PathBuf),
+}
+
+impl From<io::Error> for FolderReason {
+    fn from(error: io::Error) -> Self {
+        FolderReason::Io(error)
+    }
+}
+
+/// The fault of a folder, with the user messo runs as.
+pub(super) fn folder_fault(path: &Path, why: &FolderReason) -> ConfigFault {
+    let reason = match why {
+        FolderReason::Io(error) => reason(error),
+        FolderReason::NotAFolder(found) => format!("{} non è una cartella", found.display()),
+    };
+    let user = std::env::var("USER").ok().filter(|name| !name.is_empty());
+    let uid = rustix::process::geteuid().as_raw();
+    let user = user.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"));
+    ConfigFault::FolderNotUsable { path: path.display().to_string(), user, reason }
+}
+
+/// The usual reasons, in Italian.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "non esiste".into(),
+        io::ErrorKind::PermissionDenied => "permesso negato".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "il disco è in sola lettura".into(),
+        io::ErrorKind::IsADirectory => "è una cartella".into(),
+        io::ErrorKind::NotADirectory => "un tratto del percorso non è una cartella".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tax_ids_of_enti() {
+        let table = [
+            ("00907501001", true),
+            ("15376371009", true),
+            ("02438750586", true),
+            ("02438750587", false),
+            ("2438750586", false),
+            ("0243875058A", false),
+            ("", false),
+        ];
+        for (text, want) in table {
+            assert_eq!(is_tax_id(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_address_and_the_environment_agree() {
+        use Environment::{Collaudo, Produzione};
+        let table: &[(&str, Environment, &[&str])] = &[
+            ("https://api.notifichedigitali.it", Produzione, &[]),
+            ("https://api.notifichedigitali.it/", Produzione, &[]),
+            ("https://api.notifichedigitali.it", Collaudo, &["AMBIENTE_E_INDIRIZZO"]),
+            ("https://api.uat.notifichedigitali.it", Collaudo, &[]),
+            ("https://api.uat.notifichedigitali.it", Produzione, &["AMBIENTE_E_INDIRIZZO"]),
+            ("http://api.uat.notifichedigitali.it", Collaudo, &["INDIRIZZO_NON_SICURO"]),
+            ("http://127.0.0.1:8080", Collaudo, &[]),
+            ("http://localhost:8080", Collaudo, &[]),
+            ("http://[::1]:8080", Collaudo, &[]),
+            ("http://127.0.0.1:8080", Produzione, &["AMBIENTE_E_INDIRIZZO"]),
+            ("https://proxy.comune.esempio.it", Produzione, &[]),
+            ("http://proxy.comune.esempio.it", Produzione, &["INDIRIZZO_NON_SICURO"]),
+            ("https://api.notifichedigitali.it/delivery", Produzione, &["INDIRIZZO_NON_VALIDO"]),
+            ("https://utente:segreto@api.notifichedigitali.it", Produzione, &["INDIRIZZO_NON_VALIDO"]),
+            ("ftp://api.notifichedigitali.it", Produzione, &["INDIRIZZO_NON_VALIDO"]),
+            ("api.notifichedigitali.it", Produzione, &["INDIRIZZO_NON_VALIDO"]),
+        ];
+        for (url, environment, want) in table {
+            let mut codes = Vec::new();
+            check_send_url(url, *environment, "", &mut |_, fault| codes.push(fault.code()));
+            assert_eq!(&codes, want, "{url} {environment:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_a_place() {
+        let table = [
+            ("file:/etc/messo/chiave", true),
+            ("env:SEND_KEY", true),
+            ("credential:send-key", true),
+            ("file:", false),
+            ("env:A B", false),
+            ("2f6c0b6e-8c1d-4f6e", false),
+            ("vault:x", false),
+            ("", false),
+        ];
+        for (text, want) in table {
+            let mut faults = 0;
+            check_secret(&SecretRef(text.into()), "", &mut |_, _| faults += 1);
+            assert_eq!(faults == 0, want, "{text}");
+        }
+    }
+}

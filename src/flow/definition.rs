@@ -1,10 +1,14 @@
 //! `flows/*.toml`: one kind of act each. The file picks among steps that exist; Rust decides what is legal.
+//!
+//! The twelve services are compiled in ([`shipped`]); a file of the same name in the folder of the configuration takes the place
+//! of one, a new name adds one. A file is refused as a whole, with every problem and its line.
 
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
+use super::shape::{Document, Key, Kind, Located, ShapeFault, may, need};
 use crate::domain::act::{CommunicationType, FeePolicy, PagoPaIntMode};
-use crate::domain::amount_rule::AmountRule;
+use crate::domain::amount_rule::{AmountRule, AmountRuleError};
 
 /// One flow. Each act keeps the definition it began with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,5 +143,349 @@ pub struct MoneyGuard {
 impl Default for MoneyGuard {
     fn default() -> Self {
         MoneyGuard { first_acts: 20, max_refused_percent: 10 }
+    }
+}
+
+/// What is wrong with a flow file, and where.
+pub type DefinitionProblem = Located<DefinitionFault>;
+
+/// What may be wrong with a flow. Sentences are in `text::it::config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefinitionFault {
+    Shape(ShapeFault),
+    /// Not `[a-z0-9-]{1,32}`.
+    Name,
+    /// The file must be called like the flow.
+    FileName {
+        wanted: String,
+    },
+    /// `prova` is the folder of dry runs.
+    ReservedName,
+    /// Empty, too long (characters) or on several lines.
+    Text {
+        max: usize,
+    },
+    TaxonomyUnknown {
+        found: String,
+    },
+    /// Last letter P: with payment; N: without.
+    TaxonomyAndPayment {
+        found: String,
+    },
+    /// DELIVERY_MODE needs it.
+    FeeMissing,
+    /// Payments may occur and nothing says who updates the amount.
+    IntModeMissing,
+    /// Payments never occur and yet someone should update the amount.
+    IntModeUseless,
+    /// `from` is not before `to`.
+    Hours,
+    AmountRule(AmountRuleError),
+}
+
+impl DefinitionFault {
+    /// The code printed by `messo check`: never renamed once released.
+    pub fn code(&self) -> &'static str {
+        match self {
+            DefinitionFault::Shape(fault) => fault.code(),
+            DefinitionFault::Name => "NOME_NON_VALIDO",
+            DefinitionFault::FileName { .. } => "NOME_E_FILE_DIVERSI",
+            DefinitionFault::ReservedName => "NOME_RISERVATO",
+            DefinitionFault::Text { .. } => "TESTO_NON_VALIDO",
+            DefinitionFault::TaxonomyUnknown { .. } => "TASSONOMIA_SCONOSCIUTA",
+            DefinitionFault::TaxonomyAndPayment { .. } => "TASSONOMIA_E_PAGAMENTO",
+            DefinitionFault::FeeMissing => "POLITICA_COSTI_INCOMPLETA",
+            DefinitionFault::IntModeMissing => "MODALITA_PAGOPA_MANCANTE",
+            DefinitionFault::IntModeUseless => "MODALITA_PAGOPA_INCOERENTE",
+            DefinitionFault::Hours => "FASCIA_ORARIA_NON_VALIDA",
+            DefinitionFault::AmountRule(_) => "REGOLA_IMPORTO_NON_VALIDA",
+        }
+    }
+}
+
+const CHECK_LEVEL: Kind = Kind::Word(&["off", "warn", "refuse"]);
+const STEP: &[Key] = &[
+    need("from", Kind::Word(&["data_atto", "perfezionamento", "contestazione"])),
+    may("days", Kind::Whole(0, 3_650)),
+    need("due", Kind::Either(&[may("percent", Kind::Whole(0, 1_000_000)), may("fixed", Kind::Whole(0, 99_999_999_999))])),
+];
+const KEYS: &[Key] = &[
+    need("name", Kind::Text),
+    need("title", Kind::Text),
+    need("taxonomy_code", Kind::Text),
+    need("communication_type", Kind::Word(&["AR_REGISTERED_LETTER", "REGISTERED_LETTER_890"])),
+    need("fee_policy", Kind::Word(&["FLAT_RATE", "DELIVERY_MODE"])),
+    may("pago_pa_int_mode", Kind::Word(&["NONE", "SYNC", "ASYNC"])),
+    may("pa_fee", Kind::Whole(0, 100)),
+    may("vat", Kind::Whole(0, 100)),
+    may("subject", Kind::Text),
+    need("payment", Kind::Word(&["required", "allowed", "forbidden"])),
+    may(
+        "amount_rule",
+        Kind::Table(&[
+            need("base", Kind::Whole(0, 99_999_999_999)),
+            need("costs", Kind::Word(&["aggiunti", "non_aggiunti", "in_posizione"])),
+            need("steps", Kind::Tables(STEP)),
+        ]),
+    ),
+    may("layouts", Kind::Texts),
+    may("acceptance", Kind::Word(&["good_rows", "all_or_nothing"])),
+    may("unreferenced_files", Kind::Word(&["refuse", "warn"])),
+    may(
+        "checks",
+        Kind::Table(&[
+            may("notice_check_digits", CHECK_LEVEL),
+            may("municipality", CHECK_LEVEL),
+            may("transliterate", Kind::Flag),
+            may("light_mail", Kind::Flag),
+        ]),
+    ),
+    may(
+        "sending",
+        Kind::Tagged("when", &[("at_once", &[]), ("hours", &[need("from", Kind::TimeOfDay), need("to", Kind::TimeOfDay)]), ("held", &[])]),
+    ),
+    may("outcome_minutes", Kind::Whole(0, 10_080)),
+    may("notify_within_days", Kind::Whole(1, 3_650)),
+    may("guard", Kind::Table(&[may("first_acts", Kind::Whole(1, 10_000)), may("max_refused_percent", Kind::Whole(0, 100))])),
+];
+
+impl FlowDefinition {
+    /// Reads a flow file; `file` is its name in the problems, and its stem must be the name of the flow.
+    pub fn parse(text: &str, file: &str) -> Result<FlowDefinition, Vec<DefinitionProblem>> {
+        let mut document = Document::read(text, KEYS);
+        let flow: Option<FlowDefinition> = document.whole();
+        let mut problems: Vec<DefinitionProblem> = Vec::new();
+        let mut add = |line, key: &str, fault| problems.push(Located { file: file.to_string(), line, key: key.to_string(), fault });
+        for (line, key, fault) in &document.faults {
+            add(*line, key, DefinitionFault::Shape(fault.clone()));
+        }
+        if let Some(flow) = &flow {
+            for (key, fault) in flow.check() {
+                add(document.line_of(key), key, fault);
+            }
+            let stem = std::path::Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if stem != flow.name {
+                add(document.line_of("name"), "name", DefinitionFault::FileName { wanted: format!("{}.toml", flow.name) });
+            }
+        }
+        match flow {
+            Some(flow) if problems.is_empty() => Ok(flow),
+            _ => {
+                problems.sort_by_key(|problem| problem.line);
+                Err(problems)
+            }
+        }
+    }
+
+    /// Everything that contradicts itself or the rules of SEND: (key, fault).
+    pub fn check(&self) -> Vec<(&'static str, DefinitionFault)> {
+        let mut faults = Vec::new();
+        if !is_name(&self.name) {
+            faults.push(("name", DefinitionFault::Name));
+        } else if self.name == "prova" {
+            faults.push(("name", DefinitionFault::ReservedName));
+        }
+        if !is_line(&self.title, 100) {
+            faults.push(("title", DefinitionFault::Text { max: 100 }));
+        }
+        if self.subject.as_deref().is_some_and(|subject| !is_line(subject, 134)) {
+            faults.push(("subject", DefinitionFault::Text { max: 134 }));
+        }
+        if self.layouts.iter().any(|layout| !is_line(layout, 64)) {
+            faults.push(("layouts", DefinitionFault::Text { max: 64 }));
+        }
+        let payments = self.payment != PaymentPolicy::Forbidden;
+        let code = self.taxonomy_code.as_str();
+        if !is_known_taxonomy(code) {
+            faults.push(("taxonomy_code", DefinitionFault::TaxonomyUnknown { found: code.chars().take(20).collect() }));
+        } else if code.ends_with('P') != payments {
+            faults.push(("taxonomy_code", DefinitionFault::TaxonomyAndPayment { found: code.to_string() }));
+        }
+        if self.fee_policy == FeePolicy::DeliveryMode {
+            for (key, value) in [("pa_fee", self.pa_fee), ("vat", self.vat)] {
+                if value.is_none() {
+                    faults.push((key, DefinitionFault::FeeMissing));
+                }
+            }
+        }
+        match self.pago_pa_int_mode {
+            None if payments => faults.push(("pago_pa_int_mode", DefinitionFault::IntModeMissing)),
+            Some(PagoPaIntMode::Sync | PagoPaIntMode::Async) if !payments => {
+                faults.push(("pago_pa_int_mode", DefinitionFault::IntModeUseless));
+            }
+            _ => {}
+        }
+        if let Some(Err(error)) = self.amount_rule.as_ref().map(AmountRule::check) {
+            faults.push(("amount_rule", DefinitionFault::AmountRule(error)));
+        }
+        if let Sending::Hours { from, to } = &self.sending
+            && from >= to
+        {
+            faults.push(("sending", DefinitionFault::Hours));
+        }
+        faults
+    }
+}
+
+/// The files of the twelve services of the PNRR, as they are compiled in: (file, text).
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("flows/cds.toml", include_str!("../../flows/cds.toml")),
+    ("flows/extra-cds.toml", include_str!("../../flows/extra-cds.toml")),
+    ("flows/tributi-pagamento.toml", include_str!("../../flows/tributi-pagamento.toml")),
+    ("flows/tributi.toml", include_str!("../../flows/tributi.toml")),
+    ("flows/patrimonio-pagamento.toml", include_str!("../../flows/patrimonio-pagamento.toml")),
+    ("flows/patrimonio.toml", include_str!("../../flows/patrimonio.toml")),
+    ("flows/scuola.toml", include_str!("../../flows/scuola.toml")),
+    ("flows/anagrafe.toml", include_str!("../../flows/anagrafe.toml")),
+    ("flows/suap.toml", include_str!("../../flows/suap.toml")),
+    ("flows/ordinanze-pagamento.toml", include_str!("../../flows/ordinanze-pagamento.toml")),
+    ("flows/ordinanze.toml", include_str!("../../flows/ordinanze.toml")),
+    ("flows/coattiva.toml", include_str!("../../flows/coattiva.toml")),
+];
+
+/// The twelve flows that messo brings along. A test reads each of them, so none is ever left out.
+pub fn shipped() -> Vec<FlowDefinition> {
+    SHIPPED.iter().filter_map(|(file, text)| FlowDefinition::parse(text, file).ok()).collect()
+}
+
+/// `[a-z0-9-]{1,32}`: names of flows and gestionali.
+pub fn is_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Not empty, on one line, at most `max` characters.
+fn is_line(text: &str, max: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= max && !text.chars().any(char::is_control)
+}
+
+/// Whether SEND's list has the code (`reference send.md` 3, list of June 2026).
+fn is_known_taxonomy(code: &str) -> bool {
+    const CODES: &str = "010101P 010102P 010103N 010104N 010201P 010202N 010301P 010302N 010401N 010401P 010501N 010601N 010701P 010702N \
+     010801N 010801P 010901N 011001N 011101N 020101P 020301P 020302N 020401P 020402N 020403N 020501P 020502N 020601P \
+     020602N 020701P 020702N 020801N 020901N 020902N 021001N 021101N 021102N 021201N 021202N 021301N 030101P 030102N \
+     030201P 030202N 030301P 030302N 030401P 030402N 030501N 030601P 040101N 040201N 040301P 040302N 040303N 040304N \
+     050101P 050201N 050201P 050301N 050301P 050401P 050501N 050501P 060101P 060201P 060301P 070101P 070201P 070202N \
+     070301P 070302N 070401P 070402P 080101N 080102N 080201N 080301N 080302P 090101P 100101P 100102N 100103P 100104N \
+     100105P 100106N 100107N 110101P 120101P 120102P 120103P 120201P 130101P";
+    CODES.split(' ').any(|known| known == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"name = "x"
+title = "Prova"
+taxonomy_code = "010101P"
+communication_type = "REGISTERED_LETTER_890"
+fee_policy = "DELIVERY_MODE"
+pago_pa_int_mode = "SYNC"
+pa_fee = 100
+vat = 22
+payment = "required"
+"#;
+
+    #[test]
+    fn the_twelve_services_are_shipped() {
+        // name, taxonomy, 890, with payment: PRODUCT's twelve kinds of act.
+        let table = [
+            ("cds", "010101P", true, true),
+            ("extra-cds", "010102P", true, true),
+            ("tributi-pagamento", "010201P", false, true),
+            ("tributi", "010202N", false, false),
+            ("patrimonio-pagamento", "010301P", false, true),
+            ("patrimonio", "010302N", false, false),
+            ("scuola", "010401P", false, true),
+            ("anagrafe", "010501N", false, false),
+            ("suap", "010601N", false, false),
+            ("ordinanze-pagamento", "010701P", true, true),
+            ("ordinanze", "010702N", true, false),
+            ("coattiva", "010801P", true, true),
+        ];
+        for ((file, text), (name, taxonomy, registered, payments)) in SHIPPED.iter().zip(table) {
+            let flow = FlowDefinition::parse(text, file).unwrap_or_else(|problems| panic!("{file}: {problems:?}"));
+            assert_eq!(flow.name, name);
+            assert_eq!(flow.taxonomy_code, taxonomy, "{name}");
+            assert_eq!(flow.communication_type == CommunicationType::Act890, registered, "{name}");
+            assert_eq!(flow.payment != PaymentPolicy::Forbidden, payments, "{name}");
+            let (fees, mode) = if payments {
+                ((FeePolicy::DeliveryMode, Some(100), Some(22)), PagoPaIntMode::Sync)
+            } else {
+                ((FeePolicy::FlatRate, None, None), PagoPaIntMode::None)
+            };
+            assert_eq!((flow.fee_policy, flow.pa_fee, flow.vat), fees, "{name}");
+            assert_eq!(flow.pago_pa_int_mode, Some(mode), "{name}");
+            assert!(flow.subject.is_some(), "{name}: Piattaforma Unitaria rows have no subject");
+        }
+        assert_eq!(shipped().len(), 12);
+    }
+
+    #[test]
+    fn every_contradiction_is_found_with_its_line() {
+        let table: &[(&str, &str, u32, &str)] = &[
+            ("name = \"x\"", "name = \"X\"", 1, "NOME_NON_VALIDO"),
+            ("name = \"x\"", "name = \"y\"", 1, "NOME_E_FILE_DIVERSI"),
+            ("title = \"Prova\"", "title = \" \"", 2, "TESTO_NON_VALIDO"),
+            ("010101P", "010199P", 3, "TASSONOMIA_SCONOSCIUTA"),
+            ("010101P", "010202N", 3, "TASSONOMIA_E_PAGAMENTO"),
+            ("REGISTERED_LETTER_890", "RACCOMANDATA", 4, "PAROLA_NON_AMMESSA"),
+            ("pa_fee = 100\n", "", 1, "POLITICA_COSTI_INCOMPLETA"),
+            ("vat = 22\n", "", 1, "POLITICA_COSTI_INCOMPLETA"),
+            ("vat = 22", "vat = 101", 8, "NUMERO_FUORI_LIMITE"),
+            ("pago_pa_int_mode = \"SYNC\"\n", "", 1, "MODALITA_PAGOPA_MANCANTE"),
+            ("payment = \"required\"", "payment = \"required\"\nsubject = \"a\\nb\"", 10, "TESTO_NON_VALIDO"),
+            (
+                "payment = \"required\"",
+                "payment = \"required\"\nsending = { when = \"hours\", from = \"18:00\", to = \"08:00\" }",
+                10,
+                "FASCIA_ORARIA_NON_VALIDA",
+            ),
+            ("payment = \"required\"", "payment = \"required\"\n[guard]\nfirst_acts = 0", 11, "NUMERO_FUORI_LIMITE"),
+            (
+                "payment = \"required\"",
+                "payment = \"required\"\n[amount_rule]\nbase = 1\ncosts = \"aggiunti\"\nsteps = []",
+                10,
+                "REGOLA_IMPORTO_NON_VALIDA",
+            ),
+            ("payment = \"required\"", "payment = \"required\"\nstep = 1", 10, "CHIAVE_SCONOSCIUTA"),
+        ];
+        assert!(FlowDefinition::parse(GOOD, "x.toml").is_ok());
+        for (from, to, line, code) in table {
+            let text = GOOD.replacen(from, to, 1);
+            assert_ne!(text, GOOD, "{from}");
+            let problems = FlowDefinition::parse(&text, "x.toml").unwrap_err();
+            let got: Vec<_> = problems.iter().map(|problem| (problem.line, problem.fault.code())).collect();
+            assert!(got.contains(&(*line, code)), "{to}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn a_subject_may_have_134_characters_and_no_more() {
+        for (length, good) in [(134, true), (135, false)] {
+            let text = format!("{GOOD}subject = \"{}\"\n", "è".repeat(length));
+            assert_eq!(FlowDefinition::parse(&text, "x.toml").is_ok(), good, "{length}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_struct_is_listed_and_read() {
+        let text = format!(
+            "{GOOD}layouts = [\"messo_xml\"]\nacceptance = \"all_or_nothing\"\nunreferenced_files = \"warn\"\noutcome_minutes = 5\n\
+             notify_within_days = 90\nsubject = \"Verbale\"\nsending = {{ when = \"hours\", from = \"08:00\", to = \"18:30\" }}\n\
+             [amount_rule]\nbase = 4200\ncosts = \"aggiunti\"\nsteps = [{{ from = \"perfezionamento\", days = 5, due = {{ percent = 7000 }} }}, \
+             {{ from = \"perfezionamento\", due = {{ fixed = 8400 }} }}]\n[checks]\nnotice_check_digits = \"refuse\"\nmunicipality = \"off\"\n\
+             transliterate = false\nlight_mail = true\n[guard]\nfirst_acts = 5\nmax_refused_percent = 0\n"
+        );
+        let flow = FlowDefinition::parse(&text, "x.toml").unwrap();
+        // Whatever the struct would write is a key that the list knows: nothing was forgotten in either.
+        let written = serde_json::to_value(&flow).unwrap();
+        let listed: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+        let mut written: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut listed = listed;
+        written.sort();
+        listed.sort();
+        assert_eq!(written, listed);
+        assert_eq!(flow.guard, MoneyGuard { first_acts: 5, max_refused_percent: 0 });
+        assert_eq!(flow.amount_rule.unwrap().steps.len(), 2);
     }
 }

@@ -4,6 +4,7 @@ pub mod definition;
 pub mod effect;
 pub mod event;
 pub mod retry;
+pub mod shape;
 pub mod state;
 pub mod step;
 pub mod timeline;

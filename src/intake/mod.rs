@@ -1,5 +1,12 @@
 //! Where drops come from. Hands over a finished file and its sender; knows nothing of layouts or of the store.
 
+pub mod claim;
+pub mod companion;
+mod hints;
+pub mod names;
+mod reported;
+pub mod scan;
+pub mod settle;
 pub mod watch;
 
 use std::path::PathBuf;

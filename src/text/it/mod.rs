@@ -1,5 +1,6 @@
 //! Italian.
 
+pub mod config;
 pub mod outcomes;
 pub mod parking;
 pub mod problems;

@@ -1,0 +1,375 @@
+//! When is a file whole? The rules, pure: listings and a monotonic time come in, steps come out.
+//!
+//! Only *changes* of size and time of modification count, never their age: a share's clock is not ours. A name that vanishes
+//! from a listing is remembered for a while, because a share that goes away lists nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::names::{self, CompanionKind, NameKind};
+
+/// Size and time of modification: while both stay, nobody writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// Nanoseconds since 1970, by the clock of whoever keeps the files.
+    pub mtime: i128,
+}
+
+/// Why a file was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incomplete {
+    /// No bytes.
+    Empty,
+    /// An archive without its end.
+    Unfinished,
+    /// It cannot be opened: someone still holds it, or the rights are wrong.
+    Locked,
+    /// Still under the name that a client gives while it sends.
+    TemporaryName,
+    /// A companion holds no digest.
+    CompanionUnreadable,
+    /// A companion without its file.
+    OrphanCompanion,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Look at the file, and take it if it is whole.
+    Try { file: PathBuf, stamp: Stamp, companion: Option<(PathBuf, CompanionKind)>, stable: bool },
+    /// Tell that it never completed: nothing changed for `quiet`.
+    GiveUp { file: PathBuf, stamp: Stamp, quiet: Duration, reason: Incomplete },
+}
+
+/// The files of one root that are not yet taken.
+#[derive(Debug)]
+pub struct Settling {
+    window: Duration,
+    incomplete_after: Duration,
+    seen: BTreeMap<PathBuf, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    /// When the stamp was first seen.
+    since: Duration,
+    /// No new look before this.
+    next_try: Duration,
+    pause: Duration,
+    /// The companion it was last looked at with.
+    tried_with: Option<(PathBuf, Stamp)>,
+    why: Option<Incomplete>,
+    reported: bool,
+    gone: Option<Duration>,
+}
+
+/// Longest pause between two looks at a file that stays unfinished.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a vanished name is remembered.
+const REMEMBER: Duration = Duration::from_secs(600);
+
+impl Settling {
+    /// `window`: how long nothing may change; `incomplete_after`: how long until someone is told.
+    pub fn new(window: Duration, incomplete_after: Duration) -> Settling {
+        Settling { window, incomplete_after, seen: BTreeMap::new() }
+    }
+
+    /// Takes a whole listing (paths relative to `in/`), at a time that never goes back.
+    pub fn observe(&mut self, listing: &BTreeMap<PathBuf, Stamp>, now: Duration) -> Vec<Step> {
+        self.remember(listing, now);
+        let companions = Companions::of(listing);
+        let mut steps = Vec::new();
+        for (path, stamp) in listing {
+            let kind = kind_of(path);
+            let Some(seen) = self.seen.get_mut(path) else { continue };
+            let quiet = now.saturating_sub(seen.since);
+            let why = match kind {
+                NameKind::Junk => continue,
+                NameKind::Temporary => Some(Incomplete::TemporaryName),
+                NameKind::Companion(_) if companions.has_file(path) => continue,
+                NameKind::Companion(_) => Some(Incomplete::OrphanCompanion),
+                NameKind::Drop => {
+                    let companion = companions.of_file(path);
+                    let stable = quiet >= self.window;
+                    // A companion older than its file was sent first, and says nothing about when the file ends.
+                    let at_once = companion.is_some_and(|(path, _, its)| {
+                        its.mtime >= stamp.mtime && seen.tried_with.as_ref().is_none_or(|(tried, then)| tried != path || *then != its)
+                    });
+                    if at_once || (stable && now >= seen.next_try && (stamp.size > 0 || companion.is_some())) {
+                        seen.tried_with = companion.map(|(path, _, its)| (path.to_path_buf(), its));
+                        let companion = companion.map(|(path, kind, _)| (path.to_path_buf(), kind));
+                        steps.push(Step::Try { file: path.clone(), stamp: *stamp, companion, stable });
+                        continue;
+                    }
+                    if stamp.size == 0 { Some(Incomplete::Empty) } else { seen.why }
+                }
+            };
+            if let Some(reason) = why.filter(|_| !seen.reported && quiet >= self.incomplete_after) {
+                seen.reported = true;
+                steps.push(Step::GiveUp { file: path.clone(), stamp: *stamp, quiet, reason });
+            }
+        }
+        steps
+    }
+
+    /// The file was looked at and is not whole.
+    pub fn not_whole(&mut self, file: &Path, now: Duration, why: Incomplete) {
+        if let Some(seen) = self.seen.get_mut(file) {
+            seen.why = Some(why);
+            seen.next_try = now + seen.pause;
+            seen.pause = (seen.pause * 2).min(LONGEST_PAUSE.max(self.window));
+        }
+    }
+
+    /// The file was taken (or another process took it): the name is free.
+    pub fn taken(&mut self, file: &Path) {
+        self.seen.remove(file);
+    }
+
+    /// When something may follow although nothing changes.
+    pub fn next_due(&self) -> Option<Duration> {
+        let due = |(path, seen): (&PathBuf, &Seen)| {
+            let give_up = (!seen.reported).then(|| seen.since + self.incomplete_after);
+            let look = (kind_of(path) == NameKind::Drop && seen.stamp.size > 0).then(|| seen.next_try.max(seen.since + self.window));
+            [give_up, look].into_iter().flatten().min()
+        };
+        self.seen.iter().filter(|(_, seen)| seen.gone.is_none()).filter_map(due).min()
+    }
+
+    fn remember(&mut self, listing: &BTreeMap<PathBuf, Stamp>, now: Duration) {
+        for (path, stamp) in listing {
+            match self.seen.get_mut(path) {
+                Some(seen) if seen.stamp == *stamp => seen.gone = None,
+                _ if kind_of(path) == NameKind::Junk => {}
+                _ => {
+                    let fresh = Seen {
+                        stamp: *stamp,
+                        since: now,
+                        next_try: now,
+                        pause: self.window,
+                        tried_with: None,
+                        why: None,
+                        reported: false,
+                        gone: None,
+                    };
+                    self.seen.insert(path.clone(), fresh);
+                }
+            }
+        }
+        self.seen.retain(|path, seen| {
+            if listing.contains_key(path) {
+                return true;
+            }
+            now.saturating_sub(*seen.gone.get_or_insert(now)) < REMEMBER
+        });
+    }
+}
+
+fn kind_of(path: &Path) -> NameKind {
+    names::kind(&names::decode(path.file_name().map(OsStrExt::as_bytes).unwrap_or_default()))
+}
+
+/// Who speaks of whom. `lotto.zip.sha256` before `lotto.sha256`, which counts only when one file alone has that stem.
+struct Companions<'l> {
+    /// Folder and lower-case name spoken of, to the companion; the strictest kind wins.
+    by_target: HashMap<(PathBuf, String), (&'l Path, CompanionKind, Stamp)>,
+    /// Folder and lower-case stem, to how many drops have it.
+    stems: HashMap<(PathBuf, String), usize>,
+    drops: HashMap<(PathBuf, String), ()>,
+}
+
+impl<'l> Companions<'l> {
+    fn of(listing: &'l BTreeMap<PathBuf, Stamp>) -> Companions<'l> {
+        let mut all = Companions { by_target: HashMap::new(), stems: HashMap::new(), drops: HashMap::new() };
+        if !listing.keys().any(|path| matches!(kind_of(path), NameKind::Companion(_))) {
+            return all;
+        }
+        for (path, stamp) in listing {
+            let (folder, name) = split(path);
+            match names::kind(&name) {
+                NameKind::Companion(kind) => {
+                    if let Some((target, _)) = names::companion_of(&name) {
+                        let entry = all.by_target.entry((folder, target.to_string())).or_insert((path, kind, *stamp));
+                        if kind > entry.1 {
+                            *entry = (path, kind, *stamp);
+                        }
+                    }
+                }
+                NameKind::Drop => {
+                    *all.stems.entry((folder.clone(), stem(&name).to_string())).or_default() += 1;
+                    all.drops.insert((folder, name), ());
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn of_file(&self, path: &Path) -> Option<(&'l Path, CompanionKind, Stamp)> {
+        if self.by_target.is_empty() {
+            return None;
+        }
+        let (folder, name) = split(path);
+        let stem = (folder.clone(), stem(&name).to_string());
+        let by_stem = || self.by_target.get(&stem).filter(|_| self.stems.get(&stem) == Some(&1));
+        self.by_target.get(&(folder, name)).or_else(by_stem).copied()
+    }
+
+    fn has_file(&self, companion: &Path) -> bool {
+        let (folder, name) = split(companion);
+        let Some((target, _)) = names::companion_of(&name) else { return false };
+        let key = (folder, target.to_string());
+        self.drops.contains_key(&key) || self.stems.get(&key) == Some(&1)
+    }
+}
+
+fn split(path: &Path) -> (PathBuf, String) {
+    let name = names::decode(path.file_name().map(OsStrExt::as_bytes).unwrap_or_default()).to_ascii_lowercase();
+    (path.parent().unwrap_or(Path::new("")).to_path_buf(), name)
+}
+
+fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: u64 = 100;
+    const LATE: u64 = 1_000;
+
+    /// One act of a story: at this time the folder lists these files (name, size, mtime), and this follows.
+    type Scene<'a> = (u64, &'a [(&'a str, u64, i128)], &'a [&'a str]);
+
+    fn play(title: &str, scenes: &[Scene<'_>]) {
+        let mut settling = Settling::new(Duration::from_millis(WINDOW), Duration::from_millis(LATE));
+        for (at, files, want) in scenes {
+            let now = Duration::from_millis(*at);
+            let listing = files.iter().map(|(name, size, mtime)| (PathBuf::from(name), Stamp { size: *size, mtime: *mtime })).collect();
+            let mut got = Vec::new();
+            for step in settling.observe(&listing, now) {
+                match step {
+                    Step::Try { file, companion, stable, .. } => {
+                        let companion = companion.map_or(String::new(), |(_, kind)| format!(" {}", kind.as_str()));
+                        got.push(format!("try {}{companion}{}", file.display(), if stable { "" } else { " at once" }));
+                        // Whoever looks finds names with `half` unfinished.
+                        if file.display().to_string().contains("half") {
+                            settling.not_whole(&file, now, Incomplete::Unfinished);
+                        } else {
+                            settling.taken(&file);
+                        }
+                    }
+                    Step::GiveUp { file, reason, .. } => got.push(format!("give up {} {reason:?}", file.display())),
+                }
+            }
+            assert_eq!(got, *want, "{title}, at {at} ms");
+        }
+    }
+
+    #[test]
+    fn a_file_is_whole_when_nothing_changes_for_the_window() {
+        let zip = ("a.zip", 10, 5);
+        play("stable", &[(0, &[zip], &[]), (99, &[zip], &[]), (100, &[zip], &["try a.zip"]), (101, &[], &[])]);
+        play(
+            "growing",
+            &[
+                (0, &[zip], &[]),
+                (90, &[("a.zip", 20, 5)], &[]),
+                (150, &[("a.zip", 20, 5)], &[]),
+                (190, &[("a.zip", 20, 5)], &["try a.zip"]),
+            ],
+        );
+        play(
+            "touched",
+            &[
+                (0, &[zip], &[]),
+                (90, &[("a.zip", 10, 6)], &[]),
+                (120, &[("a.zip", 10, 6)], &[]),
+                (190, &[("a.zip", 10, 6)], &["try a.zip"]),
+            ],
+        );
+        // The share's clock is an hour ahead, or stands in 1970: only changes count.
+        play("skew", &[(0, &[("a.zip", 10, i128::MAX)], &[]), (100, &[("a.zip", 10, i128::MAX)], &["try a.zip"])]);
+        play("same name again", &[(0, &[zip], &[]), (100, &[zip], &["try a.zip"]), (150, &[zip], &[]), (250, &[zip], &["try a.zip"])]);
+    }
+
+    #[test]
+    fn a_file_that_never_completes_is_told_once_until_it_changes() {
+        let half = ("half.zip", 10, 5);
+        play(
+            "half",
+            &[
+                (0, &[half], &[]),
+                (100, &[half], &["try half.zip"]),
+                (150, &[half], &[]),
+                (200, &[half], &["try half.zip"]),
+                (1000, &[half], &["try half.zip"]),
+                (1001, &[half], &["give up half.zip Unfinished"]),
+                (1002, &[half], &[]),
+                (1100, &[("half.zip", 11, 6)], &[]),
+                (1200, &[("half.zip", 11, 6)], &["try half.zip"]),
+                (2150, &[("half.zip", 11, 6)], &["try half.zip"]),
+                (2151, &[("half.zip", 11, 6)], &["give up half.zip Unfinished"]),
+            ],
+        );
+        let empty = ("a.zip", 0, 5);
+        play("empty", &[(0, &[empty], &[]), (500, &[empty], &[]), (1000, &[empty], &["give up a.zip Empty"]), (3000, &[empty], &[])]);
+        play("share goes away", &[(0, &[empty], &[]), (1000, &[empty], &["give up a.zip Empty"]), (2000, &[], &[]), (3000, &[empty], &[])]);
+    }
+
+    #[test]
+    fn temporary_names_wait_for_their_rename() {
+        let part = ("a.zip.filepart", 10, 5);
+        play(
+            "renamed",
+            &[(0, &[part], &[]), (500, &[part], &[]), (600, &[("a.zip", 10, 5)], &[]), (700, &[("a.zip", 10, 5)], &["try a.zip"])],
+        );
+        play("left behind", &[(0, &[part], &[]), (1000, &[part], &["give up a.zip.filepart TemporaryName"]), (1001, &[part], &[])]);
+        play("junk", &[(0, &[(".DS_Store", 10, 5), ("~$a.xlsx", 1, 5)], &[]), (5000, &[(".DS_Store", 10, 5), ("~$a.xlsx", 1, 5)], &[])]);
+    }
+
+    #[test]
+    fn a_companion_tells_at_once() {
+        let zip = ("a.zip", 10, 5);
+        let ok = ("a.zip.ok", 0, 6);
+        play("full name", &[(0, &[zip], &[]), (10, &[zip, ok], &["try a.zip ok at once"])]);
+        play("stem", &[(0, &[zip, ("a.sha256", 64, 6)], &["try a.zip sha256 at once"])]);
+        play("letter case", &[(0, &[("A.ZIP", 10, 5), ("a.zip.MD5", 32, 6)], &["try A.ZIP md5 at once"])]);
+        play("the digest wins", &[(0, &[zip, ok, ("a.zip.sha256", 64, 6)], &["try a.zip sha256 at once"])]);
+        play("other folder", &[(0, &[("cds/a.zip", 10, 5), ok], &[]), (100, &[("cds/a.zip", 10, 5), ok], &["try cds/a.zip"])]);
+        let two = [("a.csv", 10, 5), ("a.zip", 10, 5), ("a.ok", 0, 6)];
+        play("stem of two files", &[(0, &two, &[]), (100, &two, &["try a.csv", "try a.zip"])]);
+        play("sent before its file", &[(0, &[("a.zip", 10, 7), ok], &[]), (100, &[("a.zip", 10, 7), ok], &["try a.zip ok"])]);
+        play("orphan waits", &[(0, &[ok], &[]), (500, &[ok, zip], &["try a.zip ok at once"])]);
+        play("orphan for ever", &[(0, &[ok], &[]), (1000, &[ok], &["give up a.zip.ok OrphanCompanion"])]);
+        play("empty file with ok", &[(0, &[("a.zip", 0, 5), ok], &["try a.zip ok at once"])]);
+        let half = ("half.zip", 10, 5);
+        play(
+            "looked at again when the companion changes",
+            &[
+                (0, &[half, ("half.zip.md5", 0, 6)], &["try half.zip md5 at once"]),
+                (10, &[half, ("half.zip.md5", 0, 6)], &[]),
+                (20, &[half, ("half.zip.md5", 32, 7)], &["try half.zip md5 at once"]),
+            ],
+        );
+    }
+
+    #[test]
+    fn says_when_to_look_again() {
+        let mut settling = Settling::new(Duration::from_millis(WINDOW), Duration::from_millis(LATE));
+        assert_eq!(settling.next_due(), None);
+        let listing = BTreeMap::from([(PathBuf::from("a.zip"), Stamp { size: 1, mtime: 1 })]);
+        settling.observe(&listing, Duration::from_millis(50));
+        assert_eq!(settling.next_due(), Some(Duration::from_millis(150)));
+        settling.not_whole(Path::new("a.zip"), Duration::from_millis(150), Incomplete::Unfinished);
+        assert_eq!(settling.next_due(), Some(Duration::from_millis(250)));
+        settling.taken(Path::new("a.zip"));
+        assert_eq!(settling.next_due(), None);
+    }
+}

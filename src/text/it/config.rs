@@ -1,0 +1,136 @@
+//! Sentences of `messo check`: what is wrong in the configuration and in the flow files, and what to write instead.
+
+use crate::config::ConfigFault;
+use crate::config::load::{LoadedConfig, Problems};
+use crate::domain::amount_rule::AmountRuleError;
+use crate::flow::definition::DefinitionFault;
+use crate::flow::shape::{Expected, Located, ShapeFault};
+
+/// `file:riga: [CODICE] chiave: frase`.
+pub fn line(problem: &Located<ConfigFault>) -> String {
+    let Located { file, line, key, fault } = problem;
+    let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+    format!("{file}:{line}: [{}] {key}{}", fault.code(), sentence(fault))
+}
+
+/// Every problem, one a line.
+pub fn lines(problems: &Problems) -> String {
+    problems.list.iter().map(|problem| line(problem) + "\n").collect()
+}
+
+/// What a valid configuration holds.
+pub fn valid(loaded: &LoadedConfig) -> String {
+    let (enti, gestionali) = (loaded.config.institutions.len(), loaded.config.sources.len());
+    format!("{}: configurazione valida (enti: {enti}, gestionali: {gestionali}, flussi: {})", loaded.file.display(), loaded.flows.len())
+}
+
+/// What is wrong and what to write instead.
+pub fn sentence(fault: &ConfigFault) -> String {
+    match fault {
+        ConfigFault::Shape(fault) => shape(fault),
+        ConfigFault::Flow(fault) => flow(fault),
+        ConfigFault::Unreadable { reason } => format!("il file non si può leggere: {reason}"),
+        ConfigFault::Name => "sono ammesse solo lettere minuscole, cifre e trattini, al massimo 32 caratteri".into(),
+        ConfigFault::Installation => "sono ammesse solo lettere minuscole, cifre e trattini, al massimo 40 caratteri".into(),
+        ConfigFault::Twice { line } => format!("lo stesso valore è già usato alla riga {line}"),
+        ConfigFault::Empty => "l'elenco è vuoto: indicare almeno un elemento".into(),
+        ConfigFault::TaxId => "non è un codice fiscale di ente: servono 11 cifre con la cifra di controllo giusta".into(),
+        ConfigFault::Denomination => "da 1 a 88 caratteri Latin-1 stampabili, senza la barra verticale".into(),
+        ConfigFault::UnknownInstitution { tax_id } => format!("l'ente {tax_id} non è configurato: aggiungere un blocco [[ente]]"),
+        ConfigFault::UnknownFlow { name } => format!("il flusso «{name}» non esiste: né fra quelli di messo né nella cartella dei flussi"),
+        ConfigFault::NotGranted { what } => format!("«{what}» non è fra quelli concessi a questo gestionale"),
+        ConfigFault::NestedFolder { other } => {
+            format!("la cartella contiene, o è contenuta in, quella di «{other}»: ogni gestionale vedrebbe i file dell'altro")
+        }
+        ConfigFault::SameFolder { other } => format!("è la stessa cartella di «{other}»: ogni gestionale deve avere la sua"),
+        ConfigFault::FolderNotUsable { path, user, reason } => {
+            format!("la cartella {path} non è utilizzabile dall'utente {user}: {reason}")
+        }
+        ConfigFault::Url => {
+            "non è un indirizzo valido: scrivere per esempio https://api.notifichedigitali.it, senza percorso né credenziali".into()
+        }
+        ConfigFault::UrlNotSecure { host } => format!("verso {host} è obbligatorio https"),
+        ConfigFault::EnvironmentAndUrl { host, wanted } => {
+            format!("l'indirizzo {host} richiede ambiente = \"{}\"", wanted.as_str().to_lowercase())
+        }
+        ConfigFault::Secret => "qui va il luogo del segreto, mai il segreto: file:PERCORSO, env:NOME oppure credential:NOME".into(),
+        ConfigFault::NoKey => "l'ente non ha chiavi: aggiungere almeno un blocco [[ente.key]]".into(),
+        ConfigFault::Order { other } => format!("non può superare {other}"),
+        ConfigFault::Burst => "con un limite al secondo la raffica deve essere almeno uguale al limite".into(),
+        ConfigFault::SocketPath => "il percorso del socket è troppo lungo: al massimo 107 byte".into(),
+        ConfigFault::ClockNotReal { host } => {
+            format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")
+        }
+    }
+}
+
+fn shape(fault: &ShapeFault) -> String {
+    match fault {
+        ShapeFault::Syntax { message } => format!("riga non valida in TOML ({message})"),
+        ShapeFault::KeyTwice => "la chiave è già presente nello stesso blocco".into(),
+        ShapeFault::UnknownKey { near: Some(near) } => format!("chiave sconosciuta: forse «{near}»?"),
+        ShapeFault::UnknownKey { near: None } => "chiave sconosciuta".into(),
+        ShapeFault::MissingKey => "manca questa chiave, che è obbligatoria".into(),
+        ShapeFault::WrongType { expected, found } => format!("serve {}, non {}", wanted(*expected), kind(found)),
+        ShapeFault::NotOneOf { found, allowed } => format!("«{found}» non è ammesso: scrivere {}", choices(allowed)),
+        ShapeFault::OutOfRange { min, max } => format!("il numero deve stare fra {min} e {max}"),
+        ShapeFault::NotATime => "non è un'ora: scrivere per esempio \"08:30\"".into(),
+        ShapeFault::NotExactlyOne { of } => format!("serve una sola chiave fra {}", choices(of)),
+        ShapeFault::Unreadable { message } => format!("il valore non si può leggere ({message})"),
+    }
+}
+
+fn flow(fault: &DefinitionFault) -> String {
+    match fault {
+        DefinitionFault::Shape(fault) => shape(fault),
+        DefinitionFault::Name => "sono ammesse solo lettere minuscole, cifre e trattini, al massimo 32 caratteri".into(),
+        DefinitionFault::FileName { wanted } => format!("il file deve chiamarsi come il flusso: {wanted}"),
+        DefinitionFault::ReservedName => "«prova» è il nome della cartella delle prove: scegliere un altro nome".into(),
+        DefinitionFault::Text { max } => format!("una sola riga, non vuota, di al massimo {max} caratteri"),
+        DefinitionFault::TaxonomyUnknown { found } => format!("il codice «{found}» non è nella tassonomia di SEND"),
+        DefinitionFault::TaxonomyAndPayment { found } => {
+            format!(
+                "il codice {found} contraddice payment: la lettera P vuole \"required\" o \"allowed\", la lettera N vuole \"forbidden\""
+            )
+        }
+        DefinitionFault::FeeMissing => "con DELIVERY_MODE servono sia pa_fee sia vat".into(),
+        DefinitionFault::IntModeMissing => "il flusso ammette pagamenti: indicare NONE, SYNC oppure ASYNC".into(),
+        DefinitionFault::IntModeUseless => "il flusso non ammette pagamenti: scrivere NONE oppure togliere la chiave".into(),
+        DefinitionFault::Hours => "from deve venire prima di to, nello stesso giorno".into(),
+        DefinitionFault::AmountRule(error) => match error {
+            AmountRuleError::Empty => "la regola non ha passi".into(),
+            AmountRuleError::DaysDoNotGrow => "i giorni dei passi devono crescere".into(),
+            AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo può essere senza giorni".into(),
+            AmountRuleError::TooMany => "la regola ha più di 20 passi".into(),
+        },
+    }
+}
+
+fn wanted(expected: Expected) -> &'static str {
+    match expected {
+        Expected::Text => "un testo fra virgolette",
+        Expected::Whole => "un numero intero",
+        Expected::Flag => "true oppure false",
+        Expected::ListOfTexts => "un elenco di testi, come [\"a\", \"b\"]",
+        Expected::ListOfTables => "un blocco con doppie parentesi quadre, come [[ente]]",
+        Expected::Table => "un blocco con una parentesi quadra, come [watch]",
+        Expected::TableOfTexts => "un blocco di chiavi e testi",
+    }
+}
+
+fn kind(found: &str) -> &str {
+    match found {
+        "string" => "un testo",
+        "integer" => "un numero intero",
+        "float" => "un numero con decimali",
+        "boolean" => "true o false",
+        "datetime" => "una data",
+        "array" => "un elenco",
+        "table" => "un blocco",
+        other => other,
+    }
+}
+
+fn choices(words: &[&str]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+}
