@@ -35,21 +35,28 @@ impl Reported {
         Reported { path, known }
     }
 
-    /// Whether this file, as it is now, was never told of; from now on it was.
-    pub fn first_time(&mut self, file: &Path, stamp: Stamp) -> bool {
-        let mut digest = Hasher::new();
-        digest.update(file.as_os_str().as_bytes());
-        digest.update(format!("\0{}\0{}", stamp.size, stamp.mtime).as_bytes());
-        let digest = digest.finish();
-        if !self.known.insert(digest) {
-            return false;
-        }
-        if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(&self.path) {
+    /// Whether this file, as it is now, was already told of.
+    pub fn knows(&self, file: &Path, stamp: Stamp) -> bool {
+        self.known.contains(&digest(file, stamp))
+    }
+
+    /// It was told of.
+    pub fn remember(&mut self, file: &Path, stamp: Stamp) {
+        let digest = digest(file, stamp);
+        if self.known.insert(digest)
+            && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(&self.path)
+        {
             // Without it the receipt would only be written once more after a restart.
             let _ = writeln!(file, "{digest}");
         }
-        true
     }
+}
+
+fn digest(file: &Path, stamp: Stamp) -> Sha256 {
+    let mut digest = Hasher::new();
+    digest.update(file.as_os_str().as_bytes());
+    digest.update(format!("\0{}\0{}", stamp.size, stamp.mtime).as_bytes());
+    digest.finish()
 }
 
 #[cfg(test)]
@@ -62,11 +69,14 @@ mod tests {
         std::fs::create_dir(place.path().join(".messo")).unwrap();
         let stamp = |size| Stamp { size, mtime: 7 };
         let mut first = Reported::open(place.path());
-        assert!(first.first_time(Path::new("a.zip"), stamp(1)));
-        assert!(!first.first_time(Path::new("a.zip"), stamp(1)));
-        let mut second = Reported::open(place.path());
-        assert!(!second.first_time(Path::new("a.zip"), stamp(1)));
-        assert!(second.first_time(Path::new("a.zip"), stamp(2)));
-        assert!(second.first_time(Path::new("b.zip"), stamp(1)));
+        assert!(!first.knows(Path::new("a.zip"), stamp(1)));
+        first.remember(Path::new("a.zip"), stamp(1));
+        first.remember(Path::new("a.zip"), stamp(1));
+        for reported in [first, Reported::open(place.path())] {
+            assert!(reported.knows(Path::new("a.zip"), stamp(1)));
+            assert!(!reported.knows(Path::new("a.zip"), stamp(2)));
+            assert!(!reported.knows(Path::new("b.zip"), stamp(1)));
+        }
+        assert_eq!(std::fs::read_to_string(place.path().join(".messo/incompleti")).unwrap().len(), 65);
     }
 }
