@@ -225,7 +225,7 @@ fn mutate(root: &mut Node, dice: &mut Dice) -> String {
         }
         15 => {
             let copy = at(root, &path).clone();
-            let count = [9, 10, 14, 15, 20, 21][dice.roll(6)];
+            let count = [9, 10, 14, 15, 20, 21, 48, 49][dice.roll(8)];
             let kids = &mut at(root, parent).kids;
             for _ in 0..count {
                 kids.insert(*last, copy.clone());

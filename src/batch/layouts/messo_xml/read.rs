@@ -370,7 +370,8 @@ impl<'c> Machine<'c> {
                 self.place.recipient_rows.push(self.line);
             }
             Kind::Address => self.draft.begin_address(),
-            Kind::Payment => self.item = self.draft.count(Part::Notice),
+            Kind::Notice => self.item = self.draft.count(Part::Notice),
+            Kind::F24 => self.item = self.draft.count(Part::F24),
             Kind::Document => self.item = self.draft.count(Part::Document),
             Kind::Rule => self.draft.begin_rule(),
             Kind::Step => self.item = self.draft.count(Part::Step),
@@ -521,13 +522,12 @@ impl<'c> Machine<'c> {
         self.in_act = false;
         self.place.end = end;
         let next = Place { ordinal: self.place.ordinal, ..Place::default() };
-        let mut place = std::mem::replace(&mut self.place, next);
+        let place = std::mem::replace(&mut self.place, next);
         let mut draft = std::mem::take(&mut self.draft);
         draft.default_sender(self.header.sender_tax_id.as_deref().unwrap_or_default());
         let readable = !draft.reference().is_empty();
         let done = draft.finish(&self.names, Completeness::Checked);
         if readable {
-            place.notices = done.notices;
             return Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place }));
         }
         let problems = done.findings.into_iter().map(|finding| Problem {
