@@ -148,6 +148,7 @@ codes! {
     TwoLayouts = "TRACCIATO_AMBIGUO",
     EmptyBatch = "LOTTO_VUOTO",
     TooManyRows = "TROPPE_RIGHE",
+    CountMismatch = "NUMERO_ATTI_DIVERSO",
     Incomplete = "FILE_INCOMPLETO",
     CompanionMismatch = "IMPRONTA_COMPAGNO_DIVERSA",
     DuplicateDrop = "CONTENUTO_GIA_RICEVUTO",

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::channels::Channel;
@@ -73,7 +74,7 @@ pub fn stop_code(problem: &Problem) -> &'static str {
 fn after_error(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
     let now = hub.clock.now();
     match error {
-        ConnectorError::Temporary { what, .. } if what == ConnectorError::QUOTA => End::Later { at: tomorrow(now), code: "QUOTA_DEL_GIORNO" },
+        ConnectorError::Temporary { what, .. } if what == crate::connectors::what::QUOTA => End::Later { at: tomorrow(now), code: "QUOTA_DEL_GIORNO" },
         ConnectorError::Temporary { retry_after, .. } => {
             let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
             let retry_after = retry_after.and_then(|wait| wait.checked_mul(i32::try_from(hub.clock.factor()).unwrap_or(i32::MAX)));
@@ -112,14 +113,21 @@ pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
         Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
     };
     let now = hub.clock.now();
-    let each = jobs.iter().map(|job| async {
-        let end = match materials.iter().find(|material| Some(material.id) == act_of(job)) {
-            Some(material) => prepare_one(hub, job, material, now).await,
-            None => End::Nothing,
-        };
-        settle(hub, job, end).await;
-    });
-    futures_util::future::join_all(each).await;
+    let mut each: Vec<BoxFuture<'_, ()>> = Vec::new();
+    for job in jobs {
+        let material = materials.iter().find(|material| Some(material.id) == act_of(job));
+        each.push(
+            async move {
+                let end = match material {
+                    Some(material) => prepare_one(hub, job, material, now).await,
+                    None => End::Nothing,
+                };
+                settle(hub, job, end).await;
+            }
+            .boxed(),
+        );
+    }
+    join_all(each).await;
 }
 
 async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Timestamp) -> End {
@@ -218,9 +226,11 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     }
     files.retain(|file| ends.get(file.act).is_some_and(Option::is_none));
-    let chunks = files.chunks(PRELOAD);
-    let results: Vec<Vec<(usize, u32, Result<Uploaded, End>)>> =
-        stream::iter(chunks.map(|chunk| upload_chunk(hub, channel, chunk))).buffered(PRELOADS_AT_ONCE).collect().await;
+    let mut calls: Vec<BoxFuture<'_, Vec<(usize, u32, Result<Uploaded, End>)>>> = Vec::new();
+    for chunk in files.chunks(PRELOAD) {
+        calls.push(upload_chunk(hub, channel, chunk).boxed());
+    }
+    let results: Vec<_> = stream::iter(calls).buffered(PRELOADS_AT_ONCE).collect().await;
     let mut saved = Vec::new();
     for (act, file, result) in results.into_iter().flatten() {
         match (result, ends.get_mut(act), materials.get(act)) {
@@ -249,7 +259,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     });
     let each: Vec<_> = each.collect();
-    futures_util::future::join_all(each).await;
+    join_all(each).await;
 }
 
 fn person(code: &'static str) -> End {
@@ -268,9 +278,11 @@ async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(u
         Ok(slots) => slots,
         Err(error) => return chunk.iter().map(|file| (file.act, file.file, Err(after_error(hub, channel, &error)))).collect(),
     };
-    let pairs = chunk.iter().zip(slots);
-    let uploads = stream::iter(pairs.map(|(file, slot)| async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }));
-    uploads.buffer_unordered(UPLOADS_AT_ONCE).collect().await
+    let mut uploads: Vec<BoxFuture<'_, (usize, u32, Result<Uploaded, End>)>> = Vec::new();
+    for (file, slot) in chunk.iter().zip(slots) {
+        uploads.push(async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }.boxed());
+    }
+    stream::iter(uploads).buffer_unordered(UPLOADS_AT_ONCE).collect().await
 }
 
 async fn upload_file(hub: &Hub, channel: &Channel, file: &FileJob, mut slot: UploadSlot) -> Result<Uploaded, End> {
@@ -400,7 +412,7 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     });
     let each: Vec<_> = each.collect();
-    futures_util::future::join_all(each).await;
+    join_all(each).await;
 }
 
 async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> End {

@@ -465,11 +465,6 @@ impl Store {
     }
 }
 
-/// Reads a stored place back (for rejects).
-pub fn place_of(text: &str) -> crate::batch::row::Place {
-    decode_place(text)
-}
-
 fn load_material(db: &Connection, id: ActId) -> Result<Option<SendMaterial>, StoreError> {
     let found = db
         .prepare_cached(

@@ -338,6 +338,15 @@ impl Store {
         .await
     }
 
+    /// Refused rows of a batch that is refused as a whole are not given back one by one.
+    pub async fn clear_rejects(&self, batch: BatchId) -> Result<(), StoreError> {
+        self.write(move |db| {
+            db.execute("DELETE FROM reject WHERE batch_id = ?1", [batch.0.as_bytes()])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Throws staged rows away: the batch is refused as a whole, or was only a trial.
     pub async fn discard_staged(&self, batch: BatchId) -> Result<(), StoreError> {
         while self.write(move |db| discard_chunk(db, batch)).await? > 0 {}
@@ -977,13 +986,13 @@ fn held_acts(db: &Connection, batch: BatchId, reason: HoldReason, parked_too: bo
 }
 
 /// `row;start;end;ordinal;recipient rows`.
-pub(super) fn encode_place(place: &Place) -> String {
+pub fn encode_place(place: &Place) -> String {
     let rows: Vec<String> = place.recipient_rows.iter().map(u64::to_string).collect();
     format!("{};{};{};{};{}", place.row, place.start, place.end, place.ordinal, rows.join(","))
 }
 
 /// Reads [`encode_place`] back.
-pub(super) fn decode_place(text: &str) -> Place {
+pub fn decode_place(text: &str) -> Place {
     let mut parts = text.split(';');
     let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
     let (row, start, end, ordinal) = (number(), number(), number(), number());

@@ -14,8 +14,8 @@ mod publications;
 mod queries;
 mod streams;
 
-pub use acts::{ActView, LegalFactToFetch, SendMaterial, place_of};
-pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
+pub use acts::{ActView, LegalFactToFetch, SendMaterial};
+pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict, decode_place, encode_place};
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
 pub use queries::{AlertRow, HistoryRow, JobRow, Overview};
