@@ -16,7 +16,7 @@ use crate::batch::pipeline::{self, Judge, Judged, Opened, Senders, Stopped, Tota
 use crate::batch::problem::{Code, Problem, Severity};
 use crate::batch::row::Place;
 use crate::batch::validate::SenderFacts;
-use crate::config::SourceSystem;
+use crate::config::{Config, SourceSystem};
 use crate::domain::act::Act;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
@@ -194,26 +194,29 @@ async fn duplicate(hub: &Hub, claimed: &Claimed, kept: &Kept, first: BatchSummar
 }
 
 /// What a gestionale may send, with the groups of each ente.
-struct Allowed<'a> {
-    hub: &'a Hub,
-    source: &'a SourceSystem,
+pub struct Allowed<'a> {
+    config: &'a Config,
+    sources: Vec<&'a SourceSystem>,
     groups: Vec<(String, Vec<String>)>,
 }
 
 impl<'a> Allowed<'a> {
-    fn of(hub: &'a Hub, source: &'a SourceSystem) -> Allowed<'a> {
-        let groups = source.enti.iter().filter_map(|tax_id| hub.config.institution(tax_id)).map(|institution| {
+    /// What any of these gestionali may send.
+    pub fn any(config: &'a Config, sources: impl Iterator<Item = &'a SourceSystem>) -> Allowed<'a> {
+        let sources: Vec<&SourceSystem> = sources.collect();
+        let enti: BTreeSet<&String> = sources.iter().flat_map(|source| &source.enti).collect();
+        let groups = enti.into_iter().filter_map(|tax_id| config.institution(tax_id)).map(|institution| {
             let groups: BTreeSet<String> = institution.keys.iter().flat_map(|key| key.groups.iter().cloned()).collect();
             (institution.tax_id.clone(), groups.into_iter().collect())
         });
-        Allowed { hub, source, groups: groups.collect() }
+        Allowed { config, sources, groups: groups.collect() }
     }
 }
 
 impl Senders for Allowed<'_> {
     fn sender(&self, tax_id: &str) -> Option<SenderFacts<'_>> {
         let (_, groups) = self.groups.iter().find(|(known, _)| known == tax_id)?;
-        let institution = self.hub.config.institution(tax_id)?;
+        let institution = self.config.institution(tax_id)?;
         Some(SenderFacts {
             tax_id: &institution.tax_id,
             denomination: &institution.denomination,
@@ -225,7 +228,7 @@ impl Senders for Allowed<'_> {
     }
 
     fn organization(&self, id: &str) -> Option<String> {
-        self.source.organization_ids.get(id).cloned()
+        self.sources.iter().find_map(|source| source.organization_ids.get(id).cloned())
     }
 }
 
@@ -278,7 +281,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     let today = rome(claimed.received_at).date();
     let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
     let reader = tokio::task::spawn_blocking(move || {
-        let senders = Allowed::of(&reader_hub, &reader_source);
+        let senders = Allowed::any(&reader_hub.config, std::iter::once(&reader_source));
         let judge =
             Judge { flow: Some(&reader_flow), senders: Some(&senders), today: Some(today), max_acts: reader_hub.config.limits.max_acts };
         let mut rows = Vec::with_capacity(CHUNK);

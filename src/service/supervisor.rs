@@ -20,6 +20,7 @@ use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
 use crate::intake::{Claimed, claim};
 use crate::store::archives::FolderArchives;
 use crate::store::{Store, StoreError};
+use crate::text;
 
 /// Why the hub did not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,17 @@ pub enum StartError {
     Disk(#[from] std::io::Error),
     #[error(transparent)]
     Publish(#[from] publish::PublishError),
+}
+
+/// What an operator reads when the hub does not start.
+pub fn sentence(error: &StartError) -> String {
+    match error {
+        StartError::Store(StoreError::InUse) => {
+            "la cartella dei dati è già in uso da un altro processo di messo: fermarlo, o indicare un'altra cartella.".to_owned()
+        }
+        StartError::Clock(fault) => text::it::config::sentence(fault),
+        other => format!("il servizio non può partire: {other}"),
+    }
 }
 
 /// A hub at work.
