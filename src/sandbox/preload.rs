@@ -243,8 +243,7 @@ impl PageCounter {
         let bytes = std::mem::take(&mut self.tail);
         // A mark is judged only when the bytes that could follow it are there, or it would be counted twice.
         let end = bytes.len().saturating_sub(LONGEST);
-        for (at, window) in bytes.windows(LONGEST).enumerate().take(end) {
-            let _ = at;
+        for window in bytes.windows(LONGEST).take(end) {
             if let Some(rest) = window.strip_prefix(b"/Type") {
                 let rest = rest.trim_ascii_start();
                 if rest.strip_prefix(b"/Page").is_some_and(|after| after.first().is_none_or(|byte| !byte.is_ascii_alphanumeric())) {

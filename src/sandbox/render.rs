@@ -187,10 +187,8 @@ fn details(out: &mut String, note: &Notification, number: u32, element: &Element
             m.number("sentAttemptMade", i64::from(element.attempt));
             m.date("sendDate", element.at);
         }
-        C::PublicRegistryResponse => {
-            if element.ok {
-                m.raw("physicalAddress", &recipient.address);
-            }
+        C::PublicRegistryResponse if element.ok => {
+            m.raw("physicalAddress", &recipient.address);
         }
         C::ScheduleAnalog | C::ScheduleRefinement => m.date("schedulingDate", element.date),
         C::ScheduleDigital => {

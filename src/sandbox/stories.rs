@@ -316,10 +316,10 @@ impl Story<'_> {
 pub fn inhibit(plan: &mut Vec<Element>, from: usize, now: Millis, rec: Option<u8>) {
     let mut sent = [0u32; 256];
     for element in plan.iter().filter(|element| element.seen <= now) {
-        if matches!(element.category, Category::SendAnalog | Category::SendDigital | Category::SendSimpleLetter) {
-            if let Some(bits) = sent.get_mut(usize::from(element.rec)) {
-                *bits |= bit(element);
-            }
+        if matches!(element.category, Category::SendAnalog | Category::SendDigital | Category::SendSimpleLetter)
+            && let Some(bits) = sent.get_mut(usize::from(element.rec))
+        {
+            *bits |= bit(element);
         }
     }
     let mut index = 0;
