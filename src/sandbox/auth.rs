@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::http::{Reply, percent_decoded};
 use super::model::Millis;
+use super::reply::{Reply, percent_decoded};
 use super::{App, UsagePlan};
 
 /// Seconds a voucher lives, in real time.

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::App;
 use super::auth::Caller;
-use super::http::{Call, Problem, Reply, not_found_iun};
+use super::http::{Call, not_found_iun};
 use super::model::{Category, Element, NOBODY, Notification};
 use super::preload::{URL_LIFETIME, check_presigned, presigned, xml_error};
 use super::render;
+use super::reply::{Problem, Reply};
 
 /// Seconds told by a fact in cold storage, the first time.
 const COLD_SECONDS: u32 = 60;

@@ -1,169 +1,21 @@
-//! Calls in, answers out: which operation a path is, faults before and after it, bodies, `Problem`s.
+//! Calls in, answers out: which operation a path is, faults before and after it, and who may ask.
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use serde_json::Value;
 
 use super::auth::{Caller, gateway};
 use super::faults::{FaultKind, Operation};
 use super::listener::Gate;
+use super::reply::{Problem, Reply, query};
 use super::streams::{self, Action};
 use super::{App, facts, inspect, preload, price, render, request};
 
 /// Largest JSON body taken.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
-
-/// An answer before it becomes HTTP.
-#[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub content_type: &'static str,
-    pub body: Vec<u8>,
-    pub headers: Vec<(&'static str, String)>,
-}
-
-impl Reply {
-    pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-        Reply { status, content_type: "application/json", body: body.into(), headers: Vec::new() }
-    }
-
-    pub fn problem(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-        Reply { content_type: "application/problem+json", ..Reply::json(status, body) }
-    }
-
-    pub fn empty(status: u16) -> Reply {
-        Reply { content_type: "", ..Reply::json(status, Vec::new()) }
-    }
-
-    pub fn with_header(mut self, name: &'static str, value: String) -> Reply {
-        self.headers.push((name, value));
-        self
-    }
-
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body));
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if !self.content_type.is_empty() {
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        }
-        for (name, value) in self.headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
-        }
-        response
-    }
-}
-
-/// The platform's error body, collecting its errors.
-#[derive(Debug)]
-pub struct Problem {
-    status: u16,
-    title: &'static str,
-    errors: Vec<(&'static str, Option<String>, String)>,
-}
-
-impl Problem {
-    pub fn new(status: u16, title: &'static str) -> Problem {
-        Problem { status, title, errors: Vec::new() }
-    }
-
-    pub fn add(&mut self, code: &'static str, element: Option<&str>, detail: impl Into<String>) {
-        self.errors.push((code, element.map(str::to_owned), detail.into()));
-    }
-
-    pub fn error(mut self, code: &'static str, element: Option<&str>, detail: impl Into<String>) -> Problem {
-        self.add(code, element, detail);
-        self
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.errors.is_empty()
-    }
-
-    pub fn reply(self) -> Reply {
-        let mut out = String::with_capacity(256 + self.errors.len() * 120);
-        out.push_str("{\"type\":\"GENERIC_ERROR\",\"status\":");
-        out.push_str(&self.status.to_string());
-        out.push_str(",\"title\":");
-        render::text(&mut out, self.title);
-        out.push_str(",\"detail\":\"See errors for details\",\"traceId\":\"Root=1-");
-        out.push_str(&crate::clock::new_uuid().simple().to_string());
-        out.push_str("\",\"timestamp\":");
-        render::instant(&mut out, App::real_now());
-        out.push_str(",\"errors\":[");
-        for (index, (code, element, detail)) in self.errors.iter().enumerate() {
-            out.push_str(if index > 0 { ",{\"code\":" } else { "{\"code\":" });
-            render::text(&mut out, code);
-            if let Some(element) = element {
-                out.push_str(",\"element\":");
-                render::text(&mut out, element);
-            }
-            out.push_str(",\"detail\":");
-            let detail: String = detail.chars().take(1024).collect();
-            render::text(&mut out, &detail);
-            out.push('}');
-        }
-        out.push_str("]}");
-        Reply::problem(self.status, out)
-    }
-}
-
-/// The JSON of a body, without `null`s anywhere.
-pub fn body_value(body: &[u8]) -> Result<Value, Reply> {
-    let refuse = |detail: String| Problem::new(400, "Bad Request").error("PN_GENERIC_INVALIDPARAMETER", Some("body"), detail).reply();
-    let value: Value = serde_json::from_slice(body).map_err(|error| refuse(format!("Invalid request body: {error}")))?;
-    match null_in(&value) {
-        Some(path) => Err(refuse(format!("Invalid request body: {path} must not be null"))),
-        None => Ok(value),
-    }
-}
-
-fn null_in(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some(String::new()),
-        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| null_in(item).map(|path| format!("[{index}]{path}"))),
-        Value::Object(map) => map.iter().find_map(|(name, item)| null_in(item).map(|path| format!(".{name}{path}"))),
-        _ => None,
-    }
-}
-
-/// `%41` and `+` undone; what is not UTF-8 is replaced.
-pub fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut ahead = rest.clone();
-                let hex = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-                match (hex(ahead.next()), hex(ahead.next())) {
-                    (Some(high), Some(low)) => {
-                        rest = ahead;
-                        u8::try_from(high * 16 + low).unwrap_or(b'%')
-                    }
-                    _ => b'%',
-                }
-            }
-            other => other,
-        });
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The value of a query parameter.
-pub fn query(uri_query: Option<&str>, name: &str) -> Option<String> {
-    uri_query?
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| percent_decoded(value))
-}
 
 /// Where a call goes.
 #[derive(Debug, Clone, Copy)]
@@ -256,7 +108,14 @@ pub async fn serve(State(app): State<Arc<App>>, ConnectInfo(gate): ConnectInfo<G
         return inspect::serve(&app, what, parts.uri.query());
     }
     let fault = route.operation().and_then(|operation| app.faults.next(operation));
+    let storage = matches!(route, Route::Upload(_) | Route::Download(_));
     match fault {
+        Some((kind @ (FaultKind::TooMany | FaultKind::Unavailable | FaultKind::Internal), _)) if storage => {
+            let internal = kind == FaultKind::Internal;
+            let (status, code) = if internal { (500, "InternalError") } else { (503, "SlowDown") };
+            return preload::xml_error(status, code, "We encountered an internal error or reduced capacity. Please try again.")
+                .into_response();
+        }
         Some((FaultKind::TooMany, _)) => return gateway(429, "Too Many Requests").into_response(),
         Some((FaultKind::Unavailable, _)) => return gateway(503, "Service Unavailable").into_response(),
         Some((FaultKind::Internal, _)) if matches!(route, Route::Platform) => {
@@ -389,26 +248,4 @@ fn cancel(app: &App, caller: &Caller, iun: &str) -> Reply {
     app.tell(&told);
     let level = if code == "NOTIFICATION_CANCELLATION_ACCEPTED" { "INFO" } else { "WARN" };
     Reply::json(202, format!("{{\"status\":\"OK\",\"details\":[{{\"code\":\"{code}\",\"level\":\"{level}\",\"detail\":\"{code}\"}}]}}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn undoes_percent_encoding() {
-        let table = [("a%3Db", "a=b"), ("a+b", "a b"), ("%2B", "+"), ("%", "%"), ("%zz", "%zz"), ("%c3%a8", "è"), ("%ff", "\u{fffd}")];
-        for (text, want) in table {
-            assert_eq!(percent_decoded(text), want, "{text}");
-        }
-        assert_eq!(query(Some("x=1&lastEventId=0%31&y"), "lastEventId").as_deref(), Some("01"));
-    }
-
-    #[test]
-    fn finds_nulls_where_they_are() {
-        assert!(body_value(br#"{"a":[1,{"b":2}]}"#).is_ok());
-        let refused = body_value(br#"{"a":[1,{"b":null}]}"#).unwrap_err();
-        assert_eq!(refused.status, 400);
-        assert!(String::from_utf8(refused.body).unwrap().contains(".a[1].b"));
-    }
 }

@@ -12,8 +12,8 @@ use axum::response::Response;
 use futures_util::stream;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::http::query;
 use super::model::{Notification, Phase};
+use super::reply::query;
 use super::{App, render};
 
 /// Answers `GET /_sandbox/{what}`.

@@ -5,6 +5,7 @@
 
 mod auth;
 mod checks;
+mod details;
 mod engine;
 mod facts;
 mod faults;
@@ -12,9 +13,12 @@ mod http;
 mod inspect;
 mod listener;
 mod model;
+mod patterns;
+mod postal;
 mod preload;
 mod price;
 mod render;
+mod reply;
 mod request;
 mod stories;
 mod streams;
@@ -139,10 +143,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // The server stops by itself: its end of the `stop` channel closes.
         self.timers.abort();
-        if self.stop.is_some() {
-            self.server.abort();
-        }
     }
 }
 

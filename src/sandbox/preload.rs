@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::auth::Caller;
-use super::http::{Call, Problem, Reply, body_value, query};
+use super::http::Call;
 use super::model::{Millis, Upload, Uploaded};
+use super::reply::{Problem, Reply, body_value, query};
 use super::{App, UploadMethod, render};
 use crate::domain::digest::{Hasher, Sha256};
 

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::App;
-use super::http::{Problem, Reply, body_value};
 use super::model::{Millis, Notice, Phase};
 use super::render;
+use super::reply::{Problem, Reply, body_value};
 
 /// Base fee, euro cents.
 const SEND_FEE: i64 = 100;

@@ -6,8 +6,8 @@ use super::App;
 use super::auth::Caller;
 use super::checks::{self, Checked};
 use super::engine::{Conflict, token_key};
-use super::http::{Problem, Reply, body_value, query};
 use super::model::{End, FileRef, Notification, Phase, Product, Recipient, Status};
+use super::reply::{Problem, Reply, body_value, query};
 use super::{render, stories};
 use crate::domain::digest::Sha256;
 

@@ -4,14 +4,8 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::model::{Category, DAY, Element, HOUR, MINUTE, Millis, Paper, Product, Recipient};
-
-/// Euro cents of the letters the simulator sends, net of VAT.
-const COST_AR: i32 = 530;
-const COST_890: i32 = 980;
-const COST_FOREIGN: i32 = 1_040;
-const COST_SIMPLE: i32 = 420;
-const COST_SIMPLE_FOREIGN: i32 = 700;
+use super::model::{Category, DAY, Element, HOUR, MINUTE, Millis, Paper, Recipient};
+use super::postal::Codes;
 
 /// Reads the orders hidden in the street and in the digital address.
 pub fn script(street: &str, pec: &str) -> Script {
@@ -148,16 +142,16 @@ impl Story<'_> {
         self.after(MINUTE, Category::DigitalDeliveryCreation).ok = false;
         self.after(3 * MINUTE, Category::DigitalFailure);
         let term = self.now + 15 * DAY;
-        let foreign = self.recipient.product == Product::Foreign;
+        let codes = Codes::of(self.recipient.product);
         self.after(MINUTE, Category::PrepareSimpleLetter);
         self.refine(term);
-        self.after(2 * HOUR, Category::SendSimpleLetter).cost = if foreign { COST_SIMPLE_FOREIGN } else { COST_SIMPLE };
+        self.after(2 * HOUR, Category::SendSimpleLetter).cost = codes.simple_cost;
         let printed = self.after(DAY, Category::SimpleLetterProgress);
         printed.idx = 1;
         printed.code = "CON080";
         let delivered = self.after(2 * DAY, Category::SimpleLetterProgress);
         delivered.idx = 2;
-        delivered.code = if foreign { "RECRSI003C" } else { "RECRS001C" };
+        delivered.code = codes.simple_delivered;
     }
 
     fn digital_attempt(&mut self, attempt: u8) -> bool {
@@ -358,66 +352,9 @@ fn bit(element: &Element) -> u32 {
     1 << (kind + u32::from(element.attempt.min(7)))
 }
 
-/// Postal codes by product (`send.md` 5).
-#[derive(Debug)]
-struct Codes {
-    cost: i32,
-    delivered: &'static str,
-    delivered_scan: &'static str,
-    other_scan: &'static str,
-    undelivered: &'static str,
-    untraceable: &'static str,
-    storage: &'static str,
-    collected: &'static str,
-    force_majeure: &'static str,
-    unaccounted: &'static str,
-}
-
-impl Codes {
-    fn of(product: Product) -> &'static Codes {
-        match product {
-            Product::Ar => &Codes {
-                cost: COST_AR,
-                delivered: "RECRN001C",
-                delivered_scan: "RECRN001B",
-                other_scan: "RECRN002E",
-                undelivered: "RECRN002C",
-                untraceable: "RECRN002F",
-                storage: "RECRN010",
-                collected: "RECRN003C",
-                force_majeure: "RECRN015",
-                unaccounted: "RECRN013",
-            },
-            Product::Act890 => &Codes {
-                cost: COST_890,
-                delivered: "RECAG001C",
-                delivered_scan: "RECAG001B",
-                other_scan: "RECAG003E",
-                undelivered: "RECAG003C",
-                untraceable: "RECAG003F",
-                storage: "RECAG010",
-                collected: "RECAG005C",
-                force_majeure: "RECAG015",
-                unaccounted: "RECAG013",
-            },
-            Product::Foreign => &Codes {
-                cost: COST_FOREIGN,
-                delivered: "RECRI003C",
-                delivered_scan: "RECRI003B",
-                other_scan: "RECRI004B",
-                undelivered: "RECRI004C",
-                untraceable: "RECRI004C",
-                storage: "RECRI002",
-                collected: "RECRI003C",
-                force_majeure: "RECRI005",
-                unaccounted: "RECRI005",
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::model::{End, Product};
     use super::*;
 
     fn recipient(street: &str, pec: &str) -> Recipient {
@@ -434,7 +371,7 @@ mod tests {
             product: Product::Ar,
             refusal: script.refusal,
             payments: Box::default(),
-            end: super::super::model::End::Open,
+            end: End::Open,
             viewed_at: 0,
             refined_at: 0,
             term: 0,

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::engine::State;
-use super::http::{Problem, Reply};
 use super::model::{Category, DAY, Element, MINUTE, Millis, Status};
+use super::reply::{Problem, Reply};
 use super::{App, auth::Caller, render};
 
 /// Events in one page.
@@ -145,7 +145,7 @@ struct Wish {
 impl Wish {
     fn read(body: &[u8]) -> Result<Wish, Reply> {
         let mut problem = Problem::new(400, "Bad Request");
-        let value = super::http::body_value(body)?;
+        let value = super::reply::body_value(body)?;
         let empty = Map::new();
         let object = value.as_object().unwrap_or(&empty);
         let list = |name: &str, problem: &mut Problem, required: bool| match object.get(name) {
