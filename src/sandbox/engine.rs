@@ -80,8 +80,9 @@ impl State {
         }
     }
 
-    /// Takes a request whose synchronous checks passed, in one transaction over the three uniqueness keys.
-    pub fn submit(&mut self, mut note: Notification, month: u32, seed: u64) -> Result<(u32, Box<str>), Conflict> {
+    /// Takes a request whose synchronous checks passed, in one transaction over the three uniqueness keys: its IUN, and
+    /// whether it is now the next to move.
+    pub fn submit(&mut self, mut note: Notification, month: u32, seed: u64) -> Result<(Box<str>, bool), Conflict> {
         let pa = self.pas.get(note.pa as usize).map(|pa| pa.tax_id.clone()).unwrap_or_default();
         let token_key = token_key(&pa, &note.protocol, &note.token);
         let mut conflicts = Vec::new();
@@ -106,7 +107,8 @@ impl State {
         self.by_iun.insert(iun.clone(), index);
         self.notifications.push(note);
         self.arm(index);
-        Ok((index, iun))
+        let next = matches!(self.timers.peek(), Some(Reverse((_, first))) if *first == index);
+        Ok((iun, next))
     }
 
     /// Sets the timer of a notification at its next planned element.

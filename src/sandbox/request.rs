@@ -47,8 +47,10 @@ pub fn send(app: &App, caller: &Caller, body: &[u8]) -> Reply {
         taken
     };
     match taken {
-        Ok((_, iun)) => {
-            app.wake.notify_one();
+        Ok((iun, next)) => {
+            if next {
+                app.wake.notify_one();
+            }
             let mut out = format!("{{\"notificationRequestId\":\"{}\",\"paProtocolNumber\":", render::request_id(&iun));
             render::text(&mut out, &protocol);
             if !token.is_empty() {
