@@ -183,8 +183,16 @@ pub fn judge(
 ) -> Result<Totals, Stopped> {
     let file: &str = &opened.batch_file.name;
     let table = if opened.bare { FileTable::bare() } else { FileTable::new(facts).with_batch_file(opened.batch_file.index) };
-    let mut rows =
-        Rows { source, opened, judge, table, batch: BatchRules::new(), totals: Totals::default(), header: BatchHeader::default(), refused: None };
+    let mut rows = Rows {
+        source,
+        opened,
+        judge,
+        table,
+        batch: BatchRules::new(),
+        totals: Totals::default(),
+        header: BatchHeader::default(),
+        refused: None,
+    };
     let names: Vec<&str> = opened.archive.sorted_names().collect();
     let organization = |id: &str| judge.senders.and_then(|senders| senders.organization(id));
     let context = ReadContext {

@@ -102,10 +102,11 @@ fn flow(args: &Args, loaded: Option<&LoadedConfig>) -> Result<Option<FlowDefinit
     if let Some(flow) = known.into_iter().find(|flow| flow.name == *name) {
         return Ok(Some(flow));
     }
-    let text = std::fs::read_to_string(name).map_err(|error| format!("il flusso `{name}` non è tra quelli noti e non è un file: {error}"))?;
-    FlowDefinition::parse(&text, name)
-        .map(Some)
-        .map_err(|problems| problems.iter().map(|problem| format!("{name}:{}: [{}]", problem.line, problem.fault.code())).collect::<Vec<_>>().join("\n"))
+    let text =
+        std::fs::read_to_string(name).map_err(|error| format!("il flusso `{name}` non è tra quelli noti e non è un file: {error}"))?;
+    FlowDefinition::parse(&text, name).map(Some).map_err(|problems| {
+        problems.iter().map(|problem| format!("{name}:{}: [{}]", problem.line, problem.fault.code())).collect::<Vec<_>>().join("\n")
+    })
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call, from the function above")]

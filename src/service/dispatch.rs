@@ -21,11 +21,20 @@ pub enum End {
     Saved,
     /// Nothing to save.
     Nothing,
-    Failed { class: FailureClass, code: &'static str },
+    Failed {
+        class: FailureClass,
+        code: &'static str,
+    },
     /// Not now, and not a failure.
-    Later { at: Timestamp, code: &'static str },
+    Later {
+        at: Timestamp,
+        code: &'static str,
+    },
     /// The remote refuses the sender.
-    Stop { channel: String, code: &'static str },
+    Stop {
+        channel: String,
+        code: &'static str,
+    },
 }
 
 impl From<StoreError> for End {

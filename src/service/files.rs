@@ -14,9 +14,9 @@ use crate::batch::problem::{Code, Problem};
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::ReceiptState;
 use crate::flow::retry::FailureClass;
+use crate::outbox::place;
 use crate::outbox::receipts::{DuplicateOf, Forecast, Receipt, ReceiptInstitution, receipt_name, write_text, write_xml};
 use crate::outbox::rejects::{Rejects, reject_name, write_bare, write_zip};
-use crate::outbox::place;
 use crate::store::{BatchSummary, StoreError, decode_place, encode_place};
 use crate::text::it::{parking, problems};
 
@@ -142,7 +142,8 @@ impl Iterator for Pages {
 }
 
 fn reject_file_name(summary: &BatchSummary, ordinal: u32) -> String {
-    let extension = if summary.bare { summary.batch_file.as_deref().and_then(|file| file.rsplit_once('.')).map_or("csv", |(_, e)| e) } else { "zip" };
+    let extension =
+        if summary.bare { summary.batch_file.as_deref().and_then(|file| file.rsplit_once('.')).map_or("csv", |(_, e)| e) } else { "zip" };
     reject_name(summary.id, &summary.original_name, ordinal, extension)
 }
 

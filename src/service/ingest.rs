@@ -118,7 +118,8 @@ async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
 }
 
 fn companion_fault(claimed: &Claimed, kept: &Kept) -> Option<Problem> {
-    let differs = |expected: String| Problem::of_drop(&claimed.original_name, Code::CompanionMismatch).expected(expected).found(kept.sha256.to_hex());
+    let differs =
+        |expected: String| Problem::of_drop(&claimed.original_name, Code::CompanionMismatch).expected(expected).found(kept.sha256.to_hex());
     match claimed.companion.as_ref()? {
         Companion::Ok => None,
         Companion::Sha256(told) => (*told != kept.sha256).then(|| differs(told.to_hex())),
@@ -261,7 +262,8 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     };
     let file = hub.archives.open(&kept.sha256)?;
     let (file_for_header, opened_for_header) = (file.clone(), opened.clone());
-    let header = tokio::task::spawn_blocking(move || pipeline::header(&file_for_header, &opened_for_header)).await.map_err(std::io::Error::other)?;
+    let header =
+        tokio::task::spawn_blocking(move || pipeline::header(&file_for_header, &opened_for_header)).await.map_err(std::io::Error::other)?;
     let header = match header {
         Ok(header) => header,
         Err(Stopped::Refused(problem)) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
@@ -401,8 +403,10 @@ impl Rows<'_> {
     ) -> Result<(), IngestError> {
         let hub = self.hub;
         let received = self.claimed.received_at;
-        let described: Vec<(String, Vec<String>, Place)> =
-            good.iter().map(|(act, place)| (act.reference.clone(), act.files().map(|file| file.file.clone()).collect(), place.clone())).collect();
+        let described: Vec<(String, Vec<String>, Place)> = good
+            .iter()
+            .map(|(act, place)| (act.reference.clone(), act.files().map(|file| file.file.clone()).collect(), place.clone()))
+            .collect();
         let staged = good
             .into_iter()
             .map(|(act, place)| {
@@ -476,7 +480,8 @@ async fn finish(hub: &Hub, claimed: &Claimed, flow: &FlowDefinition, totals: Tot
     for page in totals.notices.chunks(CHUNK) {
         hub.store.add_problems(claimed.id, page.to_vec()).await?;
     }
-    let mut end = Finished { acts: counts.acts, accepted: counts.accepted, refused: counts.refused, duplicates: counts.duplicates, ..NOTHING };
+    let mut end =
+        Finished { acts: counts.acts, accepted: counts.accepted, refused: counts.refused, duplicates: counts.duplicates, ..NOTHING };
     if counts.refused > 0 && flow.acceptance == Acceptance::AllOrNothing {
         end.accepted = 0;
         end.refused = counts.acts - counts.duplicates;
@@ -526,7 +531,8 @@ async fn forecast(hub: &Hub, batch: BatchId, accepted: u64) -> Result<Timestamp,
 pub async fn never_completed(hub: &Hub, source: &str, name: &str, id: BatchId, size: u64) -> Result<(), IngestError> {
     let now = hub.clock.now();
     let original_name = name.rsplit('/').next().unwrap_or(name).to_owned();
-    let drop = NewDrop { id, source: source.to_owned(), original_name: original_name.clone(), flow_hint: None, dry_run: false, received_at: now };
+    let drop =
+        NewDrop { id, source: source.to_owned(), original_name: original_name.clone(), flow_hint: None, dry_run: false, received_at: now };
     hub.store.claim(drop).await?;
     hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
     Ok(hub.store.finish_batch(id, NOTHING, now).await?)

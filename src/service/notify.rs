@@ -74,7 +74,9 @@ pub fn stop_code(problem: &Problem) -> &'static str {
 fn after_error(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
     let now = hub.clock.now();
     match error {
-        ConnectorError::Temporary { what, .. } if what == crate::connectors::what::QUOTA => End::Later { at: tomorrow(now), code: "QUOTA_DEL_GIORNO" },
+        ConnectorError::Temporary { what, .. } if what == crate::connectors::what::QUOTA => {
+            End::Later { at: tomorrow(now), code: "QUOTA_DEL_GIORNO" }
+        }
         ConnectorError::Temporary { retry_after, .. } => {
             let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
             let retry_after = retry_after.and_then(|wait| wait.checked_mul(i32::try_from(hub.clock.factor()).unwrap_or(i32::MAX)));
@@ -102,7 +104,9 @@ fn tomorrow(now: Timestamp) -> Timestamp {
 
 fn channel<'h>(hub: &'h Hub, name: &str) -> Result<&'h Arc<Channel>, End> {
     // An ente or key that is no longer in the configuration: its acts wait for a person.
-    hub.channels.get(name).ok_or(End::Failed { class: FailureClass::Person { code: "CHIAVE_NON_CONFIGURATA" }, code: "CHIAVE_NON_CONFIGURATA" })
+    hub.channels
+        .get(name)
+        .ok_or(End::Failed { class: FailureClass::Person { code: "CHIAVE_NON_CONFIGURATA" }, code: "CHIAVE_NON_CONFIGURATA" })
 }
 
 /// The stage before upload. Nothing in it yet but the protocol that an act must have, and the hours of the flow.
@@ -208,7 +212,8 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
                 ends.push(Some(person("DOCUMENTO_NON_CONSERVATO")));
                 break;
             };
-            let fresh = |(known, upload): &(u32, Uploaded)| *known == number && upload.sha256 == stored.sha256 && upload.uploaded_at > fresh_since;
+            let fresh =
+                |(known, upload): &(u32, Uploaded)| *known == number && upload.sha256 == stored.sha256 && upload.uploaded_at > fresh_since;
             if material.uploads.iter().any(fresh) {
                 continue;
             }
@@ -343,7 +348,11 @@ async fn body(hub: &Hub, file: &FileJob) -> Result<Body, End> {
         compressed: kept.compressed,
         size: kept.size,
         crc32: kept.crc,
-        method: kept.method.parse::<u8>().ok().and_then(Method::from_number).unwrap_or(if file.bare { Method::Bare } else { Method::Stored }),
+        method: kept.method.parse::<u8>().ok().and_then(Method::from_number).unwrap_or(if file.bare {
+            Method::Bare
+        } else {
+            Method::Stored
+        }),
     };
     let (archives, digest, expected) = (hub.archives.clone(), file.archive, file.sha256);
     if file.size <= SMALL {
@@ -421,7 +430,9 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
         return End::Nothing;
     }
     let Some(protocol) = material.protocol.as_deref() else { return person("PROTOCOLLO_MANCANTE") };
-    let record = |fact: Fact| async { hub.store.record(material.id, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved) };
+    let record = |fact: Fact| async {
+        hub.store.record(material.id, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+    };
     if job.attempts > 0 {
         // An earlier attempt may have been taken: ask before repeating.
         match ask_by_token(hub, channel, protocol, &material.token).await {
@@ -456,11 +467,13 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
     heard(hub, channel, answer.as_ref().err());
     match answer {
         Ok(request_id) => record(Fact::Taken { request_id }).await,
-        Err(ConnectorError::Conflict(problem)) if duplicate_is_ours(&problem) => match ask_by_token(hub, channel, protocol, &material.token).await {
-            Ok(Some(fact)) => record(fact).await,
-            Ok(None) => End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "ESITO_INCERTO" },
-            Err(end) => end,
-        },
+        Err(ConnectorError::Conflict(problem)) if duplicate_is_ours(&problem) => {
+            match ask_by_token(hub, channel, protocol, &material.token).await {
+                Ok(Some(fact)) => record(fact).await,
+                Ok(None) => End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "ESITO_INCERTO" },
+                Err(end) => end,
+            }
+        }
         Err(ConnectorError::Conflict(problem) | ConnectorError::Refused(problem)) => {
             let code = problem.errors.first().map_or("RIFIUTO_SENZA_MOTIVO", |error: &ProblemError| error.code.as_str()).to_owned();
             tracing::info!(act.id = %material.id, codes = problem.codes(), trace.id = problem.trace_id, "SEND respinge la richiesta");
@@ -595,7 +608,10 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
             Err(error) => return after_error(hub, channel, &error),
         }
     }
-    hub.store.record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+    hub.store
+        .record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now())
+        .await
+        .map_or_else(End::from, |()| End::Saved)
 }
 
 /// Downloads a legal fact and places it under `attestazioni/`.

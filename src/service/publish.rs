@@ -85,7 +85,15 @@ pub fn root(hub: &Hub, source: &str) -> Option<PathBuf> {
 }
 
 /// A publication of a parked file.
-pub fn publication(source: &str, kind: &str, folder: &str, name: &str, parked: &Parked, subject: Option<Uuid>, now: Timestamp) -> Publication {
+pub fn publication(
+    source: &str,
+    kind: &str,
+    folder: &str,
+    name: &str,
+    parked: &Parked,
+    subject: Option<Uuid>,
+    now: Timestamp,
+) -> Publication {
     Publication {
         id: clock::new_uuid(),
         source: source.to_owned(),
@@ -329,13 +337,10 @@ pub async fn legal_fact(
     .map_err(|error| FactFault::Disk(std::io::Error::other(error)))?
     .map_err(FactFault::Disk)?;
     let now = hub.clock.now();
-    let file = parked
-        .map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
+    let file =
+        parked.map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
     let path = format!("{folder}/{name}");
-    hub.store
-        .legal_fact_stored(act, key, &path, own.sha256, own.len, file.clone(), job.job, now)
-        .await
-        .map_err(FactFault::Store)?;
+    hub.store.legal_fact_stored(act, key, &path, own.sha256, own.len, file.clone(), job.job, now).await.map_err(FactFault::Store)?;
     if let (Some(file), Some(root)) = (file, root) {
         match reveal(hub, &root, &file).await {
             Ok(()) => {}
