@@ -54,7 +54,7 @@ pub fn read(input: &mut dyn Read, context: &ReadContext<'_>, sink: &mut dyn FnMu
             }
             Event::End(_) => machine.close(xml.get_ref().offset())?,
             Event::Text(text) => {
-                if text.contains("]]>") {
+                if text.as_bytes().contains(&b'>') && text.contains("]]>") {
                     return Err(machine.refuse(Code::XmlMalformed));
                 }
                 machine.text(&text)?;
@@ -408,7 +408,7 @@ impl<'c> Machine<'c> {
     /// Text, or the character behind a reference.
     fn text(&mut self, text: &str) -> Result<(), ReadError> {
         let Some(leaf) = self.leaf.filter(|_| self.skipped == 0) else {
-            if self.skipped > 0 || text.chars().all(is_blank) {
+            if self.skipped > 0 || text.bytes().all(|byte| is_blank(char::from(byte))) {
                 return Ok(());
             }
             return self.stray(text);
