@@ -9,6 +9,7 @@ pub mod archives;
 mod batches;
 mod codec;
 mod engine;
+mod finals;
 mod jobs;
 mod publications;
 mod queries;
@@ -16,6 +17,7 @@ mod streams;
 
 pub use acts::{ActView, LegalFactToFetch, SendMaterial};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict, decode_place, encode_place};
+pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
 pub use queries::{AlertRow, HistoryRow, JobRow, Overview};

@@ -416,3 +416,11 @@ proptest::proptest! {
         files::FileTable::new(Vec::new()).resolve(&mut act, &rules, &mut |_| None, &mut out);
     }
 }
+
+#[test]
+fn line_breaks_of_descriptions_become_spaces() {
+    let mut act = samples::act();
+    act.abstract_text = Some("Testo su\r\n  più righe\n".to_owned());
+    check_act(&mut act, &Rules::default(), &mut Vec::new());
+    assert_eq!(act.abstract_text.as_deref(), Some("Testo su più righe"));
+}
