@@ -5,10 +5,12 @@ pub mod batch;
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod hub;
 pub mod publish;
 pub mod run;
 pub mod sandbox;
 pub mod status;
+pub mod table;
 pub mod validate;
 
 use std::process::ExitCode;

@@ -1,1 +1,6 @@
 //! service
+
+pub mod control;
+pub mod operate;
+pub mod report;
+pub mod who;

@@ -1,4 +1,5 @@
 //! Italian.
 
+pub mod operate;
 pub mod outcomes;
 pub mod problems;
