@@ -107,6 +107,7 @@ fn ask(config: &Path, request: Request) -> Result<Answer, Failure> {
             Err(Closed::Absent) => {
                 return Err(failure("SERVIZIO_MAI_AVVIATO", words::no_store(&config.data.display().to_string())));
             }
+            Err(Closed::Denied) => return Err(failure("ACCESSO_NEGATO", words::store_denied(&config.data.display().to_string()))),
             Err(Closed::Broken(detail)) => return Err(failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&detail))),
         }
     }
@@ -147,6 +148,8 @@ enum Closed {
     InUse,
     /// Nothing is there, and looking must not create it: it would belong to the wrong user.
     Absent,
+    /// Only root and the user of the service look in there.
+    Denied,
     Broken(String),
 }
 
@@ -154,6 +157,7 @@ fn open_store(data: &Path) -> Result<Store, Closed> {
     match data.join("messo.db").try_exists() {
         Ok(true) => {}
         Ok(false) => return Err(Closed::Absent),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(Closed::Denied),
         Err(error) => return Err(Closed::Broken(error.to_string())),
     }
     Store::open(data).map_err(|error| match error {

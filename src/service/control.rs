@@ -246,13 +246,21 @@ async fn serve(stream: UnixStream, operator: &Operator, stopping: &CancellationT
     };
     let Ok(mut line) = serde_json::to_vec(&answer) else { return };
     line.push(b'\n');
+    let unread = matches!(&answer, Answer::Error(failure) if failure.exit == 2);
     let told = timeout(PATIENCE, async {
         writer.write_all(&line).await?;
         writer.shutdown().await?;
-        // What was sent and not read would take the answer away from its client.
-        tokio::io::copy(&mut reader.take(16 * LONGEST_REQUEST as u64), &mut tokio::io::sink()).await
+        if unread {
+            // What was sent and not read would take the answer away from its client.
+            tokio::io::copy(&mut reader.take(16 * LONGEST_REQUEST as u64), &mut tokio::io::sink()).await?;
+        }
+        std::io::Result::Ok(())
     });
-    if !matches!(told.await, Ok(Ok(_))) {
+    let told = tokio::select! {
+        told = told => told.is_ok_and(|told| told.is_ok()),
+        () = stopping.cancelled(), if unread => false,
+    };
+    if !told {
         tracing::debug!("un comando è andato via senza leggere la risposta");
     }
 }

@@ -111,6 +111,10 @@ pub fn no_store(folder: &str) -> String {
     format!("il servizio non è in esecuzione e in {folder} non c'è ancora nulla: non è mai partito con questa configurazione")
 }
 
+pub fn store_denied(folder: &str) -> String {
+    format!("il servizio non è in esecuzione, e {folder} si apre soltanto come root o come utente del servizio")
+}
+
 pub fn config_unreadable(path: &str, detail: &str) -> String {
     format!("configurazione {path} non leggibile: {detail}")
 }
