@@ -692,6 +692,20 @@ fn publishing_again_is_asked_of_the_hub() {
     }
 }
 
+/// Every code that these commands may answer, as the sources name them, stands in the operators' page.
+#[test]
+fn every_code_is_documented() {
+    let page = include_str!("../docs/comandi.md");
+    let sources =
+        [include_str!("../src/service/operate/error.rs"), include_str!("../src/service/control.rs"), include_str!("../src/cli/hub.rs")];
+    let word = |text: &&str| text.len() > 8 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && *text != "SUDO_USER";
+    let codes: std::collections::BTreeSet<&str> = sources.iter().flat_map(|text| text.split('"').filter(word)).collect();
+    assert!(codes.len() > 30, "{codes:?}");
+    for code in codes {
+        assert!(page.contains(&format!("`{code}`")), "{code} is not in docs/comandi.md");
+    }
+}
+
 /// Instants of a report read back as they were written.
 #[test]
 fn reports_are_read_back_as_written() {

@@ -9,7 +9,7 @@ use crate::service::control::Request;
 use crate::service::report::{ActDetail, ActReport, HistoryEntry, JobEntry, OrderKind, OrderReport};
 use crate::text::it::operate as words;
 
-/// Shows and orders about acts.
+/// Mostra gli atti; riprende, annulla, rilascia.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

@@ -9,7 +9,7 @@ use crate::service::control::Request;
 use crate::service::report::{BatchList, BatchReport};
 use crate::text::it::operate as words;
 
-/// Lists and shows batches, and lets held ones go.
+/// Elenca e mostra i lotti; fa partire quelli trattenuti.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

@@ -8,7 +8,7 @@ use super::table::pairs;
 use crate::service::control::Request;
 use crate::service::report::RebuildReport;
 
-/// Publishes files again.
+/// Scrive di nuovo, come copie, i file pubblicati.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -9,7 +9,7 @@ use crate::service::control::Request;
 use crate::service::report::StatusReport;
 use crate::text::it::operate as words;
 
-/// Says how the hub is.
+/// Dice come sta il servizio.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
