@@ -301,7 +301,7 @@ impl Operator {
     }
 
     fn order(&self, order: OrderKind, who: &Who, why: String) -> OrderReport {
-        tracing::info!(?order, who = who.as_str(), "ordine di un operatore");
+        tracing::info!(?order, "ordine di un operatore");
         OrderReport {
             order,
             batch: None,
