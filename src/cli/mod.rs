@@ -5,10 +5,12 @@ pub mod batch;
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod hub;
 pub mod publish;
 pub mod run;
 pub mod sandbox;
 pub mod status;
+pub mod table;
 pub mod validate;
 
 use std::process::ExitCode;
@@ -38,13 +40,13 @@ pub enum Command {
     Sandbox(sandbox::Args),
     /// Measures.
     Bench(bench::Args),
-    /// Says how the hub is.
+    /// Dice come sta il servizio.
     Status(status::Args),
-    /// Lists and shows batches.
+    /// Elenca e mostra i lotti; fa partire quelli trattenuti.
     Batch(batch::Args),
-    /// Shows and orders about acts.
+    /// Mostra gli atti; riprende, annulla, rilascia.
     Act(act::Args),
-    /// Publishes files again.
+    /// Scrive di nuovo, come copie, i file pubblicati.
     Publish(publish::Args),
 }
 

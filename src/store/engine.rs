@@ -355,6 +355,9 @@ pub(super) fn command(
         db.prepare_cached("DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND lane = 1 AND state <> 'IN_CORSO'")?
             .execute([act.id.0.as_bytes()])?;
     }
+    if matches!(step.next, State::Withdrawn) {
+        super::orders::unpark(db, act.id)?;
+    }
     let name = match order {
         crate::flow::event::Order::Modify => "ORDINE_MODIFICA",
         crate::flow::event::Order::Cancel => "ORDINE_ANNULLA",
