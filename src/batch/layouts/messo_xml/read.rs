@@ -159,16 +159,22 @@ enum Found {
     Unknown,
 }
 
+/// Whether `child` has that name: most differ in length or in the first letter, and comparing those is no call.
+fn is_named(child: &Child, name: &str) -> bool {
+    let own = child.name;
+    own.len() == name.len() && own.as_bytes().first() == name.as_bytes().first() && own == name
+}
+
 impl Frame {
     fn enter(&mut self, name: &str) -> Found {
         let children = self.group.children;
         if let Some(max) = self.group.any_of {
-            let Some((index, child)) = children.iter().enumerate().find(|(_, child)| child.name == name) else { return Found::Unknown };
+            let Some((index, child)) = children.iter().enumerate().find(|(_, child)| is_named(child, name)) else { return Found::Unknown };
             self.seen |= 1 << index;
             self.count += 1;
             return if self.count > max { Found::OneTooMany(child) } else { Found::Here(child) };
         }
-        let ahead = children.iter().enumerate().skip(self.at).find(|(_, child)| child.name == name);
+        let ahead = children.iter().enumerate().skip(self.at).find(|(_, child)| is_named(child, name));
         if let Some((index, child)) = ahead {
             let again = index == self.at && self.seen & (1 << index) != 0;
             self.count = if again { self.count + 1 } else { 1 };
@@ -176,7 +182,7 @@ impl Frame {
             self.seen |= 1 << index;
             return if self.count > child.max { Found::OneTooMany(child) } else { Found::Here(child) };
         }
-        match children.iter().enumerate().find(|(_, child)| child.name == name) {
+        match children.iter().enumerate().find(|(_, child)| is_named(child, name)) {
             Some((index, child)) if self.seen & (1 << index) != 0 && child.max == 1 => Found::OneTooMany(child),
             Some((index, child)) => {
                 self.seen |= 1 << index;
@@ -301,7 +307,11 @@ impl<'c> Machine<'c> {
             return self.report(field, Code::XmlUnknownElement, Some(name), None);
         }
         let foreign = matches!(strange, Some(Strange::Namespace));
-        let local = if foreign { None } else { name.strip_prefix(self.prefix.as_str()) };
+        let local = match self.prefix.as_str() {
+            _ if foreign => None,
+            "" => Some(name),
+            prefix => name.strip_prefix(prefix),
+        };
         let path = frame.group.path;
         let child = match local.map_or(Found::Unknown, |local| frame.enter(local)) {
             Found::Here(child) => child,
