@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 /// messo: gli atti dai gestionali ai cittadini, con la prova.
 #[derive(Debug, Parser)]
-#[command(name = "messo", version, about)]
+#[command(name = "messo", version, about = "Gli atti dai gestionali ai cittadini, con la prova")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -28,17 +28,17 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Runs the hub.
+    /// Avvia il servizio.
     Run(run::Args),
-    /// Checks configuration and flows.
+    /// Controlla la configurazione e i flussi.
     Check(check::Args),
-    /// Says offline what receipt a file would get.
+    /// Dice quale ricevuta avrebbe un file.
     Validate(validate::Args),
-    /// Runs every example end to end, with simulators.
+    /// Percorre tutta la strada con gli esempi e SEND simulato.
     Demo(demo::Args),
-    /// Runs the simulators.
+    /// Avvia il simulatore di SEND.
     Sandbox(sandbox::Args),
-    /// Measures.
+    /// Misura le prestazioni.
     Bench(bench::Args),
     /// Dice come sta il servizio.
     Status(status::Args),

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::dispatch::End;
+use super::operate::{OperateError, Publisher};
+use super::report::RebuildReport;
 use crate::clock;
 use crate::connectors::ConnectorError;
 use crate::connectors::pnd::Download;
@@ -273,6 +275,36 @@ pub async fn rebuild(hub: &Hub, source: &str, from: u64) -> Result<usize, Publis
         written += usize::from(!placed.already_there);
     }
     Ok(written)
+}
+
+/// The hub as the operators' commands see it.
+pub struct Rebuilder(pub Arc<Hub>);
+
+#[async_trait::async_trait]
+impl Publisher for Rebuilder {
+    async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
+        let known: Vec<String> = self.0.config.sources.iter().map(|source| source.name.clone()).collect();
+        let wanted: Vec<String> = match source {
+            Some(source) if !known.iter().any(|name| name == source) => {
+                return Err(OperateError::UnknownSource { source: source.to_owned() });
+            }
+            Some(source) => vec![source.to_owned()],
+            None => known,
+        };
+        let mut report = RebuildReport { files: 0, folders: Vec::new() };
+        for source in wanted {
+            let written = rebuild(&self.0, &source, from.unwrap_or(1)).await.map_err(|error| {
+                tracing::error!(source, %error, "la ripubblicazione non è riuscita");
+                let code = if matches!(error, PublishError::Disk(_)) { "DISCO" } else { "ARCHIVIO_DATI" };
+                OperateError::PublishFailed { code: code.to_owned() }
+            })?;
+            report.files += written as u64;
+            if let Some(root) = root(&self.0, &source) {
+                report.folders.push(root.join("esiti").display().to_string());
+            }
+        }
+        Ok(report)
+    }
 }
 
 /// Where downloaded facts are kept, below the data folder.

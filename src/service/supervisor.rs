@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::channels::{self, ChannelError};
+use super::control::{ControlError, ControlServer};
+use super::operate::Operator;
 use super::{Hub, dispatch, ingest, publish, streams, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::{self, Clock};
@@ -35,6 +37,8 @@ pub enum StartError {
     Disk(#[from] std::io::Error),
     #[error(transparent)]
     Publish(#[from] publish::PublishError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 /// What an operator reads when the hub does not start.
@@ -52,6 +56,7 @@ pub fn sentence(error: &StartError) -> String {
 pub struct Running {
     pub hub: Arc<Hub>,
     tasks: JoinSet<()>,
+    control: ControlServer,
 }
 
 /// Opens the store and makes everything that the tasks share. Starts nothing.
@@ -90,13 +95,16 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     for channel in hub.channels.values() {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }
-    Ok(Running { hub, tasks })
+    let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(publish::Rebuilder(hub.clone())));
+    let control = ControlServer::start(&hub.config.control_path(), operator)?;
+    Ok(Running { hub, tasks, control })
 }
 
 impl Running {
     /// Asks every task to end, waits for what runs, closes the store.
     pub async fn stop(mut self) {
         self.hub.stopping.cancel();
+        self.control.stop().await;
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "un compito del servizio è finito male");

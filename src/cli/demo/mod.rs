@@ -216,8 +216,10 @@ async fn closed(hub: &Hub, batch: BatchId) -> Result<u64, StoreError> {
 fn published(dir: &Path, examples: &[Example]) -> Vec<String> {
     let sources: BTreeSet<&str> = examples.iter().map(|example| example.expected.source.as_str()).collect();
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> =
-        sources.iter().flat_map(|source| ["ricevute", "scarti", "esiti", "attestazioni"].map(|folder| dir.join(source).join(folder))).collect();
+    let mut folders: Vec<PathBuf> = sources
+        .iter()
+        .flat_map(|source| ["ricevute", "scarti", "esiti", "attestazioni"].map(|folder| dir.join(source).join(folder)))
+        .collect();
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())) {
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
