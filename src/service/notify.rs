@@ -177,6 +177,9 @@ struct FileJob {
     content_type: ContentType,
 }
 
+/// How one file went: position of its act, number of the file.
+type FileEnd = (usize, u32, Result<Uploaded, End>);
+
 /// Announces and uploads the files of many acts: fifteen files a call, across acts.
 pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let channel = match channel(hub, name) {
@@ -231,7 +234,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     }
     files.retain(|file| ends.get(file.act).is_some_and(Option::is_none));
-    let mut calls: Vec<BoxFuture<'_, Vec<(usize, u32, Result<Uploaded, End>)>>> = Vec::new();
+    let mut calls: Vec<BoxFuture<'_, Vec<FileEnd>>> = Vec::new();
     for chunk in files.chunks(PRELOAD) {
         calls.push(upload_chunk(hub, channel, chunk).boxed());
     }
@@ -271,7 +274,7 @@ fn person(code: &'static str) -> End {
     End::Failed { class: FailureClass::Person { code }, code }
 }
 
-async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(usize, u32, Result<Uploaded, End>)> {
+async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<FileEnd> {
     let items: Vec<PreloadItem> = chunk
         .iter()
         .enumerate()
@@ -283,7 +286,7 @@ async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(u
         Ok(slots) => slots,
         Err(error) => return chunk.iter().map(|file| (file.act, file.file, Err(after_error(hub, channel, &error)))).collect(),
     };
-    let mut uploads: Vec<BoxFuture<'_, (usize, u32, Result<Uploaded, End>)>> = Vec::new();
+    let mut uploads: Vec<BoxFuture<'_, FileEnd>> = Vec::new();
     for (file, slot) in chunk.iter().zip(slots) {
         uploads.push(async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }.boxed());
     }

@@ -19,7 +19,7 @@ use crate::domain::ids::ActId;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
 use crate::outbox::place::{self, Parked, Pending};
-use crate::store::{Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
+use crate::store::{KeptFact, Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
 use crate::text::it::parking;
 
 /// Why something could not be published.
@@ -372,7 +372,8 @@ pub async fn legal_fact(
     let file =
         parked.map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
     let path = format!("{folder}/{name}");
-    hub.store.legal_fact_stored(act, key, &path, own.sha256, own.len, file.clone(), job.job, now).await.map_err(FactFault::Store)?;
+    let fact_kept = KeptFact { name: path, sha256: own.sha256, size: own.len, file: file.clone() };
+    hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await.map_err(FactFault::Store)?;
     if let (Some(file), Some(root)) = (file, root) {
         match reveal(hub, &root, &file).await {
             Ok(()) => {}

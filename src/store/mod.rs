@@ -16,7 +16,7 @@ mod publications;
 mod queries;
 mod streams;
 
-pub use acts::{ActView, LegalFactToFetch, SendMaterial};
+pub use acts::{ActView, KeptFact, LegalFactToFetch, SendMaterial};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict, decode_place, encode_place};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
