@@ -32,6 +32,15 @@ pub enum IngestError {
     Store(#[from] StoreError),
     #[error("disk: {0}")]
     Disk(#[from] std::io::Error),
+    /// A defect of ours met while reading this drop.
+    #[error("a panic while reading the drop")]
+    Panicked,
+}
+
+impl From<tokio::task::JoinError> for IngestError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        if error.is_panic() { IngestError::Panicked } else { IngestError::Store(StoreError::Stopping) }
+    }
 }
 
 /// Rows staged in one transaction.
@@ -56,7 +65,7 @@ pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, IngestError> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)??)
+    Ok(tokio::task::spawn_blocking(work).await??)
 }
 
 /// A drop whose bytes are kept and known.
@@ -71,16 +80,16 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     let path = claimed.path.clone();
     let hashing = tokio::task::spawn_blocking(move || hash_whole(&File::open(path)?));
     let looked = look(hub, claimed).await?;
-    let (sha256, size) = hashing.await.map_err(std::io::Error::other)??;
+    let (sha256, size) = hashing.await??;
     let kept = Kept { sha256, size };
-    if let Some(problem) = companion_fault(claimed, &kept) {
-        return refuse(hub, claimed, &kept, None, problem).await;
-    }
     if let Some(first) = hub.store.content_seen(&claimed.source, sha256, claimed.id).await?.filter(|_| !claimed.dry_run) {
         return duplicate(hub, claimed, &kept, first).await;
     }
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
     blocking(move || archives.keep(&path, &sha256)).await?;
+    if let Some(problem) = companion_fault(claimed, &kept) {
+        return refuse(hub, claimed, &kept, None, problem).await;
+    }
     match looked {
         Ok((opened, facts)) => judge(hub, claimed, &kept, Arc::new(opened), facts).await,
         Err(problem) => refuse(hub, claimed, &kept, None, *problem).await,
@@ -108,8 +117,7 @@ async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
         let facts = pipeline::look_into(&file, &opened, &name, &Hashing { count_pages, ..Hashing::default() })?;
         Ok((opened, facts))
     })
-    .await
-    .map_err(std::io::Error::other)?;
+    .await?;
     match outcome {
         Ok(found) => Ok(Ok(found)),
         Err(Stopped::Refused(problem)) => Ok(Err(problem)),
@@ -182,6 +190,18 @@ async fn refuse(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opene
     hub.store.begin_staging(staging(claimed, kept, opened)).await?;
     hub.store.add_problems(claimed.id, vec![problem]).await?;
     Ok(hub.store.finish_batch(claimed.id, NOTHING, hub.clock.now()).await?)
+}
+
+/// A drop that makes the program itself fail, time after time: told, so that it does not stop what comes behind it.
+pub async fn give_up(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
+    let path = claimed.path.clone();
+    let (sha256, size) = blocking(move || hash_whole(&File::open(path)?)).await?;
+    let kept = Kept { sha256, size };
+    let (archives, path) = (hub.archives.clone(), claimed.path.clone());
+    blocking(move || archives.keep(&path, &sha256)).await?;
+    refuse(hub, claimed, &kept, None, Problem::of_drop(&claimed.original_name, Code::InternalError)).await?;
+    let claimed = claimed.clone();
+    blocking(move || claim::done(&claimed)).await
 }
 
 /// The same bytes were taken before.
@@ -262,8 +282,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     };
     let file = hub.archives.open(&kept.sha256)?;
     let (file_for_header, opened_for_header) = (file.clone(), opened.clone());
-    let header =
-        tokio::task::spawn_blocking(move || pipeline::header(&file_for_header, &opened_for_header)).await.map_err(std::io::Error::other)?;
+    let header = tokio::task::spawn_blocking(move || pipeline::header(&file_for_header, &opened_for_header)).await?;
     let header = match header {
         Ok(header) => header,
         Err(Stopped::Refused(problem)) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
@@ -279,6 +298,11 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     });
     hub.store.begin_staging(Staging { flow: Some(flow.clone()), sender, ..staging(claimed, kept, Some(&opened)) }).await?;
     keep_entries(hub, kept.sha256, &opened, &facts).await?;
+    if !flow.layouts.is_empty() && !flow.layouts.iter().any(|layout| layout == opened.layout.name()) {
+        let problem = Problem::of_drop(opened.batch_file.name.to_string(), Code::LayoutUnexpected).found(opened.layout.name());
+        let problem = Problem { severity: Severity::Warning, ..problem.expected(flow.layouts.join(", ")) };
+        hub.store.add_problems(claimed.id, vec![problem]).await?;
+    }
     let (tell, told) = mpsc::channel::<Piece>(2);
     let today = rome(claimed.received_at).date();
     let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
@@ -303,8 +327,8 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     let counts = std::mem::take(&mut rows.counts);
     rows.told.close();
     let joined = reader.await;
+    joined?;
     let end = end?;
-    joined.map_err(std::io::Error::other)?;
     match end {
         Ok(totals) => finish(hub, claimed, &flow, totals, counts).await,
         Err(Stopped::Refused(problem)) => {

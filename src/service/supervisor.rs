@@ -210,6 +210,7 @@ async fn take_in(hub: Arc<Hub>, mut claimed: mpsc::Receiver<Claimed>) {
 async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>) {
     while let Some(claimed) = queue.recv().await {
         let mut pause = Duration::from_millis(500);
+        let mut failures = 0u32;
         // What is not finished now is found again in the work folder at the next start.
         while !hub.stopping.is_cancelled() {
             match ingest::ingest(&hub, &claimed).await {
@@ -217,10 +218,14 @@ async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>
                     hub.publish.notify_one();
                     break;
                 }
+                Err(ingest::IngestError::Panicked) if failures >= 2 && ingest::give_up(&hub, &claimed).await.is_ok() => break,
                 Err(error) => {
+                    failures += 1;
                     tracing::error!(batch.id = %claimed.id, source = claimed.source, %error, "una consegna non può essere presa in carico ora");
-                    let about = format!("{}", claimed.id);
-                    let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
+                    if failures == 1 {
+                        let about = claimed.id.to_string();
+                        let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = hub.stopping.cancelled() => {}
