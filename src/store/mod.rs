@@ -16,6 +16,9 @@ mod staging;
 mod starting;
 mod streams;
 
+#[cfg(test)]
+mod tests;
+
 pub use acts::{ActView, LegalFactToFetch, SendMaterial, place_of};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
