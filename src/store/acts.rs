@@ -286,7 +286,7 @@ impl Store {
             if !matches!(row.state, State::Refused { .. }) {
                 return Ok(()); // SEND had accepted it after all
             }
-            if latest.staged {
+            if latest.uncertain {
                 // A batch under reading brings it again, but may yet be refused: asked again in a minute.
                 return jobs::enqueue_at(db, &row, &Effect::Resubmit, ms(now) + 60_000, now);
             }

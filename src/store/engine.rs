@@ -41,12 +41,14 @@ pub(super) struct ActRow {
     pub replaces: Option<ActId>,
     /// The base fee was reserved, so a POST may have left.
     pub posted: bool,
+    /// Its batch was not started yet.
+    pub staged: bool,
     /// SEND has just spoken of it: saved with the next step.
     pub heard: Option<i64>,
 }
 
 const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
-     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL";
+     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged";
 
 impl ActRow {
     /// The act, or [`StoreError::NotFound`].
@@ -130,6 +132,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
                 _ => Some(act_at(row, 20)?),
             },
             posted: row.get(21)?,
+            staged: row.get(22)?,
             heard: None,
         },
         state: row.get(11)?,

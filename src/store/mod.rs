@@ -18,6 +18,9 @@ mod staging;
 mod starting;
 mod streams;
 
+#[cfg(test)]
+mod tests;
+
 pub use acts::{ActView, KeptFact, LegalFactToFetch, SendMaterial};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
 pub use finals::Final;

@@ -56,7 +56,7 @@ pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, row: Staged, now:
     let latest = Latest::load(db, &act.sender_tax_id, &batch.source, &act.reference)?;
     if matches!(act.action, Action::Cancel | Action::Modify) {
         // An act of a batch that is still being read may yet be thrown away.
-        let Some(latest) = latest.filter(|latest| !latest.staged || latest.batch == batch.id) else { return Ok(Verdict::Unknown) };
+        let Some(latest) = latest.filter(|latest| !latest.uncertain || latest.batch == batch.id) else { return Ok(Verdict::Unknown) };
         if !latest.state.is_live() {
             return Ok(Verdict::Closed);
         }
@@ -77,7 +77,7 @@ pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, row: Staged, now:
     match latest {
         None if act.action == Action::Replace => return Ok(Verdict::Unknown),
         Some(latest) if latest.state.is_live() => {
-            let foreign = latest.staged && latest.batch != batch.id;
+            let foreign = latest.uncertain && latest.batch != batch.id;
             let same = latest.content == Some(content) && !foreign;
             if act.action == Action::Insert || foreign {
                 return Ok(if same { Verdict::Duplicate } else { Verdict::Exists });
@@ -236,7 +236,8 @@ pub(super) struct Latest {
     pub content: Option<Sha256>,
     /// The highest number given, of whatever submission.
     pub last_submission: u32,
-    pub staged: bool,
+    /// Its batch is still being read and may be refused.
+    pub uncertain: bool,
     pub batch: BatchId,
     /// It is itself a replacement.
     pub replaces: bool,
@@ -247,7 +248,8 @@ impl Latest {
     pub fn load(db: &Connection, sender: &str, source: &str, reference: &str) -> Result<Option<Latest>, StoreError> {
         let found = optional(
             db.prepare_cached(
-                "SELECT id, state_data, content_digest, staged, batch_id, replaces IS NOT NULL, spend_day IS NOT NULL, \
+                "SELECT id, state_data, content_digest, staged AND EXISTS (SELECT 1 FROM batch b WHERE b.id = batch_id AND b.state = 'IN_LETTURA'), \
+                 batch_id, replaces IS NOT NULL, spend_day IS NOT NULL, \
                  (SELECT max(b.submission) FROM act b WHERE b.sender = ?1 AND b.source = ?2 AND b.reference = ?3) \
                  FROM act WHERE sender = ?1 AND source = ?2 AND reference = ?3 ORDER BY live DESC, submission DESC LIMIT 1",
             )?
@@ -257,7 +259,7 @@ impl Latest {
                     state: State::Preparing,
                     content: digest(row.get(2)?),
                     last_submission: row.get(7)?,
-                    staged: row.get(3)?,
+                    uncertain: row.get(3)?,
                     batch: batch_at(row, 4)?,
                     replaces: row.get(5)?,
                     posted: row.get(6)?,

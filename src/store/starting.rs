@@ -25,6 +25,8 @@ use crate::flow::step;
 const CHUNK: usize = 1_000;
 /// An order that waits for an IUN is woken by it; this is only the net below (milliseconds).
 const ASK_AGAIN: i64 = 600_000;
+/// An order about an act of an accepted batch that is not started yet (milliseconds).
+const ASK_SOON: i64 = 1_000;
 
 impl Store {
     /// Starts up to a thousand staged acts or orders of an accepted batch. Answers whether more are left; when none is, the job ends.
@@ -276,8 +278,8 @@ pub(super) fn wake_orders(db: &Connection, act: ActId, now: Timestamp) -> Result
 /// What became of an order.
 enum Carried {
     Done,
-    /// Not yet: the act has no IUN, or its replacement is held.
-    Waits,
+    /// Not yet, for so long (milliseconds): the act has no IUN, or its replacement is held.
+    Waits(i64),
     /// Impossible by now: the gestionale is told in its esito.
     Refused(&'static str),
 }
@@ -312,11 +314,11 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
             _ => cancel(db, act, now)?,
         };
         match carried {
-            Carried::Waits => {
+            Carried::Waits(span) => {
                 db.prepare_cached("UPDATE batch_order SET due_at = ?3 WHERE batch_id = ?1 AND ordinal = ?2")?.execute(params![
                     id,
                     ordinal,
-                    ms(now) + ASK_AGAIN
+                    ms(now) + span
                 ])?;
                 continue;
             }
@@ -338,9 +340,12 @@ fn cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<Carried, StoreEr
         Err(StoreError::NotFound(_)) => return Ok(Carried::Done),
         other => other?,
     };
+    if act.staged {
+        return Ok(Carried::Waits(ASK_SOON));
+    }
     match engine::command(db, &mut act, Order::Cancel, "gestionale", "annulla", now) {
         Ok(()) => Ok(Carried::Done),
-        Err(StoreError::Order(OrderRefused::NoIunYet)) => Ok(Carried::Waits),
+        Err(StoreError::Order(OrderRefused::NoIunYet)) => Ok(Carried::Waits(ASK_AGAIN)),
         // What was wanted has happened meanwhile.
         Err(StoreError::Order(_)) if matches!(act.state, State::Cancelled { .. } | State::Withdrawn) => Ok(Carried::Done),
         Err(StoreError::Order(_)) => Ok(Carried::Refused(Code::ActClosed.as_str())),
@@ -353,7 +358,7 @@ fn cancel_replaced(db: &Connection, old: ActId, batch: BatchId, ordinal: i64, no
     let mut select = db.prepare_cached("SELECT hold FROM act WHERE replaces = ?1 AND live = 1 AND staged = 0")?;
     let holds: Vec<Option<String>> = select.query_map([old.0.as_bytes()], |row| row.get(0))?.collect::<Result<_, _>>()?;
     if !holds.is_empty() && holds.iter().all(|hold| hold.as_deref() == Some(HoldReason::Operator.as_str())) {
-        return Ok(Carried::Waits);
+        return Ok(Carried::Waits(ASK_AGAIN));
     }
     if holds.is_empty() {
         return Ok(Carried::Done);
@@ -378,6 +383,9 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
         Err(StoreError::NotFound(_)) => return Ok(Carried::Done),
         other => other?,
     };
+    if old.staged {
+        return Ok(Carried::Waits(ASK_SOON));
+    }
     match step::command(&old.state, old.facts(db, false)?, Order::Modify, now) {
         Ok(_) => {}
         Err(OrderRefused::Closed) => return Ok(Carried::Refused(Code::ActClosed.as_str())),
