@@ -39,6 +39,7 @@ const CHUNK: usize = 500;
 
 /// Takes one claimed file to its end. Done twice, the second time finds what the first one did.
 pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
+    failpoint!("claim.renamed");
     let drop = NewDrop {
         id: claimed.id,
         source: claimed.source.clone(),
@@ -48,9 +49,11 @@ pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError
         received_at: claimed.received_at,
     };
     let known = hub.store.claim(drop).await?;
+    failpoint!("claim.journaled");
     if known.state.is_none() {
         take(hub, claimed).await?;
     }
+    failpoint!("batch.finished");
     let claimed = claimed.clone();
     blocking(move || claim::done(&claimed)).await
 }
@@ -81,6 +84,7 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     }
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
     blocking(move || archives.keep(&path, &sha256)).await?;
+    failpoint!("archive.kept");
     match looked {
         Ok((opened, facts)) => judge(hub, claimed, &kept, Arc::new(opened), facts).await,
         Err(problem) => refuse(hub, claimed, &kept, None, *problem).await,
@@ -279,6 +283,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     });
     hub.store.begin_staging(Staging { flow: Some(flow.clone()), sender, ..staging(claimed, kept, Some(&opened)) }).await?;
     keep_entries(hub, kept.sha256, &opened, &facts).await?;
+    failpoint!("staging.begun");
     let (tell, told) = mpsc::channel::<Piece>(2);
     let today = rome(claimed.received_at).date();
     let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
@@ -386,6 +391,7 @@ impl Rows<'_> {
         if !good.is_empty() {
             self.good(good, &mut problems, &mut rejects).await?;
         }
+        failpoint!("staging.chunk");
         for page in problems.chunks(CHUNK) {
             self.hub.store.add_problems(batch, page.to_vec()).await?;
         }
