@@ -205,7 +205,7 @@ fn nothing_is_lost_or_done_twice_however_often_the_process_is_killed() {
         run.die_at(&if *point == "staging.chunk" { format!("{point}:2") } else { (*point).to_owned() });
     }
     tale.orders(&run.house);
-    for round in 0..told("MESSO_CRASH_KILLS").unwrap_or(12) {
+    for round in 0..told("MESSO_CRASH_KILLS").unwrap_or(30) {
         if round % 4 == 1 {
             tale.small(&run.house, if round % 8 == 1 { "reject.writing" } else { "" });
         }

@@ -77,6 +77,8 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
             tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)??;
         }
     }
+    let kept = hub.config.data.join(FACTS);
+    tokio::task::spawn_blocking(move || place::sweep(&kept)).await.map_err(std::io::Error::other)??;
     Ok(())
 }
 

@@ -132,10 +132,14 @@ impl Store {
         Ok(new)
     }
 
-    /// Removes what other senders' events left behind.
+    /// Removes what other senders' events left behind, unless a POST of that key still waits for its answer.
     pub async fn purge_orphans(&self, before: Timestamp) -> Result<(), StoreError> {
         self.write(move |db| {
-            db.execute("DELETE FROM orphan_event WHERE received_at < ?1", [ms(before)])?;
+            db.execute(
+                "DELETE FROM orphan_event WHERE received_at < ?1 \
+                 AND channel NOT IN (SELECT sender || '/' || key_id FROM act WHERE state = 'IN_INVIO')",
+                [ms(before)],
+            )?;
             Ok(())
         })
         .await
@@ -223,6 +227,8 @@ fn apply(
             && let Some(request_id) = request_id
         {
             db.prepare_cached("UPDATE act SET request_id = ?2 WHERE id = ?1")?.execute(params![id, request_id])?;
+            act.request_id = Some(request_id.to_owned());
+            adopt_orphans(db, act, now)?;
         }
         engine::observe(db, act, &fact, now)?;
         return Ok(true);
@@ -231,7 +237,12 @@ fn apply(
         && act.iun.is_none()
     {
         let at = if element.category == "REQUEST_ACCEPTED" { facts.happened_at } else { now };
+        let unanswered = act.request_id.is_none();
         engine::observe(db, act, &Fact::Accepted { request_id: request_id.map(str::to_owned), iun: iun.to_owned(), at }, now)?;
+        if unanswered {
+            // The answer to its POST never came: what SEND told before this element is known by the request alone.
+            adopt_orphans(db, act, now)?;
+        }
     }
     let before = load_summary(db, act, Some(&element.element_id))?;
     for void in timeline::invalidated(element) {

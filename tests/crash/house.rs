@@ -43,9 +43,7 @@ impl House {
         let mut text = format!(
             "data = \"dati\"\ninstallation = \"prova\"\n[watch]\nsettle_ms = 60\nscan_ms = 500\nincomplete_after_s = 2\n[limits]\n{limits}\n"
         );
-        for ((name, ente), flows, default) in
-            [(POLIZIA, "\"cds\", \"ordinanze\"", "ordinanze"), (ANAGRAFE, "\"anagrafe\"", "anagrafe")]
-        {
+        for ((name, ente), flows, default) in [(POLIZIA, "\"cds\", \"ordinanze\"", "ordinanze"), (ANAGRAFE, "\"anagrafe\"", "anagrafe")] {
             text += &format!(
                 "[[ente]]\ntax_id = \"{ente}\"\ndenomination = \"Comune di {name}\"\nambiente = \"collaudo\"\nsend_url = \"{}\"\n\
                  [ente.quota]\nper_second = 0\nper_day = 0\n[[ente.key]]\nid = \"{name}\"\nsecret = \"file:chiave-{name}\"\n",

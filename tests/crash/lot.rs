@@ -26,7 +26,7 @@ const COLUMNS: [&str; 17] = [
 ];
 
 /// Invented people.
-const PEOPLE: [(&str, &str); 2] = [("RSSMRA80A01H501U", "Mario Rossi"), ("BNCLRA85D41F205X", "Laura Bianchi")];
+const PEOPLE: [(&str, &str); 2] = [("RSSMRA80A01H501U", "Mario Rossi"), ("BNCLRA85D41F205R", "Laura Bianchi")];
 
 /// What happens to a recipient: words that the simulator reads in the address or in the PEC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,8 @@ pub struct Tale {
 }
 
 /// Stories of the small drops, in turn.
-const STORIES: [Story; 6] = [SEEN, DELIVERED, by_pec("ufficio@pec.it"), by_address("Via @VISIONE 1"), UNREACHABLE, by_address("Via @OK-Giacenza_AR 1")];
+const STORIES: [Story; 6] =
+    [SEEN, DELIVERED, by_pec("ufficio@pec.it"), by_address("Via @VISIONE 1"), UNREACHABLE, by_address("Via @OK-Giacenza_AR 1")];
 
 impl Tale {
     fn drop_lot(&mut self, house: &House, source: (&str, &str), folder: &str, name: &str, acts: Vec<(Act, Expected)>, state: &'static str) {
@@ -49,9 +50,9 @@ impl Tale {
 
     /// The batches that are there before the hub starts: long stories first, more acts than the guard lets go at once.
     pub fn begin(&mut self, house: &House) {
-        let stories = [DELIVERED, by_pec("prova@fail.it"), UNREACHABLE, by_address("Via @FAIL-Discovery_AR 1"), SEEN, by_address("Via @REWORK 1")];
-        let mut many: Vec<_> =
-            (1..=23).map(|n| (Act::new(format!("AN-{n:02}"), stories[n % stories.len()]), Expected::Notified)).collect();
+        let stories =
+            [DELIVERED, by_pec("prova@fail.it"), UNREACHABLE, by_address("Via @FAIL-Discovery_AR 1"), SEEN, by_address("Via @REWORK 1")];
+        let mut many: Vec<_> = (1..=23).map(|n| (Act::new(format!("AN-{n:02}"), stories[n % stories.len()]), Expected::Notified)).collect();
         many[4].0.stories.push(UNREACHABLE);
         many[7].0.stories.push(SEEN);
         self.drop_lot(house, ANAGRAFE, "", "anagrafe-grande", many, "PRESA_IN_CARICO");
@@ -91,7 +92,14 @@ impl Tale {
     /// An `annulla`.
     pub fn cancel(&mut self, house: &House, reference: &str) {
         let order = Act::order(reference, "annulla");
-        self.drop_lot(house, POLIZIA, "", &format!("annulla-{}", reference.to_lowercase()), vec![(order, Expected::Cancelled)], "PRESA_IN_CARICO");
+        self.drop_lot(
+            house,
+            POLIZIA,
+            "",
+            &format!("annulla-{}", reference.to_lowercase()),
+            vec![(order, Expected::Cancelled)],
+            "PRESA_IN_CARICO",
+        );
     }
 
     /// One act, whatever it takes to reach `point`.

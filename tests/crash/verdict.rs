@@ -62,7 +62,12 @@ impl Verdict {
     /// Fails the test with everything that is wrong.
     pub fn assert_good(&self) {
         let shown: Vec<&String> = self.faults.iter().take(60).collect();
-        assert!(self.faults.is_empty(), "{} faults:\n{}", self.faults.len(), shown.iter().map(|f| f.as_str()).collect::<Vec<_>>().join("\n"));
+        assert!(
+            self.faults.is_empty(),
+            "{} faults:\n{}",
+            self.faults.len(),
+            shown.iter().map(|f| f.as_str()).collect::<Vec<_>>().join("\n")
+        );
     }
 
     /// Everything, once the hub has stopped.
@@ -155,7 +160,9 @@ impl Verdict {
                 self.check(lines.len() == blocks.len(), || format!("{source} {number}: {} lines, {} in XML", lines.len(), blocks.len()));
                 self.check(text.trim_end().ends_with("</esito>"), || format!("{source} {number}: the XML has no end"));
                 for (line, block) in lines.iter().zip(&blocks) {
-                    self.check(line["riga"] == next.to_string(), || format!("{source} {number}: line {} where {next} was due", line["riga"]));
+                    self.check(line["riga"] == next.to_string(), || {
+                        format!("{source} {number}: line {} where {next} was due", line["riga"])
+                    });
                     next += 1;
                     for column in ["riga", "atto", "riferimento", "iun", "evento", "quando_utc", "destinatario", "stato", "attestazioni"] {
                         // A list of attestations is one element each.
@@ -228,7 +235,8 @@ impl Verdict {
     }
 
     fn legal_facts(&mut self, mut facts: BTreeMap<(String, String, String), i64>, lines: &[Line], seen: &Seen) {
-        let told: BTreeSet<&str> = lines.iter().filter(|line| line["evento"] == "ATTESTAZIONE").map(|line| line["attestazioni"].as_str()).collect();
+        let told: BTreeSet<&str> =
+            lines.iter().filter(|line| line["evento"] == "ATTESTAZIONE").map(|line| line["attestazioni"].as_str()).collect();
         let announced = lines.iter().filter(|line| line["evento"] == "ATTESTAZIONE").count();
         self.check(told.len() == announced && announced == facts.len(), || {
             format!("{} attestations at SEND, {announced} announced, {} different", facts.len(), told.len())
@@ -304,9 +312,14 @@ impl Verdict {
             self.check(!rows.is_empty(), || format!("{name}: no rows"));
             for row in &rows {
                 self.check(!row["esito_codice"].is_empty(), || format!("{name}: a row without its code"));
-                *back.entry(row["riferimento"].clone()).or_default() += 1;
             }
-            let with_pdf = rows.iter().filter(|row| !row["documento_file_1"].is_empty()).count();
+            let acts: BTreeSet<&String> = rows.iter().map(|row| &row["riferimento"]).collect();
+            for reference in &acts {
+                *back.entry((*reference).clone()).or_default() += 1;
+            }
+            let with_pdf: BTreeSet<&String> =
+                rows.iter().map(|row| &row["documento_file_1"]).filter(|document| !document.is_empty()).collect();
+            let with_pdf = with_pdf.len();
             self.check(pdfs == with_pdf, || format!("{name}: {pdfs} PDFs for {with_pdf} acts"));
         }
         let due = |expected: &Expected| matches!(expected, Expected::RefusedBySend | Expected::RefusedByMesso);
@@ -358,7 +371,12 @@ impl Verdict {
             }
             self.check(some, || format!("no XML in {folder}"));
             let run = command.output().unwrap();
-            let said = String::from_utf8_lossy(&run.stderr).lines().filter(|line| !line.ends_with(" validates")).take(5).collect::<Vec<_>>().join("; ");
+            let said = String::from_utf8_lossy(&run.stderr)
+                .lines()
+                .filter(|line| !line.ends_with(" validates"))
+                .take(5)
+                .collect::<Vec<_>>()
+                .join("; ");
             self.check(run.status.success(), || format!("xmllint on {folder}: {said}"));
         }
     }
@@ -419,5 +437,8 @@ fn read_csv(bytes: &[u8]) -> Vec<Line> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().delimiter(b';').from_reader(text);
     let header = reader.headers().unwrap().clone();
-    reader.records().map(|record| header.iter().zip(record.unwrap().iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()).collect()
+    reader
+        .records()
+        .map(|record| header.iter().zip(record.unwrap().iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        .collect()
 }
