@@ -27,6 +27,10 @@ pub const POINTS: &[&str] = &[
     "staging.chunk",
     "batch.finished",
     "batch.started",
+    // A drop that never ends.
+    "incomplete.told",
+    "incomplete.journaled",
+    "incomplete.finished",
     // Its receipt and its rejects.
     "receipt.parked",
     "receipt.prepared",

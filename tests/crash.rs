@@ -132,14 +132,19 @@ impl Run {
         self.kills += 1;
     }
 
-    /// Runs for a while, then kills the process from outside, wherever it is.
-    fn die_at_random(&mut self, dice: &mut Dice) {
-        let anywhere = format!("*:p=0.02:seed={}", dice.roll(1_000_000));
-        let mut hub = self.start((dice.roll(3) == 0).then_some(anywhere.as_str()));
-        std::thread::sleep(Duration::from_millis(50 + dice.roll(750)));
+    /// Runs for `life`, then kills the process from outside, wherever it is; one time in three a point of the code may do so first,
+    /// and one time in three a certain one when it is met for the second to fifth time.
+    fn die_at_random(&mut self, dice: &mut Dice, life: Duration) {
+        let at = match dice.roll(3) {
+            0 => Some(format!("*:p=0.02:seed={}", dice.roll(1_000_000))),
+            1 => Some(format!("{}:{}", failpoint::POINTS[dice.roll(failpoint::POINTS.len() as u64) as usize], 2 + dice.roll(4))),
+            _ => None,
+        };
+        let mut hub = self.start(at.as_deref());
+        std::thread::sleep(life);
         hub.kill();
         let status = hub.try_wait().unwrap();
-        assert_eq!(status.signal(), Some(9), "{status:?}\n{}", hub.output());
+        assert_eq!(status.signal(), Some(9), "{at:?}: {status:?}\n{}", hub.output());
         self.kills += 1;
     }
 
@@ -209,7 +214,10 @@ fn nothing_is_lost_or_done_twice_however_often_the_process_is_killed() {
         if round % 4 == 1 {
             tale.small(&run.house, if round % 8 == 1 { "reject.writing" } else { "" });
         }
-        run.die_at_random(&mut dice);
+        // Short lives while batches come in, longer ones while the stories are told.
+        let longest = if round % 5 == 4 { 3_000 } else { 800 };
+        let life = Duration::from_millis(50 + dice.roll(longest - 50));
+        run.die_at_random(&mut dice, life);
     }
     println!("{} kills in {:.1} s; quiet now", run.kills, begin.elapsed().as_secs_f64());
 

@@ -110,6 +110,14 @@ impl Tale {
         let name = format!("punto-{number:02}");
         let mut acts = vec![(Act::new(format!("P-{number:02}"), story), Expected::Notified)];
         match point {
+            // Half a file: told of, left where it is.
+            _ if point.starts_with("incomplete.") => {
+                let half = format!("a-meta-{number:02}.zip");
+                let bytes = Lot::of(POLIZIA.1, vec![acts.remove(0).0]).zip();
+                house.drop_file(POLIZIA.0, &half, &bytes[..bytes.len() / 2]);
+                self.drops.insert(half, "SCARTATO");
+                return;
+            }
             "cancel.answered" => return self.cancel(house, "ORD-PUNTO"),
             "price.answered" => {
                 (acts[0].0.stories, acts[0].0.notice) = (vec![SEEN], self.notice());

@@ -401,7 +401,9 @@ impl Verdict {
                 let name = file.file_name().unwrap().to_string_lossy().into_owned();
                 let ours = name.starts_with(".messo-") || name.starts_with(".copia-") || name.ends_with(".part");
                 let path = file.to_string_lossy();
-                ours || path.contains("/lavoro/") || path.contains("/incompleti/") || path.contains("/in/")
+                ours || path.contains("/lavoro/")
+                    || path.contains("/incompleti/")
+                    || (path.contains("/in/") && !name.starts_with("a-meta-"))
             }));
         }
         self.check(left.is_empty(), || format!("left behind: {left:?}"));
