@@ -22,7 +22,7 @@ use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
-use crate::intake::{Claimed, Companion, claim};
+use crate::intake::{Claimed, Companion, claim, watch};
 use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Staged, Staging, StoreError, Verdict};
 
 /// Why a drop could not be taken now: a disk or the store. It is tried again.
@@ -48,6 +48,7 @@ const CHUNK: usize = 500;
 
 /// Takes one claimed file to its end. Done twice, the second time finds what the first one did.
 pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
+    failpoint!("claim.renamed");
     let drop = NewDrop {
         id: claimed.id,
         source: claimed.source.clone(),
@@ -57,9 +58,11 @@ pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError
         received_at: claimed.received_at,
     };
     let known = hub.store.claim(drop).await?;
+    failpoint!("claim.journaled");
     if known.state.is_none() {
         take(hub, claimed).await?;
     }
+    failpoint!("batch.finished");
     let claimed = claimed.clone();
     blocking(move || claim::done(&claimed)).await
 }
@@ -87,6 +90,7 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     }
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
     blocking(move || archives.keep(&path, &sha256)).await?;
+    failpoint!("archive.kept");
     if let Some(problem) = companion_fault(claimed, &kept) {
         return refuse(hub, claimed, &kept, None, problem).await;
     }
@@ -298,6 +302,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     });
     hub.store.begin_staging(Staging { flow: Some(flow.clone()), sender, ..staging(claimed, kept, Some(&opened)) }).await?;
     keep_entries(hub, kept.sha256, &opened, &facts).await?;
+    failpoint!("staging.begun");
     if !flow.layouts.is_empty() && !flow.layouts.iter().any(|layout| layout == opened.layout.name()) {
         let problem = Problem::of_drop(opened.batch_file.name.to_string(), Code::LayoutUnexpected).found(opened.layout.name());
         let problem = Problem { severity: Severity::Warning, ..problem.expected(flow.layouts.join(", ")) };
@@ -410,6 +415,7 @@ impl Rows<'_> {
         if !good.is_empty() {
             self.good(good, &mut problems, &mut rejects).await?;
         }
+        failpoint!("staging.chunk");
         for page in problems.chunks(CHUNK) {
             self.hub.store.add_problems(batch, page.to_vec()).await?;
         }
@@ -551,13 +557,37 @@ async fn forecast(hub: &Hub, batch: BatchId, accepted: u64) -> Result<Timestamp,
     Ok(now.saturating_add(span).unwrap_or(Timestamp::MAX))
 }
 
-/// A file that never completed: its receipt says so; the file stays where it is.
-pub async fn never_completed(hub: &Hub, source: &str, name: &str, id: BatchId, size: u64) -> Result<(), IngestError> {
+/// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
+pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {
+    failpoint!("incomplete.told");
     let now = hub.clock.now();
+    let id = incomplete_id(source, mark);
     let original_name = name.rsplit('/').next().unwrap_or(name).to_owned();
     let drop =
         NewDrop { id, source: source.to_owned(), original_name: original_name.clone(), flow_hint: None, dry_run: false, received_at: now };
-    hub.store.claim(drop).await?;
-    hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
-    Ok(hub.store.finish_batch(id, NOTHING, now).await?)
+    if hub.store.claim(drop).await?.state.is_none() {
+        failpoint!("incomplete.journaled");
+        if hub.store.problems(id, 0).await?.is_empty() {
+            hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
+        }
+        hub.store.finish_batch(id, NOTHING, now).await?;
+    }
+    failpoint!("incomplete.finished");
+    if let Some(root) = super::publish::root(hub, source) {
+        blocking(move || {
+            watch::told(&root, mark);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Always the same for one state of one file.
+fn incomplete_id(source: &str, mark: Sha256) -> BatchId {
+    let digest = Sha256::of(format!("{source}\0{mark}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+    let id = uuid::Builder::from_bytes(bytes).with_variant(uuid::Variant::RFC4122).with_version(uuid::Version::Custom);
+    BatchId(id.into_uuid())
 }

@@ -247,7 +247,9 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
             _ => {}
         }
     }
+    failpoint!("upload.uploaded");
     let kept = if saved.is_empty() { Ok(()) } else { hub.store.save_uploads(saved).await };
+    failpoint!("upload.saved");
     let failed = kept.is_err();
     let each = jobs.iter().map(|job| {
         let position = materials.iter().position(|material| Some(material.id) == act_of(job));
@@ -286,6 +288,7 @@ async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<Fi
         Ok(slots) => slots,
         Err(error) => return chunk.iter().map(|file| (file.act, file.file, Err(after_error(hub, channel, &error)))).collect(),
     };
+    failpoint!("upload.preloaded");
     let mut uploads: Vec<BoxFuture<'_, FileEnd>> = Vec::new();
     for (file, slot) in chunk.iter().zip(slots) {
         uploads.push(async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }.boxed());
@@ -466,7 +469,9 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
             return person("RICHIESTA_INCOMPLETA");
         }
     };
+    failpoint!("send.before");
     let answer = channel.pnd.send(&request).await;
+    failpoint!("send.answered");
     heard(hub, channel, answer.as_ref().err());
     match answer {
         Ok(request_id) => record(Fact::Taken { request_id }).await,
@@ -575,6 +580,7 @@ pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Err(end) => return end,
     };
     let answer = channel.pnd.cancel(iun).await;
+    failpoint!("cancel.answered");
     heard(hub, channel, answer.as_ref().err());
     match answer {
         Ok(CancelAnswer::Accepted) => End::Nothing,
@@ -611,6 +617,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
             Err(error) => return after_error(hub, channel, &error),
         }
     }
+    failpoint!("price.answered");
     hub.store
         .record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now())
         .await

@@ -15,9 +15,8 @@ use super::control::{ControlError, ControlServer};
 use super::operate::Operator;
 use super::{Hub, dispatch, ingest, publish, streams, sweep};
 use crate::batch::archive::looks_whole;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
-use crate::domain::ids::BatchId;
 use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
 use crate::intake::{Claimed, claim};
 use crate::store::archives::FolderArchives;
@@ -161,9 +160,9 @@ async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
                     break;
                 }
             }
-            Some(WatchEvent::NeverCompleted { source, name, size, .. }) => {
-                let id = BatchId(clock::new_uuid());
-                if let Err(error) = ingest::never_completed(&hub, &source, &name, id, size).await {
+            Some(WatchEvent::NeverCompleted { source, name, size, mark, .. }) => {
+                if let Err(error) = ingest::never_completed(&hub, &source, &name, mark, size).await {
+                    // Told again at the next start.
                     tracing::error!(source, %error, "la ricevuta di un file incompleto non può essere scritta");
                 }
             }

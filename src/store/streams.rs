@@ -143,10 +143,14 @@ impl Store {
         Ok(new)
     }
 
-    /// Removes what other senders' events left behind.
+    /// Removes what other senders' events left behind, unless a POST of that key still waits for its answer.
     pub async fn purge_orphans(&self, before: Timestamp) -> Result<(), StoreError> {
         self.write(move |db| {
-            db.execute("DELETE FROM orphan_event WHERE received_at < ?1", [ms(before)])?;
+            db.execute(
+                "DELETE FROM orphan_event WHERE received_at < ?1 \
+                 AND channel NOT IN (SELECT sender || '/' || key_id FROM act WHERE state = 'IN_INVIO')",
+                [ms(before)],
+            )?;
             Ok(())
         })
         .await
