@@ -18,7 +18,7 @@ pub use acts::{ActView, LegalFactToFetch, SendMaterial};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict, decode_place, encode_place};
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
-pub use queries::{AlertRow, HistoryRow, JobRow, Overview};
+pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview};
 pub use streams::{Recorded, StreamRow};
 
 use std::fs::File;
