@@ -27,7 +27,7 @@ pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
-pub use queries::{AlertRow, HistoryRow, JobRow, Overview, Stuck};
+pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use staging::{decode_place, encode_place};
 pub use streams::{Recorded, StreamRow};
 
