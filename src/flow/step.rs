@@ -85,7 +85,8 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
         (S::Sending | S::AwaitingAcceptance { .. }, F::Refused { reasons, at, cost }) => refused(act, reasons, *at, *cost),
         (S::Refused { .. }, F::Refused { .. }) | (_, F::Taken { .. } | F::Uploaded | F::UploadsStale | F::Prepared) => Step::stay(state),
         (S::Cancelling { .. }, F::NothingToCancel) => {
-            Step::to(S::Refused { code: "NOTIFICATION_REFUSED".to_owned() }).flag("FATTO_INATTESO", "NOTIFICATION_REFUSED")
+            let step = Step::to(S::Refused { code: "NOTIFICATION_REFUSED".to_owned() }).flag("FATTO_INATTESO", "NOTIFICATION_REFUSED");
+            if act.has_replacement { step.then(Do::StartReplacement) } else { step }
         }
         (S::Held { reason: HoldReason::Cancellation }, F::PredecessorCancelled) => Step::to(S::Preparing).then(Do::Prepare),
         (_, F::PriceKnown { recipient, total }) => {

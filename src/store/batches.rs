@@ -881,6 +881,12 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
     let mut waiting = false;
     for (ordinal, id, action, content, place) in orders {
         let mut act = ActRow::load(db, id)?;
+        let staged: bool = db.prepare_cached("SELECT staged FROM act WHERE id = ?1")?.query_row([id.0.as_bytes()], |row| row.get(0))?;
+        if staged {
+            // Its own batch has not been started yet, and would start it again whatever is ordered now.
+            waiting = true;
+            continue;
+        }
         let outcome = match (word::<Action>(&action, "action")?, content) {
             (Action::Modify, Some(json)) => match engine::command(db, &mut act, Order::Modify, "gestionale", "modifica", now) {
                 Ok(()) => modify(db, id, batch, &json, &place),
@@ -893,6 +899,10 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
             Err(StoreError::Order(OrderRefused::NoIunYet)) => {
                 waiting = true;
                 continue;
+            }
+            // Refused by SEND meanwhile: there is nothing to cancel, and what replaces it need not wait.
+            Err(StoreError::Order(OrderRefused::Closed)) if act.facts(db)?.has_replacement => {
+                jobs::enqueue_effect(db, &act, &crate::flow::effect::Effect::StartReplacement, now)?;
             }
             // Taken when the batch was read, impossible now: the gestionale is told in its esito.
             Err(StoreError::Order(refused)) => {

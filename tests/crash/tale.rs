@@ -73,6 +73,14 @@ impl Tale {
             .map(|reference| (Act::new(reference, by_pec("prova@fail.it")), Expected::Notified))
             .into();
         self.drop_lot(house, POLIZIA, "", "ordinanze", orders, "PRESA_IN_CARICO");
+        self.at_once(house);
+    }
+
+    /// An act and, at once, the order to take it back.
+    fn at_once(&mut self, house: &House) {
+        let act = Act::new("ORD-SUBITO", DELIVERED);
+        self.drop_lot(house, POLIZIA, "", "a-subito", vec![(act, Expected::Cancelled)], "PRESA_IN_CARICO");
+        self.cancel(house, "ORD-SUBITO");
     }
 
     /// Names of the drops whose acts are ordered about later.
