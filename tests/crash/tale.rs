@@ -141,7 +141,7 @@ impl Tale {
             }
             _ => {}
         }
-        let source = if number % 2 == 0 { POLIZIA } else { ANAGRAFE };
+        let source = if number.is_multiple_of(2) { POLIZIA } else { ANAGRAFE };
         if point.starts_with("reject.") {
             let mut bad = Act::new(format!("P-{number:02}-SCARTO"), DELIVERED);
             bad.wrong_tax_id = true;
