@@ -159,17 +159,18 @@ fn companions_are_checked_and_taken_along() {
         use md5::Digest;
         md5::Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
-    let table: [(&str, &str, fn(&[u8], &dyn Fn(&[u8]) -> String) -> String, &str); 5] = [
-        ("giusta", "zip.sha256", |bytes, _| Sha256::of(bytes).to_hex(), "PRESA_IN_CARICO"),
-        ("sbagliata", "zip.sha256", |_, _| Sha256::of(b"altro").to_hex(), "SCARTATO"),
-        ("giusta-md5", "zip.md5", |bytes, md5| md5(bytes), "PRESA_IN_CARICO"),
-        ("sbagliata-md5", "zip.md5", |_, md5| md5(b"altro"), "SCARTATO"),
-        ("pronta", "ok", |_, _| String::new(), "PRESA_IN_CARICO"),
+    let sha256 = |bytes: &[u8]| Sha256::of(bytes).to_hex();
+    let whole = |name: &str| lot(POLIZIA, &[&format!("C-{name}")]).zip();
+    let table = [
+        ("giusta", "zip.sha256", sha256(&whole("giusta")), "PRESA_IN_CARICO"),
+        ("sbagliata", "zip.sha256", sha256(b"altro"), "SCARTATO"),
+        ("giusta-md5", "zip.md5", md5(&whole("giusta-md5")), "PRESA_IN_CARICO"),
+        ("sbagliata-md5", "zip.md5", md5(b"altro"), "SCARTATO"),
+        ("pronta", "ok", String::new(), "PRESA_IN_CARICO"),
     ];
     for (name, extension, says, state) in table {
-        let bytes = lot(POLIZIA, &[&format!("C-{name}")]).zip();
-        fs::write(inbox.join(format!("{name}.{extension}")), says(&bytes, &md5)).unwrap();
-        house.drop_file(POLIZIA.0, &format!("{name}.zip"), &bytes);
+        fs::write(inbox.join(format!("{name}.{extension}")), says).unwrap();
+        house.drop_file(POLIZIA.0, &format!("{name}.zip"), &whole(name));
         let receipt = receipt(&house, POLIZIA.0, &format!("{name}.zip"));
         assert_eq!(receipt.state(), state, "{name}.{extension}");
         assert_eq!(receipt.has("IMPRONTA_COMPAGNO_DIVERSA"), state == "SCARTATO", "{name}.{extension}: {}", receipt.0);
