@@ -142,7 +142,7 @@ fn a_sent_act_is_replaced_by_a_new_one(town: &Town) {
     office.answered(source, "multe", "primo.zip", &batch(std::slice::from_ref(&first)), "PRESA_IN_CARICO", &[]);
     let accepted = office.wait_state(source, "SOS-1", "ACCETTATO");
 
-    let anew = first.with("azione", "sostituisci").text("atto sostituito").with("indirizzo", "VIA @VISIONE 9");
+    let anew = first.with("azione", "sostituisci").text("atto sostituito").with("indirizzo", "VIA @OK @VISIONE 9");
     office.answered(source, "multe", "sostituisci.zip", &batch(std::slice::from_ref(&anew)), "PRESA_IN_CARICO", &[]);
     office.wait_line(source, "SOS-1", "the new one is complete", |line| line["invio"] == "2" && line["stato"] == "PERFEZIONATO");
 
@@ -156,7 +156,8 @@ fn a_sent_act_is_replaced_by_a_new_one(town: &Town) {
     let (old, new): (Vec<Line>, Vec<Line>) = story.into_iter().partition(|line| line["invio"] == "1");
     assert_eq!(states(&old).last(), Some(&"ANNULLATO"), "{:?}", states(&old));
     assert!(states(&old).contains(&"IN_ANNULLAMENTO"));
-    assert_eq!(states(&new)[..4], ["IN_ATTESA", "PRESO_IN_CARICO", "INVIATO", "ACCETTATO"]);
+    let told: Vec<&str> = states(&new).into_iter().filter(|state| *state != "PRESO_IN_CARICO").take(3).collect();
+    assert_eq!(told, ["IN_ATTESA", "INVIATO", "ACCETTATO"]);
     let iun = |line: &Line| line["iun"].clone();
     assert_eq!(old.iter().map(iun).filter(|iun| !iun.is_empty()).collect::<BTreeSet<_>>(), BTreeSet::from([iun(&accepted)]));
     assert!(new.iter().all(|line| iun(line) != iun(&accepted)));
@@ -195,7 +196,14 @@ fn acts_are_cancelled_before_and_after_they_were_sent(town: &Town) {
     let (name, rejects) = office.reject(source, "ancora.csv", false);
     assert!(name.ends_with(".csv") && String::from_utf8(rejects).unwrap().contains("MAI-VISTO"));
     // Withdrawn: the same reference may be used anew.
-    office.answered(source, "aperto", "di-nuovo.zip", &batch(&[Row::new(ENTE, "ANN-1")]), "PRESA_IN_CARICO", &[]);
+    office.answered(
+        source,
+        "aperto",
+        "di-nuovo.zip",
+        &batch(&[Row::new(ENTE, "ANN-1").with("oggetto", "Di nuovo")]),
+        "PRESA_IN_CARICO",
+        &[],
+    );
     let line = office.wait_state(source, "ANN-1", "ACCETTATO");
     assert_eq!(line["invio"], "2");
 }
@@ -387,7 +395,7 @@ fn a_timeline_that_is_reworked_is_told_by_correcting_lines(town: &Town) {
         source,
         "aperto",
         "lotto.zip",
-        &batch(&[Row::new(ENTE, "RET-1").with("indirizzo", "VIA @REWORK 1")]),
+        &batch(&[Row::new(ENTE, "RET-1").with("indirizzo", "VIA @OK @REWORK 1")]),
         "PRESA_IN_CARICO",
         &[],
     );
