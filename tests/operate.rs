@@ -200,7 +200,7 @@ impl World {
         }
     }
     fn accept(&self, act: ActId, iun: &str) {
-        self.record(act, Fact::Accepted { request_id: None, iun: iun.to_owned(), at: Clock::REAL.now() });
+        self.record(act, Fact::Accepted { request_id: None, iun: iun.to_owned(), at: Some(Clock::REAL.now()) });
     }
 
     /// Parks the waiting preparation of an act.

@@ -15,9 +15,8 @@ use super::control::{ControlError, ControlServer};
 use super::operate::Operator;
 use super::{Hub, dispatch, ingest, publish, streams, sweep};
 use crate::batch::archive::looks_whole;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
-use crate::domain::ids::BatchId;
 use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
 use crate::intake::{Claimed, claim};
 use crate::store::archives::FolderArchives;
@@ -161,9 +160,9 @@ async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
                     break;
                 }
             }
-            Some(WatchEvent::NeverCompleted { source, name, size, .. }) => {
-                let id = BatchId(clock::new_uuid());
-                if let Err(error) = ingest::never_completed(&hub, &source, &name, id, size).await {
+            Some(WatchEvent::NeverCompleted { source, name, size, mark, .. }) => {
+                if let Err(error) = ingest::never_completed(&hub, &source, &name, mark, size).await {
+                    // Told again at the next start.
                     tracing::error!(source, %error, "la ricevuta di un file incompleto non può essere scritta");
                 }
             }
@@ -210,6 +209,7 @@ async fn take_in(hub: Arc<Hub>, mut claimed: mpsc::Receiver<Claimed>) {
 async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>) {
     while let Some(claimed) = queue.recv().await {
         let mut pause = Duration::from_millis(500);
+        let mut failures = 0u32;
         // What is not finished now is found again in the work folder at the next start.
         while !hub.stopping.is_cancelled() {
             match ingest::ingest(&hub, &claimed).await {
@@ -217,10 +217,14 @@ async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>
                     hub.publish.notify_one();
                     break;
                 }
+                Err(ingest::IngestError::Panicked) if failures >= 2 && ingest::give_up(&hub, &claimed).await.is_ok() => break,
                 Err(error) => {
+                    failures += 1;
                     tracing::error!(batch.id = %claimed.id, source = claimed.source, %error, "una consegna non può essere presa in carico ora");
-                    let about = format!("{}", claimed.id);
-                    let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
+                    if failures == 1 {
+                        let about = claimed.id.to_string();
+                        let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = hub.stopping.cancelled() => {}

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::batches::BatchSummary;
-use super::codec::{at, ms};
+use super::codec::at;
 use super::engine;
 use super::queries::HistoryRow;
 use super::{Store, StoreError};
@@ -66,27 +66,6 @@ impl Store {
     pub async fn note_batch_order(&self, batch: BatchId, order: &str, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
         let (order, about) = (order.to_owned(), by(who, why));
         self.write(move |db| engine::append_history(db, "lotto", batch.0.as_bytes(), &order, None, Some(&about), now)).await
-    }
-
-    /// An operator resumes the parked work of a batch itself (receipt, rejects, start). Answers how many jobs; 0: nothing was kept.
-    pub async fn retry_batch(&self, batch: BatchId, who: &str, why: &str, now: Timestamp) -> Result<usize, StoreError> {
-        let about = by(who, why);
-        let resumed = self
-            .write(move |db| {
-                let resumed = db
-                    .prepare_cached(
-                        "UPDATE job SET state = 'PRONTO', attempts = 0, error = NULL, due_at = ?2 \
-                         WHERE subject_kind = 'lotto' AND subject_id = ?1 AND state = 'SOSPESO'",
-                    )?
-                    .execute(params![batch.0.as_bytes(), ms(now)])?;
-                if resumed > 0 {
-                    engine::append_history(db, "lotto", batch.0.as_bytes(), "RIPRESO", None, Some(&about), now)?;
-                }
-                Ok(resumed)
-            })
-            .await?;
-        self.ring();
-        Ok(resumed)
     }
 
     /// An operator resumes a channel; kept in the history of the channel. False: it was not stopped, nothing is kept.

@@ -6,9 +6,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::acts::{ActView, VIEW, read_view};
-use super::codec::{at, ms};
+use super::codec::{act_at, at, batch_at, ms};
 use super::{Store, StoreError};
-use crate::domain::ids::BatchId;
+use crate::domain::ids::{ActId, BatchId};
+use crate::flow::state::State;
 
 /// One row of a subject's history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,6 +45,27 @@ pub struct Overview {
     pub parked_batches: Vec<BatchId>,
     /// The job that is due for the longest time.
     pub oldest_due: Option<Timestamp>,
+}
+
+/// Something that waits for nothing: it should never be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stuck {
+    pub act: Option<ActId>,
+    pub batch: BatchId,
+    pub state: String,
+    /// What is missing.
+    pub why: &'static str,
+}
+
+/// What SEND has still to tell, or messo to fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Live acts that are not complete.
+    pub open: u64,
+    /// Prices still to be asked.
+    pub prices: u64,
+    /// Legal facts announced and not yet kept.
+    pub legal_facts: u64,
 }
 
 /// A job of an act: what happens next.
@@ -150,6 +172,24 @@ impl Store {
         self.write(move |db| super::engine::raise_alert_for(db, &code, sender.as_deref(), batch, &about, now)).await
     }
 
+    /// What is still to come for the acts that were started.
+    pub async fn left_to_follow(&self) -> Result<Left, StoreError> {
+        self.read(|db| {
+            let count = |sql: &str| -> Result<u64, StoreError> {
+                Ok(db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+            };
+            Ok(Left {
+                open: count(
+                    "SELECT count(*) FROM act WHERE state IN ('IN_ATTESA', 'IN_PREPARAZIONE', 'IN_CARICAMENTO', 'IN_INVIO', 'INVIATO', \
+                     'IN_CONSEGNA', 'IN_ANNULLAMENTO')",
+                )?,
+                prices: count("SELECT count(*) FROM job WHERE kind = 'CHIEDI_COSTO'")?,
+                legal_facts: count("SELECT count(*) FROM legal_fact WHERE indexed = 0 AND state = 'ANNUNCIATA'")?,
+            })
+        })
+        .await
+    }
+
     /// The hub in numbers.
     pub async fn overview(&self) -> Result<Overview, StoreError> {
         self.read(|db| {
@@ -160,8 +200,17 @@ impl Store {
             };
             let oldest: Option<i64> =
                 db.prepare_cached("SELECT min(due_at) FROM job WHERE state = 'PRONTO'")?.query_row([], |row| row.get(0))?;
+            // From an index alone; rows of batches under reading are of the first state.
+            let staged: i64 = db.prepare_cached("SELECT count(*) FROM act WHERE staged = 1")?.query_row([], |row| row.get(0))?;
+            let mut acts = counts("SELECT state, count(*) FROM act GROUP BY state ORDER BY state")?;
+            for (state, count) in &mut acts {
+                if state == State::Preparing.name() {
+                    *count = count.saturating_sub(staged.unsigned_abs());
+                }
+            }
+            acts.retain(|(_, count)| *count > 0);
             Ok(Overview {
-                acts: counts("SELECT state, count(*) FROM act WHERE staged = 0 GROUP BY state ORDER BY state")?,
+                acts,
                 parked: counts("SELECT park_code, count(*) FROM act WHERE park_code IS NOT NULL GROUP BY park_code ORDER BY park_code")?,
                 batches: counts("SELECT state, count(*) FROM batch GROUP BY state ORDER BY state")?,
                 jobs: counts("SELECT state, count(*) FROM job GROUP BY state ORDER BY state")?,
@@ -171,4 +220,77 @@ impl Store {
         })
         .await
     }
+
+    /// Acts and batches that nothing will ever move, as of `now`: no job, no person, no event is awaited. Always empty, or a fault
+    /// of messo. At most a hundred of each kind.
+    pub async fn stuck(&self, now: Timestamp) -> Result<Vec<Stuck>, StoreError> {
+        self.read(move |db| {
+            let mut found = Vec::new();
+            for (why, condition) in STUCK {
+                let sql = format!(
+                    "SELECT a.id, a.batch_id, a.state FROM act a WHERE a.staged = 0 AND a.updated_at <= ?1 AND {condition} LIMIT 100"
+                );
+                let mut select = db.prepare_cached(&sql)?;
+                let rows = select.query_map([ms(now)], |row| {
+                    Ok(Stuck { act: Some(act_at(row, 0)?), batch: batch_at(row, 1)?, state: row.get(2)?, why })
+                })?;
+                found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+            }
+            let mut select = db.prepare_cached(
+                "SELECT b.id, b.state FROM batch b WHERE b.state IN ('PRESA_IN_CARICO', 'PARZIALE') AND b.dry_run = 0 AND b.finished_at <= ?1 \
+                 AND (b.started = 0 OR EXISTS (SELECT 1 FROM act a WHERE a.batch_id = b.id AND a.staged = 1) \
+                 OR EXISTS (SELECT 1 FROM batch_order o WHERE o.batch_id = b.id AND o.done = 0)) \
+                 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'lotto' AND j.subject_id = b.id AND j.kind = 'AVVIA') LIMIT 100",
+            )?;
+            let rows = select.query_map([ms(now)], |row| {
+                Ok(Stuck { act: None, batch: batch_at(row, 0)?, state: row.get(1)?, why: "the batch is not started and nothing starts it" })
+            })?;
+            found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+            Ok(found)
+        })
+        .await
+    }
 }
+
+/// What an act may wait for in each state, and the condition under which it is missing.
+const STUCK: [(&str, &str); 8] = [
+    (
+        "no job prepares it",
+        "a.state = 'IN_PREPARAZIONE' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'PREPARA')",
+    ),
+    (
+        "no job uploads its files",
+        "a.state = 'IN_CARICAMENTO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'CARICA')",
+    ),
+    (
+        "no job sends it",
+        "a.state = 'IN_INVIO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'INVIA')",
+    ),
+    (
+        "no job asks for its acceptance",
+        "a.state = 'INVIATO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'CHIEDI_ESITO')",
+    ),
+    (
+        "the first acts of its batch have answered",
+        "a.state = 'IN_ATTESA' AND a.hold = 'PRIMI_ATTI' AND a.park_code IS NULL \
+         AND EXISTS (SELECT 1 FROM batch b WHERE b.id = a.batch_id AND (b.guard_open <= 0 OR b.guard_first = 0)) \
+         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'lotto' AND j.subject_id = a.batch_id AND j.kind = 'APRI')",
+    ),
+    (
+        "the act it replaces is out of the way",
+        "a.state = 'IN_ATTESA' AND a.hold = 'ANNULLAMENTO_DEL_PRECEDENTE' \
+         AND NOT EXISTS (SELECT 1 FROM act o WHERE o.id = a.replaces AND o.live = 1) \
+         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.replaces AND j.kind = 'AVVIA_SOSTITUZIONE')",
+    ),
+    (
+        "nobody cancels the act it replaces",
+        "a.state = 'IN_ATTESA' AND a.hold = 'ANNULLAMENTO_DEL_PRECEDENTE' \
+         AND EXISTS (SELECT 1 FROM act o WHERE o.id = a.replaces AND o.live = 1 AND o.state <> 'IN_ANNULLAMENTO') \
+         AND NOT EXISTS (SELECT 1 FROM batch_order b WHERE b.act_id = a.replaces AND b.done = 0)",
+    ),
+    (
+        "parked, and no job is suspended",
+        "a.park_code IS NOT NULL AND NOT (a.state = 'IN_ATTESA' AND a.hold = 'PRIMI_ATTI') \
+         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.state = 'SOSPESO')",
+    ),
+];

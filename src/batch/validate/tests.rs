@@ -1,3 +1,5 @@
+//! Tests of `validate`.
+
 use super::samples::{act, flow, notice, recipient};
 use super::*;
 use crate::batch::fields as f;
