@@ -34,8 +34,8 @@ const CASES: [Case; 3] = [
         source: "xml",
         flow: "cds",
         example: ("messo-xml", "cds", "lotto.xml"),
-        fault: ("<riferimento>CDS-2026-0002</riferimento>", "<riferimento>CDS-2026-0002</riferimento><lingua>EN</lingua>"),
-        code: "VALORE_NON_AMMESSO",
+        fault: ("GLLSRA90T55L219R", "GLLSRA90T55L219A"),
+        code: "CODICE_FISCALE_NON_VALIDO",
         references: ("CDS-2026-0002", "CDS-2026-0001"),
         layout: "messo-xml-1.0",
     },
@@ -52,11 +52,11 @@ const CASES: [Case; 3] = [
         source: "pu",
         flow: "tributi-pagamento",
         example: ("pu-send", "tari", "SendCampaign_20261101-1_0.csv"),
-        // The first row: what is left is folder 2, which the reject numbers 1.
+        // The second row: its folder is 2 in the drop and 1 in the reject.
         fault: ("NRELCU82H10F205P", "NRELCU82H10F205X"),
         code: "CODICE_FISCALE_NON_VALIDO",
         references: ("2026/PU/0002", "2026/PU/0001"),
-        layout: "pu-send",
+        layout: "pu-send-notification",
     },
 ];
 
@@ -115,7 +115,9 @@ fn correct(office: &Office, send: &Simulator, case: &Case) {
     // Only the refused act, its own files, and what to do.
     let held = entries(&rejects);
     let inside: Vec<&str> = held.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(inside.contains(&"LEGGIMI.txt") && inside.contains(&file), "{inside:?}");
+    // A file of Piattaforma Unitaria gets a name of its own.
+    let file = inside.iter().copied().find(|name| name.ends_with(".csv") || name.ends_with(".xml")).unwrap();
+    assert!(inside.contains(&"LEGGIMI.txt"), "{inside:?}");
     let page = String::from_utf8(held.iter().find(|(name, _)| name == "LEGGIMI.txt").unwrap().1.clone()).unwrap();
     assert!(page.contains(&format!("in/{}", case.flow)), "{page}");
     let batch = String::from_utf8_lossy(&held.iter().find(|(name, _)| name == file).unwrap().1).into_owned();
