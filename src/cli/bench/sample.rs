@@ -303,9 +303,8 @@ mod tests {
             let judge = Judge { flow: None, senders: None, today: None, max_acts: 100 };
             let mut told = Vec::new();
             let mut sink = |judged: Judged| {
-                if let Judged::Bad { problems, .. } | Judged::Notice { problems } | Judged::Good { warnings: problems, .. } = judged {
-                    told.extend(problems.into_iter().map(|problem| problem.code));
-                }
+                let (Judged::Bad { problems, .. } | Judged::Notice { problems } | Judged::Good { warnings: problems, .. }) = judged;
+                told.extend(problems.into_iter().map(|problem| problem.code));
                 ControlFlow::Continue(())
             };
             let totals = pipeline::judge(&file, &opened, facts, &judge, &mut sink).unwrap();
