@@ -430,6 +430,13 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     join_all(each).await;
 }
 
+/// Every file of the act, and no other, is at SEND: an upload that was under way when the act was modified may have been
+/// kept after it.
+fn are_current(material: &SendMaterial) -> bool {
+    let wanted = material.content.files().map(|file| file.stored.map(|stored| stored.sha256));
+    wanted.eq(material.uploads.iter().map(|(_, upload)| Some(upload.sha256)))
+}
+
 async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> End {
     let now = hub.clock.now();
     if material.state != State::Sending {
@@ -448,9 +455,8 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
         }
     }
     let stale_before = now.saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
-    let count = material.content.files().count();
     let uploads: Vec<Uploaded> = material.uploads.iter().map(|(_, upload)| upload.clone()).collect();
-    if uploads.len() != count || uploads.iter().any(|upload| upload.uploaded_at <= stale_before) {
+    if !are_current(material) || uploads.iter().any(|upload| upload.uploaded_at <= stale_before) {
         if let Err(error) = hub.store.forget_uploads(material.id).await {
             return End::from(error);
         }
