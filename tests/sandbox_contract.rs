@@ -10,7 +10,7 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::specification::{DETAILS, readable_specification};
@@ -212,11 +212,10 @@ async fn the_official_specification_finds_nothing_to_object() {
     if !proxy.exists() || !bundle.exists() {
         return skipped("the contract proxy is not beside the repository");
     }
-    let python = std::env::var("MESSO_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let modules = Command::new(&python).args(["-c", "import aiohttp, jsonschema, yaml, rfc3339_validator"]).stderr(Stdio::null()).status();
-    if !modules.is_ok_and(|status| status.success()) {
-        return skipped("python3 lacks aiohttp, jsonschema, PyYAML or rfc3339-validator");
+    if !common::require_python(&["aiohttp", "jsonschema", "yaml", "rfc3339_validator"]) {
+        return;
     }
+    let python = common::python();
     let folder = tempfile::tempdir().unwrap();
     let specification = readable_specification(&bundle, folder.path());
     let report = folder.path().join("exchanges.jsonl");

@@ -132,6 +132,20 @@ pub fn publication(
     }
 }
 
+/// What the store said of parked files. Not saved for certain: they are nobody's, and taken away at once (a full disk has
+/// no room for them). When it is not known, the next start decides.
+fn told(root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), StoreError> {
+    if let Err(error) = &saved
+        && !matches!(error, StoreError::Stopping)
+    {
+        for file in files {
+            let staging = root.join(file.folder.split('/').next().unwrap_or_default());
+            let _ = std::fs::remove_file(staging.join(&file.temporary));
+        }
+    }
+    saved
+}
+
 /// Gives a prepared file its final name, and tells the store.
 pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), PublishError> {
     // Attestations are begun at the top of their folder, beside those of other acts.
@@ -220,7 +234,7 @@ pub async fn once(
     .map_err(std::io::Error::other)??;
     self::parked(kind);
     let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
-    hub.store.prepare_publications(vec![file.clone()]).await?;
+    told(&root, std::slice::from_ref(&file), hub.store.prepare_publications(vec![file.clone()]).await)?;
     prepared(kind);
     reveal(hub, &root, &file).await
 }
@@ -257,7 +271,7 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         files.push(file);
     }
     failpoint!("outcome.parked");
-    hub.store.prepare_outcome_files(source, header.number, files.clone()).await?;
+    told(&root, &files, hub.store.prepare_outcome_files(source, header.number, files.clone()).await)?;
     failpoint!("outcome.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
@@ -426,7 +440,11 @@ pub async fn legal_fact(
         parked.map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
     let path = format!("{folder}/{name}");
     let fact_kept = KeptFact { name: path, sha256: own.sha256, size: own.len, file: file.clone() };
-    hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await.map_err(FactFault::Store)?;
+    let stored = hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await;
+    match &root {
+        Some(root) => told(root, file.as_slice(), stored).map_err(FactFault::Store)?,
+        None => stored.map_err(FactFault::Store)?,
+    }
     failpoint!("fact.stored");
     if let (Some(file), Some(root)) = (file, root) {
         match reveal(hub, &root, &file).await {
@@ -476,7 +494,7 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         files.push(file);
     }
     failpoint!("index.parked");
-    hub.store.prepare_index(files.clone(), facts).await?;
+    told(&root, &files, hub.store.prepare_index(files.clone(), facts).await)?;
     failpoint!("index.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
