@@ -1,6 +1,7 @@
 //! The published XSD and our reader judge the same documents, valid and broken, and never differ on structure.
 //!
 //! `xmllint` is the other judge. Without it the test says `skipped`, or fails when `MESSO_REQUIRE_ALL=1`.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -225,7 +226,7 @@ fn mutate(root: &mut Node, dice: &mut Dice) -> String {
         }
         15 => {
             let copy = at(root, &path).clone();
-            let count = [9, 10, 14, 15, 20, 21][dice.roll(6)];
+            let count = [9, 10, 14, 15, 20, 21, 48, 49][dice.roll(8)];
             let kids = &mut at(root, parent).kids;
             for _ in 0..count {
                 kids.insert(*last, copy.clone());
@@ -278,7 +279,7 @@ fn theirs(folder: &Path, names: &[String]) -> Option<BTreeSet<String>> {
 #[test]
 fn schema_and_reader_agree_on_structure() {
     let folder = tempfile::tempdir().unwrap();
-    let mut dice = Dice(0x5eed_0f_1337);
+    let mut dice = Dice(0x005e_ed0f_1337);
     let mut documents = Vec::new();
     for number in 0..DOCUMENTS {
         let mut root = whole();

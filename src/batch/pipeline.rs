@@ -1,1 +1,370 @@
-//! (to be written)
+//! One drop, from bytes to judged acts: what the folder, `messo validate` and later the SFTP server all go through.
+//!
+//! Pure over what can be read at an offset: the caller owns the file, the store and the clock. Three passes, none of which
+//! keeps the batch in memory: the directory and the head of the candidates ([`open`]), every byte once ([`look_into`]), the
+//! rows ([`judge`]).
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use jiff::civil::Date;
+
+use super::archive::{Archive, ArchiveError, Ceilings, Entry, Hashing, ReadAt, entry_reader, hash_entries, looks_like_zip};
+use super::fields::{self as f, Field};
+use super::files::FileFacts;
+use super::layouts::{self, Layout, Peek, ReadContext, ReadError};
+use super::problem::{Code, Finding, Problem, Severity};
+use super::row::{BatchHeader, Parsed, ParsedAct, Place};
+use super::validate::batch_rules::BatchRules;
+use super::validate::files::FileTable;
+use super::validate::{Rules, SenderFacts, check_act, f24};
+use crate::domain::act::Act;
+use crate::flow::definition::{FlowDefinition, UnreferencedFiles};
+
+/// Why a drop was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The drop as a whole is refused.
+    #[error("{}", .0.code)]
+    Refused(Box<Problem>),
+    /// A disk of ours: nothing is known of the drop, try again.
+    #[error(transparent)]
+    Ours(io::Error),
+}
+
+impl From<Problem> for Stopped {
+    fn from(problem: Problem) -> Self {
+        Stopped::Refused(Box::new(problem))
+    }
+}
+
+/// A drop whose layout is known.
+pub struct Opened {
+    pub archive: Archive,
+    /// A `.xml` or `.csv` without archive.
+    pub bare: bool,
+    pub layout: &'static dyn Layout,
+    pub batch_file: Entry,
+}
+
+/// Bytes of a candidate that recognition may see, and how many candidates.
+const HEAD: usize = 64 << 10;
+const CANDIDATES: usize = 8;
+/// Left in reject archives for people; never missed by anyone.
+const README: &str = "leggimi.txt";
+
+/// Reads the directory of the drop and recognises its layout from its content.
+pub fn open(source: &dyn ReadAt, drop_name: &str, ceilings: &Ceilings) -> Result<Opened, Stopped> {
+    let mut magic = [0; 4];
+    let read = source.read_at(&mut magic, 0).map_err(Stopped::Ours)?;
+    let zip = looks_like_zip(magic.get(..read).unwrap_or_default());
+    let extension = drop_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+    let bare = !zip && matches!(extension.as_str(), "xml" | "csv");
+    let archive = if bare {
+        let len = source.len().map_err(Stopped::Ours)?;
+        if len > ceilings.max_entry_bytes {
+            let problem = Problem::of_drop(drop_name, Code::ArchiveEntryTooBig).found(len.to_string());
+            return Err(problem.expected(ceilings.max_entry_bytes.to_string()).into());
+        }
+        Archive::bare(drop_name, len)
+    } else {
+        Archive::open(source, ceilings).map_err(|error| archive_fault(error, drop_name))?
+    };
+    let names: Vec<&str> = archive.entries().iter().map(|entry| &*entry.name).collect();
+    let mut heads = Vec::new();
+    for (index, entry) in archive.entries().iter().enumerate() {
+        let name = entry.name.to_ascii_lowercase();
+        if (name.ends_with(".xml") || name.ends_with(".csv")) && heads.len() < CANDIDATES {
+            let mut head = Vec::new();
+            let taken = entry_reader(source, entry).take(HEAD as u64).read_to_end(&mut head);
+            // A broken entry is told by the pass over every byte.
+            if taken.is_ok() {
+                heads.push((index, head));
+            }
+        }
+    }
+    let views: Vec<(usize, &[u8])> = heads.iter().map(|(index, head)| (*index, head.as_slice())).collect();
+    let (layout, index) = layouts::recognise(&Peek { names: &names, heads: &views }).map_err(|error| error.problem(drop_name))?;
+    let Some(batch_file) = archive.entries().get(index).cloned() else {
+        return Err(Problem::of_drop(drop_name, Code::NoLayout).into());
+    };
+    Ok(Opened { archive, bare, layout, batch_file })
+}
+
+fn archive_fault(error: ArchiveError, drop_name: &str) -> Stopped {
+    match error {
+        ArchiveError::Io(error) => Stopped::Ours(error),
+        error => error.problem(drop_name).into(),
+    }
+}
+
+/// Streams every entry once: digest, CRC, what PDFs say of themselves.
+pub fn look_into(source: &dyn ReadAt, opened: &Opened, drop_name: &str, how: &Hashing) -> Result<Vec<FileFacts>, Stopped> {
+    hash_entries(source, opened.archive.entries(), &|_| false, how).map_err(|error| archive_fault(error, drop_name))
+}
+
+/// What the batch says of itself before its first row.
+pub fn header(source: &dyn ReadAt, opened: &Opened) -> Result<BatchHeader, Stopped> {
+    let mut found = BatchHeader::default();
+    let names: Vec<&str> = opened.archive.sorted_names().collect();
+    let context = ReadContext { file: &opened.batch_file.name, organization: &|_| None, default_subject: None, names: &names };
+    let mut sink = |parsed: Parsed| match parsed {
+        Parsed::Header(header) => {
+            found = header;
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Break(()),
+    };
+    match opened.layout.read(&mut entry_reader(source, &opened.batch_file), &context, &mut sink) {
+        // What refuses the drop is found again, and told, when the rows are read.
+        Ok(()) | Err(ReadError::Refused(_)) => Ok(found),
+        Err(ReadError::Io(error)) => Err(io_fault(error, opened)),
+    }
+}
+
+/// An entry that cannot be read to its end was already judged by its bytes: what is left is the disk.
+fn io_fault(error: io::Error, opened: &Opened) -> Stopped {
+    match super::archive::EntryFault::of(&error) {
+        Some(_) => Problem::of_drop(opened.batch_file.name.to_string(), Code::ArchiveCrc).into(),
+        None => Stopped::Ours(error),
+    }
+}
+
+/// Who may send, as the configuration of the gestionale knows it.
+pub trait Senders {
+    /// The ente, when the gestionale may send for it.
+    fn sender(&self, tax_id: &str) -> Option<SenderFacts<'_>>;
+    /// Ente behind an `organizationId`.
+    fn organization(&self, id: &str) -> Option<String>;
+}
+
+/// By what an act is judged.
+pub struct Judge<'a> {
+    /// `None`: offline, what the rows say is taken as the flow's choice.
+    pub flow: Option<&'a FlowDefinition>,
+    /// `None`: offline.
+    pub senders: Option<&'a dyn Senders>,
+    pub today: Option<Date>,
+    pub max_acts: u64,
+}
+
+/// What became of a row.
+#[derive(Debug)]
+pub enum Judged {
+    /// Good, perhaps with warnings.
+    Good { act: Box<Act>, place: Place, warnings: Vec<Problem> },
+    /// Refused. `files` are those it names, as they are called in the archive.
+    Bad { reference: Option<String>, place: Place, files: Vec<String>, problems: Vec<Problem> },
+    /// About the batch file, not about an act.
+    Notice { problems: Vec<Problem> },
+}
+
+/// Sums of a batch, and what only its end shows.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub acts: u64,
+    pub good: u64,
+    pub bad: u64,
+    /// Warnings about the drop.
+    pub notices: Vec<Problem>,
+}
+
+/// Findings about one act that are told; a hostile row could have thousands.
+const FINDINGS: usize = 200;
+
+/// Reads every row, in constant memory, and judges it. What refuses the drop as a whole is an `Err`: rows told before it do
+/// not count.
+pub fn judge(
+    source: &dyn ReadAt,
+    opened: &Opened,
+    facts: Vec<FileFacts>,
+    judge: &Judge<'_>,
+    sink: &mut dyn FnMut(Judged) -> ControlFlow<()>,
+) -> Result<Totals, Stopped> {
+    let file: &str = &opened.batch_file.name;
+    let table = if opened.bare { FileTable::bare() } else { FileTable::new(facts).with_batch_file(opened.batch_file.index) };
+    let mut rows = Rows {
+        source,
+        opened,
+        judge,
+        table,
+        batch: BatchRules::new(),
+        totals: Totals::default(),
+        header: BatchHeader::default(),
+        refused: None,
+    };
+    let names: Vec<&str> = opened.archive.sorted_names().collect();
+    let organization = |id: &str| judge.senders.and_then(|senders| senders.organization(id));
+    let context = ReadContext {
+        file,
+        organization: &organization,
+        default_subject: judge.flow.and_then(|flow| flow.subject.as_deref()),
+        names: &names,
+    };
+    let mut each = |parsed: Parsed| rows.take(parsed, sink);
+    let outcome = opened.layout.read(&mut entry_reader(source, &opened.batch_file), &context, &mut each);
+    if let Some(problem) = rows.refused {
+        return Err(problem.into());
+    }
+    match outcome {
+        Ok(()) => {}
+        Err(ReadError::Refused(problem)) => return Err(Stopped::Refused(problem)),
+        Err(ReadError::Io(error)) => return Err(io_fault(error, opened)),
+    }
+    let Rows { table, mut totals, header, .. } = rows;
+    if totals.acts == 0 {
+        return Err(Problem::of_drop(file, Code::EmptyBatch).into());
+    }
+    if let Some(count) = header.count.filter(|count| *count != totals.acts) {
+        return Err(Problem::of_drop(file, Code::CountMismatch).found(totals.acts.to_string()).expected(count.to_string()).into());
+    }
+    let policy = judge.flow.map_or(UnreferencedFiles::Refuse, |flow| flow.unreferenced_files);
+    let mut forgotten = table.unreferenced().filter(|(_, name)| !name.rsplit('/').next().unwrap_or(name).eq_ignore_ascii_case(README));
+    match policy {
+        UnreferencedFiles::Refuse => {
+            if let Some((_, name)) = forgotten.next() {
+                let others = forgotten.count();
+                let problem = Problem::of_drop(super::problem::excerpt(name), Code::FileUnreferenced);
+                let problem = if others > 0 { problem.found(format!("e altri {others}")) } else { problem };
+                return Err(problem.into());
+            }
+        }
+        UnreferencedFiles::Warn => {
+            let warn = |(_, name): (u32, &str)| Problem {
+                severity: Severity::Warning,
+                ..Problem::of_drop(super::problem::excerpt(name), Code::FileUnreferenced)
+            };
+            totals.notices.extend(forgotten.take(1_000).map(warn));
+        }
+    }
+    Ok(totals)
+}
+
+struct Rows<'a> {
+    source: &'a dyn ReadAt,
+    opened: &'a Opened,
+    judge: &'a Judge<'a>,
+    table: FileTable,
+    batch: BatchRules,
+    totals: Totals,
+    header: BatchHeader,
+    refused: Option<Problem>,
+}
+
+impl Rows<'_> {
+    fn take(&mut self, parsed: Parsed, sink: &mut dyn FnMut(Judged) -> ControlFlow<()>) -> ControlFlow<()> {
+        let judged = match parsed {
+            Parsed::Header(header) => {
+                self.header = header;
+                return ControlFlow::Continue(());
+            }
+            Parsed::Notice(problem) => return sink(Judged::Notice { problems: vec![problem] }),
+            Parsed::Unreadable { place, problems, reference } => Judged::Bad { reference, place, files: Vec::new(), problems },
+            Parsed::Act(parsed) => match self.act(*parsed) {
+                Ok(judged) => judged,
+                Err(problem) => {
+                    self.refused = Some(*problem);
+                    return ControlFlow::Break(());
+                }
+            },
+        };
+        self.totals.acts += 1;
+        match &judged {
+            Judged::Good { .. } => self.totals.good += 1,
+            _ => self.totals.bad += 1,
+        }
+        if self.totals.acts > self.judge.max_acts {
+            let problem = Problem::of_drop(self.opened.batch_file.name.to_string(), Code::TooManyRows);
+            self.refused = Some(problem.expected(self.judge.max_acts.to_string()));
+            return ControlFlow::Break(());
+        }
+        sink(judged)
+    }
+
+    /// All the rules for one act. `Err`: the whole drop is refused.
+    fn act(&mut self, parsed: ParsedAct) -> Result<Judged, Box<Problem>> {
+        let ParsedAct { mut act, mut findings, place } = parsed;
+        let sender = match self.judge.senders {
+            Some(senders) => {
+                let sender = senders.sender(&act.sender_tax_id);
+                if sender.is_none() && !act.sender_tax_id.is_empty() {
+                    findings.push(Finding::error(Field::act(f::SENDER), Code::SenderUnknown).found(&act.sender_tax_id));
+                }
+                sender
+            }
+            None => None,
+        };
+        let rules = Rules { flow: self.judge.flow, sender: sender.as_ref(), today: self.judge.today };
+        check_act(&mut act, &rules, &mut findings);
+        let (source, opened) = (self.source, self.opened);
+        let mut read = |entry: u32| {
+            let entry = opened.archive.by_index(entry)?;
+            let mut bytes = Vec::new();
+            entry_reader(source, entry).take(f24::MAX_BYTES).read_to_end(&mut bytes).ok()?;
+            Some(bytes)
+        };
+        self.table.resolve(&mut act, &rules, &mut read, &mut findings);
+        self.batch.check(&act, place.row, &mut findings);
+        if findings.iter().any(|finding| finding.code == Code::FileDigest) {
+            self.shifted(&act)?;
+        }
+        if findings.is_empty() {
+            return Ok(Judged::Good { act: Box::new(act), place, warnings: Vec::new() });
+        }
+        let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
+        let problems = self.problems(&act, &place, findings);
+        if bad {
+            let files = act.files().map(|file| self.stored_name(file)).collect();
+            Ok(Judged::Bad { reference: Some(act.reference).filter(|reference| !reference.is_empty()), place, files, problems })
+        } else {
+            Ok(Judged::Good { act: Box::new(act), place, warnings: problems })
+        }
+    }
+
+    /// The name a file has in the archive, which may be written otherwise than the row has it.
+    fn stored_name(&self, file: &crate::domain::act::FileRef) -> String {
+        let stored = file.stored.and_then(|stored| self.opened.archive.by_index(stored.entry));
+        stored.map_or_else(|| file.file.clone(), |entry| entry.name.to_string())
+    }
+
+    /// A digest that does not match, whose file lies under another row: somebody shifted the folders, and the wrong citizen
+    /// would be served.
+    fn shifted(&self, act: &Act) -> Result<(), Box<Problem>> {
+        for file in act.files() {
+            let (Some(given), Some(stored)) = (file.given_sha256, file.stored) else { continue };
+            if given != stored.sha256
+                && let Some(carrier) = self.table.carrier_of(given, stored.entry)
+            {
+                let problem = Problem::of_drop(self.stored_name(file), Code::ShiftedFolders).found(&file.file);
+                return Err(Box::new(problem.expected(super::problem::excerpt(carrier))));
+            }
+        }
+        Ok(())
+    }
+
+    fn problems(&self, act: &Act, place: &Place, findings: Vec<Finding>) -> Vec<Problem> {
+        let mut told: Vec<(Field, Code)> = Vec::new();
+        let mut problems = Vec::new();
+        for finding in findings {
+            if problems.len() >= FINDINGS {
+                break;
+            }
+            // The layout and the rules may both miss one field.
+            if told.contains(&(finding.field, finding.code)) {
+                continue;
+            }
+            told.push((finding.field, finding.code));
+            problems.push(Problem {
+                file: self.opened.batch_file.name.to_string(),
+                row: Some(place.row_of(finding.field)),
+                column: Some(self.opened.layout.locate(finding.field, place)),
+                code: finding.code.as_str().into(),
+                severity: finding.severity,
+                found: finding.found,
+                expected: finding.expected,
+                act: Some(act.reference.clone()).filter(|reference| !reference.is_empty()),
+            });
+        }
+        problems
+    }
+}

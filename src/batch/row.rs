@@ -51,8 +51,6 @@ pub struct Place {
     pub end: u64,
     /// PU: number of the data row (from 1) and so of its sub-folder; otherwise position of the act from 1.
     pub ordinal: u64,
-    /// How many pagoPA notices each recipient has, where notices and F24 are numbered apart (CSV): the payments after them are F24.
-    pub notices: Vec<usize>,
 }
 
 impl Place {

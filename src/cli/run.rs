@@ -1,12 +1,82 @@
-//! `messo run`.
+//! `messo run`: the hub. Exit 0 after an ordinary stop, 1 when it could not start.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the hub.
+use crate::clock::Clock;
+use crate::config;
+use crate::service::supervisor;
+use crate::telemetry::{self, Format};
+use crate::text::it;
+
+/// Avvia il servizio, fino a SIGTERM o SIGINT: allora finisce il lavoro in corso e si ferma.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// La configurazione.
+    #[arg(long, default_value = "/etc/messo/messo.toml")]
+    config: PathBuf,
+    /// Orologio degli affari: FATTORE o FATTORE@MILLISECONDI_UNIX. Solo se ogni sistema remoto è su questa macchina.
+    #[arg(long, hide = true)]
+    clock: Option<Clock>,
+    /// Registro per persone o per macchine: testo, json (json da solo sotto systemd).
+    #[arg(long)]
+    log: Option<Format>,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    if let Err(error) = telemetry::init(Format::choose(args.log), None) {
+        eprintln!("messo: {error}");
+        return ExitCode::FAILURE;
+    }
+    let loaded = match config::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprint!("{}", it::config::lines(&problems));
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("messo: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        let clock = args.clock.unwrap_or(Clock::REAL);
+        let started = match supervisor::open(loaded, clock) {
+            Ok(hub) => supervisor::start(hub).await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(running) => {
+                tracing::info!("messo è in servizio");
+                stop_signal().await;
+                tracing::info!("arresto: nessun lavoro nuovo, si finisce quello in corso");
+                running.stop().await;
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("messo: {}", supervisor::sentence(&error));
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+/// Resolves on SIGTERM or SIGINT.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
 }

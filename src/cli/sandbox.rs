@@ -1,12 +1,83 @@
-//! `messo sandbox`.
+//! `messo sandbox`: the SEND simulator, alone, until it is told to stop.
+//!
+//! Exit codes: 0 stopped by a signal, 1 could not listen, 2 arguments or faults file not usable.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the simulators.
+use crate::clock::Clock;
+use crate::sandbox::{self, Faults, Options, UploadMethod};
+
+/// Runs the SEND simulator: any `x-api-key` of the form `<11 digits>[-<anything>]` belongs to that administration.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9400")]
+    listen: SocketAddr,
+    /// Business time: `N` times as fast as real time from now, or `N@UNIXMS` from that instant.
+    #[arg(long, value_name = "N[@UNIXMS]", default_value = "1")]
+    clock: Clock,
+    /// TOML file of the faults to simulate.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// Share of the legal facts (0.0 to 1.0) that answer "come back later" the first time.
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    cold: f64,
+    /// Tell POST instead of PUT for every second upload of a preload.
+    #[arg(long)]
+    alternate_uploads: bool,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    let mut options = Options::new(args.listen, args.clock);
+    options.limits.cold_facts = args.cold;
+    if args.alternate_uploads {
+        options.limits.upload_method = UploadMethod::Alternate;
+    }
+    if let Some(path) = &args.faults {
+        let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        match read.and_then(|text| Faults::parse(&text).map_err(|error| error.to_string())) {
+            Ok(faults) => options.faults = Some(faults),
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("il simulatore non parte: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> ExitCode {
+    let listen = options.listen;
+    let running = match sandbox::start(options).await {
+        Ok(running) => running,
+        Err(error) => {
+            eprintln!("impossibile ascoltare su {listen}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("sandbox in ascolto su {}", running.url());
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+    running.stop().await;
+    ExitCode::SUCCESS
 }

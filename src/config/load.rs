@@ -174,7 +174,13 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
     for (line, key, fault) in &document.faults {
         problems.add(&file, *line, key, ConfigFault::Shape(fault.clone()));
     }
-    parts.check(&mut |key, fault| problems.add(&file, document.line_of(key), key, fault), &|key| document.line_of(key));
+    let mut add = |key: &str, fault| {
+        // One sentence a key is enough.
+        if !document.is_wrong(key) {
+            problems.add(&file, document.line_of(key), key, fault);
+        }
+    };
+    parts.check(&mut add, &|key| document.line_of(key));
     Some(LoadedConfig { config: config?, flows, file: path.to_path_buf() })
 }
 

@@ -1,5 +1,6 @@
 //! The configuration: one TOML, typed, closed, checked as a whole. `messo check` prints every problem with file and line.
 
+mod address;
 pub mod check;
 pub mod load;
 pub mod secret;

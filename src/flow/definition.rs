@@ -253,14 +253,15 @@ impl FlowDefinition {
     /// Reads a flow file; `file` is its name in the problems, and its stem must be the name of the flow.
     pub fn parse(text: &str, file: &str) -> Result<FlowDefinition, Vec<DefinitionProblem>> {
         let mut document = Document::read(text, KEYS);
-        let flow: Option<FlowDefinition> = document.whole();
+        let flow: Option<FlowDefinition> = document.rest();
         let mut problems: Vec<DefinitionProblem> = Vec::new();
         let mut add = |line, key: &str, fault| problems.push(Located { file: file.to_string(), line, key: key.to_string(), fault });
         for (line, key, fault) in &document.faults {
             add(*line, key, DefinitionFault::Shape(fault.clone()));
         }
         if let Some(flow) = &flow {
-            for (key, fault) in flow.check() {
+            // One sentence a key is enough.
+            for (key, fault) in flow.check().into_iter().filter(|(key, _)| !document.is_wrong(key)) {
                 add(document.line_of(key), key, fault);
             }
             let stem = std::path::Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();

@@ -204,30 +204,68 @@ impl<'t> Document<'t> {
         if !self.faults.is_empty() {
             return None;
         }
-        let root = self.root.clone();
-        self.value("", root)
+        self.value("", self.root.clone())
     }
 
-    /// The table at `name`, or number `index` of `[[name]]`, as a `T`, when its form is right. `None` also when it is absent.
+    /// The whole file as a `T` without the keys that are wrong, when the rest is enough: only to look for more problems.
+    pub fn rest<T: Deserialize<'t>>(&mut self) -> Option<T> {
+        self.value("", self.root.clone())
+    }
+
+    /// The table at `name`, or number `index` of `[[name]]`, as a `T` without the keys that are wrong, when the rest is enough.
+    /// `None` also when it is absent.
     pub fn part<T: Deserialize<'t>>(&mut self, name: &str, index: Option<usize>) -> Option<T> {
         let (key, node) = match index {
             Some(index) => (format!("{name}[{index}]"), self.array(name)?.get(index)?.clone()),
             None => (name.to_string(), self.root.get_ref().as_table()?.get(name)?.clone()),
         };
-        if !self.is_clean(&key) {
-            return None;
-        }
         self.value(&key, node)
     }
 
-    fn value<T: Deserialize<'t>>(&mut self, key: &str, node: Spanned<DeValue<'t>>) -> Option<T> {
+    /// Whether something is wrong with the form of that very key.
+    pub fn is_wrong(&self, key: &str) -> bool {
+        self.faults.iter().any(|(_, at, _)| at == key)
+    }
+
+    fn value<T: Deserialize<'t>>(&mut self, key: &str, mut node: Spanned<DeValue<'t>>) -> Option<T> {
+        let clean = self.is_clean(key);
+        if !clean {
+            self.prune(node.get_mut(), key);
+        }
         match T::deserialize(ValueDeserializer::from(node)) {
             Ok(value) => Some(value),
             Err(error) => {
-                let fault = ShapeFault::Unreadable { message: one_line(error.message()) };
-                self.faults.push((self.line_of(key), key.to_string(), fault));
+                // Of an unclean table the reason was already told.
+                if clean {
+                    let fault = ShapeFault::Unreadable { message: one_line(error.message()) };
+                    self.faults.push((self.line_of(key), key.to_string(), fault));
+                }
                 None
             }
+        }
+    }
+
+    /// Takes out what is wrong.
+    fn prune(&self, value: &mut DeValue<'t>, at: &str) {
+        match value {
+            DeValue::Table(table) => {
+                let names: Vec<String> = table.keys().map(|name| name.get_ref().to_string()).collect();
+                for name in names {
+                    let at = join(at, &name);
+                    if self.is_wrong(&at) {
+                        table.remove(name.as_str());
+                    }
+                }
+                for (name, value) in table.iter_mut() {
+                    self.prune(value.get_mut(), &join(at, name.get_ref()));
+                }
+            }
+            DeValue::Array(array) => {
+                for (index, item) in array.iter_mut().enumerate() {
+                    self.prune(item.get_mut(), &format!("{at}[{index}]"));
+                }
+            }
+            _ => {}
         }
     }
 

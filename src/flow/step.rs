@@ -91,14 +91,14 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             Step::to(S::InDelivery { iun: iun.clone() }).flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
         }
         (S::Refused { .. }, F::Accepted { iun, at, .. }) => {
-            let mut line = LineDraft::new(OutcomeState::Info, "RETTIFICA", *at);
+            let mut line = LineDraft::new(OutcomeState::Info, "RETTIFICA", at.unwrap_or(now));
             line.corrects = Some(OutcomeState::Refused);
             let step = Step::to(S::InDelivery { iun: iun.clone() }).tell(line);
             step.flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
         }
         // The office took it back: the order still holds.
         (S::Withdrawn, F::Accepted { iun, at, .. }) => {
-            let mut line = LineDraft::new(OutcomeState::Cancelling, "RETTIFICA", *at);
+            let mut line = LineDraft::new(OutcomeState::Cancelling, "RETTIFICA", at.unwrap_or(now));
             line.corrects = Some(OutcomeState::Cancelled);
             let step = Step::to(S::Cancelling { iun: iun.clone() }).then(Do::Cancel).tell(line);
             step.flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
@@ -395,7 +395,7 @@ mod tests {
             (Fact::Prepared, "IN_CARICAMENTO"),
             (Fact::Uploaded, "IN_INVIO"),
             (Fact::Taken { request_id: "r".into() }, "INVIATO"),
-            (Fact::Accepted { request_id: Some("r".into()), iun: IUN.into(), at: now() }, "IN_CONSEGNA"),
+            (Fact::Accepted { request_id: Some("r".into()), iun: IUN.into(), at: Some(now()) }, "IN_CONSEGNA"),
         ];
         for (fact, want) in road {
             let step = observe(&state, ACT, &fact, now());
@@ -496,7 +496,7 @@ mod tests {
 
     #[test]
     fn what_send_accepted_is_followed_whatever_we_thought() {
-        let accepted = Fact::Accepted { request_id: None, iun: IUN.into(), at: now() };
+        let accepted = Fact::Accepted { request_id: None, iun: IUN.into(), at: Some(now()) };
         let table = [
             (State::Held { reason: HoldReason::Guard }, "IN_CONSEGNA", vec![]),
             (State::Uploading, "IN_CONSEGNA", vec![]),
@@ -558,7 +558,7 @@ mod tests {
             State::Withdrawn,
         ];
         let facts = [
-            Fact::Accepted { request_id: None, iun: "ADEG-HJKL-MNPQ-202611-B-1".into(), at: now() },
+            Fact::Accepted { request_id: None, iun: "ADEG-HJKL-MNPQ-202611-B-1".into(), at: Some(now()) },
             Fact::Refused { reasons: vec![], at: now(), cost: None },
             Fact::PredecessorCancelled,
             Fact::NothingToCancel,

@@ -67,3 +67,35 @@ fn matters(kind: &EventKind) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use notify::event::{CreateKind, Flag};
+
+    use super::*;
+
+    #[test]
+    fn an_overflow_wakes_everyone_and_our_own_reads_nobody() {
+        let created = Event::new(EventKind::Create(CreateKind::File));
+        let access = |kind| Event::new(EventKind::Access(kind));
+        let table = [
+            ("created in a", created.clone().add_path("/a/x.zip".into()), [true, false]),
+            ("created below a", created.add_path("/a/b/x.zip".into()), [false, false]),
+            ("a itself", Event::new(EventKind::Remove(notify::event::RemoveKind::Folder)).add_path("/a".into()), [true, false]),
+            ("closed after writing", access(AccessKind::Close(AccessMode::Write)).add_path("/b/x.zip".into()), [false, true]),
+            ("closed after reading", access(AccessKind::Close(AccessMode::Read)).add_path("/b/x.zip".into()), [false, false]),
+            ("opened", access(AccessKind::Open(AccessMode::Any)).add_path("/b/x.zip".into()), [false, false]),
+            ("queue full", Event::new(EventKind::Other).set_flag(Flag::Rescan), [true, true]),
+        ];
+        for (title, event, want) in table {
+            let ((a, woken_a), (b, woken_b)) = (sync_channel(1), sync_channel(1));
+            let ears: Ears = Arc::new(Mutex::new(HashMap::from([(PathBuf::from("/a"), a), (PathBuf::from("/b"), b)])));
+            hear(&ears, Ok(event.clone()));
+            hear(&ears, Ok(event));
+            assert_eq!([woken_a.try_recv().is_ok(), woken_b.try_recv().is_ok()], want, "{title}");
+            assert!(woken_a.try_recv().is_err() && woken_b.try_recv().is_err(), "{title}: one waking is enough");
+        }
+    }
+}

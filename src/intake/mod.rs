@@ -5,6 +5,7 @@ pub mod companion;
 mod hints;
 pub mod names;
 mod reported;
+mod root;
 pub mod scan;
 pub mod settle;
 pub mod watch;

@@ -21,11 +21,20 @@ pub enum End {
     Saved,
     /// Nothing to save.
     Nothing,
-    Failed { class: FailureClass, code: &'static str },
+    Failed {
+        class: FailureClass,
+        code: &'static str,
+    },
     /// Not now, and not a failure.
-    Later { at: Timestamp, code: &'static str },
+    Later {
+        at: Timestamp,
+        code: &'static str,
+    },
     /// The remote refuses the sender.
-    Stop { channel: String, code: &'static str },
+    Stop {
+        channel: String,
+        code: &'static str,
+    },
 }
 
 impl From<StoreError> for End {
@@ -249,7 +258,10 @@ pub async fn settle(hub: &Hub, leased: &Leased, end: End) {
 async fn start(hub: &Hub, batch: crate::domain::ids::BatchId, job: JobRef) -> End {
     loop {
         match hub.store.start_acts(batch, job, hub.clock.now()).await {
-            Ok(true) => hub.publish.notify_one(),
+            Ok(true) => {
+                failpoint!("batch.started");
+                hub.publish.notify_one();
+            }
             Ok(false) => return End::Saved,
             Err(error) => return End::from(error),
         }

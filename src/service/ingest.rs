@@ -1,0 +1,593 @@
+//! From a claimed file to an acknowledged drop: journal, archive, judge, stage, decide. Whatever is interrupted is begun again.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+
+use super::files::{KeptReject, ceilings};
+use super::{Hub, rome};
+use crate::batch::archive::{Hashing, hash_whole};
+use crate::batch::files::FileFacts;
+use crate::batch::pipeline::{self, Judge, Judged, Opened, Senders, Stopped, Totals};
+use crate::batch::problem::{Code, Problem, Severity};
+use crate::batch::row::Place;
+use crate::batch::validate::SenderFacts;
+use crate::config::{Config, SourceSystem};
+use crate::domain::act::Act;
+use crate::domain::digest::Sha256;
+use crate::domain::ids::BatchId;
+use crate::domain::outcome::ReceiptState;
+use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
+use crate::intake::{Claimed, Companion, claim, watch};
+use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Staged, Staging, StoreError, Verdict};
+
+/// Why a drop could not be taken now: a disk or the store. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("disk: {0}")]
+    Disk(#[from] std::io::Error),
+    /// A defect of ours met while reading this drop.
+    #[error("a panic while reading the drop")]
+    Panicked,
+}
+
+impl From<tokio::task::JoinError> for IngestError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        if error.is_panic() { IngestError::Panicked } else { IngestError::Store(StoreError::Stopping) }
+    }
+}
+
+/// Rows staged in one transaction.
+const CHUNK: usize = 500;
+
+/// Takes one claimed file to its end. Done twice, the second time finds what the first one did.
+pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
+    failpoint!("claim.renamed");
+    let drop = NewDrop {
+        id: claimed.id,
+        source: claimed.source.clone(),
+        original_name: claimed.original_name.clone(),
+        flow_hint: claimed.flow_hint.clone(),
+        dry_run: claimed.dry_run,
+        received_at: claimed.received_at,
+    };
+    let known = hub.store.claim(drop).await?;
+    failpoint!("claim.journaled");
+    if known.state.is_none() {
+        take(hub, claimed).await?;
+    }
+    failpoint!("batch.finished");
+    let claimed = claimed.clone();
+    blocking(move || claim::done(&claimed)).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, IngestError> {
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
+
+/// A drop whose bytes are kept and known.
+struct Kept {
+    sha256: Sha256,
+    size: u64,
+}
+
+async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
+    reserve(hub)?;
+    // The digest of the whole and a first look run side by side: both read the file once.
+    let path = claimed.path.clone();
+    let hashing = tokio::task::spawn_blocking(move || hash_whole(&File::open(path)?));
+    let looked = look(hub, claimed).await?;
+    let (sha256, size) = hashing.await??;
+    let kept = Kept { sha256, size };
+    if let Some(first) = hub.store.content_seen(&claimed.source, sha256, claimed.id).await?.filter(|_| !claimed.dry_run) {
+        return duplicate(hub, claimed, &kept, first).await;
+    }
+    let (archives, path) = (hub.archives.clone(), claimed.path.clone());
+    blocking(move || archives.keep(&path, &sha256)).await?;
+    failpoint!("archive.kept");
+    if let Some(problem) = companion_fault(claimed, &kept) {
+        return refuse(hub, claimed, &kept, None, problem).await;
+    }
+    match looked {
+        Ok((opened, facts)) => judge(hub, claimed, &kept, Arc::new(opened), facts).await,
+        Err(problem) => refuse(hub, claimed, &kept, None, *problem).await,
+    }
+}
+
+/// Nothing is taken under the reserve: what is being worked on needs the space.
+fn reserve(hub: &Hub) -> Result<(), IngestError> {
+    let stat = rustix::fs::statvfs(&hub.config.data).map_err(std::io::Error::from)?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < hub.config.limits.disk_reserve_bytes {
+        return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "the reserve of the data disk is reached").into());
+    }
+    Ok(())
+}
+
+type Looked = Result<(Opened, Vec<FileFacts>), Box<Problem>>;
+
+async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
+    let (path, name, ceilings) = (claimed.path.clone(), claimed.original_name.clone(), ceilings(hub));
+    let count_pages = hub.flows.values().any(|flow| flow.checks.light_mail);
+    let outcome = tokio::task::spawn_blocking(move || -> Result<_, Stopped> {
+        let file = File::open(path).map_err(Stopped::Ours)?;
+        let opened = pipeline::open(&file, &name, &ceilings)?;
+        let facts = pipeline::look_into(&file, &opened, &name, &Hashing { count_pages, ..Hashing::default() })?;
+        Ok((opened, facts))
+    })
+    .await?;
+    match outcome {
+        Ok(found) => Ok(Ok(found)),
+        Err(Stopped::Refused(problem)) => Ok(Err(problem)),
+        Err(Stopped::Ours(error)) => Err(error.into()),
+    }
+}
+
+fn companion_fault(claimed: &Claimed, kept: &Kept) -> Option<Problem> {
+    let differs =
+        |expected: String| Problem::of_drop(&claimed.original_name, Code::CompanionMismatch).expected(expected).found(kept.sha256.to_hex());
+    match claimed.companion.as_ref()? {
+        Companion::Ok => None,
+        Companion::Sha256(told) => (*told != kept.sha256).then(|| differs(told.to_hex())),
+        Companion::Md5(told) => {
+            let found = md5_of(&claimed.path).ok()?;
+            (found != *told).then(|| differs(hex(told)).found(hex(&found)))
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// MD5, only because gestionali write `.md5` companions: it finds broken copies, nothing else is trusted to it.
+fn md5_of(path: &std::path::Path) -> std::io::Result<[u8; 16]> {
+    use md5::Digest;
+    use std::io::Read;
+    let mut file = File::open(path)?;
+    let mut hasher = md5::Md5::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hasher.finalize().into());
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+fn staging(claimed: &Claimed, kept: &Kept, opened: Option<&Opened>) -> Staging {
+    Staging {
+        batch: claimed.id,
+        source: claimed.source.clone(),
+        sha256: kept.sha256,
+        size: kept.size,
+        layout: opened.map(|opened| opened.layout.name().to_owned()),
+        batch_file: opened.map(|opened| opened.batch_file.name.to_string()).unwrap_or_default(),
+        batch_entry: opened.map_or(0, |opened| opened.batch_file.index),
+        bare: opened.is_some_and(|opened| opened.bare),
+        sender: None,
+        flow: None,
+    }
+}
+
+const NOTHING: Finished = Finished {
+    state: ReceiptState::Rejected,
+    acts: 0,
+    accepted: 0,
+    refused: 0,
+    duplicates: 0,
+    duplicate_of: None,
+    held: false,
+    forecast: None,
+};
+
+/// The drop as a whole is refused.
+async fn refuse(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opened>, problem: Problem) -> Result<(), IngestError> {
+    tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "consegna scartata");
+    hub.store.begin_staging(staging(claimed, kept, opened)).await?;
+    hub.store.add_problems(claimed.id, vec![problem]).await?;
+    Ok(hub.store.finish_batch(claimed.id, NOTHING, hub.clock.now()).await?)
+}
+
+/// A drop that makes the program itself fail, time after time: told, so that it does not stop what comes behind it.
+pub async fn give_up(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
+    let path = claimed.path.clone();
+    let (sha256, size) = blocking(move || hash_whole(&File::open(path)?)).await?;
+    let kept = Kept { sha256, size };
+    let (archives, path) = (hub.archives.clone(), claimed.path.clone());
+    blocking(move || archives.keep(&path, &sha256)).await?;
+    refuse(hub, claimed, &kept, None, Problem::of_drop(&claimed.original_name, Code::InternalError)).await?;
+    let claimed = claimed.clone();
+    blocking(move || claim::done(&claimed)).await
+}
+
+/// The same bytes were taken before.
+async fn duplicate(hub: &Hub, claimed: &Claimed, kept: &Kept, first: BatchSummary) -> Result<(), IngestError> {
+    tracing::info!(batch.id = %claimed.id, first = %first.id, "contenuto già ricevuto");
+    hub.store.begin_staging(staging(claimed, kept, None)).await?;
+    let problem = Problem { severity: Severity::Warning, ..Problem::of_drop(&claimed.original_name, Code::DuplicateDrop) };
+    hub.store.add_problems(claimed.id, vec![problem.found(first.id.to_string())]).await?;
+    let end = Finished { state: ReceiptState::Duplicate, duplicate_of: Some(first.id), ..NOTHING };
+    Ok(hub.store.finish_batch(claimed.id, end, hub.clock.now()).await?)
+}
+
+/// What a gestionale may send, with the groups of each ente.
+pub struct Allowed<'a> {
+    config: &'a Config,
+    sources: Vec<&'a SourceSystem>,
+    groups: Vec<(String, Vec<String>)>,
+}
+
+impl<'a> Allowed<'a> {
+    /// What any of these gestionali may send.
+    pub fn any(config: &'a Config, sources: impl Iterator<Item = &'a SourceSystem>) -> Allowed<'a> {
+        let sources: Vec<&SourceSystem> = sources.collect();
+        let enti: BTreeSet<&String> = sources.iter().flat_map(|source| &source.enti).collect();
+        let groups = enti.into_iter().filter_map(|tax_id| config.institution(tax_id)).map(|institution| {
+            let groups: BTreeSet<String> = institution.keys.iter().flat_map(|key| key.groups.iter().cloned()).collect();
+            (institution.tax_id.clone(), groups.into_iter().collect())
+        });
+        Allowed { config, sources, groups: groups.collect() }
+    }
+}
+
+impl Senders for Allowed<'_> {
+    fn sender(&self, tax_id: &str) -> Option<SenderFacts<'_>> {
+        let (_, groups) = self.groups.iter().find(|(known, _)| known == tax_id)?;
+        let institution = self.config.institution(tax_id)?;
+        Some(SenderFacts {
+            tax_id: &institution.tax_id,
+            denomination: &institution.denomination,
+            groups,
+            group_required: !institution.keys.is_empty() && institution.keys.iter().all(|key| !key.groups.is_empty()),
+            heavy_mail: institution.heavy_mail,
+            address_lookup: institution.address_lookup,
+        })
+    }
+
+    fn organization(&self, id: &str) -> Option<String> {
+        self.sources.iter().find_map(|source| source.organization_ids.get(id).cloned())
+    }
+}
+
+/// The flow of a drop: what the batch says, what its folder says, or the gestionale's default; they must not disagree.
+fn flow_of<'h>(hub: &'h Hub, source: &SourceSystem, claimed: &Claimed, told: Option<&str>) -> Result<&'h FlowDefinition, Box<Problem>> {
+    let folder = claimed.flow_hint.as_deref();
+    if let (Some(told), Some(folder)) = (told, folder)
+        && told != folder
+    {
+        return Err(Box::new(Problem::of_drop(&claimed.original_name, Code::FlowUnknown).found(told).expected(folder)));
+    }
+    let Some(name) = told.or(folder).or(source.default_flow.as_deref()) else {
+        return Err(Box::new(Problem::of_drop(&claimed.original_name, Code::FlowMissing).expected(source.flows.join(", "))));
+    };
+    match hub.flows.get(name).filter(|_| source.flows.iter().any(|allowed| allowed == name)) {
+        Some(flow) => Ok(flow),
+        None => Err(Box::new(Problem::of_drop(&claimed.original_name, Code::FlowUnknown).found(name).expected(source.flows.join(", ")))),
+    }
+}
+
+/// What the rows say, on its way from the reader to the store.
+enum Piece {
+    Rows(Vec<Judged>),
+    End(Result<Totals, Stopped>),
+}
+
+async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opened>, facts: Vec<FileFacts>) -> Result<(), IngestError> {
+    let Some(source) = hub.config.source(&claimed.source) else {
+        return refuse(hub, claimed, kept, Some(&opened), Problem::of_drop(&claimed.original_name, Code::SenderUnknown)).await;
+    };
+    let file = hub.archives.open(&kept.sha256)?;
+    let (file_for_header, opened_for_header) = (file.clone(), opened.clone());
+    let header = tokio::task::spawn_blocking(move || pipeline::header(&file_for_header, &opened_for_header)).await?;
+    let header = match header {
+        Ok(header) => header,
+        Err(Stopped::Refused(problem)) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
+        Err(Stopped::Ours(error)) => return Err(error.into()),
+    };
+    let flow = match flow_of(hub, source, claimed, header.flow.as_deref()) {
+        Ok(flow) => flow.clone(),
+        Err(problem) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
+    };
+    let sender = header.sender_tax_id.clone().or_else(|| match source.enti.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    });
+    hub.store.begin_staging(Staging { flow: Some(flow.clone()), sender, ..staging(claimed, kept, Some(&opened)) }).await?;
+    keep_entries(hub, kept.sha256, &opened, &facts).await?;
+    failpoint!("staging.begun");
+    if !flow.layouts.is_empty() && !flow.layouts.iter().any(|layout| layout == opened.layout.name()) {
+        let problem = Problem::of_drop(opened.batch_file.name.to_string(), Code::LayoutUnexpected).found(opened.layout.name());
+        let problem = Problem { severity: Severity::Warning, ..problem.expected(flow.layouts.join(", ")) };
+        hub.store.add_problems(claimed.id, vec![problem]).await?;
+    }
+    let (tell, told) = mpsc::channel::<Piece>(2);
+    let today = rome(claimed.received_at).date();
+    let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
+    let reader = tokio::task::spawn_blocking(move || {
+        let senders = Allowed::any(&reader_hub.config, std::iter::once(&reader_source));
+        let judge =
+            Judge { flow: Some(&reader_flow), senders: Some(&senders), today: Some(today), max_acts: reader_hub.config.limits.max_acts };
+        let mut rows = Vec::with_capacity(CHUNK);
+        let mut sink = |judged: Judged| {
+            rows.push(judged);
+            if rows.len() >= CHUNK && tell.blocking_send(Piece::Rows(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK)))).is_err() {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        let end = pipeline::judge(&file, &reader_opened, facts, &judge, &mut sink);
+        let _ = tell.blocking_send(Piece::Rows(rows));
+        let _ = tell.blocking_send(Piece::End(end));
+    });
+    let mut rows = Rows { hub, claimed, flow: &flow, opened: &opened, told, counts: Counts::default() };
+    let end = rows.stage().await;
+    let counts = std::mem::take(&mut rows.counts);
+    rows.told.close();
+    let joined = reader.await;
+    joined?;
+    let end = end?;
+    match end {
+        Ok(totals) => finish(hub, claimed, &flow, totals, counts).await,
+        Err(Stopped::Refused(problem)) => {
+            hub.store.discard_staged(claimed.id).await?;
+            refuse(hub, claimed, kept, Some(&opened), *problem).await
+        }
+        Err(Stopped::Ours(error)) => Err(error.into()),
+    }
+}
+
+async fn keep_entries(hub: &Hub, archive: Sha256, opened: &Opened, facts: &[FileFacts]) -> Result<(), IngestError> {
+    for chunk in facts.chunks(2_000) {
+        let entries = chunk.iter().filter_map(|facts| {
+            let entry = opened.archive.by_index(facts.entry)?;
+            Some(KeptEntry {
+                entry: entry.index,
+                data_start: entry.data_start,
+                compressed: entry.compressed,
+                size: entry.size,
+                crc: entry.crc32,
+                method: entry.method.number().to_string(),
+                sha256: facts.sha256,
+                header_offset: entry.header_offset,
+            })
+        });
+        hub.store.keep_entries(archive, entries.collect()).await?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    acts: u64,
+    accepted: u64,
+    refused: u64,
+    duplicates: u64,
+    last_place: Place,
+}
+
+/// The rows of one drop, staged as they are read.
+struct Rows<'a> {
+    hub: &'a Hub,
+    claimed: &'a Claimed,
+    flow: &'a FlowDefinition,
+    opened: &'a Opened,
+    told: mpsc::Receiver<Piece>,
+    counts: Counts,
+}
+
+impl Rows<'_> {
+    async fn stage(&mut self) -> Result<Result<Totals, Stopped>, IngestError> {
+        while let Some(piece) = self.told.recv().await {
+            match piece {
+                Piece::Rows(rows) => self.chunk(rows).await?,
+                Piece::End(end) => return Ok(end),
+            }
+        }
+        Err(std::io::Error::other("the reader stopped").into())
+    }
+
+    async fn chunk(&mut self, rows: Vec<Judged>) -> Result<(), IngestError> {
+        let batch = self.claimed.id;
+        let (mut problems, mut rejects, mut good) = (Vec::new(), Vec::new(), Vec::new());
+        for judged in rows {
+            match judged {
+                Judged::Good { act, place, warnings } => {
+                    problems.extend(warnings);
+                    good.push((act, place));
+                }
+                Judged::Bad { place, files, problems: found, .. } => {
+                    self.counts.acts += 1;
+                    self.counts.refused += 1;
+                    rejects.push((place.ordinal, encode(&KeptReject::of(&place, &found, files))?));
+                    problems.extend(found);
+                }
+                Judged::Notice { problems: found } => problems.extend(found),
+            }
+        }
+        if !good.is_empty() {
+            self.good(good, &mut problems, &mut rejects).await?;
+        }
+        failpoint!("staging.chunk");
+        for page in problems.chunks(CHUNK) {
+            self.hub.store.add_problems(batch, page.to_vec()).await?;
+        }
+        if !rejects.is_empty() {
+            self.hub.store.add_rejects(batch, rejects).await?;
+        }
+        Ok(())
+    }
+
+    async fn good(
+        &mut self,
+        good: Vec<(Box<Act>, Place)>,
+        problems: &mut Vec<Problem>,
+        rejects: &mut Vec<(u64, String)>,
+    ) -> Result<(), IngestError> {
+        let hub = self.hub;
+        let received = self.claimed.received_at;
+        let described: Vec<(String, Vec<String>, Place)> = good
+            .iter()
+            .map(|(act, place)| (act.reference.clone(), act.files().map(|file| file.file.clone()).collect(), place.clone()))
+            .collect();
+        let staged = good
+            .into_iter()
+            .map(|(act, place)| {
+                let institution = hub.config.institution(&act.sender_tax_id);
+                let key = institution.and_then(|institution| institution.key_for(act.group.as_deref()));
+                let notify_by = notify_by(&act, self.flow, received);
+                Staged { key_id: key.map(|key| key.id.clone()).unwrap_or_default(), act: *act, place, notify_by }
+            })
+            .collect();
+        let verdicts = hub.store.stage(self.claimed.id, staged, hub.clock.now()).await?;
+        for ((reference, files, place), verdict) in described.into_iter().zip(verdicts) {
+            self.counts.acts += 1;
+            self.counts.last_place = place.clone();
+            let (field, code, found, severity) = match verdict {
+                Verdict::New => {
+                    self.counts.accepted += 1;
+                    continue;
+                }
+                Verdict::Duplicate => (crate::batch::fields::REFERENCE, Code::ActDuplicate, None, Severity::Warning),
+                Verdict::Exists => (crate::batch::fields::REFERENCE, Code::ActExists, None, Severity::Error),
+                Verdict::Unknown => (crate::batch::fields::REFERENCE, Code::ActUnknown, None, Severity::Error),
+                Verdict::AlreadySent => (crate::batch::fields::ACTION, Code::ActAlreadySent, None, Severity::Error),
+                Verdict::Closed => (crate::batch::fields::ACTION, Code::ActClosed, None, Severity::Error),
+                Verdict::ProtocolLive(other) => (crate::batch::fields::PROTOCOL, Code::ProtocolLive, Some(other), Severity::Error),
+                Verdict::DocumentLive(other) => (crate::batch::fields::DOCUMENT, Code::DocumentLive, Some(other), Severity::Error),
+                Verdict::NoticeLive(other) => (crate::batch::fields::NOTICE, Code::NoticeLive, Some(other), Severity::Error),
+            };
+            let field = match code {
+                Code::DocumentLive => crate::batch::fields::Field::nth(field, 0),
+                Code::NoticeLive => crate::batch::fields::Field::of_nth(field, 0, 0),
+                _ => crate::batch::fields::Field::act(field),
+            };
+            let problem = Problem {
+                file: self.opened.batch_file.name.to_string(),
+                row: Some(place.row_of(field)),
+                column: Some(self.opened.layout.locate(field, &place)),
+                code: code.as_str().into(),
+                severity,
+                found: found.or_else(|| Some(reference.clone())),
+                expected: None,
+                act: Some(reference),
+            };
+            if severity == Severity::Warning {
+                self.counts.duplicates += 1;
+            } else {
+                self.counts.refused += 1;
+                rejects.push((place.ordinal, encode(&KeptReject::of(&place, std::slice::from_ref(&problem), files))?));
+            }
+            problems.push(problem);
+        }
+        Ok(())
+    }
+}
+
+fn encode(reject: &KeptReject) -> Result<String, IngestError> {
+    Ok(serde_json::to_string(reject).map_err(StoreError::from)?)
+}
+
+/// Last instant at which the act may be notified: the row's term, or the flow's counted from the drop. End of that Rome day.
+fn notify_by(act: &Act, flow: &FlowDefinition, received: Timestamp) -> Option<Timestamp> {
+    let local = rome(received);
+    let day = match (act.notify_by, flow.notify_within_days) {
+        (Some(day), _) => day,
+        (None, Some(days)) => local.date().checked_add(jiff::Span::new().days(i64::from(days))).ok()?,
+        (None, None) => return None,
+    };
+    Some(day.tomorrow().ok()?.to_zoned(local.time_zone().clone()).ok()?.timestamp())
+}
+
+async fn finish(hub: &Hub, claimed: &Claimed, flow: &FlowDefinition, totals: Totals, counts: Counts) -> Result<(), IngestError> {
+    for page in totals.notices.chunks(CHUNK) {
+        hub.store.add_problems(claimed.id, page.to_vec()).await?;
+    }
+    let mut end =
+        Finished { acts: counts.acts, accepted: counts.accepted, refused: counts.refused, duplicates: counts.duplicates, ..NOTHING };
+    if counts.refused > 0 && flow.acceptance == Acceptance::AllOrNothing {
+        end.accepted = 0;
+        end.refused = counts.acts - counts.duplicates;
+        let problem = Problem::of_drop(&claimed.original_name, Code::AllOrNothing).found(counts.refused.to_string());
+        hub.store.add_problems(claimed.id, vec![problem]).await?;
+        hub.store.clear_rejects(claimed.id).await?;
+    }
+    end.state = match (end.accepted, end.refused, end.duplicates) {
+        (0, 0, _) => ReceiptState::Duplicate,
+        (0, ..) => ReceiptState::Rejected,
+        (_, 0, _) => ReceiptState::Taken,
+        _ => ReceiptState::Partial,
+    };
+    if claimed.dry_run || end.accepted == 0 {
+        hub.store.discard_staged(claimed.id).await?;
+    }
+    end.held = !claimed.dry_run && end.accepted > 0 && flow.sending == Sending::Held;
+    if end.accepted > 0 && !end.held {
+        end.forecast = Some(forecast(hub, claimed.id, end.accepted).await?);
+    }
+    tracing::info!(
+        batch.id = %claimed.id, source = claimed.source, state = end.state.as_str(), acts = end.acts, accepted = end.accepted,
+        refused = end.refused, "consegna esaminata"
+    );
+    Ok(hub.store.finish_batch(claimed.id, end, hub.clock.now()).await?)
+}
+
+/// When the last act of a batch leaves under the day's calls: about four calls an act, after what is queued.
+async fn forecast(hub: &Hub, batch: BatchId, accepted: u64) -> Result<Timestamp, IngestError> {
+    const CALLS: u64 = 4;
+    let now = hub.clock.now();
+    let sender = hub.store.batch(batch).await?.sender;
+    let quota = sender.as_deref().and_then(|sender| hub.config.institution(sender)).map_or(0, |institution| institution.quota.per_day);
+    if quota == 0 {
+        return Ok(now);
+    }
+    let queued = match &sender {
+        Some(sender) => hub.store.backlog(sender).await?,
+        None => 0,
+    };
+    let days = (queued + accepted) * CALLS / u64::from(quota);
+    let span = SignedDuration::from_hours(24 * i64::try_from(days).unwrap_or(3_650).min(3_650));
+    Ok(now.saturating_add(span).unwrap_or(Timestamp::MAX))
+}
+
+/// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
+pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {
+    failpoint!("incomplete.told");
+    let now = hub.clock.now();
+    let id = incomplete_id(source, mark);
+    let original_name = name.rsplit('/').next().unwrap_or(name).to_owned();
+    let drop =
+        NewDrop { id, source: source.to_owned(), original_name: original_name.clone(), flow_hint: None, dry_run: false, received_at: now };
+    if hub.store.claim(drop).await?.state.is_none() {
+        failpoint!("incomplete.journaled");
+        if hub.store.problems(id, 0).await?.is_empty() {
+            hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
+        }
+        hub.store.finish_batch(id, NOTHING, now).await?;
+    }
+    failpoint!("incomplete.finished");
+    if let Some(root) = super::publish::root(hub, source) {
+        blocking(move || {
+            watch::told(&root, mark);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Always the same for one state of one file.
+fn incomplete_id(source: &str, mark: Sha256) -> BatchId {
+    let digest = Sha256::of(format!("{source}\0{mark}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+    let id = uuid::Builder::from_bytes(bytes).with_variant(uuid::Variant::RFC4122).with_version(uuid::Version::Custom);
+    BatchId(id.into_uuid())
+}

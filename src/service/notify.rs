@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::channels::Channel;
@@ -73,7 +74,9 @@ pub fn stop_code(problem: &Problem) -> &'static str {
 fn after_error(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
     let now = hub.clock.now();
     match error {
-        ConnectorError::Temporary { what, .. } if what == ConnectorError::QUOTA => End::Later { at: tomorrow(now), code: "QUOTA_DEL_GIORNO" },
+        ConnectorError::Temporary { what, .. } if what == crate::connectors::what::QUOTA => {
+            End::Later { at: tomorrow(now), code: "QUOTA_DEL_GIORNO" }
+        }
         ConnectorError::Temporary { retry_after, .. } => {
             let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
             let retry_after = retry_after.and_then(|wait| wait.checked_mul(i32::try_from(hub.clock.factor()).unwrap_or(i32::MAX)));
@@ -101,7 +104,9 @@ fn tomorrow(now: Timestamp) -> Timestamp {
 
 fn channel<'h>(hub: &'h Hub, name: &str) -> Result<&'h Arc<Channel>, End> {
     // An ente or key that is no longer in the configuration: its acts wait for a person.
-    hub.channels.get(name).ok_or(End::Failed { class: FailureClass::Person { code: "CHIAVE_NON_CONFIGURATA" }, code: "CHIAVE_NON_CONFIGURATA" })
+    hub.channels
+        .get(name)
+        .ok_or(End::Failed { class: FailureClass::Person { code: "CHIAVE_NON_CONFIGURATA" }, code: "CHIAVE_NON_CONFIGURATA" })
 }
 
 /// The stage before upload. Nothing in it yet but the protocol that an act must have, and the hours of the flow.
@@ -112,14 +117,21 @@ pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
         Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
     };
     let now = hub.clock.now();
-    let each = jobs.iter().map(|job| async {
-        let end = match materials.iter().find(|material| Some(material.id) == act_of(job)) {
-            Some(material) => prepare_one(hub, job, material, now).await,
-            None => End::Nothing,
-        };
-        settle(hub, job, end).await;
-    });
-    futures_util::future::join_all(each).await;
+    let mut each: Vec<BoxFuture<'_, ()>> = Vec::new();
+    for job in jobs {
+        let material = materials.iter().find(|material| Some(material.id) == act_of(job));
+        each.push(
+            async move {
+                let end = match material {
+                    Some(material) => prepare_one(hub, job, material, now).await,
+                    None => End::Nothing,
+                };
+                settle(hub, job, end).await;
+            }
+            .boxed(),
+        );
+    }
+    join_all(each).await;
 }
 
 async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Timestamp) -> End {
@@ -165,6 +177,9 @@ struct FileJob {
     content_type: ContentType,
 }
 
+/// How one file went: position of its act, number of the file.
+type FileEnd = (usize, u32, Result<Uploaded, End>);
+
 /// Announces and uploads the files of many acts: fifteen files a call, across acts.
 pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let channel = match channel(hub, name) {
@@ -200,7 +215,8 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
                 ends.push(Some(person("DOCUMENTO_NON_CONSERVATO")));
                 break;
             };
-            let fresh = |(known, upload): &(u32, Uploaded)| *known == number && upload.sha256 == stored.sha256 && upload.uploaded_at > fresh_since;
+            let fresh =
+                |(known, upload): &(u32, Uploaded)| *known == number && upload.sha256 == stored.sha256 && upload.uploaded_at > fresh_since;
             if material.uploads.iter().any(fresh) {
                 continue;
             }
@@ -218,9 +234,11 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     }
     files.retain(|file| ends.get(file.act).is_some_and(Option::is_none));
-    let chunks = files.chunks(PRELOAD);
-    let results: Vec<Vec<(usize, u32, Result<Uploaded, End>)>> =
-        stream::iter(chunks.map(|chunk| upload_chunk(hub, channel, chunk))).buffered(PRELOADS_AT_ONCE).collect().await;
+    let mut calls: Vec<BoxFuture<'_, Vec<FileEnd>>> = Vec::new();
+    for chunk in files.chunks(PRELOAD) {
+        calls.push(upload_chunk(hub, channel, chunk).boxed());
+    }
+    let results: Vec<_> = stream::iter(calls).buffered(PRELOADS_AT_ONCE).collect().await;
     let mut saved = Vec::new();
     for (act, file, result) in results.into_iter().flatten() {
         match (result, ends.get_mut(act), materials.get(act)) {
@@ -229,7 +247,9 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
             _ => {}
         }
     }
+    failpoint!("upload.uploaded");
     let kept = if saved.is_empty() { Ok(()) } else { hub.store.save_uploads(saved).await };
+    failpoint!("upload.saved");
     let failed = kept.is_err();
     let each = jobs.iter().map(|job| {
         let position = materials.iter().position(|material| Some(material.id) == act_of(job));
@@ -249,14 +269,14 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     });
     let each: Vec<_> = each.collect();
-    futures_util::future::join_all(each).await;
+    join_all(each).await;
 }
 
 fn person(code: &'static str) -> End {
     End::Failed { class: FailureClass::Person { code }, code }
 }
 
-async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(usize, u32, Result<Uploaded, End>)> {
+async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<FileEnd> {
     let items: Vec<PreloadItem> = chunk
         .iter()
         .enumerate()
@@ -268,9 +288,12 @@ async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(u
         Ok(slots) => slots,
         Err(error) => return chunk.iter().map(|file| (file.act, file.file, Err(after_error(hub, channel, &error)))).collect(),
     };
-    let pairs = chunk.iter().zip(slots);
-    let uploads = stream::iter(pairs.map(|(file, slot)| async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }));
-    uploads.buffer_unordered(UPLOADS_AT_ONCE).collect().await
+    failpoint!("upload.preloaded");
+    let mut uploads: Vec<BoxFuture<'_, FileEnd>> = Vec::new();
+    for (file, slot) in chunk.iter().zip(slots) {
+        uploads.push(async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }.boxed());
+    }
+    stream::iter(uploads).buffer_unordered(UPLOADS_AT_ONCE).collect().await
 }
 
 async fn upload_file(hub: &Hub, channel: &Channel, file: &FileJob, mut slot: UploadSlot) -> Result<Uploaded, End> {
@@ -331,7 +354,11 @@ async fn body(hub: &Hub, file: &FileJob) -> Result<Body, End> {
         compressed: kept.compressed,
         size: kept.size,
         crc32: kept.crc,
-        method: kept.method.parse::<u8>().ok().and_then(Method::from_number).unwrap_or(if file.bare { Method::Bare } else { Method::Stored }),
+        method: kept.method.parse::<u8>().ok().and_then(Method::from_number).unwrap_or(if file.bare {
+            Method::Bare
+        } else {
+            Method::Stored
+        }),
     };
     let (archives, digest, expected) = (hub.archives.clone(), file.archive, file.sha256);
     if file.size <= SMALL {
@@ -400,7 +427,7 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     });
     let each: Vec<_> = each.collect();
-    futures_util::future::join_all(each).await;
+    join_all(each).await;
 }
 
 async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> End {
@@ -409,7 +436,9 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
         return End::Nothing;
     }
     let Some(protocol) = material.protocol.as_deref() else { return person("PROTOCOLLO_MANCANTE") };
-    let record = |fact: Fact| async { hub.store.record(material.id, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved) };
+    let record = |fact: Fact| async {
+        hub.store.record(material.id, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+    };
     if job.attempts > 0 {
         // An earlier attempt may have been taken: ask before repeating.
         match ask_by_token(hub, channel, protocol, &material.token).await {
@@ -440,15 +469,19 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
             return person("RICHIESTA_INCOMPLETA");
         }
     };
+    failpoint!("send.before");
     let answer = channel.pnd.send(&request).await;
+    failpoint!("send.answered");
     heard(hub, channel, answer.as_ref().err());
     match answer {
         Ok(request_id) => record(Fact::Taken { request_id }).await,
-        Err(ConnectorError::Conflict(problem)) if duplicate_is_ours(&problem) => match ask_by_token(hub, channel, protocol, &material.token).await {
-            Ok(Some(fact)) => record(fact).await,
-            Ok(None) => End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "ESITO_INCERTO" },
-            Err(end) => end,
-        },
+        Err(ConnectorError::Conflict(problem)) if duplicate_is_ours(&problem) => {
+            match ask_by_token(hub, channel, protocol, &material.token).await {
+                Ok(Some(fact)) => record(fact).await,
+                Ok(None) => End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "ESITO_INCERTO" },
+                Err(end) => end,
+            }
+        }
         Err(ConnectorError::Conflict(problem) | ConnectorError::Refused(problem)) => {
             let code = problem.errors.first().map_or("RIFIUTO_SENZA_MOTIVO", |error: &ProblemError| error.code.as_str()).to_owned();
             tracing::info!(act.id = %material.id, codes = problem.codes(), trace.id = problem.trace_id, "SEND respinge la richiesta");
@@ -547,6 +580,7 @@ pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Err(end) => return end,
     };
     let answer = channel.pnd.cancel(iun).await;
+    failpoint!("cancel.answered");
     heard(hub, channel, answer.as_ref().err());
     match answer {
         Ok(CancelAnswer::Accepted) => End::Nothing,
@@ -583,7 +617,11 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
             Err(error) => return after_error(hub, channel, &error),
         }
     }
-    hub.store.record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+    failpoint!("price.answered");
+    hub.store
+        .record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now())
+        .await
+        .map_or_else(End::from, |()| End::Saved)
 }
 
 /// Downloads a legal fact and places it under `attestazioni/`.

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::dispatch::End;
+use super::operate::{OperateError, Publisher};
+use super::report::RebuildReport;
 use crate::clock;
 use crate::connectors::ConnectorError;
 use crate::connectors::pnd::Download;
@@ -17,7 +19,7 @@ use crate::domain::ids::ActId;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
 use crate::outbox::place::{self, Parked, Pending};
-use crate::store::{Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
+use crate::store::{KeptFact, Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
 use crate::text::it::parking;
 
 /// Why something could not be published.
@@ -69,6 +71,7 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
     for file in hub.store.open_publications().await? {
         let Some(root) = root(hub, &file.source) else { continue };
         reveal(hub, &root, &file).await?;
+        failpoint!("recover.revealed");
     }
     for source in &hub.config.sources {
         for folder in ["ricevute", "scarti", "esiti", "attestazioni"] {
@@ -76,6 +79,8 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
             tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)??;
         }
     }
+    let kept = hub.config.data.join(FACTS);
+    tokio::task::spawn_blocking(move || place::sweep(&kept)).await.map_err(std::io::Error::other)??;
     Ok(())
 }
 
@@ -85,7 +90,15 @@ pub fn root(hub: &Hub, source: &str) -> Option<PathBuf> {
 }
 
 /// A publication of a parked file.
-pub fn publication(source: &str, kind: &str, folder: &str, name: &str, parked: &Parked, subject: Option<Uuid>, now: Timestamp) -> Publication {
+pub fn publication(
+    source: &str,
+    kind: &str,
+    folder: &str,
+    name: &str,
+    parked: &Parked,
+    subject: Option<Uuid>,
+    now: Timestamp,
+) -> Publication {
     Publication {
         id: clock::new_uuid(),
         source: source.to_owned(),
@@ -133,8 +146,33 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
         }
         Err(error) => return Err(error.into()),
     }
+    revealed(&file.kind);
     hub.store.published(vec![file.id]).await?;
     Ok(())
+}
+
+fn revealed(kind: &str) {
+    match kind {
+        "RICEVUTA" => failpoint!("receipt.revealed"),
+        "SCARTO" => failpoint!("reject.revealed"),
+        "ATTESTAZIONE" => failpoint!("fact.revealed"),
+        "INDICE" => failpoint!("index.revealed"),
+        _ => failpoint!("outcome.revealed"),
+    }
+}
+
+fn parked(kind: &str) {
+    match kind {
+        "SCARTO" => failpoint!("reject.parked"),
+        _ => failpoint!("receipt.parked"),
+    }
+}
+
+fn prepared(kind: &str) {
+    match kind {
+        "SCARTO" => failpoint!("reject.prepared"),
+        _ => failpoint!("receipt.prepared"),
+    }
 }
 
 /// Publishes one file whose name is known: once, however often it is asked.
@@ -162,8 +200,10 @@ pub async fn once(
     })
     .await
     .map_err(std::io::Error::other)??;
+    self::parked(kind);
     let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
     hub.store.prepare_publications(vec![file.clone()]).await?;
+    prepared(kind);
     reveal(hub, &root, &file).await
 }
 
@@ -198,9 +238,12 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         file.lines = Some((header.first, header.last));
         files.push(file);
     }
+    failpoint!("outcome.parked");
     hub.store.prepare_outcome_files(source, header.number, files.clone()).await?;
+    failpoint!("outcome.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
+        failpoint!("outcome.between");
     }
     Ok(true)
 }
@@ -267,6 +310,36 @@ pub async fn rebuild(hub: &Hub, source: &str, from: u64) -> Result<usize, Publis
     Ok(written)
 }
 
+/// The hub as the operators' commands see it.
+pub struct Rebuilder(pub Arc<Hub>);
+
+#[async_trait::async_trait]
+impl Publisher for Rebuilder {
+    async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
+        let known: Vec<String> = self.0.config.sources.iter().map(|source| source.name.clone()).collect();
+        let wanted: Vec<String> = match source {
+            Some(source) if !known.iter().any(|name| name == source) => {
+                return Err(OperateError::UnknownSource { source: source.to_owned() });
+            }
+            Some(source) => vec![source.to_owned()],
+            None => known,
+        };
+        let mut report = RebuildReport { files: 0, folders: Vec::new() };
+        for source in wanted {
+            let written = rebuild(&self.0, &source, from.unwrap_or(1)).await.map_err(|error| {
+                tracing::error!(source, %error, "la ripubblicazione non è riuscita");
+                let code = if matches!(error, PublishError::Disk(_)) { "DISCO" } else { "ARCHIVIO_DATI" };
+                OperateError::PublishFailed { code: code.to_owned() }
+            })?;
+            report.files += written as u64;
+            if let Some(root) = root(&self.0, &source) {
+                report.folders.push(root.join("esiti").display().to_string());
+            }
+        }
+        Ok(report)
+    }
+}
+
 /// Where downloaded facts are kept, below the data folder.
 const FACTS: &str = "attestazioni";
 
@@ -316,6 +389,7 @@ pub async fn legal_fact(
     let iun = fact.iun.clone();
     let (own, parked) = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
         let parked = copy.map(Pending::park).transpose()?;
+        failpoint!("fact.parked");
         let own = own.park()?;
         let path = fact_path(&kept, &own.sha256.to_hex());
         std::fs::create_dir_all(path.parent().unwrap_or(&kept))?;
@@ -328,14 +402,14 @@ pub async fn legal_fact(
     .await
     .map_err(|error| FactFault::Disk(std::io::Error::other(error)))?
     .map_err(FactFault::Disk)?;
+    failpoint!("fact.kept");
     let now = hub.clock.now();
-    let file = parked
-        .map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
+    let file =
+        parked.map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
     let path = format!("{folder}/{name}");
-    hub.store
-        .legal_fact_stored(act, key, &path, own.sha256, own.len, file.clone(), job.job, now)
-        .await
-        .map_err(FactFault::Store)?;
+    let fact_kept = KeptFact { name: path, sha256: own.sha256, size: own.len, file: file.clone() };
+    hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await.map_err(FactFault::Store)?;
+    failpoint!("fact.stored");
     if let (Some(file), Some(root)) = (file, root) {
         match reveal(hub, &root, &file).await {
             Ok(()) => {}
@@ -383,7 +457,9 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         file.number = Some(number);
         files.push(file);
     }
+    failpoint!("index.parked");
     hub.store.prepare_index(files.clone(), facts).await?;
+    failpoint!("index.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
     }

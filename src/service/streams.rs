@@ -70,7 +70,9 @@ async fn round(hub: &Hub, channel: &Channel) -> Result<Duration, ListenError> {
         Err(error) => return Ok(error.retry_after().map_or_else(|| Err(error), Ok)?),
     };
     if !page.events.is_empty() {
+        failpoint!("events.received");
         let recorded = hub.store.record_events(&channel.name, &stream.stream_id, page.events, hub.clock.now()).await?;
+        failpoint!("events.recorded");
         tracing::debug!(channel = channel.name, new = recorded.new, known = recorded.known, foreign = recorded.foreign, "eventi di SEND");
         hub.publish.notify_one();
     }
@@ -100,6 +102,7 @@ async fn find_or_make(hub: &Hub, channel: &Channel) -> Result<StreamRow, ListenE
             made?
         }
     };
+    failpoint!("stream.made");
     let row = StreamRow { stream_id: info.stream_id, title, last_event_id: None };
     hub.store.save_stream(&channel.name, row.clone(), hub.clock.now()).await?;
     Ok(row)

@@ -1,0 +1,237 @@
+//! Starts the hub, keeps its tasks, stops it: no new work on the first signal, what runs is finished.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::channels::{self, ChannelError};
+use super::control::{ControlError, ControlServer};
+use super::operate::Operator;
+use super::{Hub, dispatch, ingest, publish, streams, sweep};
+use crate::batch::archive::looks_whole;
+use crate::clock::Clock;
+use crate::config::{ConfigFault, LoadedConfig, check_clock};
+use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
+use crate::intake::{Claimed, claim};
+use crate::store::archives::FolderArchives;
+use crate::store::{Store, StoreError};
+use crate::text;
+
+/// Why the hub did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    #[error("{}", .0.code())]
+    Clock(ConfigFault),
+    #[error("{0}")]
+    Disk(#[from] std::io::Error),
+    #[error(transparent)]
+    Publish(#[from] publish::PublishError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+/// What an operator reads when the hub does not start.
+pub fn sentence(error: &StartError) -> String {
+    match error {
+        StartError::Store(StoreError::InUse) => {
+            "la cartella dei dati è già in uso da un altro processo di messo: fermarlo, o indicare un'altra cartella.".to_owned()
+        }
+        StartError::Clock(fault) => text::it::config::sentence(fault),
+        other => format!("il servizio non può partire: {other}"),
+    }
+}
+
+/// A hub at work.
+pub struct Running {
+    pub hub: Arc<Hub>,
+    tasks: JoinSet<()>,
+    control: ControlServer,
+}
+
+/// Opens the store and makes everything that the tasks share. Starts nothing.
+pub fn open(loaded: LoadedConfig, clock: Clock) -> Result<Arc<Hub>, StartError> {
+    check_clock(&clock, &loaded.config).map_err(StartError::Clock)?;
+    let store = Store::open(&loaded.config.data)?;
+    let archives = FolderArchives::open(loaded.config.data.join("archivi"))?;
+    let channels = channels::build(&loaded.config, &store, clock)?;
+    let flows: BTreeMap<_, _> = loaded.flows.into_iter().map(|flow| (flow.name.clone(), flow)).collect();
+    Ok(Arc::new(Hub {
+        config: loaded.config,
+        flows,
+        clock,
+        store,
+        archives: Arc::new(archives),
+        channels,
+        stopping: CancellationToken::new(),
+        publish: Notify::new(),
+    }))
+}
+
+/// Starts every task of the hub.
+pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
+    let freed = hub.store.free_leases().await?;
+    if freed > 0 {
+        tracing::info!(jobs = freed, "lavori interrotti, ripresi");
+    }
+    publish::recover(&hub).await?;
+    let mut tasks = JoinSet::new();
+    let (claims, claimed) = mpsc::channel(64);
+    tasks.spawn(intake(hub.clone(), claims));
+    tasks.spawn(take_in(hub.clone(), claimed));
+    tasks.spawn(dispatch::run(hub.clone()));
+    tasks.spawn(publish::run(hub.clone()));
+    tasks.spawn(sweep::run(hub.clone()));
+    for channel in hub.channels.values() {
+        tasks.spawn(streams::listen(hub.clone(), channel.clone()));
+    }
+    let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(publish::Rebuilder(hub.clone())));
+    let control = ControlServer::start(&hub.config.control_path(), operator)?;
+    Ok(Running { hub, tasks, control })
+}
+
+impl Running {
+    /// Asks every task to end, waits for what runs, closes the store.
+    pub async fn stop(mut self) {
+        self.hub.stopping.cancel();
+        self.control.stop().await;
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "un compito del servizio è finito male");
+            }
+        }
+        let store = self.hub.store.clone();
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+/// Watches the folders and hands over what is claimed, leftovers of the run before first.
+async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
+    let (tell, mut told) = mpsc::channel(256);
+    for source in &hub.config.sources {
+        let (name, root, clock) = (source.name.clone(), source.root.clone(), hub.clock);
+        let left = tokio::task::spawn_blocking(move || claim::leftovers(&name, &root, &clock)).await;
+        match left {
+            Ok(Ok(left)) => {
+                for claimed in left {
+                    if claims.send(claimed).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Ok(Err(error)) => tracing::error!(source = source.name, %error, "la cartella di lavoro non si legge"),
+            Err(error) => tracing::error!(source = source.name, %error, "la cartella di lavoro non si legge"),
+        }
+    }
+    let watch = &hub.config.watch;
+    let settings = WatchSettings {
+        roots: hub.config.sources.iter().map(|source| Root { source: source.name.clone(), path: source.root.clone() }).collect(),
+        settle: Duration::from_millis(watch.settle_ms),
+        scan: Duration::from_millis(watch.scan_ms),
+        incomplete_after: Duration::from_secs(watch.incomplete_after_s),
+        clock: hub.clock,
+        whole: Arc::new(wholeness),
+        events: true,
+    };
+    let handle = match Watcher::start(settings, tell) {
+        Ok(handle) => handle,
+        Err(error) => {
+            tracing::error!(%error, "le cartelle non possono essere osservate");
+            return;
+        }
+    };
+    loop {
+        let event = tokio::select! {
+            event = told.recv() => event,
+            () = hub.stopping.cancelled() => None,
+        };
+        match event {
+            Some(WatchEvent::Claimed(claimed)) => {
+                if claims.send(claimed).await.is_err() {
+                    break;
+                }
+            }
+            Some(WatchEvent::NeverCompleted { source, name, size, mark, .. }) => {
+                if let Err(error) = ingest::never_completed(&hub, &source, &name, mark, size).await {
+                    // Told again at the next start.
+                    tracing::error!(source, %error, "la ricevuta di un file incompleto non può essere scritta");
+                }
+            }
+            Some(WatchEvent::Trouble { source, trouble }) => {
+                tracing::warn!(source, %trouble, "la cartella non può essere osservata");
+            }
+            Some(WatchEvent::Recovered { source }) => tracing::info!(source, "la cartella è di nuovo osservata"),
+            None => break,
+        }
+    }
+    // The threads may be handing something over: what is claimed and not taken is found again at the next start.
+    told.close();
+    let _ = tokio::task::spawn_blocking(move || handle.stop()).await;
+}
+
+fn wholeness(path: &Path) -> Wholeness {
+    match File::open(path) {
+        Ok(file) if looks_whole(&file) => Wholeness::Whole,
+        _ => Wholeness::NotYet,
+    }
+}
+
+/// Takes claimed files in: one at a time for each gestionale, several gestionali at once.
+async fn take_in(hub: Arc<Hub>, mut claimed: mpsc::Receiver<Claimed>) {
+    let mut queues: HashMap<String, mpsc::UnboundedSender<Claimed>> = HashMap::new();
+    let mut workers = JoinSet::new();
+    loop {
+        let next = tokio::select! {
+            next = claimed.recv() => next,
+            () = hub.stopping.cancelled() => None,
+        };
+        let Some(next) = next else { break };
+        let queue = queues.entry(next.source.clone()).or_insert_with(|| {
+            let (send, receive) = mpsc::unbounded_channel();
+            workers.spawn(source_queue(hub.clone(), receive));
+            send
+        });
+        let _ = queue.send(next);
+    }
+    drop(queues);
+    while workers.join_next().await.is_some() {}
+}
+
+async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>) {
+    while let Some(claimed) = queue.recv().await {
+        let mut pause = Duration::from_millis(500);
+        let mut failures = 0u32;
+        // What is not finished now is found again in the work folder at the next start.
+        while !hub.stopping.is_cancelled() {
+            match ingest::ingest(&hub, &claimed).await {
+                Ok(()) => {
+                    hub.publish.notify_one();
+                    break;
+                }
+                Err(ingest::IngestError::Panicked) if failures >= 2 && ingest::give_up(&hub, &claimed).await.is_ok() => break,
+                Err(error) => {
+                    failures += 1;
+                    tracing::error!(batch.id = %claimed.id, source = claimed.source, %error, "una consegna non può essere presa in carico ora");
+                    if failures == 1 {
+                        let about = claimed.id.to_string();
+                        let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = hub.stopping.cancelled() => {}
+                    }
+                    pause = (pause * 2).min(Duration::from_secs(60));
+                }
+            }
+        }
+    }
+}

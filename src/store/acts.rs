@@ -83,6 +83,18 @@ pub struct LegalFactToFetch {
     pub stored: bool,
 }
 
+/// A downloaded legal fact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptFact {
+    /// Path under `attestazioni/`.
+    pub name: String,
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
+    /// The copy for the gestionale, under its temporary name.
+    pub file: Option<super::Publication>,
+}
+
 pub(super) const VIEW: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state, hold, park_code, \
      flag_code, recipients, notify_by, created_at, updated_at, sent_at, accepted_at, closed_at";
 
@@ -361,19 +373,9 @@ impl Store {
         .await
     }
 
-    /// The legal fact is on disk, under the temporary name of `file`: its line is published, its job ends.
-    pub async fn legal_fact_stored(
-        &self,
-        act: ActId,
-        key: &str,
-        name: &str,
-        sha256: Sha256,
-        size: u64,
-        file: Option<super::Publication>,
-        job: JobRef,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (key, name) = (key.to_owned(), name.to_owned());
+    /// The legal fact is on disk, under the temporary name of its publication: its line is published, its job ends.
+    pub async fn legal_fact_stored(&self, act: ActId, key: &str, kept: KeptFact, job: JobRef, now: Timestamp) -> Result<(), StoreError> {
+        let (key, KeptFact { name, sha256, size, file }) = (key.to_owned(), kept);
         self.write(move |db| {
             jobs::finish(db, job)?;
             if let Some(file) = &file {
@@ -476,11 +478,6 @@ impl Store {
         })
         .await
     }
-}
-
-/// Reads a stored place back (for rejects).
-pub fn place_of(text: &str) -> crate::batch::row::Place {
-    decode_place(text)
 }
 
 fn load_material(db: &Connection, id: ActId) -> Result<Option<SendMaterial>, StoreError> {

@@ -337,6 +337,15 @@ impl Store {
         .await
     }
 
+    /// Refused rows of a batch that is refused as a whole are not given back one by one.
+    pub async fn clear_rejects(&self, batch: BatchId) -> Result<(), StoreError> {
+        self.write(move |db| {
+            db.execute("DELETE FROM reject WHERE batch_id = ?1", [batch.0.as_bytes()])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Throws staged rows away: the batch is read again, refused as a whole, or was only a trial. Never rows of an accepted batch.
     pub async fn discard_staged(&self, batch: BatchId) -> Result<(), StoreError> {
         let discard = move |db: &Connection| {

@@ -153,7 +153,7 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
         Fact::Accepted { request_id, iun, at: accepted } => {
             act.iun.get_or_insert_with(|| iun.clone());
             act.request_id = act.request_id.take().or_else(|| request_id.clone());
-            act.accepted_at.get_or_insert(*accepted);
+            act.accepted_at = act.accepted_at.or(*accepted);
             db.prepare_cached("UPDATE act SET iun = ?2, request_id = ?3, accepted_at = ?4, sent_at = coalesce(sent_at, ?5) WHERE id = ?1")?
                 .execute(params![act.id.0.as_bytes(), act.iun, act.request_id, act.accepted_at.map(ms), ms(now)])?;
         }
@@ -460,6 +460,9 @@ pub(super) fn command(db: &Connection, act: &mut ActRow, order: Order, who: &str
         // What is on its way with the old content, under way included, must not come back.
         db.prepare_cached("DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND lane = 1")?
             .execute([act.id.0.as_bytes()])?;
+    }
+    if matches!(step.next, State::Withdrawn) {
+        super::orders::unpark(db, act.id)?;
     }
     let name = match order {
         Order::Modify => "ORDINE_MODIFICA",

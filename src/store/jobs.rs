@@ -174,7 +174,7 @@ impl Store {
                 "UPDATE job SET state = 'PRONTO' WHERE id IN (SELECT id FROM job WHERE state = 'ATTESA' AND due_at <= ?1 ORDER BY due_at LIMIT 5000)",
             )?
             .execute([ms(now)])?;
-            db.prepare_cached("UPDATE job SET state = 'PRONTO' WHERE state = 'IN_CORSO' AND lease_until < ?1")?.execute([ms(now)])?;
+            db.prepare_cached("UPDATE job SET state = 'PRONTO', attempts = attempts + 1 WHERE state = 'IN_CORSO' AND lease_until < ?1")?.execute([ms(now)])?;
             let mut taken = Vec::new();
             for (channel, lane, count) in wanted {
                 let mut select = db.prepare_cached(
@@ -220,10 +220,15 @@ impl Store {
         .await
     }
 
-    /// After a start: leases of the process before are free again (the data folder has one process at a time).
+    /// After a start: leases of the process before are free again (the data folder has one process at a time). What it was doing
+    /// counts as an attempt of unknown outcome, so that a POST is looked up before it is repeated.
     pub async fn free_leases(&self) -> Result<usize, StoreError> {
-        let freed =
-            self.write(|db| Ok(db.execute("UPDATE job SET state = 'PRONTO', fence = fence + 1 WHERE state = 'IN_CORSO'", [])?)).await?;
+        let freed = self
+            .write(|db| {
+                let sql = "UPDATE job SET state = 'PRONTO', fence = fence + 1, attempts = attempts + 1 WHERE state = 'IN_CORSO'";
+                Ok(db.execute(sql, [])?)
+            })
+            .await?;
         self.ring();
         Ok(freed)
     }

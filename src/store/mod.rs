@@ -9,7 +9,9 @@ pub mod archives;
 mod batches;
 mod codec;
 mod engine;
+mod finals;
 mod jobs;
+mod orders;
 mod publications;
 mod queries;
 mod staging;
@@ -19,11 +21,14 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use acts::{ActView, LegalFactToFetch, SendMaterial, place_of};
+pub use acts::{ActView, KeptFact, LegalFactToFetch, SendMaterial};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
+pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
+pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
-pub use queries::{AlertRow, HistoryRow, JobRow, Overview, Stuck};
+pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
+pub use staging::{decode_place, encode_place};
 pub use streams::{Recorded, StreamRow};
 
 use std::fs::File;

@@ -57,6 +57,17 @@ pub struct Stuck {
     pub why: &'static str,
 }
 
+/// What SEND has still to tell, or messo to fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Live acts that are not complete.
+    pub open: u64,
+    /// Prices still to be asked.
+    pub prices: u64,
+    /// Legal facts announced and not yet kept.
+    pub legal_facts: u64,
+}
+
 /// A job of an act: what happens next.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobRow {
@@ -159,6 +170,24 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (code, sender, about) = (code.to_owned(), sender.map(str::to_owned), about.to_owned());
         self.write(move |db| super::engine::raise_alert_for(db, &code, sender.as_deref(), batch, &about, now)).await
+    }
+
+    /// What is still to come for the acts that were started.
+    pub async fn left_to_follow(&self) -> Result<Left, StoreError> {
+        self.read(|db| {
+            let count = |sql: &str| -> Result<u64, StoreError> {
+                Ok(db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+            };
+            Ok(Left {
+                open: count(
+                    "SELECT count(*) FROM act WHERE state IN ('IN_ATTESA', 'IN_PREPARAZIONE', 'IN_CARICAMENTO', 'IN_INVIO', 'INVIATO', \
+                     'IN_CONSEGNA', 'IN_ANNULLAMENTO')",
+                )?,
+                prices: count("SELECT count(*) FROM job WHERE kind = 'CHIEDI_COSTO'")?,
+                legal_facts: count("SELECT count(*) FROM legal_fact WHERE indexed = 0 AND state = 'ANNUNCIATA'")?,
+            })
+        })
+        .await
     }
 
     /// The hub in numbers.

@@ -362,22 +362,17 @@ pub(super) fn discard_chunk(db: &Connection, batch: BatchId) -> Result<usize, St
     Ok(ids.len())
 }
 
-/// `row;start;end;ordinal;recipient rows;notices of each recipient`.
-pub(super) fn encode_place(place: &Place) -> String {
-    fn list(numbers: impl Iterator<Item = u64>) -> String {
-        numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(",")
-    }
-    let (rows, notices) = (list(place.recipient_rows.iter().copied()), list(place.notices.iter().map(|count| *count as u64)));
-    format!("{};{};{};{};{rows};{notices}", place.row, place.start, place.end, place.ordinal)
+/// `row;start;end;ordinal;recipient rows`: how a place is kept.
+pub fn encode_place(place: &Place) -> String {
+    let rows: Vec<String> = place.recipient_rows.iter().map(u64::to_string).collect();
+    format!("{};{};{};{};{}", place.row, place.start, place.end, place.ordinal, rows.join(","))
 }
 
 /// Reads [`encode_place`] back.
-pub(super) fn decode_place(text: &str) -> Place {
+pub fn decode_place(text: &str) -> Place {
     let mut parts = text.split(';');
     let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
     let (row, start, end, ordinal) = (number(), number(), number(), number());
-    let mut list = || parts.next().unwrap_or_default().split(',').filter_map(|part| part.parse::<u64>().ok()).collect::<Vec<_>>();
-    let recipient_rows = list();
-    let notices = list().into_iter().map(|count| count as usize).collect();
-    Place { row, recipient_rows, start, end, ordinal, notices }
+    let recipient_rows = parts.next().unwrap_or_default().split(',').filter_map(|part| part.parse().ok()).collect();
+    Place { row, recipient_rows, start, end, ordinal }
 }

@@ -143,10 +143,14 @@ impl Store {
         Ok(new)
     }
 
-    /// Removes what other senders' events left behind.
+    /// Removes what other senders' events left behind, unless a POST of that key still waits for its answer.
     pub async fn purge_orphans(&self, before: Timestamp) -> Result<(), StoreError> {
         self.write(move |db| {
-            db.execute("DELETE FROM orphan_event WHERE received_at < ?1", [ms(before)])?;
+            db.execute(
+                "DELETE FROM orphan_event WHERE received_at < ?1 \
+                 AND channel NOT IN (SELECT sender || '/' || key_id FROM act WHERE state = 'IN_INVIO')",
+                [ms(before)],
+            )?;
             Ok(())
         })
         .await
@@ -255,7 +259,7 @@ fn apply(
     if let Some(iun) = iun
         && act.state.iun().is_none()
     {
-        let at = if element.category == "REQUEST_ACCEPTED" { facts.happened_at } else { now };
+        let at = (element.category == "REQUEST_ACCEPTED").then_some(facts.happened_at);
         engine::observe(db, act, &Fact::Accepted { request_id: None, iun: iun.to_owned(), at }, now)?;
     }
     if element.category == "REQUEST_ACCEPTED" && act.accepted_at != Some(facts.happened_at) {

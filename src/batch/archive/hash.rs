@@ -148,6 +148,7 @@ impl<'a> Worker<'a> {
             }
             if filled == self.output.len() {
                 if self.how.count_pages && inspectable && sniffer.is_pdf() {
+                    self.make_room(entry);
                     self.whole.extend_from_slice(&self.output);
                 }
                 filled = 0;
@@ -177,12 +178,19 @@ impl<'a> Worker<'a> {
             self.whole.extend_from_slice(self.output.get(..filled).unwrap_or_default());
             return Ok(());
         }
+        self.make_room(entry);
         self.engine.begin(entry);
         loop {
             match self.engine.read(self.source, entry, &mut self.output)? {
                 0 => return Ok(()),
                 read => self.whole.extend_from_slice(self.output.get(..read).unwrap_or_default()),
             }
+        }
+    }
+    /// Exactly what the entry declares, which [`Hashing::max_pdf_bytes`] bounds: doubling would take twice as much.
+    fn make_room(&mut self, entry: &Entry) {
+        if self.whole.is_empty() {
+            self.whole.reserve_exact(usize::try_from(entry.size).unwrap_or(0));
         }
     }
 }

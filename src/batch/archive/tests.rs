@@ -1,3 +1,5 @@
+//! Tests of `archive`: hostile input is refused by name, good input read to the byte.
+
 use std::io::{self, Cursor, Read, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -233,6 +235,18 @@ fn content_that_is_not_what_was_declared_is_never_given_whole() {
         let refused = hash_entries(&bytes, archive.entries(), &|_| false, &Hashing::default()).expect_err(what);
         assert_eq!((refused.code(), refused.entry()), (Code::ArchiveCrc, Some("a")), "{what}");
     }
+}
+
+#[test]
+fn a_bomb_that_declares_little_gives_little() {
+    let bomb = Piece { size: Some(1_000), local_size: Some(1_000), ..piece("a.pdf", vec![0; 32 << 20]) };
+    let bytes = zip(&[bomb]);
+    assert!(bytes.len() < 64 << 10);
+    let archive = open(&bytes).unwrap();
+    let mut given = Vec::new();
+    let error = entry_reader(&bytes, &archive.entries()[0]).read_to_end(&mut given).unwrap_err();
+    assert_eq!(EntryFault::of(&error), Some(EntryFault::TooLong));
+    assert!(given.len() < 1_000, "{} bytes given", given.len());
 }
 
 /// Counts what is asked of it.

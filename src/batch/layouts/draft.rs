@@ -22,7 +22,7 @@ pub const MAX_RECIPIENTS: usize = 15;
 /// Documents of an act (`send.md` 3).
 pub const MAX_DOCUMENTS: usize = 15;
 /// Payments of a recipient.
-pub const MAX_PAYMENTS: usize = 10;
+pub const MAX_PAYMENTS: usize = 50;
 /// Steps of an amount rule.
 pub const MAX_STEPS: usize = 20;
 /// Echo fields of an act.
@@ -169,8 +169,6 @@ pub struct Draft {
 pub struct Drafted {
     pub act: Act,
     pub findings: Vec<Finding>,
-    /// How many pagoPA notices each recipient has: they come before its F24s where groups are numbered.
-    pub notices: Vec<usize>,
 }
 
 impl Draft {
@@ -254,7 +252,10 @@ impl Draft {
         match part {
             Part::Act => 1,
             Part::Recipient => self.recipients.len(),
-            Part::Notice | Part::F24 => self.recipients.last().map_or(0, |recipient| recipient.payments.len()),
+            Part::Notice | Part::F24 => {
+                let of_kind = |payment: &&PaymentDraft| payment.f24 == (part == Part::F24);
+                self.recipients.last().map_or(0, |recipient| recipient.payments.iter().filter(of_kind).count())
+            }
             Part::Document => self.documents.len(),
             Part::Echo => self.echo.len(),
             Part::Step => self.rule.as_ref().map_or(0, |rule| rule.steps.len()),
@@ -301,8 +302,8 @@ impl Draft {
         self.act.position.get_or_insert_default()
     }
 
-    /// Puts `text` (trimmed, not empty) in its place; `item` is the number of its group, from 0 (payments: groups of
-    /// notices and of F24 are numbered apart in CSV, together in XML).
+    /// Puts `text` (trimmed, not empty) in its place; `item` is the number of its group, from 0 (notices
+    /// and F24 are counted apart).
     pub fn set(&mut self, slot: Slot, item: usize, text: &str, dialect: &dyn Dialect) {
         let field = self.field(slot, item);
         if let Some(code) = dialect.check(slot, text) {

@@ -115,18 +115,14 @@ pub(super) fn refused(context: &ReadContext<'_>, error: CsvError) -> ReadError {
 }
 
 /// The column of `field`.
-fn locate(field: Field, place: &Place) -> String {
+fn locate(field: Field, _place: &Place) -> String {
     let Some(slot) = Slot::ALL.iter().find(|slot| slot.name() == field.name) else { return field.name.to_owned() };
     let item = field.item.unwrap_or(0);
     let number = match slot.part() {
         Part::Act | Part::Recipient => return field.name.to_owned(),
-        Part::Notice | Part::Document | Part::Echo | Part::Step => item,
-        Part::F24 => {
-            let notices = field.recipient.and_then(|recipient| place.notices.get(recipient)).copied().unwrap_or(0);
-            item.saturating_sub(notices)
-        }
+        Part::Notice | Part::F24 | Part::Document | Part::Echo | Part::Step => item + 1,
     };
-    format!("{}_{}", field.name, number + 1)
+    format!("{}_{number}", field.name)
 }
 
 /// Columns of each numbered group.
@@ -366,13 +362,12 @@ impl<'c> Batch<'c> {
 
     /// The act whose rows are over.
     fn flush(&mut self) -> Option<Parsed> {
-        let Open { mut draft, mut place, reference, again, .. } = self.open.take()?;
+        let Open { mut draft, place, reference, again, .. } = self.open.take()?;
         if again {
             draft.find(Finding::error(Field::act(fields::REFERENCE), Code::RowsNotAdjacent).found(&reference));
         }
         let readable = !draft.reference().is_empty() && !again;
         let done = draft.finish(&self.names, Completeness::Numbered);
-        place.notices = done.notices;
         if readable {
             return Some(Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place })));
         }

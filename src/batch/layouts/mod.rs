@@ -155,7 +155,8 @@ mod tests {
         let pu: &[u8] = b"organizationId;paProtocolNumber;taxId\n";
         let other: &[u8] = b"<lotto xmlns='urn:altri'/>";
         type Heads<'a> = Vec<(&'a str, &'a [u8])>;
-        let table: Vec<(Heads<'_>, Result<(&str, usize), &str>)> = vec![
+        type Want<'a> = Result<(&'a str, usize), &'a str>;
+        let table: Vec<(Heads<'_>, Want<'_>)> = vec![
             (vec![("lotto.xml", xml)], Ok(("messo-xml-1.0", 0))),
             (vec![("a.xml", other), ("x/LOTTO.XML", xml)], Ok(("messo-xml-1.0", 1))),
             (vec![("lotto.csv", csv)], Ok(("messo-csv-1.0", 0))),

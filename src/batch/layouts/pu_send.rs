@@ -169,7 +169,7 @@ fn folders_are_rows(context: &ReadContext<'_>, root: &str, rows: u64) -> Result<
     Err(ReadError::Refused(Box::new(problem)))
 }
 
-fn locate(field: Field, place: &Place) -> String {
+fn locate(field: Field, _place: &Place) -> String {
     let Some((name, slot)) = COLUMNS.iter().find(|(_, slot)| slot.name() == field.name) else {
         let named = match field.name {
             fields::REFERENCE => "paProtocolNumber",
@@ -180,11 +180,7 @@ fn locate(field: Field, place: &Place) -> String {
     };
     let item = field.item.unwrap_or(0);
     match slot.part() {
-        Part::Notice | Part::Document => format!("{name}_{}", item + 1),
-        Part::F24 => {
-            let notices = field.recipient.and_then(|recipient| place.notices.get(recipient)).copied().unwrap_or(0);
-            format!("{name}_{}", item.saturating_sub(notices) + 1)
-        }
+        Part::Notice | Part::F24 | Part::Document => format!("{name}_{}", item + 1),
         _ if field.name == fields::SENDER => "organizationId".to_owned(),
         _ => (*name).to_owned(),
     }
@@ -227,8 +223,7 @@ impl Columns {
     }
 
     fn act(&self, record: &Record<'_>, ordinal: u64, context: &ReadContext<'_>, names: &Names<'_>) -> Parsed {
-        let mut place =
-            Place { row: record.row, recipient_rows: vec![record.row], start: record.start, end: record.end, ordinal, notices: Vec::new() };
+        let place = Place { row: record.row, recipient_rows: vec![record.row], start: record.start, end: record.end, ordinal };
         let mut draft = Draft::new();
         draft.begin_recipient();
         let cell = |index: Option<usize>| index.map(|index| record.get(index)).unwrap_or_default();
@@ -288,7 +283,6 @@ impl Columns {
         }
         let readable = !protocol.is_empty();
         let done = draft.finish(names, Completeness::NumberedWithHoles);
-        place.notices = done.notices;
         if readable {
             return Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place }));
         }

@@ -1,5 +1,8 @@
+//! Tests of `archives`.
+
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -89,23 +92,27 @@ fn keeping_can_leave_the_claim_until_it_is_recorded() {
 #[test]
 fn copies_across_file_systems_and_checks_what_it_copied() {
     let house = house();
-    // The test machine's memory file system stands for a share; without one there is nothing to cross.
+    // The memory file system stands for a share; where it is missing or the same, there is nothing to cross.
     let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    if fs::metadata(elsewhere.path()).unwrap().dev() == fs::metadata(house.folder.path()).unwrap().dev() {
+        return;
+    }
     let bytes = noise(700_000, 3);
     let digest = Sha256::of(&bytes);
     let claimed = elsewhere.path().join("lotto.zip");
     fs::write(&claimed, &bytes).unwrap();
     let other = Sha256::of(b"altro");
-    let error = house.archives.put(&claimed, &other);
-    if let Err(error) = error {
-        assert!(is_changed(&error), "{error}");
-        assert!(claimed.exists() && !house.kept_path(&other).exists(), "nothing lost, nothing kept");
-        assert_eq!(house.unfinished(), 0);
-        assert_eq!(house.archives.put(&claimed, &digest).unwrap(), Kept { len: 700_000, already: false });
-        assert!(!claimed.exists());
-        assert_eq!(house.whole(&digest), bytes);
-        assert_eq!(house.unfinished(), 0);
-    }
+    let error = house.archives.put(&claimed, &other).unwrap_err();
+    assert!(is_changed(&error), "{error}");
+    assert!(claimed.exists() && !house.kept_path(&other).exists(), "nothing lost, nothing kept");
+    assert_eq!(house.unfinished(), 0);
+    assert_eq!(house.archives.keep(&claimed, &digest).unwrap(), Kept { len: 700_000, already: false });
+    assert!(claimed.exists());
+    house.archives.remove(&digest).unwrap();
+    assert_eq!(house.archives.put(&claimed, &digest).unwrap(), Kept { len: 700_000, already: false });
+    assert!(!claimed.exists());
+    assert_eq!(house.whole(&digest), bytes);
+    assert_eq!(house.unfinished(), 0);
 }
 
 #[test]

@@ -199,7 +199,9 @@ impl World {
                 assert!(self.fetched.borrow_mut().insert(key.clone()), "{key} fetched twice");
                 let fact = store.legal_fact(act, &key).await?;
                 let name = format!("2026/{}/{}.pdf", fact.iun, fact.ordinal);
-                store.legal_fact_stored(act, &key, &name, Sha256::of(key.as_bytes()), 10, None, job, now).await
+                store
+                    .legal_fact_stored(act, &key, KeptFact { name, sha256: Sha256::of(key.as_bytes()), size: 10, file: None }, job, now)
+                    .await
             }
             Effect::AskPrice { recipient } => store.record(act, Fact::PriceKnown { recipient, total: 847 }, Some(job), now).await,
             Effect::Resubmit => store.resubmit(act, job, now).await,

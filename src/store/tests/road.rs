@@ -272,7 +272,7 @@ async fn a_technical_refusal_is_sent_again_once_with_a_token_of_its_own() {
     let jobs: Vec<String> = world.store.jobs_of(second.id.0).await.unwrap().into_iter().map(|job| job.kind).collect();
     assert_eq!(jobs, ["SCRIVI_SCARTO"], "never twice by itself");
     let (batch, place, content, code) = world.store.refused_act(second.id).await.unwrap();
-    assert_eq!((batch, place_of(&place).ordinal, content.reference.as_str(), code.as_str()), (first.batch, 1, "a", "FILE_NOTFOUND"));
+    assert_eq!((batch, decode_place(&place).ordinal, content.reference.as_str(), code.as_str()), (first.batch, 1, "a", "FILE_NOTFOUND"));
     world.settle().await;
     world.is_sound().await;
 }

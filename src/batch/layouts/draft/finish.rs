@@ -1,6 +1,6 @@
 //! From the draft to the act: files named, payments put in order, what is half given reported.
 
-use super::{Draft, Drafted, MAX_RECIPIENTS, Part, PaymentDraft, RecipientDraft, RuleDraft, Slot};
+use super::{Draft, Drafted, MAX_RECIPIENTS, PaymentDraft, RecipientDraft, RuleDraft, Slot};
 use crate::batch::fields::Field;
 use crate::batch::layouts::resolve::Names;
 use crate::batch::problem::{Code, Finding};
@@ -23,12 +23,10 @@ pub enum Completeness {
 impl Draft {
     /// The act, with every file name resolved against the archive.
     pub fn finish(mut self, names: &Names<'_>, completeness: Completeness) -> Drafted {
-        let mut notices = Vec::with_capacity(self.recipients.len());
         let recipients = std::mem::take(&mut self.recipients);
         for (index, recipient) in recipients.into_iter().enumerate().take(MAX_RECIPIENTS) {
-            let (recipient, count) = self.finish_recipient(recipient, index, names, completeness);
+            let recipient = self.finish_recipient(recipient, index, names, completeness);
             self.act.recipients.push(recipient);
-            notices.push(count);
         }
         self.finish_documents(names, completeness);
         for (index, (name, value)) in std::mem::take(&mut self.echo).into_iter().enumerate() {
@@ -39,7 +37,7 @@ impl Draft {
         if let Some(rule) = self.rule.take() {
             self.act.amount_rule = self.finish_rule(rule, completeness);
         }
-        Drafted { act: self.act, findings: self.findings, notices }
+        Drafted { act: self.act, findings: self.findings }
     }
 
     fn missing(&mut self, field: Field, completeness: Completeness) {
@@ -48,13 +46,7 @@ impl Draft {
         }
     }
 
-    fn finish_recipient(
-        &mut self,
-        draft: RecipientDraft,
-        index: usize,
-        names: &Names<'_>,
-        completeness: Completeness,
-    ) -> (Recipient, usize) {
+    fn finish_recipient(&mut self, draft: RecipientDraft, index: usize, names: &Names<'_>, completeness: Completeness) -> Recipient {
         // Numbered groups have no rule on missing cells of their own row: it is here.
         for (slot, missing) in [
             (Slot::Kind, draft.kind.is_none() && !self.reported(Slot::Kind, index)),
@@ -73,41 +65,29 @@ impl Draft {
             payments.retain(|payment| !payment.code.is_empty() || payment.file.is_some() || payment.sha.is_some());
             payments.sort_by_key(|payment| (payment.f24, payment.number));
         }
-        let count = payments.iter().filter(|payment| !payment.f24).count();
-        if completeness != Completeness::Checked {
-            // From here on a payment is counted among all of the recipient's, as rules count it.
-            for finding in self.findings.iter_mut().filter(|finding| finding.field.recipient == Some(index)) {
-                if Slot::ALL.iter().any(|slot| slot.part() == Part::F24 && slot.name() == finding.field.name) {
-                    finding.field.item = finding.field.item.map(|item| item + count);
-                }
-            }
-        }
         let mut expected = [0, 0];
         let mut finished = Vec::with_capacity(payments.len());
-        for (place, payment) in payments.into_iter().enumerate() {
+        for payment in payments {
             let [notices, f24s] = &mut expected;
             let next = if payment.f24 { f24s } else { notices };
             if completeness == Completeness::Numbered && payment.number != *next {
                 let slot = if payment.f24 { Slot::F24Title } else { Slot::Notice };
-                let item = if payment.f24 { count + *next } else { *next };
-                *next = payment.number;
-                self.find(Finding::error(Field::of_nth(slot.name(), index, item), Code::FieldMissing).expected("gruppi senza salti"));
+                let field = Field::of_nth(slot.name(), index, *next);
+                self.find(Finding::error(field, Code::FieldMissing).expected("gruppi senza salti"));
             }
-            *next += 1;
-            let finished_one = self.finish_payment(payment, index, place, names, completeness);
-            finished.push(finished_one);
+            *next = payment.number + 1;
+            finished.push(self.finish_payment(payment, index, names, completeness));
         }
         // Without a type the other rules still need one: eleven digits are a legal person's.
         let guess = if draft.tax_id.bytes().all(|byte| byte.is_ascii_digit()) { RecipientType::Pg } else { RecipientType::Pf };
-        let recipient = Recipient {
+        Recipient {
             recipient_type: draft.kind.unwrap_or(guess),
             tax_id: draft.tax_id,
             denomination: draft.denomination,
             pec: draft.pec,
             address: draft.address,
             payments: finished,
-        };
-        (recipient, count)
+        }
     }
 
     /// Whether something was already said of `slot` of that recipient.
@@ -115,14 +95,7 @@ impl Draft {
         self.findings.iter().any(|finding| finding.field.name == slot.name() && finding.field.recipient == Some(recipient))
     }
 
-    fn finish_payment(
-        &mut self,
-        draft: PaymentDraft,
-        recipient: usize,
-        place: usize,
-        names: &Names<'_>,
-        completeness: Completeness,
-    ) -> Payment {
+    fn finish_payment(&mut self, draft: PaymentDraft, recipient: usize, names: &Names<'_>, completeness: Completeness) -> Payment {
         let (code, cost, file) = match draft.f24 {
             true => (Slot::F24Title, Slot::F24Cost, Slot::F24File),
             false => (Slot::Notice, Slot::NoticeCost, Slot::NoticeFile),
@@ -133,7 +106,7 @@ impl Draft {
             (cost, draft.cost.is_none()),
             (file, draft.file.is_none() && (draft.f24 || draft.sha.is_some())),
         ] {
-            let field = Field::of_nth(slot.name(), recipient, place);
+            let field = Field::of_nth(slot.name(), recipient, draft.number);
             if missing && !self.findings.iter().any(|finding| finding.field == field) {
                 self.missing(field, completeness);
             }

@@ -1,3 +1,5 @@
+//! Tests of `messo_csv`: hostile input is refused by name, good input read to the byte.
+
 use super::*;
 use crate::batch::layouts::testing::{Reading, read, rejected};
 use crate::domain::act::{Action, CommunicationType, Payment, RecipientType};
@@ -69,7 +71,7 @@ fn rows_of_one_act_become_its_recipients() {
     assert_eq!((first.place.row, first.place.recipient_rows.as_slice()), (2, &[2, 3][..]));
     assert!(text[first.place.start as usize..first.place.end as usize].ends_with(";"));
     assert_eq!((second.act.action, second.act.recipients.len(), second.place.row), (Action::Cancel, 0, 4));
-    let f24 = Field::of_nth(fields::F24_FILE, 0, 1);
+    let f24 = Field::of_nth(fields::F24_FILE, 0, 0);
     assert_eq!(MessoCsv.locate(f24, &first.place), "f24_file_1");
 }
 

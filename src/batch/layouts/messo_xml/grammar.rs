@@ -25,7 +25,8 @@ pub enum Kind {
     Act,
     Recipient,
     Address,
-    Payment,
+    Notice,
+    F24,
     Document,
     Rule,
     Step,
@@ -186,7 +187,7 @@ static PAYMENTS: Group = Group {
 };
 
 static NOTICE: Group = list(
-    Kind::Payment,
+    Kind::Notice,
     "/avviso",
     &[
         must("numero", Slot::Notice),
@@ -199,7 +200,7 @@ static NOTICE: Group = list(
 static ATTACHMENT: Group = list(Kind::Plain, "/allegato", &[exact("file", Slot::NoticeFile, true), may("sha256", Slot::NoticeSha)]);
 
 static F24: Group =
-    list(Kind::Payment, "/f24", &[must("titolo", Slot::F24Title), must("applicaCosti", Slot::F24Cost), group("metadati", &METADATA, true)]);
+    list(Kind::F24, "/f24", &[must("titolo", Slot::F24Title), must("applicaCosti", Slot::F24Cost), group("metadati", &METADATA, true)]);
 
 static METADATA: Group = list(Kind::Plain, "/metadati", &[exact("file", Slot::F24File, true), may("sha256", Slot::F24Sha)]);
 

@@ -16,7 +16,8 @@ fn relative(field: Field) -> Option<String> {
     let recipient = field.recipient.map_or(1, |index| index + 1);
     let item = field.item.map_or(1, |index| index + 1);
     let of_recipient = |rest: &str| format!("destinatari/destinatario[{recipient}]{rest}");
-    let payment = |rest: &str| of_recipient(&format!("/pagamenti/*[{item}]{rest}"));
+    let notice = |rest: &str| of_recipient(&format!("/pagamenti/avviso[{item}]{rest}"));
+    let f24 = |rest: &str| of_recipient(&format!("/pagamenti/f24[{item}]{rest}"));
     Some(match field.name {
         f::REFERENCE => "riferimento".into(),
         f::ACTION => "azione".into(),
@@ -50,14 +51,15 @@ fn relative(field: Field) -> Option<String> {
         f::MUNICIPALITY_DETAILS => of_recipient("/indirizzo/frazione"),
         f::PROVINCE => of_recipient("/indirizzo/provincia"),
         f::FOREIGN_STATE => of_recipient("/indirizzo/statoEstero"),
-        f::NOTICE => payment("/numero"),
-        f::NOTICE_CREDITOR => payment("/creditore"),
-        f::NOTICE_COST | f::F24_COST => payment("/applicaCosti"),
-        f::NOTICE_FILE => payment("/allegato/file"),
-        f::NOTICE_SHA => payment("/allegato/sha256"),
-        f::F24_TITLE => payment("/titolo"),
-        f::F24_FILE => payment("/metadati/file"),
-        f::F24_SHA => payment("/metadati/sha256"),
+        f::NOTICE => notice("/numero"),
+        f::NOTICE_CREDITOR => notice("/creditore"),
+        f::NOTICE_COST => notice("/applicaCosti"),
+        f::F24_COST => f24("/applicaCosti"),
+        f::NOTICE_FILE => notice("/allegato/file"),
+        f::NOTICE_SHA => notice("/allegato/sha256"),
+        f::F24_TITLE => f24("/titolo"),
+        f::F24_FILE => f24("/metadati/file"),
+        f::F24_SHA => f24("/metadati/sha256"),
         f::DOCUMENT => format!("documenti/documento[{item}]/file"),
         f::DOCUMENT_TITLE => format!("documenti/documento[{item}]/titolo"),
         f::DOCUMENT_SHA => format!("documenti/documento[{item}]/sha256"),
@@ -85,9 +87,10 @@ fn relative(field: Field) -> Option<String> {
         "/destinatario" => of_recipient(""),
         "/indirizzo" => of_recipient("/indirizzo"),
         "/pagamenti" => of_recipient("/pagamenti"),
-        "/avviso" | "/f24" => payment(""),
-        "/allegato" => payment("/allegato"),
-        "/metadati" => payment("/metadati"),
+        "/avviso" => notice(""),
+        "/f24" => f24(""),
+        "/allegato" => notice("/allegato"),
+        "/metadati" => f24("/metadati"),
         "/documenti" => "documenti".into(),
         "/documento" => format!("documenti/documento[{item}]"),
         "/regolaImporto" => "regolaImporto".into(),
@@ -110,7 +113,7 @@ mod tests {
             assert!(relative(Field { name, recipient: Some(1), item: Some(2) }).is_some(), "{name}");
         }
         assert_eq!(locate(Field::of(f::ZIP, 1), 3), "/lotto/atto[3]/destinatari/destinatario[2]/indirizzo/cap");
-        assert_eq!(locate(Field::of_nth(f::NOTICE, 0, 1), 1), "/lotto/atto[1]/destinatari/destinatario[1]/pagamenti/*[2]/numero");
+        assert_eq!(locate(Field::of_nth(f::NOTICE, 0, 1), 1), "/lotto/atto[1]/destinatari/destinatario[1]/pagamenti/avviso[2]/numero");
         assert_eq!(locate(Field::act("/atto"), 7), "/lotto/atto[7]");
     }
 }
