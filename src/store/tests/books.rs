@@ -27,7 +27,7 @@ async fn a_file_is_prepared_then_published_and_a_crash_in_between_is_seen() {
     let subject = Uuid::from_u128(7);
     let receipt = Publication { subject: Some(subject), ..file("RICEVUTA", "r.xml", None, None, world.now()) };
     world.store.prepare_publications(vec![receipt.clone()]).await.unwrap();
-    assert_eq!(world.store.open_publications().await.unwrap(), [receipt.clone()]);
+    assert_eq!(world.store.open_publications().await.unwrap(), vec![receipt.clone()]);
     assert_eq!(world.store.publication(SOURCE, "esiti", "r.xml").await.unwrap(), Some(receipt.clone()));
     world.store.published(vec![receipt.id]).await.unwrap();
     assert!(world.store.open_publications().await.unwrap().is_empty());
