@@ -84,7 +84,7 @@ fn the_same_name_again_while_the_first_is_in_work() {
     let house = quiet_house();
     let _hub = started(&house);
     // Enough rows to be in work for a while: each is an order about an act that nobody knows.
-    let many = Lot::of(ANAGRAFE.1, (0..4_000).map(|n| Act::order(&format!("IGNOTO-{n}"), "annulla")).collect());
+    let many = Lot::of(ANAGRAFE.1, (0..10_000).map(|n| Act::order(&format!("IGNOTO-{n}"), "annulla")).collect());
     house.drop_file(ANAGRAFE.0, "lotto.zip", &many.zip());
     wait_for("the first is claimed", SOON, || (in_work(&house, ANAGRAFE.0) == 1).then_some(()));
     house.drop_file(ANAGRAFE.0, "lotto.zip", &lot(ANAGRAFE, &["A-1"]).zip());
@@ -93,7 +93,7 @@ fn the_same_name_again_while_the_first_is_in_work() {
     let both =
         wait_for("two receipts", Duration::from_secs(60), || Some(receipts(&house, ANAGRAFE.0, "lotto.zip")).filter(|r| r.len() == 2));
     assert_eq!([both[0].state(), both[1].state()], ["SCARTATO", "PRESA_IN_CARICO"]);
-    assert_eq!((both[0].tag("atti"), both[1].tag("atti")), ("4000", "1"));
+    assert_eq!((both[0].tag("atti"), both[1].tag("atti")), ("10000", "1"));
     wait_for("the work folder is empty", SOON, || (in_work(&house, ANAGRAFE.0) == 0).then_some(()));
     assert!(files_below(&house.home(ANAGRAFE.0).join("in")).is_empty());
 }
