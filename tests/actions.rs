@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 const ENTE: &str = "01234567897";
 const OTHER: &str = "09876543217";
+const THIRD: &str = "12345678903";
 const WHY: [&str; 2] = ["--reason", "prova dei comandi"];
 
 /// What is sent with `shared_clock`: a business day in a real second.
@@ -115,6 +116,12 @@ fn a_held_act_is_changed_and_then_released(town: &Town) {
     let receipt = office.answered(source, "trattenuto", "primo.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
     assert!(receipt.xml.contains("<in_attesa>"), "{}", receipt.xml);
     office.wait_state(source, "MOD-1", "IN_ATTESA");
+
+    // Held too long: operators are told before the term.
+    let term = office.now().to_zoned(TimeZone::UTC).date().checked_add(jiff::Span::new().days(14)).unwrap();
+    let due = Row::new(ENTE, "MOD-3").with("termine_notifica", &term.to_string());
+    office.answered(source, "trattenuto", "termine.zip", &batch(&[due]), "PRESA_IN_CARICO", &[]);
+    wait_for("the term is told", SOON, || office.alerted("TERMINE_VICINO").then_some(()));
 
     // Another document and another address: nothing has been paid yet.
     let changed = Row::new(ENTE, "MOD-1").with("azione", "modifica").text("atto corretto").with("indirizzo", "VIA MILANO 2");
@@ -448,7 +455,7 @@ fn neighbours_never_see_each_other(town: &Town) {
 fn at_hour(hour: i8) -> (String, Clock) {
     const FACTOR: u32 = 3_600;
     let real = Clock::REAL.now();
-    let rome = real.to_zoned(TimeZone::get("Europe/Rome").unwrap());
+    let rome = real.to_zoned(rome());
     let minutes = (i64::from(hour) * 60 - i64::from(rome.hour()) * 60 - i64::from(rome.minute())).rem_euclid(24 * 60);
     // The origin lies so far back that the factor has carried business time ahead to that hour.
     let origin = real.checked_sub(SignedDuration::from_millis(minutes * 60_000 / i64::from(FACTOR - 1))).unwrap();
@@ -458,54 +465,91 @@ fn at_hour(hour: i8) -> (String, Clock) {
 }
 
 fn sent_at(note: &Value) -> jiff::Zoned {
-    note["sentAt"].as_str().unwrap().parse::<Timestamp>().unwrap().to_zoned(TimeZone::get("Europe/Rome").unwrap())
+    note["sentAt"].as_str().unwrap().parse::<Timestamp>().unwrap().to_zoned(rome())
+}
+
+fn rome() -> TimeZone {
+    TimeZone::get("Europe/Rome").unwrap()
 }
 
 #[test]
-fn sending_waits_for_the_hours_of_the_flow_and_for_the_calls_of_the_day() {
-    let (clock, business) = at_hour(14);
+fn sending_waits_for_the_hours_of_the_flow_the_calls_and_the_money_of_the_day() {
+    let (clock, business) = at_hour(20);
     let send = Simulator::start(&clock, "");
-    // Five hours from now, i.e. five seconds.
-    let flows = [flow("serale", "", "[sending]\nwhen = \"hours\"\nfrom = \"19:00\"\nto = \"23:00\""), flow("aperto", "", "")];
-    let sources: Vec<(&str, &[&str], &[&str])> = vec![("orari", &[ENTE], &["serale"]), ("quote", &[OTHER], &["aperto"])];
-    let keys = [format!("{ENTE}-prova"), format!("{OTHER}-prova")];
+    // Fourteen hours from now, i.e. fourteen seconds.
+    let flows = [flow("mattino", "", "[sending]\nwhen = \"hours\"\nfrom = \"10:00\"\nto = \"14:00\""), flow("aperto", "", "")];
+    let sources: Vec<(&str, &[&str], &[&str])> =
+        vec![("orari", &[ENTE], &["mattino"]), ("quote", &[OTHER], &["aperto"]), ("spesa", &[THIRD], &["aperto"])];
+    let keys = [ENTE, OTHER, THIRD].map(|tax_id| format!("{tax_id}-prova"));
+    let quota = |per_day: u32, cents: u32| {
+        format!("quota = {{ per_second = 50, burst = 100, per_day = {per_day}, spend_cents_per_day = {cents} }}")
+    };
+    let (calls, money) = (quota(100, 0), quota(0, 300));
     let enti = [
         Ente { tax_id: ENTE, key: &keys[0], more: "" },
-        Ente { tax_id: OTHER, key: &keys[1], more: "quota = { per_second = 50, burst = 100, per_day = 100, spend_cents_per_day = 0 }" },
+        Ente { tax_id: OTHER, key: &keys[1], more: &calls },
+        Ente { tax_id: THIRD, key: &keys[2], more: &money },
     ];
     let mut office = Office::new(&clock, &send.url(), &enti, &sources, &flows);
     office.start();
-    let day = |at: Timestamp| at.to_zoned(TimeZone::get("Europe/Rome").unwrap()).date();
-    let today = day(business.now());
-    office.deposit("orari", "serale", "lotto.zip", &batch(&[Row::new(ENTE, "ORA-1")]));
+    let today = business.now().to_zoned(rome()).date();
+    office.deposit("orari", "mattino", "lotto.zip", &batch(&[Row::new(ENTE, "ORA-1")]));
+    let rows: Vec<Row> = (0..5).map(|number| Row::new(THIRD, &format!("SPE-{number}"))).collect();
+    office.deposit("spesa", "aperto", "lotto.zip", &batch(&rows));
     let rows: Vec<Row> = (0..120).map(|number| Row::new(OTHER, &format!("QUO-{number:03}"))).collect();
     let quota = office.answered("quote", "aperto", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
     // 480 calls at 100 a day: the receipt says that it takes days.
     let forecast = quota.xml.split("ultimo_invio=\"").nth(1).unwrap().split('"').next().unwrap();
     assert!(forecast.parse::<jiff::civil::Date>().unwrap() >= today.checked_add(jiff::Span::new().days(4)).unwrap(), "{forecast}");
 
-    let waiting = office.wait_act("ORA-1", "waits for its hour", |act| act["jobs"][0]["error"] == "FASCIA_ORARIA");
-    assert!(day(business.now()) == today && send.of("ORA-1").is_empty(), "{waiting}");
+    office.wait_act("ORA-1", "waits for its hour", |act| act["jobs"][0]["error"] == "FASCIA_ORARIA");
     wait_for("the hour of the flow", SOON, || (!send.of("ORA-1").is_empty()).then_some(()));
     let at = sent_at(&send.only("ORA-1"));
-    assert!((19..23).contains(&at.hour()) && at.date() == today, "sent at {at}");
+    assert!((10..14).contains(&at.hour()), "sent at {at}");
 
-    let hers = || -> Vec<Value> {
-        let all = send.look("notifications");
-        all.as_array().unwrap().iter().filter(|note| note["senderTaxId"] == OTHER).cloned().collect()
+    // What was sent on which day.
+    let days = |ente: &str| -> BTreeMap<jiff::civil::Date, usize> {
+        let mut days = BTreeMap::new();
+        for note in send.look("notifications").as_array().unwrap().iter().filter(|note| note["senderTaxId"] == ente) {
+            *days.entry(sent_at(note).date()).or_default() += 1;
+        }
+        days
     };
-    wait_for("everything is sent, day by day", SOON, || {
-        thread::sleep(Duration::from_millis(200));
-        (hers().len() == 120).then_some(())
-    });
-    let mut days: BTreeMap<jiff::civil::Date, usize> = BTreeMap::new();
-    for note in hers() {
-        *days.entry(sent_at(&note).date()).or_default() += 1;
+    for (ente, all, most) in [(OTHER, 120, 95), (THIRD, 5, 3)] {
+        let days = wait_for("everything is sent, day by day", SOON, || {
+            thread::sleep(Duration::from_millis(200));
+            let days = days(ente);
+            (days.values().sum::<usize>() == all).then_some(days)
+        });
+        assert!(days.len() >= 2 && days.values().all(|count| *count <= most), "{ente}: {days:?}");
     }
-    assert!(days.len() >= 2 && days[&today] > 20 && days.values().all(|count| *count <= 95), "{days:?}");
+    assert!(office.alerted("TETTO_DI_SPESA"));
     nothing_was_sent_twice(&send);
-    let acts = office.ask(&["status"]);
-    assert_eq!(acts["parked"], json!({}), "nobody has to act: {acts}");
+    let status = office.ask(&["status"]);
+    assert_eq!(status["parked"], json!({}), "nobody has to act: {status}");
+    office.stop();
+}
+
+/// The first version is still being checked by SEND when the second one comes, and then it is refused.
+#[test]
+fn a_replacement_goes_although_what_it_replaces_is_refused() {
+    // A check of four minutes takes four seconds.
+    let clock = shared_clock(60);
+    let send = Simulator::start(&clock, "");
+    let key = format!("{ENTE}-prova");
+    let sources: Vec<(&str, &[&str], &[&str])> = vec![("fretta", &[ENTE], &["aperto"])];
+    let mut office = Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more: "" }], &sources, &[flow("aperto", "", "")]);
+    office.start();
+    let first = Row::new(ENTE, "FRE-1").with("indirizzo", "VIA @FAIL-INDIRIZZO 1");
+    office.answered("fretta", "aperto", "primo.zip", &batch(std::slice::from_ref(&first)), "PRESA_IN_CARICO", &[]);
+    wait_for("it is being checked", SOON, || (!send.of("FRE-1").is_empty()).then_some(()));
+    let second = first.with("azione", "sostituisci").with("indirizzo", "VIA VERDI 2");
+    office.answered("fretta", "aperto", "secondo.zip", &batch(&[second]), "PRESA_IN_CARICO", &[]);
+    office.wait_line("fretta", "FRE-1", "the second is accepted", |line| line["invio"] == "2" && line["stato"] == "ACCETTATO");
+    let sent = send.of("FRE-1");
+    assert_eq!((sent.len(), &sent[0]["requestStatus"], &sent[1]["requestStatus"]), (2, &json!("REFUSED"), &json!("ACCEPTED")));
+    let old: Vec<Line> = office.story("fretta", "FRE-1").into_iter().filter(|line| line["invio"] == "1").collect();
+    assert!(states(&old).contains(&"RIFIUTATO"), "{:?}", states(&old));
     office.stop();
 }
 

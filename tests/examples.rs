@@ -179,3 +179,35 @@ fn the_description_names_every_field() {
         assert!(text.contains(element), "docs/tracciato.md lacks the element {element}");
     }
 }
+
+/// `messo validate` needs no configuration: what the rows say of ente and flow is believed, and the rest is judged as ever.
+#[test]
+fn each_case_is_judged_without_a_configuration() {
+    for Case { name, folder, names, expected } in cases() {
+        let drop = tempfile::Builder::new().suffix(".zip").tempfile().unwrap();
+        let mut archive = zip::ZipWriter::new(drop.as_file());
+        for file in &names {
+            archive.start_file(file.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut archive, &std::fs::read(folder.join("in").join(file)).unwrap()).unwrap();
+        }
+        archive.finish().unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messo"));
+        let output = command.arg("validate").arg("--json").arg(drop.path()).output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let codes: Vec<&str> = report["problems"].as_array().unwrap().iter().map(|problem| problem["code"].as_str().unwrap()).collect();
+        assert_eq!(
+            (report["state"].as_str().unwrap(), codes),
+            (expected.receipt.as_str(), expected.problems.iter().map(String::as_str).collect()),
+            "{name}"
+        );
+        let counts = ["acts", "accepted", "refused"].map(|count| report[count].as_u64().unwrap() as usize);
+        assert_eq!(counts, [expected.acts, expected.accepted, expected.refused], "{name}");
+        let code = match expected.receipt.as_str() {
+            "PRESA_IN_CARICO" => 0,
+            "PARZIALE" => 1,
+            _ if expected.acts > 0 => 2,
+            _ => 3,
+        };
+        assert_eq!(output.status.code(), Some(code), "{name}");
+    }
+}

@@ -90,14 +90,14 @@ fn entries(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     names.into_iter().enumerate().map(|(index, name)| (name, read(index))).collect()
 }
 
-/// The archive with one thing of its batch file changed, byte for byte otherwise.
+/// The archive with one thing of its batch file changed, byte for byte otherwise. Where it first stands: a reject quotes what
+/// was wrong once more, in its reason, after the data.
 fn edited(bytes: &[u8], file: &str, from: &str, to: &str) -> Vec<u8> {
     let mut entries = entries(bytes);
     let (_, content) = entries.iter_mut().find(|(name, _)| name == file).unwrap_or_else(|| panic!("no {file}"));
-    let at: Vec<usize> = content.windows(from.len()).enumerate().filter(|(_, part)| *part == from.as_bytes()).map(|(at, _)| at).collect();
-    // A reject also quotes what is wrong in its reason, after the row itself.
-    assert!(!at.is_empty(), "{from} in {}", String::from_utf8_lossy(content));
-    content.splice(at[0]..at[0] + from.len(), to.bytes());
+    let at = content.windows(from.len()).position(|part| part == from.as_bytes());
+    let at = at.unwrap_or_else(|| panic!("no {from} in {}", String::from_utf8_lossy(content)));
+    content.splice(at..at + from.len(), to.bytes());
     zip_entries(entries.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
 }
 

@@ -194,7 +194,10 @@ pub fn judge(
         refused: None,
     };
     let names: Vec<&str> = opened.archive.sorted_names().collect();
-    let organization = |id: &str| judge.senders.and_then(|senders| senders.organization(id));
+    let organization = |id: &str| match judge.senders {
+        Some(senders) => senders.organization(id),
+        None => Some(String::new()),
+    };
     let context = ReadContext {
         file,
         organization: &organization,

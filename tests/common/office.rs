@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use messo::clock::{Clock, monotonic};
 use serde_json::Value;
 
@@ -180,6 +181,11 @@ impl Office {
     /// Changes what the API key of an ente is; the hub reads it when it starts.
     pub fn set_key(&self, tax_id: &str, key: &str) {
         fs::write(self.dir().join("chiavi").join(tax_id), key).unwrap();
+    }
+
+    /// The business instant.
+    pub fn now(&self) -> Timestamp {
+        self.clock.parse::<Clock>().unwrap().now()
     }
 
     pub fn start(&mut self) {

@@ -106,7 +106,8 @@ pub fn recognise(drop: &Peek<'_>) -> Result<(&'static dyn Layout, usize), Recogn
 pub struct ReadContext<'a> {
     /// Name of the batch file, for problems.
     pub file: &'a str,
-    /// Ente behind each `organizationId` (PU). Looks the id up in the gestionale's configuration.
+    /// Ente behind each `organizationId` (PU). Looks the id up in the gestionale's configuration. Empty where there is no
+    /// configuration: what the row itself says of its ente is believed.
     pub organization: &'a dyn Fn(&str) -> Option<String>,
     /// Subject for layouts that have none.
     pub default_subject: Option<&'a str>,
