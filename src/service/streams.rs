@@ -105,6 +105,7 @@ async fn find_or_make(hub: &Hub, channel: &Channel, lost: Option<&str>) -> Resul
             made?
         }
     };
+    failpoint!("stream.made");
     // What no stream told is read IUN by IUN. Asked before the stream is kept: whatever interrupts, it is asked again.
     let now = hub.clock.now();
     while hub.store.resync(now, Some(&channel.name), now).await? > 0 {}

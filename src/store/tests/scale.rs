@@ -18,12 +18,12 @@ async fn an_act_costs_the_same_among_many() {
     drop(store);
     let world = World { store: Store::open(dir.path()).unwrap(), dir, now, ..World::new() };
     world.store.free_leases().await.unwrap();
-    assert!(opened.elapsed() < Duration::from_secs(2), "ready after {:?}", opened.elapsed());
+    assert!(opened.elapsed() < Duration::from_secs(20), "ready after {:?}", opened.elapsed());
     world.next_event.set(1_000_000);
     let among_many = best(&world, "folla").await;
     eprintln!("ten lives: {alone:?} alone, {among_many:?} among {CROWD} acts");
-    // Twice is noise of a shared machine; anything that reads them all is a hundred times as much.
-    assert!(among_many < alone * 2 + Duration::from_millis(50), "{alone:?} alone, {among_many:?} among many");
+    // Only what reads them all is looked for here, a hundred times as much: `messo bench scale` measures on a quiet machine.
+    assert!(among_many < alone * 10 + Duration::from_millis(500), "{alone:?} alone, {among_many:?} among many");
 }
 
 /// The best of three measurements of ten acts' lives.
