@@ -2,6 +2,9 @@
 //! concern, with proof. Files come in on the left, files go out on the right, and the rules in the middle never touch a
 //! socket, a disk or a clock. Imports go down only: `tests/architecture.rs` holds the table.
 
+/// Points at which a test stops the process; first, so that `failpoint!` is known everywhere.
+#[macro_use]
+pub mod failpoint;
 /// Bytes of a drop to acts, or to problems with file, row, column and code.
 pub mod batch;
 /// One command, one file.

@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Leaves: anyone may use them unless said otherwise here.
     ("clock", &[]),
     ("telemetry", &[]),
+    ("failpoint", &[]),
     ("config", &["domain", "clock"]),
     // The rules in the middle: no clock, no configuration of their own.
     ("flow", &["domain"]),

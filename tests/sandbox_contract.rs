@@ -4,63 +4,21 @@
 //! `rfc3339-validator` (`MESSO_PYTHON` names the interpreter, else `python3`). Without them the test says `skipped:`, or
 //! fails when `MESSO_REQUIRE_ALL=1`.
 //!
-//! One part of the specification cannot be met by anybody: `TimelineElementDetails` is a `oneOf` of 45 open shapes, and
-//! whatever carries `recIndex` meets several. The proxy is given a copy where the union reads as intended, and stricter:
-//! `details` must be the shape that belongs to `category`.
+//! The proxy judges by a readable copy of the specification: `tests/common/specification.rs` says why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod common;
+
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
+use common::specification::{DETAILS, readable_specification};
 use messo::clock::Clock;
 use messo::domain::digest::Sha256;
 use messo::sandbox::{self, Options};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-
-/// Which shape `details` has, by category.
-const DETAILS: [(&str, &str); 39] = [
-    ("SENDER_ACK_CREATION_REQUEST", "SenderAckCreationRequestDetails"),
-    ("NORMALIZED_ADDRESS", "NormalizedAddressDetails"),
-    ("REQUEST_ACCEPTED", "NotificationRequestAcceptedDetailsV28"),
-    ("REQUEST_REFUSED", "RequestRefusedDetailsV27"),
-    ("AAR_CREATION_REQUEST", "AarCreationRequestDetails"),
-    ("AAR_GENERATION", "AarGenerationDetails"),
-    ("GET_ADDRESS", "GetAddressInfoDetails"),
-    ("PUBLIC_REGISTRY_CALL", "PublicRegistryCallDetails"),
-    ("PUBLIC_REGISTRY_RESPONSE", "PublicRegistryResponseDetails"),
-    ("SCHEDULE_DIGITAL_WORKFLOW", "ScheduleDigitalWorkflowDetailsV23"),
-    ("PREPARE_DIGITAL_DOMICILE", "PrepareDigitalDetails"),
-    ("SEND_DIGITAL_DOMICILE", "SendDigitalDetails"),
-    ("SEND_DIGITAL_PROGRESS", "SendDigitalProgressDetailsV23"),
-    ("SEND_DIGITAL_FEEDBACK", "SendDigitalFeedbackDetails"),
-    ("DIGITAL_DELIVERY_CREATION_REQUEST", "DigitalDeliveryCreationRequestDetailsV28"),
-    ("DIGITAL_SUCCESS_WORKFLOW", "DigitalSuccessWorkflowDetails"),
-    ("DIGITAL_FAILURE_WORKFLOW", "DigitalFailureWorkflowDetails"),
-    ("PREPARE_SIMPLE_REGISTERED_LETTER", "BaseRegisteredLetterDetails"),
-    ("SEND_SIMPLE_REGISTERED_LETTER", "SimpleRegisteredLetterDetails"),
-    ("SEND_SIMPLE_REGISTERED_LETTER_PROGRESS", "SimpleRegisteredLetterProgressDetails"),
-    ("SCHEDULE_ANALOG_WORKFLOW", "ScheduleAnalogWorkflowDetailsV23"),
-    ("PREPARE_ANALOG_DOMICILE", "BaseAnalogDetails"),
-    ("PREPARE_ANALOG_DOMICILE_FAILURE", "PrepareAnalogDomicileFailureDetails"),
-    ("SEND_ANALOG_DOMICILE", "SendAnalogDetails"),
-    ("SEND_ANALOG_PROGRESS", "SendAnalogProgressDetailsV23"),
-    ("SEND_ANALOG_FEEDBACK", "SendAnalogFeedbackDetailsV25"),
-    ("ANALOG_SUCCESS_WORKFLOW", "AnalogSuccessWorkflowDetails"),
-    ("ANALOG_FAILURE_WORKFLOW", "AnalogFailureWorkflowDetails"),
-    ("COMPLETELY_UNREACHABLE_CREATION_REQUEST", "CompletelyUnreachableCreationRequestDetailsV28"),
-    ("COMPLETELY_UNREACHABLE", "CompletelyUnreachableDetails"),
-    ("ANALOG_WORKFLOW_RECIPIENT_DECEASED", "AnalogWorkflowRecipientDeceasedDetailsV26"),
-    ("SCHEDULE_REFINEMENT", "ScheduleRefinementDetails"),
-    ("REFINEMENT", "RefinementDetailsV23"),
-    ("NOTIFICATION_VIEWED_CREATION_REQUEST", "NotificationViewedCreationRequestDetailsV28"),
-    ("NOTIFICATION_VIEWED", "NotificationViewedDetailsV23"),
-    ("PAYMENT", "NotificationPaidDetailsV23"),
-    ("NOTIFICATION_CANCELLATION_REQUEST", "NotificationCancellationRequestDetails"),
-    ("NOTIFICATION_CANCELLED", "NotificationCancelledDetails"),
-    ("NOTIFICATION_TIMELINE_REWORKED", "NotificationTimelineReworkedDetails"),
-];
 
 /// The operations that messo uses.
 const OPERATIONS: [&str; 15] = [
@@ -84,24 +42,6 @@ const OPERATIONS: [&str; 15] = [
 fn skipped(reason: &str) {
     assert_ne!(std::env::var("MESSO_REQUIRE_ALL").as_deref(), Ok("1"), "required, but {reason}");
     eprintln!("skipped: {reason}");
-}
-
-fn readable_specification(bundle: &Path, folder: &Path) -> PathBuf {
-    let text = std::fs::read_to_string(bundle).unwrap();
-    let element = "        details:\n          $ref: '#/components/schemas/TimelineElementDetailsV28'\n";
-    let union = "    TimelineElementDetailsV28:\n      description: The raw event payload that will be different based on the event.\n      oneOf:\n";
-    assert!(text.contains(element) && text.contains(union), "the specification has changed");
-    let mut by_category = format!("{element}      allOf:\n");
-    for (category, shape) in DETAILS {
-        by_category.push_str(&format!(
-            "        - if:\n            properties:\n              category:\n                const: {category}\n            required: [category]\n          \
-             then:\n            properties:\n              details:\n                $ref: '#/components/schemas/{shape}'\n            required: [details]\n"
-        ));
-    }
-    let text = text.replacen(element, &by_category, 1).replacen(union, &union.replace("oneOf", "anyOf"), 1);
-    let path = folder.join("send.yaml");
-    std::fs::write(&path, text).unwrap();
-    path
 }
 
 struct Caller {
@@ -272,11 +212,10 @@ async fn the_official_specification_finds_nothing_to_object() {
     if !proxy.exists() || !bundle.exists() {
         return skipped("the contract proxy is not beside the repository");
     }
-    let python = std::env::var("MESSO_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let modules = Command::new(&python).args(["-c", "import aiohttp, jsonschema, yaml, rfc3339_validator"]).stderr(Stdio::null()).status();
-    if !modules.is_ok_and(|status| status.success()) {
-        return skipped("python3 lacks aiohttp, jsonschema, PyYAML or rfc3339-validator");
+    if !common::require_python(&["aiohttp", "jsonschema", "yaml", "rfc3339_validator"]) {
+        return;
     }
+    let python = common::python();
     let folder = tempfile::tempdir().unwrap();
     let specification = readable_specification(&bundle, folder.path());
     let report = folder.path().join("exchanges.jsonl");

@@ -13,7 +13,7 @@ use messo::clock::{Clock, monotonic};
 use messo::domain::digest::Sha256;
 use messo::intake::claim::{self, WORK};
 use messo::intake::settle::Incomplete;
-use messo::intake::watch::{FOLDERS, Root, Trouble, WatchEvent, WatchHandle, WatchSettings, Watcher, Wholeness};
+use messo::intake::watch::{self, FOLDERS, Root, Trouble, WatchEvent, WatchHandle, WatchSettings, Watcher, Wholeness};
 use messo::intake::{Claimed, Companion};
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -324,7 +324,8 @@ fn a_file_that_never_completes_is_told_once_and_left_where_it_is() {
     let mut told = BTreeSet::new();
     for _ in table {
         match next_within(&mut rx, PATIENCE) {
-            Some(WatchEvent::NeverCompleted { source, name, reason, size, since }) => {
+            Some(WatchEvent::NeverCompleted { source, name, reason, size, since, mark }) => {
+                watch::told(home.place.path(), mark);
                 assert_eq!(source, "polizia");
                 let (_, bytes, want) = table.iter().find(|(file, ..)| *file == name).unwrap();
                 assert_eq!((size, &reason), (bytes.len() as u64, want), "{name}");

@@ -1,6 +1,7 @@
 //! The published XSD and our reader judge the same documents, valid and broken, and never differ on structure.
 //!
 //! `xmllint` is the other judge. Without it the test says `skipped`, or fails when `MESSO_REQUIRE_ALL=1`.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -278,7 +279,7 @@ fn theirs(folder: &Path, names: &[String]) -> Option<BTreeSet<String>> {
 #[test]
 fn schema_and_reader_agree_on_structure() {
     let folder = tempfile::tempdir().unwrap();
-    let mut dice = Dice(0x5eed_0f_1337);
+    let mut dice = Dice(0x005e_ed0f_1337);
     let mut documents = Vec::new();
     for number in 0..DOCUMENTS {
         let mut root = whole();

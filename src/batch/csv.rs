@@ -178,7 +178,9 @@ impl<'r> Records<'r> {
     fn find_delimiter(&mut self) -> Result<(), CsvError> {
         let first = first_line(self.pending());
         let text = String::from_utf8_lossy(first).trim().to_ascii_lowercase();
-        if let Some(named) = text.strip_prefix("sep=").and_then(|rest| rest.bytes().next()).filter(u8::is_ascii_punctuation) {
+        if let Some(named) =
+            text.strip_prefix("sep=").and_then(|rest| rest.bytes().next()).filter(|byte| matches!(byte, b';' | b',' | b'|'))
+        {
             let line = first.to_vec();
             self.delimiter = named;
             self.at += line.len();

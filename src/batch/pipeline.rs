@@ -194,7 +194,10 @@ pub fn judge(
         refused: None,
     };
     let names: Vec<&str> = opened.archive.sorted_names().collect();
-    let organization = |id: &str| judge.senders.and_then(|senders| senders.organization(id));
+    let organization = |id: &str| match judge.senders {
+        Some(senders) => senders.organization(id),
+        None => Some(String::new()),
+    };
     let context = ReadContext {
         file,
         organization: &organization,
@@ -263,7 +266,7 @@ impl Rows<'_> {
             Parsed::Act(parsed) => match self.act(*parsed) {
                 Ok(judged) => judged,
                 Err(problem) => {
-                    self.refused = Some(problem);
+                    self.refused = Some(*problem);
                     return ControlFlow::Break(());
                 }
             },
@@ -282,7 +285,7 @@ impl Rows<'_> {
     }
 
     /// All the rules for one act. `Err`: the whole drop is refused.
-    fn act(&mut self, parsed: ParsedAct) -> Result<Judged, Problem> {
+    fn act(&mut self, parsed: ParsedAct) -> Result<Judged, Box<Problem>> {
         let ParsedAct { mut act, mut findings, place } = parsed;
         let sender = match self.judge.senders {
             Some(senders) => {
@@ -329,14 +332,14 @@ impl Rows<'_> {
 
     /// A digest that does not match, whose file lies under another row: somebody shifted the folders, and the wrong citizen
     /// would be served.
-    fn shifted(&self, act: &Act) -> Result<(), Problem> {
+    fn shifted(&self, act: &Act) -> Result<(), Box<Problem>> {
         for file in act.files() {
             let (Some(given), Some(stored)) = (file.given_sha256, file.stored) else { continue };
             if given != stored.sha256
                 && let Some(carrier) = self.table.carrier_of(given, stored.entry)
             {
                 let problem = Problem::of_drop(self.stored_name(file), Code::ShiftedFolders).found(&file.file);
-                return Err(problem.expected(super::problem::excerpt(carrier)));
+                return Err(Box::new(problem.expected(super::problem::excerpt(carrier))));
             }
         }
         Ok(())

@@ -146,6 +146,7 @@ codes! {
     ArchiveOverlap = "ARCHIVIO_SOVRAPPOSTO",
     NoLayout = "TRACCIATO_NON_RICONOSCIUTO",
     TwoLayouts = "TRACCIATO_AMBIGUO",
+    LayoutUnexpected = "TRACCIATO_NON_PREVISTO",
     EmptyBatch = "LOTTO_VUOTO",
     TooManyRows = "TROPPE_RIGHE",
     CountMismatch = "NUMERO_ATTI_DIVERSO",

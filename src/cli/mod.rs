@@ -5,10 +5,12 @@ pub mod batch;
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod hub;
 pub mod publish;
 pub mod run;
 pub mod sandbox;
 pub mod status;
+pub mod table;
 pub mod validate;
 
 use std::process::ExitCode;
@@ -17,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 /// messo: gli atti dai gestionali ai cittadini, con la prova.
 #[derive(Debug, Parser)]
-#[command(name = "messo", version, about)]
+#[command(name = "messo", version, about = "Gli atti dai gestionali ai cittadini, con la prova")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -26,25 +28,25 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Runs the hub.
+    /// Avvia il servizio.
     Run(run::Args),
-    /// Checks configuration and flows.
+    /// Controlla la configurazione e i flussi.
     Check(check::Args),
-    /// Says offline what receipt a file would get.
+    /// Dice quale ricevuta avrebbe un file.
     Validate(validate::Args),
-    /// Runs every example end to end, with simulators.
+    /// Percorre tutta la strada con gli esempi e SEND simulato.
     Demo(demo::Args),
-    /// Runs the simulators.
+    /// Avvia il simulatore di SEND.
     Sandbox(sandbox::Args),
-    /// Measures.
+    /// Misura le prestazioni.
     Bench(bench::Args),
-    /// Says how the hub is.
+    /// Dice come sta il servizio.
     Status(status::Args),
-    /// Lists and shows batches.
+    /// Elenca e mostra i lotti; fa partire quelli trattenuti.
     Batch(batch::Args),
-    /// Shows and orders about acts.
+    /// Mostra gli atti; riprende, annulla, rilascia.
     Act(act::Args),
-    /// Publishes files again.
+    /// Scrive di nuovo, come copie, i file pubblicati.
     Publish(publish::Args),
 }
 

@@ -1,12 +1,41 @@
-//! `messo publish`.
+//! `messo publish`: files that were published are written again, marked as copies.
+//! Exit codes: 0 done, 1 refused or not found, 2 wrongly asked, 3 hub or store not reachable.
 
 use std::process::ExitCode;
 
-/// Publishes files again.
+use super::hub::{self, Common};
+use super::table::pairs;
+use crate::service::control::Request;
+use crate::service::report::RebuildReport;
+
+/// Scrive di nuovo, come copie, i file pubblicati.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    what: What,
+    /// Soltanto questo gestionale (obbligatorio con --from: i numeri sono suoi).
+    #[arg(long, value_name = "GESTIONALE")]
+    source: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// Tutti i file pubblicati.
+    #[arg(long)]
+    rebuild: bool,
+    /// I file di esito dal numero N in poi.
+    #[arg(long, value_name = "N", requires = "source")]
+    from: Option<u64>,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    debug_assert!(args.what.rebuild || args.what.from.is_some());
+    let request = Request::PublishRebuild { source: args.source, from: args.what.from };
+    hub::run(&args.common, request, |report: &RebuildReport| {
+        pairs(&[("File scritti", report.files.to_string()), ("Cartelle", report.folders.join(" "))])
+    })
 }

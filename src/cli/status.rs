@@ -1,12 +1,69 @@
-//! `messo status`.
+//! `messo status`: how the hub is. Exit codes: 0 told (also when no hub runs), 2 wrongly asked, 3 hub or store not reachable.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// Says how the hub is.
+use super::hub::{self, Common};
+use super::table::{known, pairs, section, when, when_known};
+use crate::service::control::Request;
+use crate::service::report::StatusReport;
+use crate::text::it::operate as words;
+
+/// Dice come sta il servizio.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    hub::run(&args.common, Request::Status, print)
+}
+
+fn print(report: &StatusReport) -> String {
+    let running = match report.since {
+        Some(since) if report.running => format!("acceso dal {}", when(since)),
+        _ => "spento: i dati sono letti dall'archivio".to_owned(),
+    };
+    let parked_batches: Vec<String> = report.parked_batches.iter().map(ToString::to_string).collect();
+    let mut text = pairs(&[
+        ("Servizio", running),
+        ("Versione", report.version.clone()),
+        ("Ora", when(report.at)),
+        ("Lavoro pronto dal", when_known(report.oldest_due)),
+        ("Prossimo lavoro", when_known(report.next_due)),
+        ("Lotti con lavoro sospeso", parked_batches.join(" ")),
+    ]);
+    let acts: Vec<Vec<String>> =
+        report.acts.iter().map(|(state, count)| vec![state.clone(), count.to_string(), words::state(state).to_owned()]).collect();
+    text.push_str(&section("Atti", &["stato", "atti", ""], &acts));
+    text.push_str(&section("Atti sospesi: serve una persona", &["codice", "atti"], &counts(&report.parked)));
+    text.push_str(&section("Lotti", &["stato", "lotti"], &counts(&report.batches)));
+    text.push_str(&section("Lavori", &["stato", "lavori"], &counts(&report.jobs)));
+    let stopped: Vec<Vec<String>> =
+        report.stopped_channels.iter().map(|stop| vec![stop.channel.clone(), stop.code.clone(), when(stop.since)]).collect();
+    text.push_str(&section("Chiavi ferme: «messo act retry --channel ENTE/CHIAVE»", &["chiave", "codice", "da"], &stopped));
+    let orders: Vec<Vec<String>> = report
+        .channel_orders
+        .iter()
+        .map(|order| {
+            let entry = &order.entry;
+            vec![when(entry.at), order.channel.clone(), entry.event.clone(), known(entry.who.as_deref()), known(entry.why.as_deref())]
+        })
+        .collect();
+    text.push_str(&section("Ordini sulle chiavi", &["quando", "chiave", "ordine", "chi", "motivo"], &orders));
+    let alerts: Vec<Vec<String>> = report
+        .alerts
+        .iter()
+        .map(|alert| {
+            vec![when(alert.at), alert.code.clone(), known(alert.sender.as_deref()), known(alert.source.as_deref()), alert.about.clone()]
+        })
+        .collect();
+    text.push_str(&section("Avvisi degli ultimi sette giorni", &["quando", "codice", "ente", "gestionale", ""], &alerts));
+    text
+}
+
+fn counts(of: &BTreeMap<String, u64>) -> Vec<Vec<String>> {
+    of.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect()
 }

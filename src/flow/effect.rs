@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::state::State;
 use crate::domain::outcome::{OutcomeState, Perfection};
 
 /// Version of the encoding of [`Effect`] in jobs.
@@ -60,6 +61,24 @@ impl Effect {
             Effect::FetchLegalFact { key } => key.clone(),
             Effect::AskPrice { recipient } => recipient.to_string(),
             _ => String::new(),
+        }
+    }
+
+    /// Whether an act in `state` still needs it: a job that came too late is dropped, not parked.
+    pub fn is_wanted(&self, state: &State) -> bool {
+        match self {
+            Effect::Prepare => matches!(state, State::Preparing),
+            Effect::Upload => matches!(state, State::Uploading),
+            Effect::Send => matches!(state, State::Sending),
+            Effect::AskRequest => matches!(state, State::AwaitingAcceptance { .. }),
+            Effect::Resync => state.iun().is_some(),
+            Effect::Cancel => matches!(state, State::Cancelling { .. }),
+            // What SEND published is kept, whatever became of the act.
+            Effect::FetchLegalFact { .. } => true,
+            // A cancellation frees the notice: there is no price any more.
+            Effect::AskPrice { .. } => !matches!(state, State::Cancelled { .. }),
+            Effect::Resubmit | Effect::WriteReject => matches!(state, State::Refused { .. }),
+            Effect::StartReplacement => !state.is_live(),
         }
     }
 

@@ -18,8 +18,8 @@ pub enum Fact {
     Taken { request_id: String },
     /// 400 about the row.
     NotTaken { code: String, at: Timestamp },
-    /// Request status or stream: accepted.
-    Accepted { request_id: Option<String>, iun: String, at: Timestamp },
+    /// Request status or stream: accepted. `at` is the legal date, known only from the element that tells it.
+    Accepted { request_id: Option<String>, iun: String, at: Option<Timestamp> },
     /// Request status or stream: refused.
     Refused { reasons: Vec<RefusalReason>, at: Timestamp, cost: Option<i64> },
     /// A timeline element not seen before, with what the timeline said before and says now.

@@ -49,6 +49,15 @@ pub struct ActFacts {
     pub has_replacement: bool,
     /// Some notice adds SEND's cost to what the citizen pays.
     pub applies_cost: bool,
+    /// A POST may have left: only SEND can say what became of it.
+    pub posted: bool,
+}
+
+impl ActFacts {
+    /// Nothing of the act can have reached SEND: it may still be changed or withdrawn.
+    pub fn is_unsent(self, state: &State) -> bool {
+        !self.posted && (state.is_unsent() || matches!(state, State::Sending))
+    }
 }
 
 /// Technical refusals that a fresh upload or a later moment mends (`reference send.md` 4).
@@ -73,9 +82,27 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             .then(Do::AskRequest)
             .tell(LineDraft::new(OutcomeState::Sent, "INVIATO", now)),
         (S::Sending, F::NotTaken { code, at }) => {
-            Step::to(S::Refused { code: code.clone() }).then(Do::WriteReject).tell(line_with_code(OutcomeState::Refused, code, *at))
+            let line = line_with_code(OutcomeState::Refused, code, *at);
+            Step::to(S::Refused { code: code.clone() }).then(after_refusal(act, Do::WriteReject)).tell(line)
         }
         (S::Sending | S::AwaitingAcceptance { .. }, F::Accepted { iun, .. }) => Step::to(S::InDelivery { iun: iun.clone() }),
+        // SEND has it although we thought otherwise (a lost answer, a store restored from a copy): what SEND says counts.
+        (S::Held { .. } | S::Preparing | S::Uploading, F::Accepted { iun, .. }) => {
+            Step::to(S::InDelivery { iun: iun.clone() }).flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
+        }
+        (S::Refused { .. }, F::Accepted { iun, at, .. }) => {
+            let mut line = LineDraft::new(OutcomeState::Info, "RETTIFICA", at.unwrap_or(now));
+            line.corrects = Some(OutcomeState::Refused);
+            let step = Step::to(S::InDelivery { iun: iun.clone() }).tell(line);
+            step.flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
+        }
+        // The office took it back: the order still holds.
+        (S::Withdrawn, F::Accepted { iun, at, .. }) => {
+            let mut line = LineDraft::new(OutcomeState::Cancelling, "RETTIFICA", at.unwrap_or(now));
+            line.corrects = Some(OutcomeState::Cancelled);
+            let step = Step::to(S::Cancelling { iun: iun.clone() }).then(Do::Cancel).tell(line);
+            step.flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
+        }
         // The stream repeats itself; a request status may come after it.
         (S::InDelivery { iun } | S::Completed { iun } | S::Cancelling { iun } | S::Cancelled { iun }, F::Accepted { iun: again, .. })
             if iun == again =>
@@ -83,11 +110,17 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             Step::stay(state)
         }
         (S::Sending | S::AwaitingAcceptance { .. }, F::Refused { reasons, at, cost }) => refused(act, reasons, *at, *cost),
+        (S::Held { .. } | S::Preparing | S::Uploading, F::Refused { reasons, at, cost }) => {
+            refused(act, reasons, *at, *cost).flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
+        }
         (S::Refused { .. }, F::Refused { .. }) | (_, F::Taken { .. } | F::Uploaded | F::UploadsStale | F::Prepared) => Step::stay(state),
         (S::Cancelling { .. }, F::NothingToCancel) => {
-            Step::to(S::Refused { code: "NOTIFICATION_REFUSED".to_owned() }).flag("FATTO_INATTESO", "NOTIFICATION_REFUSED")
+            let code = "NOTIFICATION_REFUSED";
+            let step = Step::to(S::Refused { code: code.to_owned() }).tell(line_with_code(OutcomeState::Refused, code, now));
+            let step = if act.has_replacement { step.then(Do::StartReplacement) } else { step };
+            step.flag("FATTO_INATTESO", code)
         }
-        (S::Held { reason: HoldReason::Cancellation }, F::PredecessorCancelled) => Step::to(S::Preparing).then(Do::Prepare),
+        (S::Held { reason: HoldReason::Cancellation }, F::PredecessorCancelled) => begin(None, now),
         (_, F::PriceKnown { recipient, total }) => {
             let mut line = LineDraft::new(OutcomeState::Info, "COSTO", now);
             line.recipient = Some(*recipient);
@@ -109,14 +142,14 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
 /// What follows an order, or why it cannot be done now.
 pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Result<Step, OrderRefused> {
     match (state, order) {
-        (state, Order::Modify) if state.is_unsent() => {
+        (state, Order::Modify) if act.is_unsent(state) => {
             let step = match state {
                 State::Held { .. } => Step::stay(state),
                 _ => Step::to(State::Preparing).then(Effect::Prepare),
             };
             Ok(step.tell(LineDraft::new(OutcomeState::Modified, "MODIFICATO", now)))
         }
-        (state, Order::Cancel) if state.is_unsent() => {
+        (state, Order::Cancel) if act.is_unsent(state) => {
             let step = Step::to(State::Withdrawn).tell(LineDraft::new(OutcomeState::Cancelled, "RITIRATO", now));
             Ok(if act.has_replacement { step.then(Effect::StartReplacement) } else { step })
         }
@@ -124,7 +157,9 @@ pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Re
             .then(Effect::Cancel)
             .tell(LineDraft::new(OutcomeState::Cancelling, "ANNULLAMENTO_CHIESTO", now))),
         (State::Cancelling { .. }, Order::Cancel) => Ok(Step::stay(state)),
-        (State::Sending | State::AwaitingAcceptance { .. }, Order::Cancel) => Err(OrderRefused::NoIunYet),
+        (State::Preparing | State::Uploading | State::Sending | State::AwaitingAcceptance { .. }, Order::Cancel) => {
+            Err(OrderRefused::NoIunYet)
+        }
         (State::Held { reason: HoldReason::Operator | HoldReason::Guard }, Order::Release) => {
             Ok(Step::to(State::Preparing).then(Effect::Prepare).tell(LineDraft::new(OutcomeState::Taken, "RILASCIATO", now)))
         }
@@ -142,14 +177,21 @@ fn refused(act: ActFacts, reasons: &[RefusalReason], at: Timestamp, cost: Option
     line.institution_cost = cost.or(Some(100 * i64::from(act.recipients)));
     let step = Step::to(State::Refused { code: code.to_owned() }).tell(line);
     let technical = !reasons.is_empty() && reasons.iter().all(|reason| RESUBMITTED.contains(&reason.code.as_str()));
-    if technical && act.resubmissions == 0 { step.then(Effect::Resubmit) } else { step.then(Effect::WriteReject) }
+    let next = if technical && act.resubmissions == 0 { Effect::Resubmit } else { Effect::WriteReject };
+    step.then(after_refusal(act, next))
+}
+
+/// A refused act that was about to be replaced is neither sent again nor given back: its replacement goes.
+fn after_refusal(act: ActFacts, otherwise: Effect) -> Effect {
+    if act.has_replacement { Effect::StartReplacement } else { otherwise }
 }
 
 /// One timeline element: the line it deserves, the completions it moves, the files it announces.
 fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summary, after: &Summary, now: Timestamp) -> Step {
     let at = element.happened_at().unwrap_or(now);
     let mut step = Step::to(after_element(state, act, element, after));
-    if state.iun().is_none() && !matches!(state, State::Sending | State::AwaitingAcceptance { .. }) {
+    let expected = state.iun().is_some() || matches!(state, State::Sending | State::AwaitingAcceptance { .. });
+    if !expected && !is_internal(&element.category) {
         step = step.flag("FATTO_INATTESO", format!("{} in {}", element.category, state.name()));
     }
     for fact in &element.legal_facts_ids {
@@ -191,10 +233,13 @@ fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summar
         line.institution_cost = after.recipient(*index).map(|summary| summary.institution_cost());
         step = step.tell(line);
     }
-    if act.applies_cost {
-        for (index, completion) in &moved {
-            if completion.is_some() {
-                step = step.then(Effect::AskPrice { recipient: *index });
+    if act.applies_cost && !matches!(step.next, State::Cancelled { .. }) {
+        // Paper that was on its way at the completion is charged after it, and a rework moves sums as well as dates.
+        let paper = |summary: &Summary, index: u32| summary.recipient(index).map(|recipient| recipient.analog_cost);
+        for (index, recipient) in (0u32..).zip(&after.recipients) {
+            let changed = moved.iter().any(|(other, _)| *other == index) || paper(before, index) != paper(after, index);
+            if changed && recipient.completion.is_some() {
+                step = step.then(Effect::AskPrice { recipient: index });
             }
         }
     }
@@ -313,7 +358,7 @@ mod tests {
     use crate::domain::outcome::Perfection;
     use crate::flow::timeline::RecipientSummary;
 
-    const ACT: ActFacts = ActFacts { recipients: 1, resubmissions: 0, has_replacement: false, applies_cost: true };
+    const ACT: ActFacts = ActFacts { recipients: 1, resubmissions: 0, has_replacement: false, applies_cost: true, posted: false };
     const IUN: &str = "ADEG-HJKL-MNPQ-202611-A-1";
 
     fn at(text: &str) -> Timestamp {
@@ -350,7 +395,7 @@ mod tests {
             (Fact::Prepared, "IN_CARICAMENTO"),
             (Fact::Uploaded, "IN_INVIO"),
             (Fact::Taken { request_id: "r".into() }, "INVIATO"),
-            (Fact::Accepted { request_id: Some("r".into()), iun: IUN.into(), at: now() }, "IN_CONSEGNA"),
+            (Fact::Accepted { request_id: Some("r".into()), iun: IUN.into(), at: Some(now()) }, "IN_CONSEGNA"),
         ];
         for (fact, want) in road {
             let step = observe(&state, ACT, &fact, now());
@@ -427,7 +472,8 @@ mod tests {
         let table = [
             (State::Uploading, Order::Modify, Ok("IN_PREPARAZIONE")),
             (held.clone(), Order::Modify, Ok("IN_ATTESA")),
-            (State::Sending, Order::Modify, Err(OrderRefused::AlreadySent)),
+            (State::Sending, Order::Modify, Ok("IN_PREPARAZIONE")),
+            (State::Sending, Order::Cancel, Ok("RITIRATO")),
             (delivering(), Order::Modify, Err(OrderRefused::AlreadySent)),
             (State::Preparing, Order::Cancel, Ok("RITIRATO")),
             (awaiting, Order::Cancel, Err(OrderRefused::NoIunYet)),
@@ -441,6 +487,59 @@ mod tests {
         for (state, order, want) in table {
             assert_eq!(command(&state, ACT, order, now()).map(|step| step.next.name()), want, "{order:?} in {state:?}");
         }
+        let posted = ActFacts { posted: true, ..ACT };
+        for state in [State::Preparing, State::Uploading, State::Sending] {
+            assert_eq!(command(&state, posted, Order::Modify, now()), Err(OrderRefused::AlreadySent), "{state:?} after a POST");
+            assert_eq!(command(&state, posted, Order::Cancel, now()), Err(OrderRefused::NoIunYet), "{state:?} after a POST");
+        }
+    }
+
+    #[test]
+    fn what_send_accepted_is_followed_whatever_we_thought() {
+        let accepted = Fact::Accepted { request_id: None, iun: IUN.into(), at: Some(now()) };
+        let table = [
+            (State::Held { reason: HoldReason::Guard }, "IN_CONSEGNA", vec![]),
+            (State::Uploading, "IN_CONSEGNA", vec![]),
+            (State::Refused { code: "X".into() }, "IN_CONSEGNA", vec![]),
+            (State::Withdrawn, "IN_ANNULLAMENTO", vec![Effect::Cancel]),
+        ];
+        for (state, want, effects) in table {
+            let step = observe(&state, ACT, &accepted, now());
+            assert_eq!((step.next.name(), step.effects), (want, effects), "{state:?}");
+            assert_eq!(step.flags[0].code, "FATTO_INATTESO", "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_lets_the_replacement_go_instead_of_sending_the_old_act_again() {
+        let act = ActFacts { has_replacement: true, ..ACT };
+        let technical = RefusalReason { code: "FILE_NOTFOUND".into(), detail: None, rec_index: None };
+        let sent = State::AwaitingAcceptance { request_id: "r".into() };
+        let cancelling = State::Cancelling { iun: IUN.to_owned() };
+        let table = [
+            (sent, Fact::Refused { reasons: vec![technical], at: now(), cost: None }),
+            (State::Sending, Fact::NotTaken { code: "X".into(), at: now() }),
+            (cancelling, Fact::NothingToCancel),
+        ];
+        for (state, fact) in table {
+            let step = observe(&state, act, &fact, now());
+            assert_eq!(step.effects, [Effect::StartReplacement], "{fact:?}");
+            assert_eq!(step.lines[0].state, OutcomeState::Refused, "{fact:?}");
+        }
+    }
+
+    #[test]
+    fn paper_charged_after_the_completion_asks_the_price_again() {
+        let done = Some((at("2026-11-20T10:00:00Z"), Perfection::Viewed));
+        let with_paper = |analog_cost| Summary {
+            recipients: vec![RecipientSummary { completion: done, analog_cost, ..RecipientSummary::default() }],
+            ..Summary::default()
+        };
+        let element = element("SEND_ANALOG_DOMICILE", "2026-11-19T10:00:00Z");
+        let fact = Fact::Element { element, before: with_paper(0), after: with_paper(530) };
+        let step = observe(&State::Completed { iun: IUN.into() }, ACT, &fact, now());
+        assert_eq!(step.effects, [Effect::AskPrice { recipient: 0 }]);
+        assert_eq!(step.lines[0].institution_cost, Some(630));
     }
 
     #[test]
@@ -459,7 +558,7 @@ mod tests {
             State::Withdrawn,
         ];
         let facts = [
-            Fact::Accepted { request_id: None, iun: "ADEG-HJKL-MNPQ-202611-B-1".into(), at: now() },
+            Fact::Accepted { request_id: None, iun: "ADEG-HJKL-MNPQ-202611-B-1".into(), at: Some(now()) },
             Fact::Refused { reasons: vec![], at: now(), cost: None },
             Fact::PredecessorCancelled,
             Fact::NothingToCancel,

@@ -102,6 +102,21 @@ pub fn summarise<'a>(elements: impl IntoIterator<Item = &'a ElementFacts>, recip
     summary
 }
 
+/// Whether [`summarise`] looks at elements of that category.
+pub fn counts(category: &str) -> bool {
+    matches!(
+        category,
+        "REQUEST_ACCEPTED"
+            | "NOTIFICATION_CANCELLED"
+            | "NOTIFICATION_VIEWED"
+            | "REFINEMENT"
+            | "COMPLETELY_UNREACHABLE"
+            | "ANALOG_WORKFLOW_RECIPIENT_DECEASED"
+            | "SEND_ANALOG_DOMICILE"
+            | "SEND_SIMPLE_REGISTERED_LETTER"
+    )
+}
+
 /// Ids of the elements that a NOTIFICATION_TIMELINE_REWORKED element declares void.
 pub fn invalidated(element: &TimelineElement) -> Vec<String> {
     let Some(statuses) = element.details.get("invalidatedTimelineAndStatusHistory").and_then(|value| value.as_array()) else {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::claim::{self, ClaimError, Order, WORK};
 use super::hints::Hints;
 use super::names::{self, CompanionKind};
-use super::reported::Reported;
+use super::reported::{self, Reported};
 use super::scan::{self, Listing};
 use super::settle::{Incomplete, Settling, Stamp, Step};
 use super::watch::{FOLDERS, Root, Trouble, WatchEvent, WatchSettings, Wholeness};
@@ -316,10 +316,8 @@ impl RootWatch {
         let now = self.settings.clock.now();
         let since = business.and_then(|quiet| now.checked_sub(quiet).ok()).unwrap_or(now);
         let source = self.root.source.clone();
-        let sent = self.send(WatchEvent::NeverCompleted { source, name: shown(file), since, size: stamp.size, reason });
-        if let Some(reported) = self.reported.as_mut().filter(|_| sent) {
-            reported.remember(file, stamp);
-        }
+        let mark = reported::mark(file, stamp);
+        self.send(WatchEvent::NeverCompleted { source, name: shown(file), since, size: stamp.size, reason, mark });
     }
 
     /// Tells what is new, and that the folder is back.

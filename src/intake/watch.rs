@@ -16,9 +16,11 @@ use tokio::sync::mpsc::Sender;
 
 use super::Claimed;
 use super::hints::Hints;
+use super::reported;
 use super::root::RootWatch;
 use super::settle::Incomplete;
 use crate::clock::Clock;
+use crate::domain::digest::Sha256;
 
 /// The folders of a root that a gestionale sees, made on start.
 pub const FOLDERS: [&str; 7] = ["in", "in/prova", "ricevute", "scarti", "esiti", "attestazioni", "rendicontazioni"];
@@ -65,7 +67,7 @@ pub struct WatchSettings {
 pub enum WatchEvent {
     /// A whole file, now ours.
     Claimed(Claimed),
-    /// Left where it is; told once, and again only after it changes.
+    /// Left where it is; told once, and again only after it changes, or at a start when [`told`] was not called.
     NeverCompleted {
         source: String,
         /// Relative to `in/`. May hold personal data: never logged.
@@ -75,6 +77,8 @@ pub enum WatchEvent {
         /// Bytes.
         size: u64,
         reason: Incomplete,
+        /// Names the file as it is now, over restarts: give it to [`told`] when the receipt is safe.
+        mark: Sha256,
     },
     /// Told once, until it is over.
     Trouble { source: String, trouble: Trouble },
@@ -103,6 +107,11 @@ pub enum Trouble {
     /// The system gives no more inotify watches: listings alone.
     #[error("no events")]
     NoEvents,
+}
+
+/// The sender was told of a file that never completed: no later run tells it again. Until then each start does.
+pub fn told(root: &Path, mark: Sha256) {
+    reported::remember(root, mark);
 }
 
 /// Starts the threads.

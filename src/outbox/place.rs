@@ -88,6 +88,7 @@ impl Pending {
     pub fn park(mut self) -> io::Result<Parked> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
+        failpoint!("place.flushed");
         sync_folder(&self.staging)?;
         self.named = false;
         let temporary = self.temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
@@ -157,6 +158,7 @@ pub fn reveal(dir: &Path, temporary: &str, name: &str) -> io::Result<bool> {
     for way in WAYS {
         match way.give(&from, &to) {
             Ok(keeps_temporary) => {
+                failpoint!("place.renamed");
                 if keeps_temporary {
                     fs::remove_file(&from)?;
                 }
@@ -308,7 +310,7 @@ fn same_content(path: &Path, len: u64, sha256: Sha256) -> io::Result<bool> {
 }
 
 /// Creates what is missing of `dir`, and makes each new folder durable in its parent.
-fn ensure_folder(dir: &Path) -> io::Result<()> {
+pub fn ensure_folder(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }

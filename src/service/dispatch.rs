@@ -258,7 +258,10 @@ pub async fn settle(hub: &Hub, leased: &Leased, end: End) {
 async fn start(hub: &Hub, batch: crate::domain::ids::BatchId, job: JobRef) -> End {
     loop {
         match hub.store.start_acts(batch, job, hub.clock.now()).await {
-            Ok(true) => hub.publish.notify_one(),
+            Ok(true) => {
+                failpoint!("batch.started");
+                hub.publish.notify_one();
+            }
             Ok(false) => return End::Saved,
             Err(error) => return End::from(error),
         }

@@ -224,6 +224,7 @@ impl RejectJob<'_> {
             return write_bare(&rejects, &mut original, out).map(drop);
         }
         let mut open = |name: &str| -> io::Result<Box<dyn Read>> {
+            failpoint!("reject.writing");
             let entry = archive.find(name).ok_or_else(missing)?;
             let mut bytes = Vec::new();
             // Whole in memory, one at a time: an entry is at most what the ceilings allow, and most are small.

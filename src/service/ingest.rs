@@ -22,7 +22,7 @@ use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
-use crate::intake::{Claimed, Companion, claim};
+use crate::intake::{Claimed, Companion, claim, watch};
 use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Staged, Staging, StoreError, Verdict};
 
 /// Why a drop could not be taken now: a disk or the store. It is tried again.
@@ -32,6 +32,15 @@ pub enum IngestError {
     Store(#[from] StoreError),
     #[error("disk: {0}")]
     Disk(#[from] std::io::Error),
+    /// A defect of ours met while reading this drop.
+    #[error("a panic while reading the drop")]
+    Panicked,
+}
+
+impl From<tokio::task::JoinError> for IngestError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        if error.is_panic() { IngestError::Panicked } else { IngestError::Store(StoreError::Stopping) }
+    }
 }
 
 /// Rows staged in one transaction.
@@ -39,6 +48,7 @@ const CHUNK: usize = 500;
 
 /// Takes one claimed file to its end. Done twice, the second time finds what the first one did.
 pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
+    failpoint!("claim.renamed");
     let drop = NewDrop {
         id: claimed.id,
         source: claimed.source.clone(),
@@ -48,15 +58,17 @@ pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError
         received_at: claimed.received_at,
     };
     let known = hub.store.claim(drop).await?;
+    failpoint!("claim.journaled");
     if known.state.is_none() {
         take(hub, claimed).await?;
     }
+    failpoint!("batch.finished");
     let claimed = claimed.clone();
     blocking(move || claim::done(&claimed)).await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, IngestError> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)??)
+    Ok(tokio::task::spawn_blocking(work).await??)
 }
 
 /// A drop whose bytes are kept and known.
@@ -71,16 +83,17 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     let path = claimed.path.clone();
     let hashing = tokio::task::spawn_blocking(move || hash_whole(&File::open(path)?));
     let looked = look(hub, claimed).await?;
-    let (sha256, size) = hashing.await.map_err(std::io::Error::other)??;
+    let (sha256, size) = hashing.await??;
     let kept = Kept { sha256, size };
-    if let Some(problem) = companion_fault(claimed, &kept) {
-        return refuse(hub, claimed, &kept, None, problem).await;
-    }
     if let Some(first) = hub.store.content_seen(&claimed.source, sha256, claimed.id).await?.filter(|_| !claimed.dry_run) {
         return duplicate(hub, claimed, &kept, first).await;
     }
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
     blocking(move || archives.keep(&path, &sha256)).await?;
+    failpoint!("archive.kept");
+    if let Some(problem) = companion_fault(claimed, &kept) {
+        return refuse(hub, claimed, &kept, None, problem).await;
+    }
     match looked {
         Ok((opened, facts)) => judge(hub, claimed, &kept, Arc::new(opened), facts).await,
         Err(problem) => refuse(hub, claimed, &kept, None, *problem).await,
@@ -108,8 +121,7 @@ async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
         let facts = pipeline::look_into(&file, &opened, &name, &Hashing { count_pages, ..Hashing::default() })?;
         Ok((opened, facts))
     })
-    .await
-    .map_err(std::io::Error::other)?;
+    .await?;
     match outcome {
         Ok(found) => Ok(Ok(found)),
         Err(Stopped::Refused(problem)) => Ok(Err(problem)),
@@ -182,6 +194,18 @@ async fn refuse(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opene
     hub.store.begin_staging(staging(claimed, kept, opened)).await?;
     hub.store.add_problems(claimed.id, vec![problem]).await?;
     Ok(hub.store.finish_batch(claimed.id, NOTHING, hub.clock.now()).await?)
+}
+
+/// A drop that makes the program itself fail, time after time: told, so that it does not stop what comes behind it.
+pub async fn give_up(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
+    let path = claimed.path.clone();
+    let (sha256, size) = blocking(move || hash_whole(&File::open(path)?)).await?;
+    let kept = Kept { sha256, size };
+    let (archives, path) = (hub.archives.clone(), claimed.path.clone());
+    blocking(move || archives.keep(&path, &sha256)).await?;
+    refuse(hub, claimed, &kept, None, Problem::of_drop(&claimed.original_name, Code::InternalError)).await?;
+    let claimed = claimed.clone();
+    blocking(move || claim::done(&claimed)).await
 }
 
 /// The same bytes were taken before.
@@ -262,8 +286,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     };
     let file = hub.archives.open(&kept.sha256)?;
     let (file_for_header, opened_for_header) = (file.clone(), opened.clone());
-    let header =
-        tokio::task::spawn_blocking(move || pipeline::header(&file_for_header, &opened_for_header)).await.map_err(std::io::Error::other)?;
+    let header = tokio::task::spawn_blocking(move || pipeline::header(&file_for_header, &opened_for_header)).await?;
     let header = match header {
         Ok(header) => header,
         Err(Stopped::Refused(problem)) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
@@ -279,6 +302,12 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     });
     hub.store.begin_staging(Staging { flow: Some(flow.clone()), sender, ..staging(claimed, kept, Some(&opened)) }).await?;
     keep_entries(hub, kept.sha256, &opened, &facts).await?;
+    failpoint!("staging.begun");
+    if !flow.layouts.is_empty() && !flow.layouts.iter().any(|layout| layout == opened.layout.name()) {
+        let problem = Problem::of_drop(opened.batch_file.name.to_string(), Code::LayoutUnexpected).found(opened.layout.name());
+        let problem = Problem { severity: Severity::Warning, ..problem.expected(flow.layouts.join(", ")) };
+        hub.store.add_problems(claimed.id, vec![problem]).await?;
+    }
     let (tell, told) = mpsc::channel::<Piece>(2);
     let today = rome(claimed.received_at).date();
     let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
@@ -303,8 +332,8 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     let counts = std::mem::take(&mut rows.counts);
     rows.told.close();
     let joined = reader.await;
+    joined?;
     let end = end?;
-    joined.map_err(std::io::Error::other)?;
     match end {
         Ok(totals) => finish(hub, claimed, &flow, totals, counts).await,
         Err(Stopped::Refused(problem)) => {
@@ -386,6 +415,7 @@ impl Rows<'_> {
         if !good.is_empty() {
             self.good(good, &mut problems, &mut rejects).await?;
         }
+        failpoint!("staging.chunk");
         for page in problems.chunks(CHUNK) {
             self.hub.store.add_problems(batch, page.to_vec()).await?;
         }
@@ -527,13 +557,37 @@ async fn forecast(hub: &Hub, batch: BatchId, accepted: u64) -> Result<Timestamp,
     Ok(now.saturating_add(span).unwrap_or(Timestamp::MAX))
 }
 
-/// A file that never completed: its receipt says so; the file stays where it is.
-pub async fn never_completed(hub: &Hub, source: &str, name: &str, id: BatchId, size: u64) -> Result<(), IngestError> {
+/// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
+pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {
+    failpoint!("incomplete.told");
     let now = hub.clock.now();
+    let id = incomplete_id(source, mark);
     let original_name = name.rsplit('/').next().unwrap_or(name).to_owned();
     let drop =
         NewDrop { id, source: source.to_owned(), original_name: original_name.clone(), flow_hint: None, dry_run: false, received_at: now };
-    hub.store.claim(drop).await?;
-    hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
-    Ok(hub.store.finish_batch(id, NOTHING, now).await?)
+    if hub.store.claim(drop).await?.state.is_none() {
+        failpoint!("incomplete.journaled");
+        if hub.store.problems(id, 0).await?.is_empty() {
+            hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
+        }
+        hub.store.finish_batch(id, NOTHING, now).await?;
+    }
+    failpoint!("incomplete.finished");
+    if let Some(root) = super::publish::root(hub, source) {
+        blocking(move || {
+            watch::told(&root, mark);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Always the same for one state of one file.
+fn incomplete_id(source: &str, mark: Sha256) -> BatchId {
+    let digest = Sha256::of(format!("{source}\0{mark}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
+    let id = uuid::Builder::from_bytes(bytes).with_variant(uuid::Variant::RFC4122).with_version(uuid::Version::Custom);
+    BatchId(id.into_uuid())
 }

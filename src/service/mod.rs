@@ -2,14 +2,18 @@
 //! an arm of [`dispatch`]; every file that a gestionale reads goes through [`publish`].
 
 pub mod channels;
+pub mod control;
 pub mod dispatch;
 pub mod files;
 pub mod ingest;
 pub mod notify;
+pub mod operate;
 pub mod publish;
+pub mod report;
 pub mod streams;
 pub mod supervisor;
 pub mod sweep;
+pub mod who;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -177,6 +177,9 @@ struct FileJob {
     content_type: ContentType,
 }
 
+/// How one file went: position of its act, number of the file.
+type FileEnd = (usize, u32, Result<Uploaded, End>);
+
 /// Announces and uploads the files of many acts: fifteen files a call, across acts.
 pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let channel = match channel(hub, name) {
@@ -231,7 +234,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     }
     files.retain(|file| ends.get(file.act).is_some_and(Option::is_none));
-    let mut calls: Vec<BoxFuture<'_, Vec<(usize, u32, Result<Uploaded, End>)>>> = Vec::new();
+    let mut calls: Vec<BoxFuture<'_, Vec<FileEnd>>> = Vec::new();
     for chunk in files.chunks(PRELOAD) {
         calls.push(upload_chunk(hub, channel, chunk).boxed());
     }
@@ -244,7 +247,9 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
             _ => {}
         }
     }
+    failpoint!("upload.uploaded");
     let kept = if saved.is_empty() { Ok(()) } else { hub.store.save_uploads(saved).await };
+    failpoint!("upload.saved");
     let failed = kept.is_err();
     let each = jobs.iter().map(|job| {
         let position = materials.iter().position(|material| Some(material.id) == act_of(job));
@@ -271,7 +276,7 @@ fn person(code: &'static str) -> End {
     End::Failed { class: FailureClass::Person { code }, code }
 }
 
-async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(usize, u32, Result<Uploaded, End>)> {
+async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<FileEnd> {
     let items: Vec<PreloadItem> = chunk
         .iter()
         .enumerate()
@@ -283,7 +288,8 @@ async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<(u
         Ok(slots) => slots,
         Err(error) => return chunk.iter().map(|file| (file.act, file.file, Err(after_error(hub, channel, &error)))).collect(),
     };
-    let mut uploads: Vec<BoxFuture<'_, (usize, u32, Result<Uploaded, End>)>> = Vec::new();
+    failpoint!("upload.preloaded");
+    let mut uploads: Vec<BoxFuture<'_, FileEnd>> = Vec::new();
     for (file, slot) in chunk.iter().zip(slots) {
         uploads.push(async move { (file.act, file.file, upload_file(hub, channel, file, slot).await) }.boxed());
     }
@@ -424,6 +430,13 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     join_all(each).await;
 }
 
+/// Every file of the act, and no other, is at SEND: an upload that was under way when the act was modified may have been
+/// kept after it.
+fn are_current(material: &SendMaterial) -> bool {
+    let wanted = material.content.files().map(|file| file.stored.map(|stored| stored.sha256));
+    wanted.eq(material.uploads.iter().map(|(_, upload)| Some(upload.sha256)))
+}
+
 async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> End {
     let now = hub.clock.now();
     if material.state != State::Sending {
@@ -442,9 +455,8 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
         }
     }
     let stale_before = now.saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
-    let count = material.content.files().count();
     let uploads: Vec<Uploaded> = material.uploads.iter().map(|(_, upload)| upload.clone()).collect();
-    if uploads.len() != count || uploads.iter().any(|upload| upload.uploaded_at <= stale_before) {
+    if !are_current(material) || uploads.iter().any(|upload| upload.uploaded_at <= stale_before) {
         if let Err(error) = hub.store.forget_uploads(material.id).await {
             return End::from(error);
         }
@@ -463,7 +475,9 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
             return person("RICHIESTA_INCOMPLETA");
         }
     };
+    failpoint!("send.before");
     let answer = channel.pnd.send(&request).await;
+    failpoint!("send.answered");
     heard(hub, channel, answer.as_ref().err());
     match answer {
         Ok(request_id) => record(Fact::Taken { request_id }).await,
@@ -572,6 +586,7 @@ pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Err(end) => return end,
     };
     let answer = channel.pnd.cancel(iun).await;
+    failpoint!("cancel.answered");
     heard(hub, channel, answer.as_ref().err());
     match answer {
         Ok(CancelAnswer::Accepted) => End::Nothing,
@@ -608,6 +623,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
             Err(error) => return after_error(hub, channel, &error),
         }
     }
+    failpoint!("price.answered");
     hub.store
         .record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now())
         .await

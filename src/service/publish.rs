@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::dispatch::End;
+use super::operate::{OperateError, Publisher};
+use super::report::RebuildReport;
 use crate::clock;
 use crate::connectors::ConnectorError;
 use crate::connectors::pnd::Download;
@@ -17,7 +19,7 @@ use crate::domain::ids::ActId;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
 use crate::outbox::place::{self, Parked, Pending};
-use crate::store::{Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
+use crate::store::{KeptFact, Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
 use crate::text::it::parking;
 
 /// Why something could not be published.
@@ -31,6 +33,8 @@ pub enum PublishError {
 
 /// Lines of one outcome file at most: what is left goes into the next.
 const LINES_PER_FILE: u64 = 1_000_000;
+/// Who prepared a file gives it its name within this (real seconds), or could not.
+const LATE: i64 = 5;
 /// Lines rendered at a time.
 const PAGE: usize = 1_000;
 
@@ -38,6 +42,9 @@ const PAGE: usize = 1_000;
 pub async fn run(hub: Arc<Hub>) {
     loop {
         let last = hub.stopping.is_cancelled();
+        if let Err(error) = reveal_again(&hub).await {
+            tracing::error!(%error, "un file pronto non può avere il suo nome");
+        }
         for source in hub.config.sources.iter().map(|source| source.name.clone()) {
             for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
                 match outcome {
@@ -64,17 +71,31 @@ pub async fn run(hub: Arc<Hub>) {
     }
 }
 
+/// Files whose renaming failed a while ago (a share that was away, a full disk) are given their name when it works again.
+async fn reveal_again(hub: &Hub) -> Result<(), PublishError> {
+    let before = hub.clock.now().saturating_sub(hub.real_span(LATE)).unwrap_or(Timestamp::MIN);
+    for file in hub.store.open_publications().await?.into_iter().filter(|file| file.created_at < before) {
+        let Some(root) = root(hub, &file.source) else { continue };
+        reveal(hub, &root, &file).await?;
+    }
+    Ok(())
+}
+
 /// After a start: files that were whole under a temporary name get their final one, and what else lies around is swept.
 pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
     for file in hub.store.open_publications().await? {
         let Some(root) = root(hub, &file.source) else { continue };
         reveal(hub, &root, &file).await?;
+        failpoint!("recover.revealed");
     }
     for source in &hub.config.sources {
         for folder in ["ricevute", "scarti", "esiti", "attestazioni"] {
             let path = source.root.join(folder);
             tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)??;
         }
+    }
+    for own in [hub.config.data.clone(), hub.config.data.join(FACTS)] {
+        tokio::task::spawn_blocking(move || place::sweep(&own)).await.map_err(std::io::Error::other)??;
     }
     Ok(())
 }
@@ -111,6 +132,20 @@ pub fn publication(
     }
 }
 
+/// What the store said of parked files. Not saved for certain: they are nobody's, and taken away at once (a full disk has
+/// no room for them). When it is not known, the next start decides.
+fn told(root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), StoreError> {
+    if let Err(error) = &saved
+        && !matches!(error, StoreError::Stopping)
+    {
+        for file in files {
+            let staging = root.join(file.folder.split('/').next().unwrap_or_default());
+            let _ = std::fs::remove_file(staging.join(&file.temporary));
+        }
+    }
+    saved
+}
+
 /// Gives a prepared file its final name, and tells the store.
 pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), PublishError> {
     // Attestations are begun at the top of their folder, beside those of other acts.
@@ -121,11 +156,13 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
         if dir == staging {
             place::reveal(&dir, &temporary, &name)
         } else {
-            std::fs::create_dir_all(&dir)?;
-            match std::fs::rename(staging.join(&temporary), dir.join(&temporary)) {
+            place::ensure_folder(&dir)?;
+            let staged = staging.join(&temporary);
+            match std::fs::rename(&staged, dir.join(&temporary)) {
                 Ok(()) => {}
-                // Moved before a crash, or already revealed: looked for where it goes.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                // Moved before a crash, or already revealed: looked for where it goes. (Still there: it is the folder that its
+                // reader has just removed.)
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !staged.try_exists()? => {}
                 Err(error) => return Err(error),
             }
             place::reveal(&dir, &temporary, &name)
@@ -141,8 +178,33 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
         }
         Err(error) => return Err(error.into()),
     }
+    revealed(&file.kind);
     hub.store.published(vec![file.id]).await?;
     Ok(())
+}
+
+fn revealed(kind: &str) {
+    match kind {
+        "RICEVUTA" => failpoint!("receipt.revealed"),
+        "SCARTO" => failpoint!("reject.revealed"),
+        "ATTESTAZIONE" => failpoint!("fact.revealed"),
+        "INDICE" => failpoint!("index.revealed"),
+        _ => failpoint!("outcome.revealed"),
+    }
+}
+
+fn parked(kind: &str) {
+    match kind {
+        "SCARTO" => failpoint!("reject.parked"),
+        _ => failpoint!("receipt.parked"),
+    }
+}
+
+fn prepared(kind: &str) {
+    match kind {
+        "SCARTO" => failpoint!("reject.prepared"),
+        _ => failpoint!("receipt.prepared"),
+    }
 }
 
 /// Publishes one file whose name is known: once, however often it is asked.
@@ -170,8 +232,10 @@ pub async fn once(
     })
     .await
     .map_err(std::io::Error::other)??;
+    self::parked(kind);
     let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
-    hub.store.prepare_publications(vec![file.clone()]).await?;
+    told(&root, std::slice::from_ref(&file), hub.store.prepare_publications(vec![file.clone()]).await)?;
+    prepared(kind);
     reveal(hub, &root, &file).await
 }
 
@@ -206,9 +270,12 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         file.lines = Some((header.first, header.last));
         files.push(file);
     }
-    hub.store.prepare_outcome_files(source, header.number, files.clone()).await?;
+    failpoint!("outcome.parked");
+    told(&root, &files, hub.store.prepare_outcome_files(source, header.number, files.clone()).await)?;
+    failpoint!("outcome.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
+        failpoint!("outcome.between");
     }
     Ok(true)
 }
@@ -275,6 +342,36 @@ pub async fn rebuild(hub: &Hub, source: &str, from: u64) -> Result<usize, Publis
     Ok(written)
 }
 
+/// The hub as the operators' commands see it.
+pub struct Rebuilder(pub Arc<Hub>);
+
+#[async_trait::async_trait]
+impl Publisher for Rebuilder {
+    async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
+        let known: Vec<String> = self.0.config.sources.iter().map(|source| source.name.clone()).collect();
+        let wanted: Vec<String> = match source {
+            Some(source) if !known.iter().any(|name| name == source) => {
+                return Err(OperateError::UnknownSource { source: source.to_owned() });
+            }
+            Some(source) => vec![source.to_owned()],
+            None => known,
+        };
+        let mut report = RebuildReport { files: 0, folders: Vec::new() };
+        for source in wanted {
+            let written = rebuild(&self.0, &source, from.unwrap_or(1)).await.map_err(|error| {
+                tracing::error!(source, %error, "la ripubblicazione non è riuscita");
+                let code = if matches!(error, PublishError::Disk(_)) { "DISCO" } else { "ARCHIVIO_DATI" };
+                OperateError::PublishFailed { code: code.to_owned() }
+            })?;
+            report.files += written as u64;
+            if let Some(root) = root(&self.0, &source) {
+                report.folders.push(root.join("esiti").display().to_string());
+            }
+        }
+        Ok(report)
+    }
+}
+
 /// Where downloaded facts are kept, below the data folder.
 const FACTS: &str = "attestazioni";
 
@@ -324,9 +421,10 @@ pub async fn legal_fact(
     let iun = fact.iun.clone();
     let (own, parked) = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
         let parked = copy.map(Pending::park).transpose()?;
+        failpoint!("fact.parked");
         let own = own.park()?;
         let path = fact_path(&kept, &own.sha256.to_hex());
-        std::fs::create_dir_all(path.parent().unwrap_or(&kept))?;
+        place::ensure_folder(path.parent().unwrap_or(&kept))?;
         // Content addressed: the same bytes under the same name.
         std::fs::rename(kept.join(&own.temporary), &path)?;
         place::sync_folder(path.parent().unwrap_or(&kept))?;
@@ -336,11 +434,18 @@ pub async fn legal_fact(
     .await
     .map_err(|error| FactFault::Disk(std::io::Error::other(error)))?
     .map_err(FactFault::Disk)?;
+    failpoint!("fact.kept");
     let now = hub.clock.now();
     let file =
         parked.map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
     let path = format!("{folder}/{name}");
-    hub.store.legal_fact_stored(act, key, &path, own.sha256, own.len, file.clone(), job.job, now).await.map_err(FactFault::Store)?;
+    let fact_kept = KeptFact { name: path, sha256: own.sha256, size: own.len, file: file.clone() };
+    let stored = hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await;
+    match &root {
+        Some(root) => told(root, file.as_slice(), stored).map_err(FactFault::Store)?,
+        None => stored.map_err(FactFault::Store)?,
+    }
+    failpoint!("fact.stored");
     if let (Some(file), Some(root)) = (file, root) {
         match reveal(hub, &root, &file).await {
             Ok(()) => {}
@@ -388,7 +493,9 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         file.number = Some(number);
         files.push(file);
     }
-    hub.store.prepare_index(files.clone(), facts).await?;
+    failpoint!("index.parked");
+    told(&root, &files, hub.store.prepare_index(files.clone(), facts).await)?;
+    failpoint!("index.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
     }

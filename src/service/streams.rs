@@ -8,10 +8,13 @@ use super::Hub;
 use super::channels::Channel;
 use super::notify;
 use crate::connectors::ConnectorError;
+use crate::connectors::pnd::StreamInfo;
 use crate::store::{StoreError, StreamRow};
 
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Pause after a stream was lost and made anew: should the new one be refused too, SEND is not called without end.
+const AFTER_A_LOSS: Duration = Duration::from_millis(500);
 
 /// Listens to one channel until the hub stops.
 pub async fn listen(hub: Arc<Hub>, channel: Arc<Channel>) {
@@ -52,7 +55,7 @@ async fn round(hub: &Hub, channel: &Channel) -> Result<Duration, ListenError> {
     }
     let stream = match hub.store.stream(&channel.name).await? {
         Some(stream) => stream,
-        None => find_or_make(hub, channel).await?,
+        None => find_or_make(hub, channel, None).await?,
     };
     channel.listening.store(true, Ordering::Release);
     let answer = channel.pnd.events(&stream.stream_id, stream.last_event_id.as_deref()).await;
@@ -60,17 +63,17 @@ async fn round(hub: &Hub, channel: &Channel) -> Result<Duration, ListenError> {
     let page = match answer {
         Ok(page) => page,
         Err(ConnectorError::NotFound(_)) => {
-            // What it would have told is read IUN by IUN.
             channel.listening.store(false, Ordering::Release);
             hub.store.forget_stream(&channel.name, now).await?;
-            find_or_make(hub, channel).await?;
-            while hub.store.resync(now, Some(&channel.name), now).await? > 0 {}
-            return Ok(Duration::ZERO);
+            find_or_make(hub, channel, Some(&stream.stream_id)).await?;
+            return Ok(AFTER_A_LOSS);
         }
         Err(error) => return Ok(error.retry_after().map_or_else(|| Err(error), Ok)?),
     };
     if !page.events.is_empty() {
+        failpoint!("events.received");
         let recorded = hub.store.record_events(&channel.name, &stream.stream_id, page.events, hub.clock.now()).await?;
+        failpoint!("events.recorded");
         tracing::debug!(channel = channel.name, new = recorded.new, known = recorded.known, foreign = recorded.foreign, "eventi di SEND");
         hub.publish.notify_one();
     }
@@ -88,11 +91,13 @@ async fn hear(hub: &Hub, channel: &Channel, error: Option<&ConnectorError>) -> R
 }
 
 /// The stream with our title, or a new one. A title names the installation, so that two hubs of one ente never share.
-async fn find_or_make(hub: &Hub, channel: &Channel) -> Result<StreamRow, ListenError> {
+/// `lost`: one that SEND may still list, and of no use (disabled, of another version).
+async fn find_or_make(hub: &Hub, channel: &Channel, lost: Option<&str>) -> Result<StreamRow, ListenError> {
     let title = format!("messo {} {} timeline-v2.9", hub.config.installation, channel.name);
     let listed = channel.pnd.streams().await;
     hear(hub, channel, listed.as_ref().err()).await?;
-    let info = match listed?.into_iter().find(|stream| stream.title == title) {
+    let ours = |stream: &StreamInfo| stream.title == title && Some(stream.stream_id.as_str()) != lost;
+    let info = match listed?.into_iter().find(ours) {
         Some(info) => info,
         None => {
             let made = channel.pnd.create_stream(&title, &channel.groups).await;
@@ -100,7 +105,10 @@ async fn find_or_make(hub: &Hub, channel: &Channel) -> Result<StreamRow, ListenE
             made?
         }
     };
+    // What no stream told is read IUN by IUN. Asked before the stream is kept: whatever interrupts, it is asked again.
+    let now = hub.clock.now();
+    while hub.store.resync(now, Some(&channel.name), now).await? > 0 {}
     let row = StreamRow { stream_id: info.stream_id, title, last_event_id: None };
-    hub.store.save_stream(&channel.name, row.clone(), hub.clock.now()).await?;
+    hub.store.save_stream(&channel.name, row.clone(), now).await?;
     Ok(row)
 }

@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::channels::{self, ChannelError};
+use super::control::{ControlError, ControlServer};
+use super::operate::Operator;
 use super::{Hub, dispatch, ingest, publish, streams, sweep};
 use crate::batch::archive::looks_whole;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
-use crate::domain::ids::BatchId;
 use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
 use crate::intake::{Claimed, claim};
 use crate::store::archives::FolderArchives;
@@ -35,6 +36,8 @@ pub enum StartError {
     Disk(#[from] std::io::Error),
     #[error(transparent)]
     Publish(#[from] publish::PublishError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 /// What an operator reads when the hub does not start.
@@ -52,6 +55,7 @@ pub fn sentence(error: &StartError) -> String {
 pub struct Running {
     pub hub: Arc<Hub>,
     tasks: JoinSet<()>,
+    control: ControlServer,
 }
 
 /// Opens the store and makes everything that the tasks share. Starts nothing.
@@ -90,13 +94,16 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     for channel in hub.channels.values() {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }
-    Ok(Running { hub, tasks })
+    let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(publish::Rebuilder(hub.clone())));
+    let control = ControlServer::start(&hub.config.control_path(), operator)?;
+    Ok(Running { hub, tasks, control })
 }
 
 impl Running {
     /// Asks every task to end, waits for what runs, closes the store.
     pub async fn stop(mut self) {
         self.hub.stopping.cancel();
+        self.control.stop().await;
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "un compito del servizio è finito male");
@@ -153,9 +160,9 @@ async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
                     break;
                 }
             }
-            Some(WatchEvent::NeverCompleted { source, name, size, .. }) => {
-                let id = BatchId(clock::new_uuid());
-                if let Err(error) = ingest::never_completed(&hub, &source, &name, id, size).await {
+            Some(WatchEvent::NeverCompleted { source, name, size, mark, .. }) => {
+                if let Err(error) = ingest::never_completed(&hub, &source, &name, mark, size).await {
+                    // Told again at the next start.
                     tracing::error!(source, %error, "la ricevuta di un file incompleto non può essere scritta");
                 }
             }
@@ -202,6 +209,7 @@ async fn take_in(hub: Arc<Hub>, mut claimed: mpsc::Receiver<Claimed>) {
 async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>) {
     while let Some(claimed) = queue.recv().await {
         let mut pause = Duration::from_millis(500);
+        let mut failures = 0u32;
         // What is not finished now is found again in the work folder at the next start.
         while !hub.stopping.is_cancelled() {
             match ingest::ingest(&hub, &claimed).await {
@@ -209,10 +217,14 @@ async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>
                     hub.publish.notify_one();
                     break;
                 }
+                Err(ingest::IngestError::Panicked) if failures >= 2 && ingest::give_up(&hub, &claimed).await.is_ok() => break,
                 Err(error) => {
+                    failures += 1;
                     tracing::error!(batch.id = %claimed.id, source = claimed.source, %error, "una consegna non può essere presa in carico ora");
-                    let about = format!("{}", claimed.id);
-                    let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
+                    if failures == 1 {
+                        let about = claimed.id.to_string();
+                        let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = hub.stopping.cancelled() => {}

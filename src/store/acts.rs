@@ -3,16 +3,18 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::batches::{self, NewAct, Staged, decode_place};
+use super::batches::Staged;
 use super::codec::{act_at, at, batch_at, digest, ms, optional, uuid_at};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
-use super::{Store, StoreError};
-use crate::domain::act::{Act, Action};
+use super::staging::{self, Latest, NewAct, decode_place};
+use super::{CHUNK, Store, StoreError};
+use crate::domain::act::Act;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::send::Uploaded;
 use crate::flow::definition::FlowDefinition;
+use crate::flow::effect::Effect;
 use crate::flow::event::{Fact, Order};
 use crate::flow::state::State;
 
@@ -81,6 +83,18 @@ pub struct LegalFactToFetch {
     pub stored: bool,
 }
 
+/// A downloaded legal fact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptFact {
+    /// Path under `attestazioni/`.
+    pub name: String,
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
+    /// The copy for the gestionale, under its temporary name.
+    pub file: Option<super::Publication>,
+}
+
 pub(super) const VIEW: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state, hold, park_code, \
      flag_code, recipients, notify_by, created_at, updated_at, sent_at, accepted_at, closed_at";
 
@@ -134,8 +148,9 @@ impl Store {
                     total
                 ])?;
             }
+            let nameless = row.request_id.is_none();
             engine::observe(db, &mut row, &fact, now)?;
-            if matches!(fact, Fact::Taken { .. }) {
+            if nameless && row.request_id.is_some() {
                 super::streams::adopt_orphans(db, &mut row, now)?;
             }
             Ok(())
@@ -153,9 +168,11 @@ impl Store {
     /// The protocol given by the stage before upload, saved before anything is POSTed.
     pub async fn save_protocol(&self, act: ActId, protocol: String) -> Result<(), StoreError> {
         self.write(move |db| {
-            db.prepare_cached("UPDATE act SET protocol = coalesce(protocol, ?2) WHERE id = ?1")?
-                .execute(params![act.0.as_bytes(), protocol])?;
-            Ok(())
+            let sender: Option<String> = optional(
+                db.prepare_cached("UPDATE act SET protocol = ?2 WHERE id = ?1 AND protocol IS NULL RETURNING sender")?
+                    .query_row(params![act.0.as_bytes(), protocol], |row| row.get(0)),
+            )?;
+            sender.map_or(Ok(()), |sender| staging::claim_protocol(db, act, &sender, &protocol))
         })
         .await
     }
@@ -193,12 +210,17 @@ impl Store {
     }
 
     /// Reserves the base fee of an act in the ente's day, once per act. False: the ceiling of the day is reached.
+    ///
+    /// Called before every POST, ceiling or not: from here on SEND may have the act, and only what it says ends it. An act
+    /// that was changed or withdrawn meanwhile answers [`StoreError::Stale`] and must not be POSTed.
     pub async fn reserve_spend(&self, act: ActId, day: &str, ceiling_cents: u64, now: Timestamp) -> Result<bool, StoreError> {
         let day = day.to_owned();
         self.write(move |db| {
-            let (sender, recipients, reserved): (String, i64, Option<String>) = db
-                .prepare_cached("SELECT sender, recipients, spend_day FROM act WHERE id = ?1")?
-                .query_row([act.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let found: Option<(String, i64, Option<String>)> = optional(
+                db.prepare_cached("SELECT sender, recipients, spend_day FROM act WHERE id = ?1 AND state = 'IN_INVIO'")?
+                    .query_row([act.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))),
+            )?;
+            let Some((sender, recipients, reserved)) = found else { return Err(StoreError::Stale) };
             if reserved.is_some() {
                 return Ok(true);
             }
@@ -228,20 +250,22 @@ impl Store {
         .await
     }
 
-    /// Reserves `calls` calls of an ente's day, if that many are left (`limit` 0: always).
+    /// Reserves `calls` calls of an ente's day, all or none, if that many are left below `limit` (0: no limit). They are spent from
+    /// here on: a crash wastes what was reserved and not made, and never forgets a call.
     pub async fn reserve_calls(&self, sender: &str, day: &str, calls: u32, limit: u32) -> Result<bool, StoreError> {
         let (sender, day) = (sender.to_owned(), day.to_owned());
         self.write(move |db| {
-            let used: i64 = db
-                .prepare_cached(
-                    "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, 0) ON CONFLICT (sender, day) DO UPDATE SET calls = calls \
-                     RETURNING calls",
-                )?
-                .query_row(params![sender, day], |row| row.get(0))?;
+            let used: i64 = optional(
+                db.prepare_cached("SELECT calls FROM quota WHERE sender = ?1 AND day = ?2")?.query_row(params![sender, day], |row| row.get(0)),
+            )?
+            .unwrap_or(0);
             if limit > 0 && used + i64::from(calls) > i64::from(limit) {
                 return Ok(false);
             }
-            db.prepare_cached("UPDATE quota SET calls = calls + ?3 WHERE sender = ?1 AND day = ?2")?.execute(params![sender, day, calls])?;
+            db.prepare_cached(
+                "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, ?3, 0) ON CONFLICT (sender, day) DO UPDATE SET calls = calls + ?3",
+            )?
+            .execute(params![sender, day, calls])?;
             Ok(true)
         })
         .await
@@ -257,9 +281,16 @@ impl Store {
                 [act.0.as_bytes()],
                 |row| Ok((row.get(0)?, row.get(1)?, uuid_at(row, 2)?, row.get(3)?, row.get(4)?)),
             )?;
-            let latest = batches::latest_submission(db, &row.sender, &row.source, &row.reference)?;
-            let (Some(content), Some((latest, ..))) = (content, latest) else { return Ok(()) };
-            if latest != act {
+            let latest = Latest::load(db, &row.sender, &row.source, &row.reference)?;
+            let (Some(content), Some(latest)) = (content, latest) else { return Ok(()) };
+            if !matches!(row.state, State::Refused { .. }) {
+                return Ok(()); // SEND had accepted it after all
+            }
+            if latest.uncertain {
+                // A batch under reading brings it again, but may yet be refused: asked again in a minute.
+                return jobs::enqueue_at(db, &row, &Effect::Resubmit, ms(now) + 60_000, now);
+            }
+            if latest.id != act || latest.last_submission != row.submission {
                 return Ok(()); // the gestionale was quicker
             }
             let staged = Staged {
@@ -268,39 +299,33 @@ impl Store {
                 key_id: row.key_id.clone(),
                 notify_by: notify_by.map(at),
             };
+            if staging::conflict(db, row.batch, &row.source, &staged.act)?.is_some() {
+                // Another act has taken its notice or protocol: a person of the office decides.
+                return jobs::enqueue_effect(db, &row, &Effect::WriteReject, now);
+            }
             let new = NewAct {
                 batch: row.batch,
                 source: &row.source,
                 flow: &row.flow,
                 flow_digest: &flow_digest,
                 row: &staged,
-                content: staged.act.content_digest(),
+                content: staging::content_of(&staged.act),
                 submission: row.submission + 1,
                 replaces: None,
                 resubmissions: row.resubmissions + 1,
                 staged: false,
             };
-            let id = batches::insert_act(db, &new, now)?;
-            db.execute("UPDATE act SET content_batch = ?2, protocol = ?3 WHERE id = ?1", params![id.0.as_bytes(), content_batch.as_bytes(), row.protocol])?;
+            let id = staging::insert_act(db, &new, now)?;
+            db.prepare_cached("UPDATE act SET content_batch = ?2, protocol = ?3 WHERE id = ?1")?.execute(params![
+                id.0.as_bytes(),
+                content_batch.as_bytes(),
+                row.protocol
+            ])?;
+            if let Some(protocol) = &row.protocol {
+                staging::claim_protocol(db, id, &row.sender, protocol)?;
+            }
             let mut fresh = ActRow::load(db, id)?;
             engine::save(db, &mut fresh, crate::flow::step::begin(None, now), "REINVIO_AUTOMATICO", None, now)
-        })
-        .await?;
-        self.ring();
-        Ok(())
-    }
-
-    /// The cancelled act's replacement goes. Ends the job.
-    pub async fn start_replacement(&self, cancelled: ActId, job: JobRef, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |db| {
-            jobs::finish(db, job)?;
-            let mut select = db.prepare_cached("SELECT id FROM act WHERE replaces = ?1 AND live = 1")?;
-            let waiting: Vec<ActId> = select.query_map([cancelled.0.as_bytes()], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
-            for id in waiting {
-                let mut act = ActRow::load(db, id)?;
-                engine::observe(db, &mut act, &Fact::PredecessorCancelled, now)?;
-            }
-            Ok(())
         })
         .await?;
         self.ring();
@@ -312,10 +337,10 @@ impl Store {
         let (who, why) = (who.to_owned(), why.to_owned());
         self.write(move |db| {
             let mut row = ActRow::load(db, act)?;
-            if order == Order::Release {
-                db.prepare_cached("UPDATE act SET park_code = NULL WHERE id = ?1")?.execute([act.0.as_bytes()])?;
+            match order {
+                Order::Release => engine::release(db, &mut row, &who, &why, now),
+                Order::Cancel | Order::Modify => engine::command(db, &mut row, order, &who, &why, now),
             }
-            engine::command(db, &mut row, order, &who, &why, now)
         })
         .await?;
         self.ring();
@@ -348,19 +373,9 @@ impl Store {
         .await
     }
 
-    /// The legal fact is on disk, under the temporary name of `file`: its line is published, its job ends.
-    pub async fn legal_fact_stored(
-        &self,
-        act: ActId,
-        key: &str,
-        name: &str,
-        sha256: Sha256,
-        size: u64,
-        file: Option<super::Publication>,
-        job: JobRef,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (key, name) = (key.to_owned(), name.to_owned());
+    /// The legal fact is on disk, under the temporary name of its publication: its line is published, its job ends.
+    pub async fn legal_fact_stored(&self, act: ActId, key: &str, kept: KeptFact, job: JobRef, now: Timestamp) -> Result<(), StoreError> {
+        let (key, KeptFact { name, sha256, size, file }) = (key.to_owned(), kept);
         self.write(move |db| {
             jobs::finish(db, job)?;
             if let Some(file) = &file {
@@ -419,25 +434,25 @@ impl Store {
     }
 
     /// Queues a re-reading of every open act that SEND has not spoken of since `silent_since`, or of all those of a channel
-    /// whose stream was lost. Answers how many.
+    /// whose stream was lost. Up to a thousand a call; answers how many, 0 when none is left.
     pub async fn resync(&self, silent_since: Timestamp, channel: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
         let channel = channel.map(str::to_owned);
         let queued = self
             .write(move |db| {
                 let mut select = db.prepare_cached(
                     "SELECT id FROM act WHERE state IN ('INVIATO', 'IN_CONSEGNA', 'IN_ANNULLAMENTO') AND heard_at <= ?1 \
-                     AND (?2 IS NULL OR sender || '/' || key_id = ?2) LIMIT 1000",
+                     AND (?2 IS NULL OR sender || '/' || key_id = ?2) LIMIT ?3",
                 )?;
                 let acts: Vec<ActId> =
-                    select.query_map(params![ms(silent_since), channel], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+                    select.query_map(params![ms(silent_since), channel, CHUNK as i64], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
                 for id in &acts {
-                    let act = ActRow::load(db, *id)?;
-                    let effect =
-                        if act.iun.is_some() { crate::flow::effect::Effect::Resync } else { crate::flow::effect::Effect::AskRequest };
-                    db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id.0.as_bytes(), ms(now)])?;
-                    jobs::enqueue_effect(db, &act, &effect, now)?;
-                    db.prepare_cached("UPDATE job SET state = 'PRONTO', due_at = ?2 WHERE subject_id = ?1 AND kind = 'CHIEDI_ESITO'")?
-                        .execute(params![id.0.as_bytes(), ms(now)])?;
+                    let mut act = ActRow::load(db, *id)?;
+                    let effect = if act.iun.is_some() { Effect::Resync } else { Effect::AskRequest };
+                    // Just past the limit: not found by the next call, and silent again when this reading fails for ever.
+                    db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?
+                        .execute(params![id.0.as_bytes(), ms(silent_since) + 1])?;
+                    jobs::enqueue_at(db, &act, &effect, ms(now), now)?;
+                    engine::settle_park(db, &mut act)?;
                 }
                 Ok(acts.len())
             })
@@ -497,7 +512,14 @@ fn load_material(db: &Connection, id: ActId) -> Result<Option<SendMaterial>, Sto
         })?
         .collect::<Result<Vec<_>, _>>()?;
     let content: Act = serde_json::from_str(&encoded.2)?;
-    debug_assert!(content.action != Action::Cancel);
+    // An upload that ended after the act was changed is of another file.
+    let uploads = uploads
+        .into_iter()
+        .filter(|(file, upload): &(u32, Uploaded)| {
+            let wanted = content.files().nth(*file as usize).map(|file| file.stored.map(|stored| stored.sha256));
+            wanted.is_some_and(|sha256| sha256.is_none_or(|sha256| sha256 == upload.sha256))
+        })
+        .collect();
     Ok(Some(SendMaterial {
         id,
         sender: owner.0,

@@ -7,11 +7,12 @@ use super::StoreError;
 use super::codec::{act_at, at, batch_at, ms, optional};
 use super::jobs;
 use crate::clock;
+use crate::domain::act::Act;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::{OutcomeLine, OutcomeState};
-use crate::flow::effect::LineDraft;
-use crate::flow::event::Fact;
-use crate::flow::state::{STATE_VERSION, State};
+use crate::flow::effect::{Effect, LineDraft};
+use crate::flow::event::{Fact, Order};
+use crate::flow::state::{HoldReason, STATE_VERSION, State};
 use crate::flow::step::{self, ActFacts, Step};
 
 /// The columns of an act that every step needs.
@@ -35,10 +36,19 @@ pub(super) struct ActRow {
     pub notify_by: Option<i64>,
     pub accepted_at: Option<Timestamp>,
     pub guard: i64,
+    pub park_code: Option<String>,
+    /// The act whose cancellation it waits for, or waited for.
+    pub replaces: Option<ActId>,
+    /// The base fee was reserved, so a POST may have left.
+    pub posted: bool,
+    /// Its batch was not started yet.
+    pub staged: bool,
+    /// SEND has just spoken of it: saved with the next step.
+    pub heard: Option<i64>,
 }
 
 const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
-     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard";
+     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged";
 
 impl ActRow {
     /// The act, or [`StoreError::NotFound`].
@@ -48,17 +58,39 @@ impl ActRow {
         found.ok_or(StoreError::NotFound("act"))?.decode()
     }
 
+    /// Whether the act it replaces still stands in its way.
+    pub fn waits_for_predecessor(&self, db: &Connection) -> Result<bool, StoreError> {
+        match self.replaces {
+            Some(old) => is_live(db, old),
+            None => Ok(false),
+        }
+    }
+
     /// Calls about it go through this channel: one ente, one key.
     pub fn channel(&self) -> String {
         format!("{}/{}", self.sender, self.key_id)
     }
 
-    pub fn facts(&self, db: &Connection) -> Result<ActFacts, StoreError> {
-        let has_replacement = db
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE replaces = ?1 AND live = 1)")?
-            .query_row([self.id.0.as_bytes()], |row| row.get(0))?;
-        Ok(ActFacts { recipients: self.recipients, resubmissions: self.resubmissions, has_replacement, applies_cost: self.applies_cost })
+    /// What decisions depend on. Whether another act waits for this one matters only to steps that may close it.
+    pub fn facts(&self, db: &Connection, may_close: bool) -> Result<ActFacts, StoreError> {
+        let has_replacement = may_close
+            && db
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE replaces = ?1 AND live = 1 AND staged = 0)")?
+                .query_row([self.id.0.as_bytes()], |row| row.get(0))?;
+        Ok(ActFacts {
+            recipients: self.recipients,
+            resubmissions: self.resubmissions,
+            has_replacement,
+            applies_cost: self.applies_cost,
+            posted: self.posted,
+        })
     }
+}
+
+/// Whether an act still blocks others.
+pub(super) fn is_live(db: &Connection, id: ActId) -> Result<bool, StoreError> {
+    let live = db.prepare_cached("SELECT live FROM act WHERE id = ?1")?.query_row([id.0.as_bytes()], |row| row.get(0));
+    Ok(optional(live)?.unwrap_or(false))
 }
 
 struct RawRow {
@@ -94,6 +126,14 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
             notify_by: row.get(16)?,
             accepted_at: row.get::<_, Option<i64>>(17)?.map(at),
             guard: row.get(18)?,
+            park_code: row.get(19)?,
+            replaces: match row.get_ref(20)? {
+                rusqlite::types::ValueRef::Null => None,
+                _ => Some(act_at(row, 20)?),
+            },
+            posted: row.get(21)?,
+            staged: row.get(22)?,
+            heard: None,
         },
         state: row.get(11)?,
     })
@@ -102,23 +142,32 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
 /// Applies a fact to one act and saves what follows.
 pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Timestamp) -> Result<(), StoreError> {
     match fact {
-        Fact::Taken { request_id } => {
-            act.request_id.get_or_insert_with(|| request_id.clone());
-            db.prepare_cached("UPDATE act SET request_id = ?2, sent_at = coalesce(sent_at, ?3), heard_at = ?3 WHERE id = ?1")?
-                .execute(params![act.id.0.as_bytes(), act.request_id, ms(now)])?;
+        Fact::Taken { request_id } if act.request_id.is_none() => {
+            act.request_id = Some(request_id.clone());
+            db.prepare_cached("UPDATE act SET request_id = ?2, sent_at = coalesce(sent_at, ?3) WHERE id = ?1")?.execute(params![
+                act.id.0.as_bytes(),
+                act.request_id,
+                ms(now)
+            ])?;
         }
         Fact::Accepted { request_id, iun, at: accepted } => {
             act.iun.get_or_insert_with(|| iun.clone());
             act.request_id = act.request_id.take().or_else(|| request_id.clone());
-            act.accepted_at.get_or_insert(*accepted);
-            db.prepare_cached(
-                "UPDATE act SET iun = ?2, request_id = ?3, accepted_at = ?4, sent_at = coalesce(sent_at, ?5), heard_at = ?5 WHERE id = ?1",
-            )?
-            .execute(params![act.id.0.as_bytes(), act.iun, act.request_id, act.accepted_at.map(ms), ms(now)])?;
+            act.accepted_at = act.accepted_at.or(*accepted);
+            db.prepare_cached("UPDATE act SET iun = ?2, request_id = ?3, accepted_at = ?4, sent_at = coalesce(sent_at, ?5) WHERE id = ?1")?
+                .execute(params![act.id.0.as_bytes(), act.iun, act.request_id, act.accepted_at.map(ms), ms(now)])?;
         }
         _ => {}
     }
-    let step = step::observe(&act.state, act.facts(db)?, fact, now);
+    if matches!(fact, Fact::Taken { .. } | Fact::Accepted { .. } | Fact::Refused { .. } | Fact::Element { .. }) {
+        act.heard = Some(ms(now));
+    }
+    let may_close = match fact {
+        Fact::Refused { .. } | Fact::NotTaken { .. } | Fact::NothingToCancel => true,
+        Fact::Element { element, after, .. } => element.category == "NOTIFICATION_CANCELLED" || after.cancelled_at.is_some(),
+        _ => false,
+    };
+    let step = step::observe(&act.state, act.facts(db, may_close)?, fact, now);
     let about = match fact {
         Fact::Element { element, .. } => Some(serde_json::json!({ "elementId": element.element_id }).to_string()),
         Fact::NotTaken { code, .. } => Some(serde_json::json!({ "code": code }).to_string()),
@@ -140,11 +189,11 @@ pub(super) fn save(
     about: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let was_live = act.state.is_live();
     let changed = db
         .prepare_cached(
             "UPDATE act SET state = ?3, state_data = ?4, state_version = ?5, revision = revision + 1, live = ?6, updated_at = ?7, \
-             closed_at = CASE WHEN ?8 THEN coalesce(closed_at, ?7) ELSE NULL END, hold = ?9 WHERE id = ?1 AND revision = ?2",
+             closed_at = CASE WHEN ?8 THEN coalesce(closed_at, ?7) ELSE NULL END, hold = ?9, heard_at = coalesce(?10, heard_at) \
+             WHERE id = ?1 AND revision = ?2",
         )?
         .execute(params![
             act.id.0.as_bytes(),
@@ -156,15 +205,16 @@ pub(super) fn save(
             ms(now),
             step.next.is_final(),
             if let State::Held { reason } = &step.next { Some(reason.as_str()) } else { None },
+            act.heard.take(),
         ])?;
     if changed != 1 {
         return Err(StoreError::Stale);
     }
     act.revision += 1;
-    act.state = step.next;
+    let was = std::mem::replace(&mut act.state, step.next);
     append_history(db, "notifica", act.id.0.as_bytes(), event, Some(act.state.name()), about, now)?;
-    if was_live && !act.state.is_live() {
-        db.prepare_cached("DELETE FROM live_key WHERE act_id = ?1")?.execute([act.id.0.as_bytes()])?;
+    if was.name() != act.state.name() {
+        moved(db, act, &was, now)?;
     }
     for draft in step.lines {
         publish_line(db, act, draft, now)?;
@@ -176,21 +226,81 @@ pub(super) fn save(
         db.prepare_cached("UPDATE act SET flag_code = ?2 WHERE id = ?1")?.execute(params![act.id.0.as_bytes(), flag.code])?;
         raise_alert(db, flag.code, Some(act), &flag.about, now)?;
     }
+    settle_park(db, act)?;
     if act.guard == 1 && (act.state.iun().is_some() || !act.state.is_live()) {
         answer_guard(db, act, now)?;
     }
     Ok(())
 }
 
+/// What a change of state takes with it: keys it no longer holds, jobs that would find nothing to do, orders that waited.
+fn moved(db: &Connection, act: &ActRow, was: &State, now: Timestamp) -> Result<(), StoreError> {
+    let id = act.id.0.as_bytes();
+    match (was.is_live(), act.state.is_live()) {
+        (true, false) => {
+            db.prepare_cached("DELETE FROM live_key WHERE act_id = ?1")?.execute([id])?;
+        }
+        (false, true) => {
+            let sql = "SELECT json FROM act_content WHERE act_id = ?1";
+            if let Some(json) = optional(db.prepare_cached(sql)?.query_row([id], |row| row.get::<_, String>(0)))? {
+                super::staging::write_live_keys(db, act.id, &serde_json::from_str::<Act>(&json)?)?;
+            }
+        }
+        _ => {}
+    }
+    const ONCE: [Effect; 10] = [
+        Effect::Prepare,
+        Effect::Upload,
+        Effect::Send,
+        Effect::AskRequest,
+        Effect::Resync,
+        Effect::Cancel,
+        Effect::AskPrice { recipient: 0 },
+        Effect::Resubmit,
+        Effect::StartReplacement,
+        Effect::WriteReject,
+    ];
+    // One under way ends by itself: its worker may bring a fact.
+    for effect in ONCE.iter().filter(|effect| effect.is_wanted(was) && !effect.is_wanted(&act.state)) {
+        db.prepare_cached("DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = ?2 AND state <> 'IN_CORSO'")?
+            .execute(params![id, effect.name()])?;
+    }
+    super::starting::inherit_predecessor(db, act)?;
+    if matches!(was, State::Sending | State::AwaitingAcceptance { .. }) && !matches!(act.state, State::AwaitingAcceptance { .. }) {
+        super::starting::wake_orders(db, act.id, now)?;
+    }
+    Ok(())
+}
+
+/// An act is parked for as long as a job of it is suspended, or its batch was stopped: not longer.
+pub(super) fn settle_park(db: &Connection, act: &mut ActRow) -> Result<(), StoreError> {
+    let Some(code) = &act.park_code else { return Ok(()) };
+    if code == STOPPED && act.state == (State::Held { reason: HoldReason::Guard }) {
+        return Ok(());
+    }
+    let suspended: bool = db
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND state = 'SOSPESO')")?
+        .query_row([act.id.0.as_bytes()], |row| row.get(0))?;
+    if !suspended {
+        act.park_code = None;
+        db.prepare_cached("UPDATE act SET park_code = NULL WHERE id = ?1")?.execute([act.id.0.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// Under this code wait the acts of a batch whose first ones SEND refused.
+pub(super) const STOPPED: &str = "TROPPI_RIFIUTI";
+
 /// One of the first acts of a batch has its answer: when all have, the rest goes on or is parked.
 fn answer_guard(db: &Connection, act: &mut ActRow, now: Timestamp) -> Result<(), StoreError> {
     act.guard = 2;
     let refused = i64::from(matches!(act.state, State::Refused { .. }));
     db.prepare_cached("UPDATE act SET guard = 2 WHERE id = ?1")?.execute([act.id.0.as_bytes()])?;
-    db.prepare_cached("UPDATE batch SET guard_open = guard_open - 1, guard_refused = guard_refused + ?2 WHERE id = ?1")?
-        .execute(params![act.batch.0.as_bytes(), refused])?;
-    let open: i64 =
-        db.prepare_cached("SELECT guard_open FROM batch WHERE id = ?1")?.query_row([act.batch.0.as_bytes()], |row| row.get(0))?;
+    let open: i64 = db
+        .prepare_cached(
+            "UPDATE batch SET guard_open = guard_open - 1, guard_refused = guard_refused + ?2 WHERE id = ?1 RETURNING guard_open",
+        )?
+        .query_row(params![act.batch.0.as_bytes(), refused], |row| row.get(0))?;
     if open <= 0 {
         jobs::enqueue_batch(db, act.batch, jobs::BatchWork::OpenGuard, now)?;
     }
@@ -252,6 +362,11 @@ pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now:
         ms(row.happened_at),
         ms(now),
         serde_json::to_string(&row)?,
+    ])?;
+    db.prepare_cached("INSERT INTO pending_flow (source, flow, oldest) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?.execute(params![
+        act.source,
+        act.flow,
+        ms(now)
     ])?;
     Ok(line)
 }
@@ -319,6 +434,12 @@ pub(super) fn raise_alert_for(
 
 /// Parks an act: visible with its reason, resumed by command.
 pub(super) fn park_act(db: &Connection, act: &ActRow, code: &str, now: Timestamp) -> Result<(), StoreError> {
+    tell_parked(db, act, code, now)?;
+    raise_alert(db, code, Some(act), act.state.name(), now)
+}
+
+/// The same without an alert of its own, for acts that are parked together.
+pub(super) fn tell_parked(db: &Connection, act: &ActRow, code: &str, now: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE act SET park_code = ?2, updated_at = ?3 WHERE id = ?1")?.execute(params![
         act.id.0.as_bytes(),
         code,
@@ -327,40 +448,39 @@ pub(super) fn park_act(db: &Connection, act: &ActRow, code: &str, now: Timestamp
     let mut line = LineDraft::new(OutcomeState::Parked, "SOSPESO", now);
     line.code = Some(code.to_owned());
     publish_line(db, act, line, now)?;
-    append_history(
-        db,
-        "notifica",
-        act.id.0.as_bytes(),
-        "SOSPESO",
-        Some(act.state.name()),
-        Some(&serde_json::json!({"code": code}).to_string()),
-        now,
-    )?;
-    raise_alert(db, code, Some(act), act.state.name(), now)
+    let about = serde_json::json!({ "code": code }).to_string();
+    append_history(db, "notifica", act.id.0.as_bytes(), "SOSPESO", Some(act.state.name()), Some(&about), now)
 }
 
 /// An operator's or gestionale's order on one act.
-pub(super) fn command(
-    db: &Connection,
-    act: &mut ActRow,
-    order: crate::flow::event::Order,
-    who: &str,
-    why: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let step = step::command(&act.state, act.facts(db)?, order, now)?;
+pub(super) fn command(db: &Connection, act: &mut ActRow, order: Order, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    let step = step::command(&act.state, act.facts(db, order == Order::Cancel)?, order, now)?;
     let about = serde_json::json!({ "who": who, "why": why }).to_string();
-    if !step.next.is_live() || matches!(step.next, State::Preparing) {
-        // Work queued for the way it had would only find nothing to do.
-        db.prepare_cached("DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND lane = 1 AND state <> 'IN_CORSO'")?
+    if order == Order::Modify || matches!(step.next, State::Withdrawn) {
+        // What is on its way with the old content, under way included, must not come back.
+        db.prepare_cached("DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND lane = 1")?
             .execute([act.id.0.as_bytes()])?;
     }
+    if matches!(step.next, State::Withdrawn) {
+        super::orders::unpark(db, act.id)?;
+    }
     let name = match order {
-        crate::flow::event::Order::Modify => "ORDINE_MODIFICA",
-        crate::flow::event::Order::Cancel => "ORDINE_ANNULLA",
-        crate::flow::event::Order::Release => "ORDINE_RILASCIA",
+        Order::Modify => "ORDINE_MODIFICA",
+        Order::Cancel => "ORDINE_ANNULLA",
+        Order::Release => "ORDINE_RILASCIA",
     };
     save(db, act, step, name, Some(&about), now)
+}
+
+/// An operator lets a held act go: at once, or as soon as the act that it replaces is cancelled.
+pub(super) fn release(db: &Connection, act: &mut ActRow, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    let operator = State::Held { reason: HoldReason::Operator };
+    if act.state == operator && act.waits_for_predecessor(db)? {
+        let about = serde_json::json!({ "who": who, "why": why }).to_string();
+        save(db, act, step::begin(Some(HoldReason::Cancellation), now), "ORDINE_RILASCIA", Some(&about), now)?;
+        return super::starting::wake_orders(db, act.replaces.unwrap_or(act.id), now);
+    }
+    command(db, act, Order::Release, who, why, now)
 }
 
 /// A fresh id for a row of our own.

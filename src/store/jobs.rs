@@ -8,12 +8,13 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::codec::{batch_at, ms, uuid_at};
+use super::codec::{batch_at, ms, optional, uuid_at};
 use super::engine::{self, ActRow, fresh};
-use super::{Store, StoreError};
+use super::{CHUNK, Store, StoreError};
 use crate::domain::ids::{ActId, BatchId};
 use crate::flow::effect::{EFFECT_VERSION, Effect};
 use crate::flow::retry::Next;
+use crate::flow::state::{HoldReason, State};
 
 /// What a job is about, and what is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,14 +69,19 @@ pub struct Leased {
 const NO_DEADLINE: i64 = i64::MAX / 4;
 
 pub(super) fn enqueue_effect(db: &Connection, act: &ActRow, effect: &Effect, now: Timestamp) -> Result<(), StoreError> {
-    let channel = match effect {
-        Effect::Prepare | Effect::Resubmit | Effect::StartReplacement | Effect::WriteReject => String::new(),
-        _ => act.channel(),
-    };
     // Should the stream stay silent: validation ends within 24 hours (`reference send.md` 4).
     let due = match effect {
         Effect::AskRequest => ms(now) + 26 * 3_600_000,
         _ => ms(now),
+    };
+    enqueue_at(db, act, effect, due, now)
+}
+
+/// The same, due at an instant of the caller's choice (milliseconds).
+pub(super) fn enqueue_at(db: &Connection, act: &ActRow, effect: &Effect, due: i64, now: Timestamp) -> Result<(), StoreError> {
+    let channel = match effect {
+        Effect::Prepare | Effect::Resubmit | Effect::StartReplacement | Effect::WriteReject => String::new(),
+        _ => act.channel(),
     };
     insert(
         db,
@@ -163,8 +169,12 @@ impl Store {
     pub async fn lease(&self, owner: &str, wanted: Vec<Wanted>, until: Timestamp, now: Timestamp) -> Result<Vec<Leased>, StoreError> {
         let owner = owner.to_owned();
         self.write(move |db| {
-            db.prepare_cached("UPDATE job SET state = 'PRONTO' WHERE state = 'ATTESA' AND due_at <= ?1")?.execute([ms(now)])?;
-            db.prepare_cached("UPDATE job SET state = 'PRONTO' WHERE state = 'IN_CORSO' AND lease_until < ?1")?.execute([ms(now)])?;
+            // After an hour of waiting many are due together: so many a call.
+            db.prepare_cached(
+                "UPDATE job SET state = 'PRONTO' WHERE id IN (SELECT id FROM job WHERE state = 'ATTESA' AND due_at <= ?1 ORDER BY due_at LIMIT 5000)",
+            )?
+            .execute([ms(now)])?;
+            db.prepare_cached("UPDATE job SET state = 'PRONTO', attempts = attempts + 1 WHERE state = 'IN_CORSO' AND lease_until < ?1")?.execute([ms(now)])?;
             let mut taken = Vec::new();
             for (channel, lane, count) in wanted {
                 let mut select = db.prepare_cached(
@@ -210,10 +220,15 @@ impl Store {
         .await
     }
 
-    /// After a start: leases of the process before are free again (the data folder has one process at a time).
+    /// After a start: leases of the process before are free again (the data folder has one process at a time). What it was doing
+    /// counts as an attempt of unknown outcome, so that a POST is looked up before it is repeated.
     pub async fn free_leases(&self) -> Result<usize, StoreError> {
-        let freed =
-            self.write(|db| Ok(db.execute("UPDATE job SET state = 'PRONTO', fence = fence + 1 WHERE state = 'IN_CORSO'", [])?)).await?;
+        let freed = self
+            .write(|db| {
+                let sql = "UPDATE job SET state = 'PRONTO', fence = fence + 1, attempts = attempts + 1 WHERE state = 'IN_CORSO'";
+                Ok(db.execute(sql, [])?)
+            })
+            .await?;
         self.ring();
         Ok(freed)
     }
@@ -227,28 +242,33 @@ impl Store {
     pub async fn fail_job(&self, job: JobRef, next: Next, code: &str, now: Timestamp) -> Result<(), StoreError> {
         let code = code.to_owned();
         self.write(move |db| {
-            let changed = match next {
-                Next::At(due) => db
-                    .prepare_cached(
-                        "UPDATE job SET state = 'ATTESA', due_at = ?3, attempts = attempts + 1, error = ?4 WHERE id = ?1 AND fence = ?2",
-                    )?
-                    .execute(params![job.id.as_bytes(), job.fence, ms(due), code])?,
-                Next::Park { .. } => db
-                    .prepare_cached("UPDATE job SET state = 'SOSPESO', attempts = attempts + 1, error = ?3 WHERE id = ?1 AND fence = ?2")?
-                    .execute(params![job.id.as_bytes(), job.fence, code])?,
-            };
-            if changed != 1 {
+            let Some((kind, subject, payload)) = optional(
+                db.prepare_cached("SELECT subject_kind, subject_id, payload FROM job WHERE id = ?1 AND fence = ?2")?
+                    .query_row(params![job.id.as_bytes(), job.fence], |row| {
+                        Ok((row.get::<_, String>(0)?, uuid_at(row, 1)?, row.get::<_, String>(2)?))
+                    }),
+            )?
+            else {
                 return Err(StoreError::Stale);
+            };
+            let act = if kind == "notifica" { Some(ActRow::load(db, ActId(subject))?) } else { None };
+            if let Some(act) = &act
+                && !serde_json::from_str::<Effect>(&payload)?.is_wanted(&act.state)
+            {
+                return finish(db, job); // the act has moved on meanwhile: nothing is left to fail
             }
-            if let Next::Park { code } = next {
-                let (kind, subject) = db
-                    .prepare_cached("SELECT subject_kind, subject_id FROM job WHERE id = ?1")?
-                    .query_row([job.id.as_bytes()], |row| Ok((row.get::<_, String>(0)?, uuid_at(row, 1)?)))?;
-                if kind == "notifica" {
-                    let act = ActRow::load(db, ActId(subject))?;
-                    engine::park_act(db, &act, code, now)?;
-                } else {
-                    engine::raise_alert_for(db, code, None, Some(BatchId(subject)), "lavoro del lotto sospeso", now)?;
+            match next {
+                Next::At(due) => {
+                    let sql = "UPDATE job SET state = 'ATTESA', due_at = ?2, attempts = attempts + 1, error = ?3 WHERE id = ?1";
+                    db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), ms(due), code])?;
+                }
+                Next::Park { code } => {
+                    let sql = "UPDATE job SET state = 'SOSPESO', attempts = attempts + 1, error = ?2 WHERE id = ?1";
+                    db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), code])?;
+                    match act {
+                        Some(act) => engine::park_act(db, &act, code, now)?,
+                        None => engine::raise_alert_for(db, code, None, Some(BatchId(subject)), "lavoro del lotto sospeso", now)?,
+                    }
                 }
             }
             Ok(())
@@ -300,39 +320,111 @@ impl Store {
         Ok(resumed)
     }
 
-    /// Resumes the parked jobs of one act, or of all acts parked with that code.
+    /// Resumes one parked act, or all those parked with that code (`None`: with any), batches included. Answers how many.
+    ///
+    /// An act that waits because the first ones of its batch were refused is let go.
     pub async fn retry(&self, act: Option<ActId>, code: Option<&str>, who: &str, why: &str, now: Timestamp) -> Result<usize, StoreError> {
-        let (code, about) = (code.map(str::to_owned), serde_json::json!({"who": who, "why": why}).to_string());
-        let resumed = self
-            .write(move |db| {
-                let mut select = db.prepare_cached(
-                    "SELECT id FROM act WHERE park_code IS NOT NULL AND (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR park_code = ?2) LIMIT 100000",
-                )?;
-                let id = act.map(|act| act.0.as_bytes().to_vec());
-                let acts = select.query_map(params![id, code], |row| super::codec::act_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
-                for act in &acts {
-                    let bytes = act.0.as_bytes();
-                    db.prepare_cached("UPDATE act SET park_code = NULL, updated_at = ?2 WHERE id = ?1")?.execute(params![bytes, ms(now)])?;
-                    db.prepare_cached(
-                        "UPDATE job SET state = 'PRONTO', attempts = 0, error = NULL, due_at = ?2 \
-                         WHERE subject_kind = 'notifica' AND subject_id = ?1 AND state IN ('SOSPESO', 'ATTESA')",
-                    )?
-                    .execute(params![bytes, ms(now)])?;
-                    let row = ActRow::load(db, *act)?;
-                    let line = crate::flow::effect::LineDraft::new(crate::domain::outcome::OutcomeState::Info, "RIPRESO", now);
-                    engine::publish_line(db, &row, line, now)?;
-                    engine::append_history(db, "notifica", bytes, "RIPRESO", Some(row.state.name()), Some(&about), now)?;
-                }
-                Ok(acts.len())
-            })
-            .await?;
+        let mut resumed = 0;
+        loop {
+            let (code, who, why) = (code.map(str::to_owned), who.to_owned(), why.to_owned());
+            let some = self
+                .write(move |db| {
+                    let acts = parked_acts(db, act, code.as_deref())?;
+                    for act in &acts {
+                        resume_act(db, *act, &who, &why, now)?;
+                    }
+                    let batches =
+                        if act.is_none() && acts.is_empty() { resume_batches(db, None, code.as_deref(), &who, &why, now)? } else { 0 };
+                    Ok((acts.len(), batches))
+                })
+                .await?;
+            self.ring();
+            resumed += some.0 + some.1;
+            if some.0 == 0 || act.is_some() {
+                return Ok(resumed);
+            }
+        }
+    }
+
+    /// Resumes the suspended work of one batch (receipt, rejects, start of its acts). Answers how many jobs.
+    pub async fn retry_batch(&self, batch: BatchId, who: &str, why: &str, now: Timestamp) -> Result<usize, StoreError> {
+        let (who, why) = (who.to_owned(), why.to_owned());
+        let resumed = self.write(move |db| resume_batches(db, Some(batch), None, &who, &why, now)).await?;
         self.ring();
         Ok(resumed)
     }
 }
 
+/// Up to a thousand parked acts.
+fn parked_acts(db: &Connection, act: Option<ActId>, code: Option<&str>) -> Result<Vec<ActId>, StoreError> {
+    let read = |row: &rusqlite::Row<'_>| super::codec::act_at(row, 0);
+    match (act, code) {
+        (Some(act), code) => {
+            let mut select =
+                db.prepare_cached("SELECT id FROM act WHERE id = ?1 AND park_code IS NOT NULL AND (?2 IS NULL OR park_code = ?2)")?;
+            Ok(select.query_map(params![act.0.as_bytes(), code], read)?.collect::<Result<_, _>>()?)
+        }
+        (None, Some(code)) => {
+            let mut select = db.prepare_cached("SELECT id FROM act WHERE park_code = ?1 LIMIT ?2")?;
+            Ok(select.query_map(params![code, CHUNK as i64], read)?.collect::<Result<_, _>>()?)
+        }
+        (None, None) => {
+            let mut select = db.prepare_cached("SELECT id FROM act WHERE park_code IS NOT NULL LIMIT ?1")?;
+            Ok(select.query_map([CHUNK as i64], read)?.collect::<Result<_, _>>()?)
+        }
+    }
+}
+
+fn resume_act(db: &Connection, id: ActId, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    let bytes = id.0.as_bytes();
+    let mut act = ActRow::load(db, id)?;
+    act.park_code = None;
+    db.prepare_cached("UPDATE act SET park_code = NULL, updated_at = ?2 WHERE id = ?1")?.execute(params![bytes, ms(now)])?;
+    if act.state == (State::Held { reason: HoldReason::Guard }) {
+        return engine::release(db, &mut act, who, why, now);
+    }
+    db.prepare_cached(
+        "UPDATE job SET state = 'PRONTO', attempts = 0, error = NULL, due_at = ?2 \
+         WHERE subject_kind = 'notifica' AND subject_id = ?1 AND (state = 'SOSPESO' OR (state = 'ATTESA' AND error IS NOT NULL))",
+    )?
+    .execute(params![bytes, ms(now)])?;
+    let line = crate::flow::effect::LineDraft::new(crate::domain::outcome::OutcomeState::Info, "RIPRESO", now);
+    engine::publish_line(db, &act, line, now)?;
+    let about = serde_json::json!({"who": who, "why": why}).to_string();
+    engine::append_history(db, "notifica", bytes, "RIPRESO", Some(act.state.name()), Some(&about), now)
+}
+
+fn resume_batches(
+    db: &Connection,
+    batch: Option<BatchId>,
+    code: Option<&str>,
+    who: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let batches = match batch {
+        Some(batch) => vec![batch],
+        None => parked_batches(db)?,
+    };
+    let about = serde_json::json!({"who": who, "why": why}).to_string();
+    let mut resumed = 0;
+    for batch in batches {
+        let jobs = db
+            .prepare_cached(
+                "UPDATE job SET state = 'PRONTO', attempts = 0, error = NULL, due_at = ?2 \
+                 WHERE subject_kind = 'lotto' AND subject_id = ?1 AND state = 'SOSPESO' AND (?3 IS NULL OR error = ?3)",
+            )?
+            .execute(params![batch.0.as_bytes(), ms(now), code])?;
+        if jobs > 0 {
+            engine::append_history(db, "lotto", batch.0.as_bytes(), "RIPRESO", None, Some(&about), now)?;
+        }
+        resumed += jobs;
+    }
+    Ok(resumed)
+}
+
 /// Batches whose job is parked (for `status`).
 pub(super) fn parked_batches(db: &Connection) -> Result<Vec<BatchId>, StoreError> {
-    let mut select = db.prepare_cached("SELECT subject_id FROM job WHERE subject_kind = 'lotto' AND state = 'SOSPESO'")?;
+    let mut select = db.prepare_cached("SELECT DISTINCT subject_id FROM job WHERE state = 'SOSPESO' AND subject_kind = 'lotto'")?;
     Ok(select.query_map([], |row| batch_at(row, 0))?.collect::<Result<_, _>>()?)
 }

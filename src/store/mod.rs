@@ -9,16 +9,26 @@ pub mod archives;
 mod batches;
 mod codec;
 mod engine;
+mod finals;
 mod jobs;
+mod orders;
 mod publications;
 mod queries;
+mod staging;
+mod starting;
 mod streams;
 
-pub use acts::{ActView, LegalFactToFetch, SendMaterial};
-pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict, decode_place, encode_place};
+#[cfg(test)]
+mod tests;
+
+pub use acts::{ActView, KeptFact, LegalFactToFetch, SendMaterial};
+pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
+pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
+pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
-pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview};
+pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
+pub use staging::{decode_place, encode_place};
 pub use streams::{Recorded, StreamRow};
 
 use std::fs::File;
@@ -72,7 +82,17 @@ impl From<std::io::Error> for StoreError {
 }
 
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Write = Box<dyn FnOnce(&Connection) -> (Reply, bool) + Send>;
+/// Runs in the open transaction; without one it is not run.
+type Write = Box<dyn FnOnce(Option<&Connection>) -> (Reply, Change) + Send>;
+
+/// What a change left in its group's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Kept,
+    Undone,
+    /// It could not be undone: the whole group must be.
+    Torn,
+}
 
 /// The store of one hub. Cheap to clone.
 #[derive(Clone)]
@@ -91,9 +111,21 @@ struct Inner {
     _lock: File,
 }
 
+impl std::ops::Drop for Inner {
+    /// The folder is free for another process only when nothing is being written any more.
+    fn drop(&mut self) {
+        drop(lock(&self.writer).take());
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Most functions committed together.
 const GROUP: usize = 256;
 const READERS: usize = 3;
+/// Acts, orders or rows that a long work takes in one transaction, so that others come in between.
+const CHUNK: usize = if cfg!(test) { 10 } else { 1_000 };
 
 impl Store {
     /// Opens (or makes) the store in `folder` and brings it to this version. One process at a time.
@@ -144,12 +176,14 @@ impl Store {
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
         let work: Write = Box::new(move |db| {
-            let outcome = guarded(db, change);
-            let keep = outcome.is_ok();
+            let (outcome, left) = match db {
+                Some(db) => guarded(db, change),
+                None => (Err(StoreError::Stopping), Change::Undone),
+            };
             let reply: Reply = Box::new(move |committed| {
                 let _ = tell.send(committed.and(outcome));
             });
-            (reply, keep)
+            (reply, left)
         });
         match &*lock(&self.inner.writer) {
             Some(sender) => sender.send(work).map_err(|_| StoreError::Stopping)?,
@@ -219,42 +253,50 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn guarded<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    db.prepare_cached("SAVEPOINT one")?.execute([])?;
+fn guarded<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, StoreError>) -> (Result<T, StoreError>, Change) {
+    let run = |sql: &str| -> Result<(), StoreError> { Ok(db.prepare_cached(sql)?.execute([]).map(drop)?) };
+    if let Err(error) = run("SAVEPOINT one") {
+        return (Err(error), Change::Undone);
+    }
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| change(db)))
         .unwrap_or_else(|_| Err(StoreError::Corrupt("a change panicked".to_owned())));
-    if outcome.is_err() {
-        db.prepare_cached("ROLLBACK TO one")?.execute([])?;
+    let ended = match &outcome {
+        Ok(_) => run("RELEASE one"),
+        Err(_) => run("ROLLBACK TO one").and_then(|()| run("RELEASE one")),
+    };
+    match (outcome, ended) {
+        (Ok(done), Ok(())) => (Ok(done), Change::Kept),
+        (Err(error), Ok(())) => (Err(error), Change::Undone),
+        (Ok(_), Err(error)) | (Err(error), Err(_)) => (Err(error), Change::Torn),
     }
-    db.prepare_cached("RELEASE one")?.execute([])?;
-    outcome
 }
 
 fn write_loop(db: &Connection, queue: &mpsc::Receiver<Write>) {
     while let Ok(first) = queue.recv() {
         let mut replies: Vec<Reply> = Vec::new();
-        let begun = db.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
-        if let Err(error) = begun {
-            tracing::error!(%error, "the store cannot begin a transaction");
-            let (reply, _) = first(db);
-            reply(Err(error));
-            continue;
-        }
+        let mut failure = db.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string());
         let mut any = false;
         let mut next = Some(first);
         while let Some(work) = next.take() {
-            let (reply, kept) = work(db);
-            any |= kept;
+            let (reply, left) = work(failure.is_none().then_some(db));
+            any |= left == Change::Kept;
             replies.push(reply);
-            if replies.len() < GROUP {
+            // A full or broken disk ends the transaction by itself: what came before is gone too.
+            if failure.is_none() && (left == Change::Torn || db.is_autocommit()) {
+                failure = Some("the transaction was lost".to_owned());
+            }
+            if failure.is_none() && replies.len() < GROUP {
                 next = queue.try_recv().ok();
             }
         }
-        let committed = db.execute_batch(if any { "COMMIT" } else { "ROLLBACK" });
-        let failure = committed.err().map(|error| error.to_string());
+        if failure.is_none() {
+            failure = db.execute_batch(if any { "COMMIT" } else { "ROLLBACK" }).err().map(|error| error.to_string());
+        }
         if let Some(error) = &failure {
-            tracing::error!(error, "the store cannot commit");
-            let _ = db.execute_batch("ROLLBACK");
+            tracing::error!(error, "the store cannot write");
+            if !db.is_autocommit() {
+                let _ = db.execute_batch("ROLLBACK");
+            }
         }
         for reply in replies {
             reply(failure.clone().map_or(Ok(()), |error| Err(StoreError::Database(error))));

@@ -113,14 +113,24 @@ impl Store {
         self.write(move |db| files.iter().try_for_each(|file| insert(db, file))).await
     }
 
-    /// Tells that an outcome file lies whole under its temporary names: takes its number.
+    /// Tells that an outcome file lies whole under its temporary names: takes its number, and the lines after the last file's.
     pub async fn prepare_outcome_files(&self, source: &str, number: u64, files: Vec<Publication>) -> Result<(), StoreError> {
         let source = source.to_owned();
         self.write(move |db| {
-            let sql = "UPDATE counter SET next_file = next_file + 1 WHERE source = ?1 AND next_file = ?2";
-            if db.prepare_cached(sql)?.execute(params![source, number as i64])? != 1 {
+            let Some((first, last)) = files.first().and_then(|file| file.lines) else {
+                return Err(StoreError::Corrupt("an outcome file without lines".to_owned()));
+            };
+            let sql = "UPDATE counter SET next_file = next_file + 1, closed_line = ?4 \
+                       WHERE source = ?1 AND next_file = ?2 AND closed_line = ?3 - 1 AND ?4 >= ?3 AND ?4 < next_line";
+            if db.prepare_cached(sql)?.execute(params![source, number as i64, first as i64, last as i64])? != 1 {
                 return Err(StoreError::Stale);
             }
+            db.prepare_cached("DELETE FROM pending_flow WHERE source = ?1")?.execute([&source])?;
+            db.prepare_cached(
+                "INSERT INTO pending_flow (source, flow, oldest) SELECT l.source, a.flow, min(l.written_at) FROM line l JOIN act a ON a.id = l.act_id \
+                 WHERE l.source = ?1 AND l.line > ?2 GROUP BY a.flow",
+            )?
+            .execute(params![source, last as i64])?;
             files.iter().try_for_each(|file| insert(db, file))
         })
         .await
@@ -162,7 +172,7 @@ impl Store {
         let source = source.to_owned();
         self.read(move |db| {
             let sql =
-                format!("SELECT {COLUMNS} FROM publication WHERE source = ?1 AND kind = 'ESITO' AND number >= ?2 ORDER BY number, name");
+                format!("SELECT {COLUMNS} FROM publication WHERE source = ?1 AND kind = 'ESITO' AND number IS NOT NULL AND number >= ?2 ORDER BY number, name");
             let mut select = db.prepare_cached(&sql)?;
             Ok(select.query_map(params![source, from as i64], read_publication)?.collect::<Result<_, _>>()?)
         })
@@ -173,23 +183,16 @@ impl Store {
     pub async fn pending_lines(&self, source: &str) -> Result<Option<PendingLines>, StoreError> {
         let source = source.to_owned();
         self.read(move |db| {
-            let counter: Option<(i64, i64)> = optional(
-                db.prepare_cached("SELECT next_line, next_file FROM counter WHERE source = ?1")?
-                    .query_row([&source], |row| Ok((row.get(0)?, row.get(1)?))),
+            let counter: Option<(i64, i64, i64)> = optional(
+                db.prepare_cached("SELECT next_line, next_file, closed_line FROM counter WHERE source = ?1")?
+                    .query_row([&source], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))),
             )?;
-            let Some((next_line, number)) = counter else { return Ok(None) };
-            let closed: i64 = db
-                .prepare_cached("SELECT coalesce(max(last_line), 0) FROM publication WHERE source = ?1 AND kind = 'ESITO' AND number = ?2")?
-                .query_row(params![source, number - 1], |row| row.get(0))?;
+            let Some((next_line, number, closed)) = counter else { return Ok(None) };
             if next_line - 1 <= closed {
                 return Ok(None);
             }
-            let mut select = db.prepare_cached(
-                "SELECT a.flow, min(l.written_at) FROM line l JOIN act a ON a.id = l.act_id WHERE l.source = ?1 AND l.line > ?2 AND l.line < ?3 GROUP BY a.flow",
-            )?;
-            let flows = select
-                .query_map(params![source, closed, next_line], |row| Ok((row.get(0)?, at(row.get(1)?))))?
-                .collect::<Result<_, _>>()?;
+            let mut select = db.prepare_cached("SELECT flow, oldest FROM pending_flow WHERE source = ?1 ORDER BY flow")?;
+            let flows = select.query_map([&source], |row| Ok((row.get(0)?, at(row.get(1)?))))?.collect::<Result<_, _>>()?;
             Ok(Some(PendingLines {
                 first: (closed + 1).unsigned_abs(),
                 last: (next_line - 1).unsigned_abs(),
@@ -263,7 +266,7 @@ impl Store {
     pub async fn next_index_number(&self, source: &str) -> Result<u64, StoreError> {
         let source = source.to_owned();
         self.read(move |db| {
-            let sql = "SELECT coalesce(max(number), 0) + 1 FROM publication WHERE source = ?1 AND kind = 'INDICE'";
+            let sql = "SELECT coalesce(max(number), 0) + 1 FROM publication WHERE source = ?1 AND kind = 'INDICE' AND number IS NOT NULL";
             Ok(db.prepare_cached(sql)?.query_row([source], |row| row.get::<_, i64>(0))?.unsigned_abs())
         })
         .await

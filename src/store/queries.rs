@@ -6,9 +6,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::acts::{ActView, VIEW, read_view};
-use super::codec::{at, ms};
+use super::codec::{act_at, at, batch_at, ms};
 use super::{Store, StoreError};
-use crate::domain::ids::BatchId;
+use crate::domain::ids::{ActId, BatchId};
+use crate::flow::state::State;
 
 /// One row of a subject's history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,6 +45,16 @@ pub struct Overview {
     pub parked_batches: Vec<BatchId>,
     /// The job that is due for the longest time.
     pub oldest_due: Option<Timestamp>,
+}
+
+/// Something that waits for nothing: it should never be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stuck {
+    pub act: Option<ActId>,
+    pub batch: BatchId,
+    pub state: String,
+    /// What is missing: `SENZA_INVIO`, `PRIMI_ATTI_GIA_RISPOSTI`, ...
+    pub why: &'static str,
 }
 
 /// What SEND has still to tell, or messo to fetch.
@@ -189,8 +200,17 @@ impl Store {
             };
             let oldest: Option<i64> =
                 db.prepare_cached("SELECT min(due_at) FROM job WHERE state = 'PRONTO'")?.query_row([], |row| row.get(0))?;
+            // From an index alone; rows of batches under reading are of the first state.
+            let staged: i64 = db.prepare_cached("SELECT count(*) FROM act WHERE staged = 1")?.query_row([], |row| row.get(0))?;
+            let mut acts = counts("SELECT state, count(*) FROM act GROUP BY state ORDER BY state")?;
+            for (state, count) in &mut acts {
+                if state == State::Preparing.name() {
+                    *count = count.saturating_sub(staged.unsigned_abs());
+                }
+            }
+            acts.retain(|(_, count)| *count > 0);
             Ok(Overview {
-                acts: counts("SELECT state, count(*) FROM act WHERE staged = 0 GROUP BY state ORDER BY state")?,
+                acts,
                 parked: counts("SELECT park_code, count(*) FROM act WHERE park_code IS NOT NULL GROUP BY park_code ORDER BY park_code")?,
                 batches: counts("SELECT state, count(*) FROM batch GROUP BY state ORDER BY state")?,
                 jobs: counts("SELECT state, count(*) FROM job GROUP BY state ORDER BY state")?,
@@ -200,4 +220,77 @@ impl Store {
         })
         .await
     }
+
+    /// Acts and batches that nothing will ever move, as of `now`: no job, no person, no event is awaited. Always empty, or a fault
+    /// of messo. At most a hundred of each kind.
+    pub async fn stuck(&self, now: Timestamp) -> Result<Vec<Stuck>, StoreError> {
+        self.read(move |db| {
+            let mut found = Vec::new();
+            for (why, condition) in STUCK {
+                let sql = format!(
+                    "SELECT a.id, a.batch_id, a.state FROM act a WHERE a.staged = 0 AND a.updated_at <= ?1 AND {condition} LIMIT 100"
+                );
+                let mut select = db.prepare_cached(&sql)?;
+                let rows = select.query_map([ms(now)], |row| {
+                    Ok(Stuck { act: Some(act_at(row, 0)?), batch: batch_at(row, 1)?, state: row.get(2)?, why })
+                })?;
+                found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+            }
+            let mut select = db.prepare_cached(
+                "SELECT b.id, b.state FROM batch b WHERE b.state IN ('PRESA_IN_CARICO', 'PARZIALE') AND b.dry_run = 0 AND b.finished_at <= ?1 \
+                 AND (b.started = 0 OR EXISTS (SELECT 1 FROM act a WHERE a.batch_id = b.id AND a.staged = 1) \
+                 OR EXISTS (SELECT 1 FROM batch_order o WHERE o.batch_id = b.id AND o.done = 0)) \
+                 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'lotto' AND j.subject_id = b.id AND j.kind = 'AVVIA') LIMIT 100",
+            )?;
+            let rows = select.query_map([ms(now)], |row| {
+                Ok(Stuck { act: None, batch: batch_at(row, 0)?, state: row.get(1)?, why: "LOTTO_NON_AVVIATO" })
+            })?;
+            found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+            Ok(found)
+        })
+        .await
+    }
 }
+
+/// What an act may wait for in each state, and the condition under which it is missing.
+const STUCK: [(&str, &str); 8] = [
+    (
+        "SENZA_PREPARAZIONE",
+        "a.state = 'IN_PREPARAZIONE' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'PREPARA')",
+    ),
+    (
+        "SENZA_CARICAMENTO",
+        "a.state = 'IN_CARICAMENTO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'CARICA')",
+    ),
+    (
+        "SENZA_INVIO",
+        "a.state = 'IN_INVIO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'INVIA')",
+    ),
+    (
+        "SENZA_RICHIESTA_ESITO",
+        "a.state = 'INVIATO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'CHIEDI_ESITO')",
+    ),
+    (
+        "PRIMI_ATTI_GIA_RISPOSTI",
+        "a.state = 'IN_ATTESA' AND a.hold = 'PRIMI_ATTI' AND a.park_code IS NULL \
+         AND EXISTS (SELECT 1 FROM batch b WHERE b.id = a.batch_id AND (b.guard_open <= 0 OR b.guard_first = 0)) \
+         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'lotto' AND j.subject_id = a.batch_id AND j.kind = 'APRI')",
+    ),
+    (
+        "PRECEDENTE_GIA_CHIUSO",
+        "a.state = 'IN_ATTESA' AND a.hold = 'ANNULLAMENTO_DEL_PRECEDENTE' \
+         AND NOT EXISTS (SELECT 1 FROM act o WHERE o.id = a.replaces AND o.live = 1) \
+         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.replaces AND j.kind = 'AVVIA_SOSTITUZIONE')",
+    ),
+    (
+        "PRECEDENTE_NON_ANNULLATO",
+        "a.state = 'IN_ATTESA' AND a.hold = 'ANNULLAMENTO_DEL_PRECEDENTE' \
+         AND EXISTS (SELECT 1 FROM act o WHERE o.id = a.replaces AND o.live = 1 AND o.state <> 'IN_ANNULLAMENTO') \
+         AND NOT EXISTS (SELECT 1 FROM batch_order b WHERE b.act_id = a.replaces AND b.done = 0)",
+    ),
+    (
+        "SOSPESO_SENZA_LAVORO",
+        "a.park_code IS NOT NULL AND NOT (a.state = 'IN_ATTESA' AND a.hold = 'PRIMI_ATTI') \
+         AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.state = 'SOSPESO')",
+    ),
+];

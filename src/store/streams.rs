@@ -5,11 +5,13 @@ use rusqlite::{Connection, params};
 
 use super::codec::{act_at, at, ms, optional};
 use super::engine::{self, ActRow};
-use super::{Store, StoreError};
+use super::{Store, StoreError, jobs};
 use crate::domain::ids::ActId;
+use crate::domain::outcome::Perfection;
 use crate::domain::send::{RefusalReason, StreamEvent, TimelineElement};
+use crate::flow::effect::Effect;
 use crate::flow::event::Fact;
-use crate::flow::timeline::{self, ElementFacts, Summary};
+use crate::flow::timeline::{self, ElementFacts, RecipientSummary, Summary};
 
 /// The stream of a channel, as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,23 +82,32 @@ impl Store {
         let recorded = self
             .write(move |db| {
                 let mut recorded = Recorded::default();
-                let Some(last) = events.last().map(|event| event.event_id.clone()) else { return Ok(recorded) };
-                for event in &events {
-                    match find_act(db, event)? {
+                let Some(last) = events.iter().map(|event| event.event_id.clone()).max() else { return Ok(recorded) };
+                let mut waiting = None;
+                for event in events {
+                    match find_act(db, &event)? {
                         Some(id) => {
                             let mut act = ActRow::load(db, id)?;
-                            let new = apply(db, &mut act, event.iun.as_deref(), event.request_id.as_deref(), &event.element, now)?;
+                            let new = apply(db, &mut act, event.iun.as_deref(), event.request_id.as_deref(), event.element, now)?;
                             recorded.new += usize::from(new);
                             recorded.known += usize::from(!new);
                         }
                         None => {
                             recorded.foreign += 1;
-                            keep_orphan(db, &channel, event, now)?;
+                            if waiting.is_none() {
+                                waiting = Some(awaits_an_answer(db, &channel)?);
+                            }
+                            if waiting == Some(true) {
+                                keep_orphan(db, &channel, &event, now)?;
+                            }
                         }
                     }
                 }
-                db.prepare_cached("UPDATE stream SET last_event_id = ?3 WHERE channel = ?1 AND stream_id = ?2")?
-                    .execute(params![channel, stream_id, last])?;
+                // Read again after a crash, a page does not move the position back.
+                db.prepare_cached(
+                    "UPDATE stream SET last_event_id = ?3 WHERE channel = ?1 AND stream_id = ?2 AND (last_event_id IS NULL OR last_event_id < ?3)",
+                )?
+                .execute(params![channel, stream_id, last])?;
                 Ok(recorded)
             })
             .await?;
@@ -121,7 +132,7 @@ impl Store {
                 }
                 let mut new = 0;
                 let mut act = ActRow::load(db, act)?;
-                for element in &elements {
+                for element in elements {
                     new += usize::from(apply(db, &mut act, Some(&iun), None, element, now)?);
                 }
                 db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![act.id.0.as_bytes(), ms(now)])?;
@@ -132,10 +143,14 @@ impl Store {
         Ok(new)
     }
 
-    /// Removes what other senders' events left behind.
+    /// Removes what other senders' events left behind, unless a POST of that key still waits for its answer.
     pub async fn purge_orphans(&self, before: Timestamp) -> Result<(), StoreError> {
         self.write(move |db| {
-            db.execute("DELETE FROM orphan_event WHERE received_at < ?1", [ms(before)])?;
+            db.execute(
+                "DELETE FROM orphan_event WHERE received_at < ?1 \
+                 AND channel NOT IN (SELECT sender || '/' || key_id FROM act WHERE state = 'IN_INVIO')",
+                [ms(before)],
+            )?;
             Ok(())
         })
         .await
@@ -158,29 +173,32 @@ fn find_act(db: &Connection, event: &StreamEvent) -> Result<Option<ActId>, Store
     by("SELECT id FROM act WHERE token = ?1", event.element.detail_str("idempotenceToken"))
 }
 
+/// Whether a POST of the channel may be without answer.
+fn awaits_an_answer(db: &Connection, channel: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM act WHERE state = 'IN_INVIO' AND sender || '/' || key_id = ?1)";
+    Ok(db.prepare_cached(sql)?.query_row([channel], |row| row.get(0))?)
+}
+
 /// An event of an act whose POST has not been answered yet may come before the answer.
 fn keep_orphan(db: &Connection, channel: &str, event: &StreamEvent, now: Timestamp) -> Result<(), StoreError> {
-    let waiting: bool = db
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE state = 'IN_INVIO' AND sender || '/' || key_id = ?1)")?
-        .query_row([channel], |row| row.get(0))?;
-    if waiting {
-        db.prepare_cached(
-            "INSERT INTO orphan_event (channel, event_id, request_id, iun, received_at, data) VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![channel, event.event_id, event.request_id, event.iun, ms(now), serde_json::to_string(event)?])?;
-    }
+    db.prepare_cached(
+        "INSERT INTO orphan_event (channel, event_id, request_id, iun, received_at, data) VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![channel, event.event_id, event.request_id, event.iun, ms(now), serde_json::to_string(event)?])?;
     Ok(())
 }
 
-/// The answer to the POST is here: what SEND had already told about it is taken in.
+/// The act's request is known by now: what SEND had already told about it is taken in.
 pub(super) fn adopt_orphans(db: &Connection, act: &mut ActRow, now: Timestamp) -> Result<(), StoreError> {
     let Some(request_id) = act.request_id.clone() else { return Ok(()) };
-    let mut select = db.prepare_cached("SELECT event_id, data FROM orphan_event WHERE request_id = ?1 ORDER BY event_id")?;
-    let events: Vec<(String, String)> = select.query_map([&request_id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    for (event_id, data) in events {
+    let mut select = db.prepare_cached("SELECT channel, event_id, data FROM orphan_event WHERE request_id = ?1 ORDER BY event_id")?;
+    let events: Vec<(String, String, String)> =
+        select.query_map([&request_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    for (channel, event_id, data) in events {
+        // Taken away first: what is applied may adopt in its turn.
+        db.prepare_cached("DELETE FROM orphan_event WHERE channel = ?1 AND event_id = ?2")?.execute([channel, event_id])?;
         let event: StreamEvent = serde_json::from_str(&data)?;
-        apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), &event.element, now)?;
-        db.prepare_cached("DELETE FROM orphan_event WHERE event_id = ?1 AND request_id = ?2")?.execute(params![event_id, request_id])?;
+        apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), event.element, now)?;
     }
     Ok(())
 }
@@ -191,55 +209,80 @@ fn apply(
     act: &mut ActRow,
     iun: Option<&str>,
     request_id: Option<&str>,
-    element: &TimelineElement,
+    element: TimelineElement,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let id = *act.id.0.as_bytes();
-    let facts = ElementFacts::of(element, now);
+    let facts = ElementFacts::of(&element, now);
+    // A row without category was left by a rework that voided the element before it came. The revision grows with every
+    // step, and every new element makes one: it numbers elements in the order they came.
     let inserted = db
         .prepare_cached(
             "INSERT INTO timeline (act_id, element_id, seq, category, recipient, happened_at, received_at, analog_cost, data) \
-             VALUES (?1, ?2, (SELECT count(*) FROM timeline WHERE act_id = ?1), ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (act_id, element_id) DO UPDATE SET seq = excluded.seq, \
+             category = excluded.category, recipient = excluded.recipient, happened_at = excluded.happened_at, \
+             received_at = excluded.received_at, analog_cost = excluded.analog_cost, data = excluded.data WHERE timeline.category = ''",
         )?
         .execute(params![
             id,
             element.element_id,
+            act.revision,
             element.category,
             facts.recipient,
             ms(facts.happened_at),
             ms(now),
             facts.analog_cost,
-            serde_json::to_string(element)?,
+            serde_json::to_string(&element)?,
         ])?;
-    db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
     if inserted == 0 {
+        db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
         return Ok(false);
+    }
+    if act.request_id.is_none()
+        && let Some(request_id) = request_id
+    {
+        act.request_id = Some(request_id.to_owned());
+        db.prepare_cached("UPDATE act SET request_id = ?2, sent_at = coalesce(sent_at, ?3) WHERE id = ?1")?.execute(params![
+            id,
+            request_id,
+            ms(now)
+        ])?;
+        adopt_orphans(db, act, now)?;
     }
     if element.category == "REQUEST_REFUSED" {
         let reasons = element.details.get("refusalReasons").cloned().unwrap_or_default();
         let reasons: Vec<RefusalReason> = serde_json::from_value(reasons).unwrap_or_default();
         let fact = Fact::Refused { reasons, at: facts.happened_at, cost: element.detail_i64("notificationCost") };
-        if act.request_id.is_none()
-            && let Some(request_id) = request_id
-        {
-            db.prepare_cached("UPDATE act SET request_id = ?2 WHERE id = ?1")?.execute(params![id, request_id])?;
-        }
         engine::observe(db, act, &fact, now)?;
         return Ok(true);
     }
     if let Some(iun) = iun
-        && act.iun.is_none()
+        && act.state.iun().is_none()
     {
-        let at = if element.category == "REQUEST_ACCEPTED" { facts.happened_at } else { now };
-        engine::observe(db, act, &Fact::Accepted { request_id: request_id.map(str::to_owned), iun: iun.to_owned(), at }, now)?;
+        let at = (element.category == "REQUEST_ACCEPTED").then_some(facts.happened_at);
+        engine::observe(db, act, &Fact::Accepted { request_id: None, iun: iun.to_owned(), at }, now)?;
     }
-    let before = load_summary(db, act, Some(&element.element_id))?;
-    for void in timeline::invalidated(element) {
-        db.prepare_cached("UPDATE timeline SET voided_by = ?3 WHERE act_id = ?1 AND element_id = ?2 AND voided_by IS NULL")?
-            .execute(params![id, void, element.element_id])?;
+    if element.category == "REQUEST_ACCEPTED" && act.accepted_at != Some(facts.happened_at) {
+        // Known before from something else: this is the legal date.
+        act.accepted_at = Some(facts.happened_at);
+        db.prepare_cached("UPDATE act SET accepted_at = ?2 WHERE id = ?1")?.execute(params![id, ms(facts.happened_at)])?;
     }
-    let after = load_summary(db, act, None)?;
-    save_recipients(db, act, &before, &after)?;
+    let before = known_summary(db, act)?;
+    let voids = timeline::invalidated(&element);
+    for void in &voids {
+        db.prepare_cached(
+            "INSERT INTO timeline (act_id, element_id, seq, category, happened_at, received_at, voided_by) VALUES (?1, ?2, ?3, '', ?4, ?4, ?5) \
+             ON CONFLICT (act_id, element_id) DO UPDATE SET voided_by = coalesce(voided_by, excluded.voided_by)",
+        )?
+        .execute(params![id, void, act.revision, ms(now), element.element_id])?;
+    }
+    let after = if timeline::counts(&element.category) || !voids.is_empty() {
+        let after = load_summary(db, act)?;
+        save_recipients(db, act, &before, &after)?;
+        after
+    } else {
+        before.clone()
+    };
     for fact in &element.legal_facts_ids {
         db.prepare_cached(
             "INSERT INTO legal_fact (act_id, key, category, element_id, recipient, happened_at, ordinal, state) \
@@ -247,16 +290,38 @@ fn apply(
         )?
         .execute(params![id, fact.key, fact.category, element.element_id, facts.recipient, ms(facts.happened_at)])?;
     }
-    engine::observe(db, act, &Fact::Element { element: Box::new(element.clone()), before, after }, now)?;
+    let unanswered = element.category == "REQUEST_ACCEPTED" && act.state.iun().is_none();
+    engine::observe(db, act, &Fact::Element { element: Box::new(element), before, after }, now)?;
+    if unanswered {
+        // Accepted, but under which IUN? Asked now instead of when the stream has been silent for a day.
+        jobs::enqueue_at(db, act, &Effect::AskRequest, ms(now), now)?;
+    }
     Ok(true)
 }
 
-fn load_summary(db: &Connection, act: &ActRow, without: Option<&str>) -> Result<Summary, StoreError> {
+/// What the elements stored so far say, as it was saved with each recipient.
+fn known_summary(db: &Connection, act: &ActRow) -> Result<Summary, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT category, recipient, happened_at, analog_cost FROM timeline WHERE act_id = ?1 AND voided_by IS NULL AND (?2 IS NULL OR element_id <> ?2)",
+        "SELECT completed_at, perfection, unreachable, deceased, analog_cost FROM recipient WHERE act_id = ?1 ORDER BY idx",
     )?;
+    let rows = select.query_map([act.id.0.as_bytes()], |row| {
+        Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    })?;
+    let mut summary = Summary { accepted_at: act.accepted_at, ..Summary::default() };
+    for row in rows {
+        let (completed_at, perfection, unreachable, deceased, analog_cost) = row?;
+        let how = perfection.map(|word| super::codec::word::<Perfection>(&word, "perfection")).transpose()?;
+        summary.recipients.push(RecipientSummary { completion: completed_at.map(at).zip(how), unreachable, deceased, analog_cost });
+    }
+    Ok(summary)
+}
+
+/// The same, recomputed from every valid element.
+fn load_summary(db: &Connection, act: &ActRow) -> Result<Summary, StoreError> {
+    let mut select =
+        db.prepare_cached("SELECT category, recipient, happened_at, analog_cost FROM timeline WHERE act_id = ?1 AND voided_by IS NULL")?;
     let elements: Vec<ElementFacts> = select
-        .query_map(params![act.id.0.as_bytes(), without], |row| {
+        .query_map([act.id.0.as_bytes()], |row| {
             Ok(ElementFacts { category: row.get(0)?, recipient: row.get(1)?, happened_at: at(row.get(2)?), analog_cost: row.get(3)? })
         })?
         .collect::<Result<_, _>>()?;

@@ -23,8 +23,11 @@
 
 pub mod contract;
 pub mod examples;
+pub mod office;
 pub mod process;
 pub mod programs;
+pub mod published;
+pub mod specification;
 
 pub use contract::{ContractProxy, ContractReport, Exchange};
 pub use examples::{Example, example_cases, zip_dir, zip_entries};

@@ -1,3 +1,5 @@
+//! Tests of `archive`: hostile input is refused by name, good input read to the byte.
+
 use std::io::{self, Cursor, Read, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

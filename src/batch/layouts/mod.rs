@@ -106,7 +106,8 @@ pub fn recognise(drop: &Peek<'_>) -> Result<(&'static dyn Layout, usize), Recogn
 pub struct ReadContext<'a> {
     /// Name of the batch file, for problems.
     pub file: &'a str,
-    /// Ente behind each `organizationId` (PU). Looks the id up in the gestionale's configuration.
+    /// Ente behind each `organizationId` (PU). Looks the id up in the gestionale's configuration. Empty where there is no
+    /// configuration: what the row itself says of its ente is believed.
     pub organization: &'a dyn Fn(&str) -> Option<String>,
     /// Subject for layouts that have none.
     pub default_subject: Option<&'a str>,
@@ -155,7 +156,8 @@ mod tests {
         let pu: &[u8] = b"organizationId;paProtocolNumber;taxId\n";
         let other: &[u8] = b"<lotto xmlns='urn:altri'/>";
         type Heads<'a> = Vec<(&'a str, &'a [u8])>;
-        let table: Vec<(Heads<'_>, Result<(&str, usize), &str>)> = vec![
+        type Want<'a> = Result<(&'a str, usize), &'a str>;
+        let table: Vec<(Heads<'_>, Want<'_>)> = vec![
             (vec![("lotto.xml", xml)], Ok(("messo-xml-1.0", 0))),
             (vec![("a.xml", other), ("x/LOTTO.XML", xml)], Ok(("messo-xml-1.0", 1))),
             (vec![("lotto.csv", csv)], Ok(("messo-csv-1.0", 0))),

@@ -297,13 +297,14 @@ impl Columns {
             self.list.iter().position(|column| *column == Some((Slot::Sender, 0))).map(|index| record.get(index)).unwrap_or_default();
         let field = Field::act(fields::SENDER);
         match (context.organization)(id) {
-            Some(tax_id) => {
+            Some(unknown) if unknown.is_empty() && !written.is_empty() => draft.default_sender(written),
+            Some(tax_id) if !tax_id.is_empty() => {
                 if !written.is_empty() && written != tax_id {
                     draft.find(Finding::error(field, Code::SenderTaxIdInvalid).found(written).expected(tax_id.clone()));
                 }
                 draft.default_sender(&tax_id);
             }
-            None => {
+            _ => {
                 draft.find(Finding::error(field, if id.is_empty() { Code::FieldMissing } else { Code::SenderUnknown }).found(id));
                 draft.default_sender(written);
             }

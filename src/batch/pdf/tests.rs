@@ -1,3 +1,5 @@
+//! Tests of `pdf`: hostile input is refused by name, good input read to the byte.
+
 use lopdf::encryption::crypt_filters::{Aes256CryptFilter, CryptFilter};
 use lopdf::{Dictionary, Document, EncryptionState, EncryptionVersion, Object, Permissions, SaveOptions, Stream, dictionary};
 use proptest::prelude::*;

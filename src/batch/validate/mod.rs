@@ -72,10 +72,21 @@ pub fn check_act(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>) {
         return;
     }
     request::fill_from_flow(act, rules, out);
+    one_line(act);
     request::check(act, rules, out);
     recipient::check_all(act, rules, out);
     payments::check_all(act, rules, out);
     personal::check(act, out);
+}
+
+/// Puts texts on one line: SEND's patterns (`^.*$`) take no line break, and offices write them in long descriptions.
+fn one_line(act: &mut Act) {
+    let titles = act.documents.iter_mut().filter_map(|document| document.title.as_mut());
+    for text in [&mut act.subject, &mut act.abstract_text].into_iter().flatten().chain(titles) {
+        if text.contains(char::is_control) {
+            *text = text.split(char::is_control).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+        }
+    }
 }
 
 /// Adds `finding` with the severity of `level`.

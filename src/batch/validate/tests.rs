@@ -1,3 +1,5 @@
+//! Tests of `validate`.
+
 use super::samples::{act, flow, notice, recipient};
 use super::*;
 use crate::batch::fields as f;
@@ -415,4 +417,12 @@ proptest::proptest! {
         batch.check(&act, 0, &mut out);
         files::FileTable::new(Vec::new()).resolve(&mut act, &rules, &mut |_| None, &mut out);
     }
+}
+
+#[test]
+fn line_breaks_of_descriptions_become_spaces() {
+    let mut act = samples::act();
+    act.abstract_text = Some("Testo su\r\n  più righe\n".to_owned());
+    check_act(&mut act, &Rules::default(), &mut Vec::new());
+    assert_eq!(act.abstract_text.as_deref(), Some("Testo su più righe"));
 }

@@ -207,7 +207,9 @@ impl<'a> Life<'a> {
                 let name = format!("2026/{}/{}_{}.pdf", fact.iun, fact.category, fact.ordinal);
                 let file = self.publication("ATTESTAZIONE", &format!("attestazioni/2026/{}", fact.iun), &name);
                 let id = file.id;
-                self.store.legal_fact_stored(act, &key, &name, Sha256::of(key.as_bytes()), 12_345, Some(file), job, now()).await?;
+                let kept =
+                    crate::store::KeptFact { name: name.clone(), sha256: Sha256::of(key.as_bytes()), size: 12_345, file: Some(file) };
+                self.store.legal_fact_stored(act, &key, kept, job, now()).await?;
                 self.store.published(vec![id]).await
             }
             _ => self.store.finish_job(job).await,

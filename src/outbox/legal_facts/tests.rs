@@ -1,3 +1,5 @@
+//! Tests of `legal_facts`.
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {

@@ -1,3 +1,5 @@
+//! Tests of `outcomes`.
+
 use super::*;
 use crate::domain::outcome::{OutcomeState, Perfection};
 use proptest::prelude::*;

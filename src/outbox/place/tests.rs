@@ -1,3 +1,5 @@
+//! Tests of `place`.
+
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Barrier;
 

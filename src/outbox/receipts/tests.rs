@@ -1,3 +1,5 @@
+//! Tests of `receipts`.
+
 use std::borrow::Cow;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `rejects`.
+
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::ops::ControlFlow;

@@ -98,6 +98,7 @@ impl FolderArchives {
         };
         match moved {
             Ok(()) => {
+                failpoint!("archive.linked");
                 if source == Source::Consume
                     && let Some(folder) = claimed.parent()
                 {

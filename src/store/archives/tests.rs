@@ -1,3 +1,5 @@
+//! Tests of `archives`.
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;

@@ -34,10 +34,11 @@ CREATE TABLE batch (
   guard_open INTEGER NOT NULL DEFAULT 0,    -- of those, still without an answer
   guard_refused INTEGER NOT NULL DEFAULT 0,
   forecast INTEGER,
-  started INTEGER NOT NULL DEFAULT 0        -- every act of it was started
+  started INTEGER NOT NULL DEFAULT 0        -- every act of it was started; orders may still wait
 );
 CREATE INDEX batch_by_content ON batch (source, sha256);
 CREATE INDEX batch_by_state ON batch (state, received_at);
+CREATE INDEX batch_by_time ON batch (received_at, id);
 
 CREATE TABLE problem (
   batch_id BLOB NOT NULL,
@@ -107,6 +108,7 @@ CREATE TABLE act (
 CREATE INDEX act_by_batch ON act (batch_id, ordinal);
 CREATE INDEX act_staged ON act (batch_id, ordinal) WHERE staged = 1;
 CREATE INDEX act_held ON act (batch_id, hold, ordinal) WHERE hold IS NOT NULL;
+CREATE INDEX act_guarded ON act (batch_id) WHERE guard > 0;
 CREATE INDEX act_by_iun ON act (iun) WHERE iun IS NOT NULL;
 CREATE INDEX act_by_request ON act (request_id) WHERE request_id IS NOT NULL;
 CREATE UNIQUE INDEX act_by_token ON act (token);
@@ -145,7 +147,7 @@ CREATE TABLE notice (
   apply_cost INTEGER NOT NULL,
   PRIMARY KEY (act_id, recipient, item)
 ) WITHOUT ROWID;
-CREATE INDEX notice_by_code ON notice (creditor, notice_code);
+CREATE INDEX notice_by_code ON notice (notice_code, creditor);
 
 -- An order of a batch about an act that is already known; carried out when the batch is started.
 CREATE TABLE batch_order (
@@ -156,8 +158,11 @@ CREATE TABLE batch_order (
   place TEXT NOT NULL,
   json TEXT,
   done INTEGER NOT NULL DEFAULT 0,
+  due_at INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (batch_id, ordinal)
 ) WITHOUT ROWID;
+CREATE INDEX batch_order_open ON batch_order (batch_id, due_at) WHERE done = 0;
+CREATE INDEX batch_order_by_act ON batch_order (act_id) WHERE done = 0;
 
 CREATE TABLE archive_entry (
   archive BLOB NOT NULL,
@@ -185,8 +190,8 @@ CREATE TABLE upload (
 CREATE TABLE timeline (
   act_id BLOB NOT NULL,
   element_id TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  category TEXT NOT NULL,
+  seq INTEGER NOT NULL,            -- grows in the order elements came
+  category TEXT NOT NULL,          -- empty: voided before it came
   recipient INTEGER,
   happened_at INTEGER NOT NULL,
   received_at INTEGER NOT NULL,
@@ -237,7 +242,11 @@ CREATE INDEX job_due ON job (state, due_at);
 
 CREATE TABLE channel_stop (channel TEXT PRIMARY KEY, code TEXT NOT NULL, since INTEGER NOT NULL);
 
-CREATE TABLE counter (source TEXT PRIMARY KEY, next_line INTEGER NOT NULL, next_file INTEGER NOT NULL);
+-- closed_line: the last one that is in a file.
+CREATE TABLE counter (source TEXT PRIMARY KEY, next_line INTEGER NOT NULL, next_file INTEGER NOT NULL, closed_line INTEGER NOT NULL DEFAULT 0);
+
+-- Flows with lines that are in no file yet, and since when.
+CREATE TABLE pending_flow (source TEXT NOT NULL, flow TEXT NOT NULL, oldest INTEGER NOT NULL, PRIMARY KEY (source, flow)) WITHOUT ROWID;
 
 CREATE TABLE line (
   source TEXT NOT NULL,
@@ -273,6 +282,7 @@ CREATE TABLE publication (
   UNIQUE (source, folder, name)
 );
 CREATE INDEX publication_open ON publication (state) WHERE state = 'PREPARATO';
+CREATE INDEX publication_by_number ON publication (source, kind, number) WHERE number IS NOT NULL;
 CREATE INDEX publication_by_subject ON publication (subject);
 
 CREATE TABLE legal_fact (
@@ -314,3 +324,4 @@ CREATE TABLE alert (
   about TEXT NOT NULL              -- ids and codes only
 );
 CREATE INDEX alert_by_time ON alert (at);
+CREATE INDEX alert_by_code ON alert (code, sender);

@@ -10,7 +10,9 @@ use crate::flow::shape::{Expected, Located, ShapeFault};
 pub fn line(problem: &Located<ConfigFault>) -> String {
     let Located { file, line, key, fault } = problem;
     let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
-    format!("{file}:{line}: [{}] {key}{}", fault.code(), sentence(fault))
+    let text = format!("{file}:{line}: [{}] {key}{}", fault.code(), sentence(fault));
+    // A key or value of a broken file may run over several lines; a problem is one line.
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
 }
 
 /// Every problem, one a line.

@@ -1,3 +1,5 @@
+//! Tests of `messo_csv`: hostile input is refused by name, good input read to the byte.
+
 use super::*;
 use crate::batch::layouts::testing::{Reading, read, rejected};
 use crate::domain::act::{Action, CommunicationType, Payment, RecipientType};

@@ -54,7 +54,7 @@ pub fn read(input: &mut dyn Read, context: &ReadContext<'_>, sink: &mut dyn FnMu
             }
             Event::End(_) => machine.close(xml.get_ref().offset())?,
             Event::Text(text) => {
-                if text.contains("]]>") {
+                if text.as_bytes().contains(&b'>') && text.contains("]]>") {
                     return Err(machine.refuse(Code::XmlMalformed));
                 }
                 machine.text(&text)?;
@@ -159,16 +159,22 @@ enum Found {
     Unknown,
 }
 
+/// Whether `child` has that name: most differ in length or in the first letter, and comparing those is no call.
+fn is_named(child: &Child, name: &str) -> bool {
+    let own = child.name;
+    own.len() == name.len() && own.as_bytes().first() == name.as_bytes().first() && own == name
+}
+
 impl Frame {
     fn enter(&mut self, name: &str) -> Found {
         let children = self.group.children;
         if let Some(max) = self.group.any_of {
-            let Some((index, child)) = children.iter().enumerate().find(|(_, child)| child.name == name) else { return Found::Unknown };
+            let Some((index, child)) = children.iter().enumerate().find(|(_, child)| is_named(child, name)) else { return Found::Unknown };
             self.seen |= 1 << index;
             self.count += 1;
             return if self.count > max { Found::OneTooMany(child) } else { Found::Here(child) };
         }
-        let ahead = children.iter().enumerate().skip(self.at).find(|(_, child)| child.name == name);
+        let ahead = children.iter().enumerate().skip(self.at).find(|(_, child)| is_named(child, name));
         if let Some((index, child)) = ahead {
             let again = index == self.at && self.seen & (1 << index) != 0;
             self.count = if again { self.count + 1 } else { 1 };
@@ -176,7 +182,7 @@ impl Frame {
             self.seen |= 1 << index;
             return if self.count > child.max { Found::OneTooMany(child) } else { Found::Here(child) };
         }
-        match children.iter().enumerate().find(|(_, child)| child.name == name) {
+        match children.iter().enumerate().find(|(_, child)| is_named(child, name)) {
             Some((index, child)) if self.seen & (1 << index) != 0 && child.max == 1 => Found::OneTooMany(child),
             Some((index, child)) => {
                 self.seen |= 1 << index;
@@ -301,7 +307,11 @@ impl<'c> Machine<'c> {
             return self.report(field, Code::XmlUnknownElement, Some(name), None);
         }
         let foreign = matches!(strange, Some(Strange::Namespace));
-        let local = if foreign { None } else { name.strip_prefix(self.prefix.as_str()) };
+        let local = match self.prefix.as_str() {
+            _ if foreign => None,
+            "" => Some(name),
+            prefix => name.strip_prefix(prefix),
+        };
         let path = frame.group.path;
         let child = match local.map_or(Found::Unknown, |local| frame.enter(local)) {
             Found::Here(child) => child,
@@ -408,7 +418,7 @@ impl<'c> Machine<'c> {
     /// Text, or the character behind a reference.
     fn text(&mut self, text: &str) -> Result<(), ReadError> {
         let Some(leaf) = self.leaf.filter(|_| self.skipped == 0) else {
-            if self.skipped > 0 || text.chars().all(is_blank) {
+            if self.skipped > 0 || text.bytes().all(|byte| is_blank(char::from(byte))) {
                 return Ok(());
             }
             return self.stray(text);

@@ -66,7 +66,7 @@ fn write_act(text: &str, prefix: &str, reject: &Rejected, out: &mut dyn Write) -
     let mut reader = Reader::from_str(text);
     let (mut depth, mut copied, mut cut_from) = (0usize, 0usize, None);
     let piece = |from: usize, to: usize, out: &mut dyn Write| {
-        out.write_all(text.get(from..to).unwrap_or_default().trim_end_matches([' ', '\t']).as_bytes())
+        out.write_all(text.get(from..to).unwrap_or_default().trim_end_matches([' ', '\t', '\r', '\n']).as_bytes())
     };
     loop {
         let start = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);

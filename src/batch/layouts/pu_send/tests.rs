@@ -1,3 +1,5 @@
+//! Tests of `pu_send`: hostile input is refused by name, good input read to the byte.
+
 use super::*;
 use crate::batch::layouts::testing::{Reading, read, rejected};
 use crate::domain::act::{FeePolicy, Payment};
@@ -79,7 +81,8 @@ fn a_file_of_the_field_is_read_unchanged() {
 #[test]
 fn every_mistake_says_row_column_and_code() {
     let files = ["1/atto.pdf"];
-    let table: Vec<(Vec<(&str, &str)>, Vec<&str>)> = vec![
+    type Changes<'a> = Vec<(&'a str, &'a str)>;
+    let table: Vec<(Changes<'_>, Vec<&str>)> = vec![
         (vec![("organizationId", "8")], vec!["2 organizationId ENTE_NON_AUTORIZZATO"]),
         (vec![("senderTaxId", "09876543217")], vec!["2 organizationId ENTE_NON_VALIDO"]),
         (vec![("paProtocolNumber", "")], vec!["2 paProtocolNumber CAMPO_MANCANTE"]),

@@ -103,6 +103,12 @@ pub(super) fn entry(code: Code) -> Entry {
             "Esportare di nuovo il lotto con almeno un atto.",
         ),
         Code::TooManyRows => ("Il lotto contiene troppi atti", MASSIMO, "Il lotto supera il limite configurato.", "Dividere il lotto."),
+        Code::LayoutUnexpected => (
+            "Il tracciato non è tra quelli previsti dal flusso",
+            ATTESO,
+            "Il lotto è stato depositato nel flusso di un altro gestionale, o il flusso non elenca il tracciato.",
+            "Verificare il flusso; il lotto è stato letto comunque.",
+        ),
         Code::CountMismatch => (
             "Gli atti del lotto non sono quanti il lotto dichiara",
             ATTESO,

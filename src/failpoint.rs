@@ -1,0 +1,216 @@
+//! Named points at which a test may stop this process as a power cut would: `failpoint!("outcome.prepared")`.
+//!
+//! Always compiled, so that the program under test is the program that is shipped. Without `MESSO_FAIL_AT` in the environment
+//! a point is one load of memory. With it, the process sends itself SIGKILL, from which nothing is cleaned up:
+//!
+//! - `outcome.prepared`: the first time that point is reached; `outcome.prepared:3`: the third time;
+//! - `*:p=0.02:seed=7`: at any point with that probability, drawn from a sequence that depends on the seed only.
+//!
+//! `tests/crash.rs` goes through [`POINTS`]: every point of the list must be reached, and a point not in the list does not compile.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::{Signal, getpid, kill_process};
+
+/// The variable that arms a point. Never set in service.
+pub const VARIABLE: &str = "MESSO_FAIL_AT";
+
+/// Every point, roughly in the order in which a drop meets them.
+pub const POINTS: &[&str] = &[
+    // A drop is taken in.
+    "claim.renamed",
+    "claim.journaled",
+    "archive.linked",
+    "archive.kept",
+    "staging.begun",
+    "staging.chunk",
+    "batch.finished",
+    "batch.started",
+    // A drop that never ends.
+    "incomplete.told",
+    "incomplete.journaled",
+    "incomplete.finished",
+    // Its receipt and its rejects.
+    "receipt.parked",
+    "receipt.prepared",
+    "receipt.revealed",
+    "reject.writing",
+    "reject.parked",
+    "reject.prepared",
+    "reject.revealed",
+    // Its acts are sent.
+    "upload.preloaded",
+    "upload.uploaded",
+    "upload.saved",
+    "send.before",
+    "send.answered",
+    "cancel.answered",
+    // What SEND tells.
+    "stream.made",
+    "events.received",
+    "events.recorded",
+    "price.answered",
+    // What the gestionale reads.
+    "fact.parked",
+    "fact.kept",
+    "fact.stored",
+    "fact.revealed",
+    "outcome.parked",
+    "outcome.prepared",
+    "outcome.between",
+    "outcome.revealed",
+    "index.parked",
+    "index.prepared",
+    "index.revealed",
+    // The disk itself.
+    "place.flushed",
+    "place.renamed",
+    // A start after a crash.
+    "recover.revealed",
+];
+
+/// Whether `name` is in [`POINTS`], asked while compiling.
+pub const fn is_known(name: &str) -> bool {
+    let mut left = POINTS;
+    while let [first, rest @ ..] = left {
+        if same(first.as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        left = rest;
+    }
+    false
+}
+
+const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
+    while let ([x, a_rest @ ..], [y, b_rest @ ..]) = (a, b) {
+        if *x != *y {
+            return false;
+        }
+        (a, b) = (a_rest, b_rest);
+    }
+    a.is_empty() && b.is_empty()
+}
+
+/// A point of [`POINTS`]: nothing, unless `MESSO_FAIL_AT` arms it.
+macro_rules! failpoint {
+    ($name:literal) => {{
+        const { assert!($crate::failpoint::is_known($name), "a point that is not in failpoint::POINTS") };
+        $crate::failpoint::reached($name);
+    }};
+}
+
+/// What the variable says.
+#[derive(Debug)]
+enum Plan {
+    At { name: String, time: u64, seen: AtomicU64 },
+    Anywhere { probability: f64, seed: u64, drawn: AtomicU64 },
+}
+
+static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+
+/// Stops the process here if the plan says so. Use `failpoint!`.
+pub fn reached(name: &str) {
+    let plan = PLAN.get_or_init(|| {
+        let text = std::env::var(VARIABLE).ok()?;
+        let plan = Plan::parse(&text);
+        if plan.is_none() {
+            eprintln!("{VARIABLE}: `{text}` non è un punto di arresto");
+        }
+        plan
+    });
+    if let Some(plan) = plan
+        && plan.strikes(name)
+    {
+        // Written straight to the descriptor: nothing is flushed after this.
+        eprintln!("{VARIABLE}: arresto a {name}");
+        let _ = kill_process(getpid(), Signal::KILL);
+        // Reached only if the signal could not be sent.
+        std::process::abort();
+    }
+}
+
+impl Plan {
+    fn parse(text: &str) -> Option<Plan> {
+        let mut parts = text.split(':');
+        let name = parts.next()?;
+        if name != "*" {
+            let time = parts.next().map_or(Some(1), |time| time.parse().ok())?;
+            return (is_known(name) && time > 0).then(|| Plan::At { name: name.to_owned(), time, seen: AtomicU64::new(0) });
+        }
+        let (mut probability, mut seed) = (None, 0);
+        for part in parts {
+            match part.split_once('=')? {
+                ("p", value) => probability = value.parse().ok().filter(|p| (0.0..=1.0).contains(p)),
+                ("seed", value) => seed = value.parse().ok()?,
+                _ => return None,
+            }
+        }
+        Some(Plan::Anywhere { probability: probability?, seed, drawn: AtomicU64::new(0) })
+    }
+
+    fn strikes(&self, point: &str) -> bool {
+        match self {
+            Plan::At { name, time, seen } => name == point && seen.fetch_add(1, Ordering::Relaxed) + 1 == *time,
+            Plan::Anywhere { probability, seed, drawn } => {
+                let number = drawn.fetch_add(1, Ordering::Relaxed);
+                let share = (mix(mix(*seed).wrapping_add(number)) >> 11) as f64 / (1u64 << 53) as f64;
+                share < *probability
+            }
+        }
+    }
+}
+
+/// SplitMix64.
+fn mix(value: u64) -> u64 {
+    let mut value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_is_read_as_documented() {
+        let strikes = |text: &str, point: &str| Plan::parse(text).map(|plan| (0..4).map(|_| plan.strikes(point)).collect::<Vec<_>>());
+        let table = [
+            ("send.before", "send.before", Some(vec![true, false, false, false])),
+            ("send.before:3", "send.before", Some(vec![false, false, true, false])),
+            ("send.before", "send.answered", Some(vec![false; 4])),
+            ("*:p=1", "send.before", Some(vec![true; 4])),
+            ("*:p=0:seed=7", "send.before", Some(vec![false; 4])),
+            ("send.befor", "send.before", None),
+            ("send.before:0", "send.before", None),
+            ("send.before:x", "send.before", None),
+            ("*", "send.before", None),
+            ("*:p=2", "send.before", None),
+            ("*:q=1:p=1", "send.before", None),
+            ("", "send.before", None),
+        ];
+        for (text, point, want) in table {
+            assert_eq!(strikes(text, point), want, "{text:?} at {point}");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_strikes() {
+        let draw = |seed: u64| {
+            let plan = Plan::parse(&format!("*:p=0.1:seed={seed}")).unwrap();
+            (0..1_000).map(|_| plan.strikes("send.before")).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        let struck = draw(7).into_iter().filter(|struck| *struck).count();
+        assert!((60..150).contains(&struck), "a tenth of 1000, got {struck}");
+    }
+
+    #[test]
+    fn points_are_named_once() {
+        for (index, point) in POINTS.iter().enumerate() {
+            assert!(!POINTS[..index].contains(point), "{point}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Why an operator was shown nothing, or an order was not carried out: a code, a sentence, an exit code.
+
+use super::LONGEST_REASON;
+use crate::flow::event::OrderRefused;
+use crate::store::StoreError;
+use crate::text::it::operate as words;
+
+/// Why nothing was shown or done. The sentence is for the operator; the code for scripts, never renamed once released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperateError {
+    ActNotFound {
+        text: String,
+    },
+    BatchNotFound {
+        text: String,
+    },
+    /// Several acts; each in a line, beginning with its id.
+    AmbiguousAct {
+        text: String,
+        candidates: Vec<String>,
+    },
+    AmbiguousBatch {
+        text: String,
+        candidates: Vec<String>,
+    },
+    Refused(OrderRefused),
+    NotParked,
+    /// Acts held by the money guard have no work to resume: they are released.
+    HeldNotParked,
+    NoneParked {
+        code: String,
+    },
+    BatchNotParked,
+    NothingHeld,
+    /// The first acts of the batch are out.
+    GuardWaits {
+        open: u64,
+        first: u64,
+    },
+    ChannelNotStopped {
+        channel: String,
+    },
+    NoReason,
+    ReasonTooLong,
+    /// A reason stays in the history, which holds no personal data.
+    ReasonWithTaxId,
+    /// This process cannot write files of gestionali.
+    NoPublisher,
+    /// The rebuild stopped; a stable code.
+    PublishFailed {
+        code: String,
+    },
+    UnknownSource {
+        source: String,
+    },
+    /// Changed in the meantime.
+    Stale,
+    Stopping,
+    /// The store failed.
+    Store {
+        detail: String,
+    },
+}
+
+impl OperateError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            OperateError::ActNotFound { .. } => "ATTO_NON_TROVATO",
+            OperateError::BatchNotFound { .. } => "LOTTO_NON_TROVATO",
+            OperateError::AmbiguousAct { .. } => "ATTO_AMBIGUO",
+            OperateError::AmbiguousBatch { .. } => "LOTTO_AMBIGUO",
+            OperateError::Refused(OrderRefused::AlreadySent) => "ATTO_GIA_INVIATO",
+            OperateError::Refused(OrderRefused::NoIunYet) => "IUN_NON_ANCORA_ASSEGNATO",
+            OperateError::Refused(OrderRefused::Closed) => "ATTO_CHIUSO",
+            OperateError::Refused(OrderRefused::NotHeld) => "ATTO_NON_TRATTENUTO",
+            OperateError::NotParked => "ATTO_NON_SOSPESO",
+            OperateError::HeldNotParked => "ATTO_TRATTENUTO",
+            OperateError::NoneParked { .. } => "NESSUN_ATTO_SOSPESO",
+            OperateError::BatchNotParked => "LOTTO_NON_SOSPESO",
+            OperateError::NothingHeld => "NESSUN_ATTO_TRATTENUTO",
+            OperateError::GuardWaits { .. } => "PRIMI_ATTI_IN_CORSO",
+            OperateError::ChannelNotStopped { .. } => "CHIAVE_NON_FERMA",
+            OperateError::NoReason => "MOTIVO_MANCANTE",
+            OperateError::ReasonTooLong => "MOTIVO_TROPPO_LUNGO",
+            OperateError::ReasonWithTaxId => "MOTIVO_CON_CODICE_FISCALE",
+            OperateError::NoPublisher => "RIPUBBLICAZIONE_NON_DISPONIBILE",
+            OperateError::PublishFailed { .. } => "RIPUBBLICAZIONE_NON_RIUSCITA",
+            OperateError::UnknownSource { .. } => "GESTIONALE_SCONOSCIUTO",
+            OperateError::Stale => "STATO_CAMBIATO",
+            OperateError::Stopping => "IN_ARRESTO",
+            OperateError::Store { .. } => "ARCHIVIO_NON_DISPONIBILE",
+        }
+    }
+
+    /// Exit code of the command: 1 refused or not found, 2 wrongly asked, 3 the store does not answer.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId => 2,
+            OperateError::NoPublisher | OperateError::Stopping | OperateError::Store { .. } => 3,
+            _ => 1,
+        }
+    }
+
+    /// What the text may have meant, one a line.
+    pub fn candidates(&self) -> &[String] {
+        match self {
+            OperateError::AmbiguousAct { candidates, .. } | OperateError::AmbiguousBatch { candidates, .. } => candidates,
+            _ => &[],
+        }
+    }
+}
+
+impl std::fmt::Display for OperateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OperateError::ActNotFound { text } => f.write_str(&words::act_not_found(text)),
+            OperateError::BatchNotFound { text } => f.write_str(&words::batch_not_found(text)),
+            OperateError::AmbiguousAct { text, candidates } => f.write_str(&words::ambiguous_act(text, candidates.len())),
+            OperateError::AmbiguousBatch { text, .. } => f.write_str(&words::ambiguous_batch(text)),
+            OperateError::Refused(refused) => f.write_str(words::order_refused(*refused)),
+            OperateError::NotParked => f.write_str(words::NOT_PARKED),
+            OperateError::HeldNotParked => f.write_str(words::HELD_NOT_PARKED),
+            OperateError::NoneParked { code } => f.write_str(&words::none_parked_with(code)),
+            OperateError::BatchNotParked => f.write_str(words::BATCH_NOT_PARKED),
+            OperateError::NothingHeld => f.write_str(words::NOTHING_HELD),
+            OperateError::GuardWaits { open, first } => f.write_str(&words::guard_waits(*open, *first)),
+            OperateError::ChannelNotStopped { channel } => f.write_str(&words::channel_not_stopped(channel)),
+            OperateError::NoReason => f.write_str(words::NO_REASON),
+            OperateError::ReasonTooLong => f.write_str(&words::reason_too_long(LONGEST_REASON)),
+            OperateError::ReasonWithTaxId => f.write_str(words::REASON_WITH_TAX_ID),
+            OperateError::NoPublisher => f.write_str(words::NO_PUBLISHER),
+            OperateError::PublishFailed { code } => f.write_str(&words::publish_failed(code)),
+            OperateError::UnknownSource { source } => f.write_str(&words::source_unknown(source)),
+            OperateError::Stale => f.write_str(words::STALE),
+            OperateError::Stopping => f.write_str(words::STOPPING),
+            OperateError::Store { detail } => f.write_str(&words::store_failed(detail)),
+        }
+    }
+}
+
+impl std::error::Error for OperateError {}
+
+impl From<StoreError> for OperateError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Order(refused) => OperateError::Refused(refused),
+            StoreError::Stale => OperateError::Stale,
+            StoreError::Stopping => OperateError::Stopping,
+            other => OperateError::Store { detail: other.to_string() },
+        }
+    }
+}

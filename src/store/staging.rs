@@ -1,0 +1,378 @@
+//! Rows on their way in: what the store says of each, and how an accepted one is kept until its whole batch is.
+//!
+//! Rows of a trial (`in/prova/`) are kept under a source of their own, so that they meet what is live but are met by nobody.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::batches::{Staged, Verdict};
+use super::codec::{act_at, batch_at, digest, key_of, ms, optional};
+use super::{CHUNK, StoreError};
+use crate::batch::row::Place;
+use crate::clock;
+use crate::domain::act::{Act, Action, Payment};
+use crate::domain::digest::Sha256;
+use crate::domain::ids::{ActId, BatchId};
+use crate::flow::state::{STATE_VERSION, State};
+use crate::flow::step::ActFacts;
+
+/// The batch that rows are staged for.
+pub(super) struct StagingBatch {
+    pub id: BatchId,
+    pub source: String,
+    pub flow: String,
+    pub flow_digest: Vec<u8>,
+    pub dry_run: bool,
+}
+
+impl StagingBatch {
+    /// The batch, while it is being read.
+    pub fn load(db: &Connection, id: BatchId) -> Result<StagingBatch, StoreError> {
+        let found =
+            optional(
+                db.prepare_cached("SELECT source, flow, flow_digest, dry_run FROM batch WHERE id = ?1 AND state = 'IN_LETTURA'")?
+                    .query_row([id.0.as_bytes()], |row| {
+                        Ok((
+                            row.get::<_, String>(0)?,
+                            row.get::<_, Option<String>>(1)?,
+                            row.get::<_, Option<Vec<u8>>>(2)?,
+                            row.get::<_, bool>(3)?,
+                        ))
+                    }),
+            )?;
+        let Some((source, flow, flow_digest, dry_run)) = found else { return Err(StoreError::Stale) };
+        let (Some(flow), Some(flow_digest)) = (flow, flow_digest) else { return Err(StoreError::NotFound("flow")) };
+        Ok(StagingBatch { id, source, flow, flow_digest, dry_run })
+    }
+
+    /// Whose rows these are, in the table. A gestionale's own name has no colon.
+    fn row_source(&self) -> String {
+        if self.dry_run { format!("prova:{}", self.id) } else { self.source.clone() }
+    }
+}
+
+pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, row: Staged, now: Timestamp) -> Result<Verdict, StoreError> {
+    let act = &row.act;
+    let latest = Latest::load(db, &act.sender_tax_id, &batch.source, &act.reference)?;
+    if matches!(act.action, Action::Cancel | Action::Modify) {
+        // An act of a batch that is still being read may yet be thrown away.
+        let Some(latest) = latest.filter(|latest| !latest.uncertain || latest.batch == batch.id) else { return Ok(Verdict::Unknown) };
+        if !latest.state.is_live() {
+            return Ok(Verdict::Closed);
+        }
+        if act.action == Action::Modify {
+            if !latest.is_unsent() {
+                return Ok(Verdict::AlreadySent);
+            }
+            if let Some(conflict) = conflict(db, batch.id, &batch.source, act)? {
+                return Ok(conflict);
+            }
+        }
+        keep_order(db, batch.id, latest.id, &row)?;
+        return Ok(Verdict::New);
+    }
+    let content = content_of(act);
+    let mut replaces = None;
+    let submission = latest.as_ref().map_or(1, |latest| latest.last_submission + 1);
+    match latest {
+        None if act.action == Action::Replace => return Ok(Verdict::Unknown),
+        Some(latest) if latest.state.is_live() => {
+            let foreign = latest.uncertain && latest.batch != batch.id;
+            let same = latest.content == Some(content) && !foreign;
+            if act.action == Action::Insert || foreign {
+                return Ok(if same { Verdict::Duplicate } else { Verdict::Exists });
+            }
+            if same && latest.replaces {
+                return Ok(Verdict::Duplicate); // the same replacement, ordered twice
+            }
+            replaces = Some(latest.id);
+        }
+        None | Some(_) => {}
+    }
+    if let Some(conflict) = conflict(db, batch.id, &batch.source, act)? {
+        return Ok(conflict);
+    }
+    let source = batch.row_source();
+    let new = NewAct {
+        batch: batch.id,
+        source: &source,
+        flow: &batch.flow,
+        flow_digest: &batch.flow_digest,
+        row: &row,
+        content,
+        submission,
+        replaces,
+        resubmissions: 0,
+        staged: true,
+    };
+    insert_act(db, &new, now)?;
+    if let Some(old) = replaces {
+        keep_order(db, batch.id, old, &row)?;
+    }
+    Ok(Verdict::New)
+}
+
+/// What a new act row is made of.
+pub(super) struct NewAct<'a> {
+    pub batch: BatchId,
+    pub source: &'a str,
+    pub flow: &'a str,
+    pub flow_digest: &'a [u8],
+    pub row: &'a Staged,
+    pub content: Sha256,
+    pub submission: u32,
+    pub replaces: Option<ActId>,
+    pub resubmissions: u32,
+    pub staged: bool,
+}
+
+pub(super) fn insert_act(db: &Connection, new: &NewAct<'_>, now: Timestamp) -> Result<ActId, StoreError> {
+    let id = ActId(clock::new_uuid());
+    let act = &new.row.act;
+    let state = State::Preparing;
+    db.prepare_cached(
+        "INSERT INTO act (id, sender, source, reference, submission, batch_id, content_batch, ordinal, row, place, flow, flow_digest, key_id, \
+         protocol, token, staged, state, state_data, state_version, revision, live, content_digest, recipients, applies_cost, amount, notify_by, \
+         replaces, resubmissions, created_at, updated_at) \
+         VALUES (?1,?2,?3,?4,?5,?6,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,0,1,?19,?20,?21,?22,?23,?24,?25,?26,?26)",
+    )?
+    .execute(params![
+        id.0.as_bytes(),
+        act.sender_tax_id,
+        new.source,
+        act.reference,
+        new.submission,
+        new.batch.0.as_bytes(),
+        new.row.place.ordinal as i64,
+        new.row.place.row as i64,
+        encode_place(&new.row.place),
+        new.flow,
+        new.flow_digest,
+        new.row.key_id,
+        act.protocol,
+        token(&act.sender_tax_id, new.source, &act.reference, new.submission),
+        new.staged,
+        state.name(),
+        serde_json::to_string(&state)?,
+        STATE_VERSION,
+        new.content.as_bytes(),
+        act.recipients.len() as i64,
+        applies_cost(act),
+        act.amount.map(|amount| amount.get()),
+        new.row.notify_by.map(ms),
+        new.replaces.map(|old| old.0.as_bytes().to_vec()),
+        new.resubmissions,
+        ms(now),
+    ])?;
+    write_content(db, id, act)?;
+    Ok(id)
+}
+
+/// Whether SEND's cost is added to what the citizen pays for it.
+pub(super) fn applies_cost(act: &Act) -> bool {
+    let mut payments = act.recipients.iter().flat_map(|recipient| &recipient.payments);
+    payments.any(|payment| matches!(payment, Payment::PagoPa { apply_cost: true, .. }))
+}
+
+/// The act's deletable content and everything derived from it.
+pub(super) fn write_content(db: &Connection, id: ActId, act: &Act) -> Result<(), StoreError> {
+    let bytes = id.0.as_bytes();
+    db.prepare_cached("INSERT INTO act_content (act_id, json) VALUES (?1, ?2) ON CONFLICT (act_id) DO UPDATE SET json = excluded.json")?
+        .execute(params![bytes, serde_json::to_string(act)?])?;
+    write_live_keys(db, id, act)?;
+    for (index, recipient) in act.recipients.iter().enumerate() {
+        db.prepare_cached("INSERT INTO recipient (act_id, idx) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .execute(params![bytes, index as i64])?;
+        for (item, payment) in recipient.payments.iter().enumerate() {
+            if let Payment::PagoPa { notice_code, creditor_tax_id, apply_cost, .. } = payment {
+                db.prepare_cached(
+                    "INSERT INTO notice (act_id, recipient, item, creditor, notice_code, apply_cost) VALUES (?1,?2,?3,?4,?5,?6)",
+                )?
+                .execute(params![bytes, index as i64, item as i64, creditor_tax_id, notice_code, apply_cost])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Claims what may stand in only one live act.
+pub(super) fn write_live_keys(db: &Connection, id: ActId, act: &Act) -> Result<(), StoreError> {
+    for (kind, key) in live_keys(act) {
+        db.prepare_cached("INSERT INTO live_key (kind, key, act_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?.execute(params![
+            kind,
+            key,
+            id.0.as_bytes()
+        ])?;
+    }
+    Ok(())
+}
+
+/// Claims a protocol that was given after the row was accepted.
+pub(super) fn claim_protocol(db: &Connection, id: ActId, sender: &str, protocol: &str) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO live_key (kind, key, act_id) VALUES ('P', ?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![key_of(&[sender, protocol]), id.0.as_bytes()])?;
+    Ok(())
+}
+
+/// The digest of what would be served, whatever the row ordered.
+pub(super) fn content_of(act: &Act) -> Sha256 {
+    if act.action == Action::Insert { act.content_digest() } else { Act { action: Action::Insert, ..act.clone() }.content_digest() }
+}
+
+/// `idempotenceToken`: the same for every technical repetition of one submission, never random.
+fn token(sender: &str, source: &str, reference: &str, submission: u32) -> String {
+    let mut hasher = crate::domain::digest::Hasher::new();
+    for part in [sender, source, reference, &submission.to_string()] {
+        hasher.update(part.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.finish().to_hex()
+}
+
+/// The submission of an act that counts: the newest live one, or else the newest.
+pub(super) struct Latest {
+    pub id: ActId,
+    pub state: State,
+    pub content: Option<Sha256>,
+    /// The highest number given, of whatever submission.
+    pub last_submission: u32,
+    /// Its batch is still being read and may be refused.
+    pub uncertain: bool,
+    pub batch: BatchId,
+    /// It is itself a replacement.
+    pub replaces: bool,
+    posted: bool,
+}
+
+impl Latest {
+    pub fn load(db: &Connection, sender: &str, source: &str, reference: &str) -> Result<Option<Latest>, StoreError> {
+        let found = optional(
+            db.prepare_cached(
+                "SELECT id, state_data, content_digest, staged AND EXISTS (SELECT 1 FROM batch b WHERE b.id = batch_id AND b.state = 'IN_LETTURA'), \
+                 batch_id, replaces IS NOT NULL, spend_day IS NOT NULL, \
+                 (SELECT max(b.submission) FROM act b WHERE b.sender = ?1 AND b.source = ?2 AND b.reference = ?3) \
+                 FROM act WHERE sender = ?1 AND source = ?2 AND reference = ?3 ORDER BY live DESC, submission DESC LIMIT 1",
+            )?
+            .query_row([sender, source, reference], |row| {
+                let latest = Latest {
+                    id: act_at(row, 0)?,
+                    state: State::Preparing,
+                    content: digest(row.get(2)?),
+                    last_submission: row.get(7)?,
+                    uncertain: row.get(3)?,
+                    batch: batch_at(row, 4)?,
+                    replaces: row.get(5)?,
+                    posted: row.get(6)?,
+                };
+                Ok((latest, row.get::<_, String>(1)?))
+            }),
+        )?;
+        found.map(|(latest, state)| Ok(Latest { state: serde_json::from_str(&state)?, ..latest })).transpose()
+    }
+
+    fn is_unsent(&self) -> bool {
+        let facts = ActFacts { recipients: 0, resubmissions: 0, has_replacement: false, applies_cost: false, posted: self.posted };
+        facts.is_unsent(&self.state)
+    }
+}
+
+/// (kind, hash) of all that may stand in only one live act.
+fn live_keys(act: &Act) -> Vec<(&'static str, Vec<u8>)> {
+    let mut keys = Vec::new();
+    if let Some(protocol) = &act.protocol {
+        keys.push(("P", key_of(&[&act.sender_tax_id, protocol])));
+    }
+    if let Some(main) = act.documents.first().and_then(|document| document.stored) {
+        for recipient in &act.recipients {
+            keys.push(("D", key_of(&[&act.sender_tax_id, &main.sha256.to_hex(), &recipient.tax_id])));
+        }
+    }
+    for (_, creditor, notice) in act.notices() {
+        keys.push(("N", key_of(&[creditor, notice])));
+    }
+    keys
+}
+
+/// What of the act stands in another live one. Submissions of the same act wait for each other and do not count.
+pub(super) fn conflict(db: &Connection, batch: BatchId, source: &str, act: &Act) -> Result<Option<Verdict>, StoreError> {
+    for (kind, key) in live_keys(act) {
+        // A reason given by the office overrules what is only unlikely; a notice is unique on the whole platform.
+        if act.force.is_some() && kind != "N" {
+            continue;
+        }
+        let other: Option<String> = optional(
+            db.prepare_cached(
+                "SELECT a.reference FROM live_key k JOIN act a ON a.id = k.act_id WHERE k.kind = ?1 AND k.key = ?2 \
+                 AND NOT (a.sender = ?3 AND a.source = ?4 AND a.reference = ?5) AND (a.batch_id = ?6 OR a.source NOT LIKE 'prova:%') LIMIT 1",
+            )?
+            .query_row(params![kind, key, act.sender_tax_id, source, act.reference, batch.0.as_bytes()], |row| row.get(0)),
+        )?;
+        if let Some(reference) = other {
+            return Ok(Some(match kind {
+                "P" => Verdict::ProtocolLive(reference),
+                "D" => Verdict::DocumentLive(reference),
+                _ => Verdict::NoticeLive(reference),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// What a change of an act brings, kept until the batch is started.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Change {
+    pub act: Act,
+    pub key_id: String,
+    pub notify_by: Option<Timestamp>,
+}
+
+/// Keeps an order about a known act. Of a replacement only its half is kept: to cancel the old act.
+fn keep_order(db: &Connection, batch: BatchId, act: ActId, row: &Staged) -> Result<(), StoreError> {
+    let change = match row.act.action {
+        Action::Modify => {
+            let change = Change { act: row.act.clone(), key_id: row.key_id.clone(), notify_by: row.notify_by };
+            Some(serde_json::to_string(&change)?)
+        }
+        _ => None,
+    };
+    db.prepare_cached("INSERT INTO batch_order (batch_id, ordinal, act_id, action, place, json) VALUES (?1,?2,?3,?4,?5,?6)")?.execute(
+        params![batch.0.as_bytes(), row.place.ordinal as i64, act.0.as_bytes(), row.act.action.as_str(), encode_place(&row.place), change,],
+    )?;
+    Ok(())
+}
+
+/// Throws a chunk of the staged rows of a batch away, then its orders. Answers how many rows.
+pub(super) fn discard_chunk(db: &Connection, batch: BatchId) -> Result<usize, StoreError> {
+    let mut select = db.prepare_cached("SELECT id FROM act WHERE batch_id = ?1 AND staged = 1 LIMIT ?2")?;
+    let ids: Vec<ActId> = select.query_map(params![batch.0.as_bytes(), CHUNK as i64], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+    for id in &ids {
+        for sql in [
+            "DELETE FROM act_content WHERE act_id = ?1",
+            "DELETE FROM live_key WHERE act_id = ?1",
+            "DELETE FROM recipient WHERE act_id = ?1",
+            "DELETE FROM notice WHERE act_id = ?1",
+            "DELETE FROM act WHERE id = ?1",
+        ] {
+            db.prepare_cached(sql)?.execute([id.0.as_bytes()])?;
+        }
+    }
+    if ids.is_empty() {
+        db.execute("DELETE FROM batch_order WHERE batch_id = ?1", [batch.0.as_bytes()])?;
+    }
+    Ok(ids.len())
+}
+
+/// `row;start;end;ordinal;recipient rows`: how a place is kept.
+pub fn encode_place(place: &Place) -> String {
+    let rows: Vec<String> = place.recipient_rows.iter().map(u64::to_string).collect();
+    format!("{};{};{};{};{}", place.row, place.start, place.end, place.ordinal, rows.join(","))
+}
+
+/// Reads [`encode_place`] back.
+pub fn decode_place(text: &str) -> Place {
+    let mut parts = text.split(';');
+    let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    let (row, start, end, ordinal) = (number(), number(), number(), number());
+    let recipient_rows = parts.next().unwrap_or_default().split(',').filter_map(|part| part.parse().ok()).collect();
+    Place { row, recipient_rows, start, end, ordinal }
+}

@@ -1,0 +1,266 @@
+//! What is counted: files and their lines, quotas, terms, silences, lookups.
+
+use super::*;
+use uuid::Uuid;
+
+fn file(kind: &str, name: &str, number: Option<u64>, lines: Option<(u64, u64)>, now: Timestamp) -> Publication {
+    Publication {
+        id: clock::new_uuid(),
+        source: SOURCE.to_owned(),
+        kind: kind.to_owned(),
+        number,
+        folder: "esiti".to_owned(),
+        name: name.to_owned(),
+        temporary: format!(".{name}.tmp"),
+        sha256: Sha256::of(name.as_bytes()),
+        size: 10,
+        lines,
+        subject: None,
+        published: false,
+        created_at: now,
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_prepared_then_published_and_a_crash_in_between_is_seen() {
+    let world = World::new();
+    let subject = Uuid::from_u128(7);
+    let receipt = Publication { subject: Some(subject), ..file("RICEVUTA", "r.xml", None, None, world.now()) };
+    world.store.prepare_publications(vec![receipt.clone()]).await.unwrap();
+    assert_eq!(world.store.open_publications().await.unwrap(), vec![receipt.clone()]);
+    assert_eq!(world.store.publication(SOURCE, "esiti", "r.xml").await.unwrap(), Some(receipt.clone()));
+    world.store.published(vec![receipt.id]).await.unwrap();
+    assert!(world.store.open_publications().await.unwrap().is_empty());
+    let of_subject = world.store.publications_of(subject).await.unwrap();
+    assert_eq!(of_subject, [Publication { published: true, ..receipt.clone() }]);
+    // The same name is never given twice.
+    let other = Publication { sha256: Sha256::of(b"x"), ..file("RICEVUTA", "r.xml", None, None, world.now()) };
+    world.store.prepare_publications(vec![other]).await.unwrap();
+    assert_eq!(world.store.publication(SOURCE, "esiti", "r.xml").await.unwrap().unwrap().sha256, receipt.sha256);
+}
+
+#[tokio::test]
+async fn outcome_files_take_every_line_once_and_numbers_without_gaps() {
+    let world = World::new();
+    world.listen().await;
+    assert_eq!(world.store.pending_lines(SOURCE).await.unwrap(), None);
+    let begun = world.now();
+    world.accept(vec![act("a")], flow(0)).await;
+    world.settle().await;
+    let pending = world.store.pending_lines(SOURCE).await.unwrap().unwrap();
+    assert_eq!(pending, PendingLines { first: 1, last: 2, number: 1, flows: vec![("cds".to_owned(), begun)] });
+
+    // Written while the file was: it is in the next one.
+    world.pass(SignedDuration::from_mins(5));
+    world.hear("a", "REQUEST_ACCEPTED", json!({})).await;
+    let pair = |number, lines| {
+        let names = [format!("{number}.csv"), format!("{number}.xml")];
+        names.map(|name| file("ESITO", &name, Some(number), Some(lines), world.now())).to_vec()
+    };
+    for (what, files) in [("a gap", pair(1, (2, 3))), ("lines that are not", pair(1, (1, 9)))] {
+        let outcome = world.store.prepare_outcome_files(SOURCE, 1, files).await;
+        assert!(matches!(outcome, Err(StoreError::Stale)), "{what}: {outcome:?}");
+    }
+    world.store.prepare_outcome_files(SOURCE, 1, pair(1, (1, 2))).await.unwrap();
+    assert!(matches!(world.store.prepare_outcome_files(SOURCE, 1, pair(1, (3, 3))).await, Err(StoreError::Stale)), "the number is taken");
+    let pending = world.store.pending_lines(SOURCE).await.unwrap().unwrap();
+    assert_eq!(pending, PendingLines { first: 3, last: 3, number: 2, flows: vec![("cds".to_owned(), world.now())] });
+    world.store.prepare_outcome_files(SOURCE, 2, pair(2, (3, 3))).await.unwrap();
+    assert_eq!(world.store.pending_lines(SOURCE).await.unwrap(), None);
+    let names: Vec<String> = world.store.outcome_files(SOURCE, 2).await.unwrap().into_iter().map(|file| file.name).collect();
+    assert_eq!(names, ["2.csv", "2.xml"]);
+
+    let echo = world.store.lines(SOURCE, 2, 3, 10).await.unwrap();
+    assert_eq!(echo.len(), 2);
+    assert_eq!(echo[0].echo, [("pratica".to_owned(), "a".to_owned())]);
+    assert_eq!(world.store.lines(SOURCE, 1, 3, 2).await.unwrap().len(), 2);
+    assert_eq!(world.store.sources_with_lines().await.unwrap(), [SOURCE]);
+}
+
+#[tokio::test]
+async fn legal_facts_are_stored_once_told_once_and_indexed_once() {
+    let world = World::new();
+    world.listen().await;
+    world.accept(vec![act("a")], flow(0)).await;
+    world.settle().await;
+    for _ in 0..2 {
+        let mut event = world.event("a", "REQUEST_ACCEPTED", json!({})).await;
+        event.element.legal_facts_ids = vec![fact("k1", "SENDER_ACK"), fact("k2", "SENDER_ACK")];
+        world.tell(vec![event]).await;
+    }
+    world.settle().await;
+    assert_eq!(world.told("a").await.iter().filter(|(_, event)| event == "ATTESTAZIONE").count(), 2);
+    let id = world.act("a").await.id;
+    assert!(world.store.legal_fact(id, "k1").await.unwrap().stored);
+    assert!(matches!(world.store.legal_fact(id, "k9").await, Err(StoreError::NotFound(_))));
+    let facts = world.store.facts_to_index(SOURCE).await.unwrap();
+    assert_eq!(facts.iter().map(|fact| fact.key.as_str()).collect::<Vec<_>>(), ["k1", "k2"]);
+    assert_eq!(world.store.next_index_number(SOURCE).await.unwrap(), 1);
+    let index = file("INDICE", "indice-1.csv", Some(1), None, world.now());
+    world.store.prepare_index(vec![index], facts).await.unwrap();
+    assert!(world.store.facts_to_index(SOURCE).await.unwrap().is_empty());
+    assert_eq!(world.store.next_index_number(SOURCE).await.unwrap(), 2);
+    assert_eq!(world.store.stored_facts(SOURCE).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn calls_of_a_day_are_reserved_all_or_none() {
+    let world = World::new();
+    let take = |calls, limit| world.store.reserve_calls(ENTE, "2026-11-22", calls, limit);
+    let table = [(60, 100, true), (60, 100, false), (40, 100, true), (1, 100, false), (1, 101, true), (5_000, 0, true), (1, 101, false)];
+    for (calls, limit, want) in table {
+        assert_eq!(take(calls, limit).await.unwrap(), want, "{calls} of {limit}");
+    }
+    assert!(world.store.reserve_calls(ENTE, "2026-11-23", 100, 100).await.unwrap(), "another day");
+    assert!(world.store.reserve_calls("09876543210", "2026-11-22", 100, 100).await.unwrap(), "another ente");
+}
+
+#[tokio::test]
+async fn the_spending_ceiling_counts_each_act_once() {
+    let world = World::new();
+    world.accept(vec![act("a"), act("b"), act("c")], flow(0)).await;
+    let early = world.act_id("a").await;
+    assert!(
+        matches!(world.store.reserve_spend(early, "2026-11-22", 200, world.now()).await, Err(StoreError::Stale)),
+        "not before it is sent"
+    );
+    world.settle_but(|effect| *effect == Effect::Send).await;
+    let (a, b, c) = (world.act_id("a").await, world.act_id("b").await, world.act_id("c").await);
+    let spend = |act, day: &'static str| world.store.reserve_spend(act, day, 200, world.now());
+    assert!(spend(a, "2026-11-22").await.unwrap());
+    assert!(spend(a, "2026-11-22").await.unwrap(), "a repetition costs nothing");
+    assert!(spend(b, "2026-11-22").await.unwrap());
+    for _ in 0..2 {
+        assert!(!spend(c, "2026-11-22").await.unwrap());
+    }
+    let told = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
+    assert_eq!(told.iter().filter(|alert| alert.code == "TETTO_DI_SPESA").count(), 1);
+    assert!(spend(c, "2026-11-23").await.unwrap(), "tomorrow");
+    assert!(spend(a, "2026-11-23").await.unwrap());
+    assert_eq!(world.count("SELECT spent FROM quota WHERE day = '2026-11-23'"), 100);
+}
+
+#[tokio::test]
+async fn terms_are_told_at_fifteen_five_and_one_day_once_each() {
+    let world = World::new();
+    world.listen().await;
+    let begin = world.now();
+    let batch = world.claim(false).await;
+    world.begin(batch, flow(0)).await;
+    let mut staged = rows(vec![act("a"), act("b"), act("c")]);
+    for (row, days) in staged.iter_mut().zip([20, 20, 3]) {
+        row.notify_by = Some(begin + SignedDuration::from_hours(24 * days));
+    }
+    world.store.stage(batch, staged, begin).await.unwrap();
+    assert_eq!(world.store.tell_deadlines(begin).await.unwrap(), 0, "not accepted yet");
+    world.finish(batch, false).await;
+    world.settle().await;
+    world.hear("b", "REQUEST_ACCEPTED", json!({})).await;
+    let mut told = Vec::new();
+    for day in 0..=21 {
+        world.now.set(begin + SignedDuration::from_hours(24 * day));
+        for _ in 0..2 {
+            let count = world.store.tell_deadlines(world.now()).await.unwrap();
+            told.extend((count > 0).then_some((day, count)));
+        }
+    }
+    assert_eq!(told, [(0, 1), (2, 1), (5, 1), (15, 1), (19, 1)], "c at 3 days and 1; a at 15, 5 and 1; b is accepted");
+}
+
+#[tokio::test]
+async fn a_lost_stream_or_a_long_silence_reads_every_open_act_again_once() {
+    let world = World::new();
+    world.listen().await;
+    let names: Vec<String> = (0..25).map(|number| format!("n{number}")).collect();
+    world.accept(names.iter().map(|name| act(name)).collect(), flow(0)).await;
+    world.accepted(&["n0", "n1"]).await;
+    world.hear("n1", "REFINEMENT", json!({"recIndex": 0})).await;
+    world.settle().await;
+    let rounds = |silent_since, channel: Option<&'static str>| {
+        let world = &world;
+        async move {
+            let mut counts = Vec::new();
+            loop {
+                match world.store.resync(silent_since, channel, world.now()).await.unwrap() {
+                    0 => return counts,
+                    count => counts.push(count),
+                }
+                assert!(counts.len() < 10, "it never ends: {counts:?}");
+            }
+        }
+    };
+    let week = SignedDuration::from_hours(24 * 7);
+    assert_eq!(rounds(world.now() - week, None).await, [] as [usize; 0]);
+    assert_eq!(rounds(world.now(), Some("altro/chiave")).await, [] as [usize; 0]);
+    assert_eq!(rounds(world.now(), Some(CHANNEL)).await, [10, 10, 4], "all but the completed one");
+    let jobs = |jobs: Vec<JobRow>| jobs.into_iter().map(|job| (job.kind, job.state)).collect::<Vec<_>>();
+    let pair = |kind: &str| vec![(kind.to_owned(), "PRONTO".to_owned())];
+    assert_eq!(jobs(world.store.jobs_of(world.act_id("n0").await.0).await.unwrap()), pair("RILEGGI"));
+    assert_eq!(jobs(world.store.jobs_of(world.act_id("n5").await.0).await.unwrap()), pair("CHIEDI_ESITO"));
+    world.settle().await;
+    world.pass(week + SignedDuration::from_mins(1));
+    assert_eq!(rounds(world.now() - week, None).await.iter().sum::<usize>(), 24, "silent for a week");
+    world.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_forgotten_stream_is_told_and_begins_anew() {
+    let world = World::new();
+    world.listen().await;
+    world.store.forget_stream(CHANNEL, world.now()).await.unwrap();
+    assert_eq!(world.store.stream(CHANNEL).await.unwrap(), None);
+    assert_eq!(world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap()[0].code, "FLUSSO_EVENTI_PERSO");
+}
+
+#[tokio::test]
+async fn an_act_is_found_by_everything_that_names_it() {
+    let world = World::new();
+    world.listen().await;
+    world.accept(vec![act("a"), act("b")], flow(0)).await;
+    world.accepted(&["a"]).await;
+    let found = world.act("a").await;
+    let notice = world.store.notices(found.id, 0).await.unwrap().remove(0).1;
+    for text in ["a", "P-a", &notice, found.iun.as_deref().unwrap(), &found.id.to_string(), "  a "] {
+        let acts = world.store.find_acts(text).await.unwrap();
+        assert_eq!(acts.iter().map(|act| act.reference.as_str()).collect::<Vec<_>>(), ["a"], "{text}");
+    }
+    assert!(world.store.find_acts("niente").await.unwrap().is_empty());
+    assert_eq!(world.store.acts_of_batch(found.batch, 1, 10).await.unwrap()[0].reference, "b");
+    assert_eq!(world.store.backlog(ENTE).await.unwrap(), 0);
+    world.accept(vec![act("c")], flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    assert_eq!((world.store.backlog(ENTE).await.unwrap(), world.store.backlog("altro").await.unwrap()), (1, 0));
+}
+
+#[tokio::test]
+async fn where_entries_lie_is_kept() {
+    let world = World::new();
+    let archive = Sha256::of(b"archivio");
+    let entry = KeptEntry {
+        entry: 3,
+        data_start: 120,
+        compressed: 90,
+        size: 100,
+        crc: u32::MAX,
+        method: "8".to_owned(),
+        sha256: Sha256::of(b"file"),
+        header_offset: 80,
+    };
+    world.store.keep_entries(archive, vec![entry.clone()]).await.unwrap();
+    world.store.keep_entries(archive, vec![entry.clone()]).await.unwrap();
+    assert_eq!(world.store.kept_entry(archive, 3).await.unwrap(), entry);
+    assert!(matches!(world.store.kept_entry(archive, 4).await, Err(StoreError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_protocol_given_late_is_kept_and_claimed() {
+    let world = World::new();
+    world.accept(vec![Act { protocol: None, ..act("a") }], flow(0)).await;
+    let id = world.act_id("a").await;
+    world.store.save_protocol(id, "2026/1".to_owned()).await.unwrap();
+    world.store.save_protocol(id, "2026/2".to_owned()).await.unwrap();
+    assert_eq!(world.material(id).await.protocol.as_deref(), Some("2026/1"));
+    let other = Act { protocol: Some("2026/1".to_owned()), ..act("b") };
+    assert_eq!(world.stage(vec![other], flow(0)).await.1, [Verdict::ProtocolLive("a".to_owned())]);
+    world.store.forget_uploads(id).await.unwrap();
+}

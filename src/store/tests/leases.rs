@@ -1,0 +1,217 @@
+//! Jobs: who has them, for how long, in which order, and what happens when they fail.
+
+use super::*;
+use crate::flow::retry::Next;
+
+async fn world_with(count: usize) -> World {
+    let world = World::new();
+    world.listen().await;
+    world.accept((0..count).map(|number| act(&format!("n{number}"))).collect(), flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    world.store.free_leases().await.unwrap();
+    world
+}
+
+fn park(code: &'static str) -> Next {
+    Next::Park { code }
+}
+
+#[tokio::test]
+async fn a_lease_that_ended_proves_nothing_any_more() {
+    let world = world_with(1).await;
+    let id = world.act("n0").await.id;
+    let first = world.lease_one(id, "CARICA").await.job;
+    assert!(world.lease(10).await.is_empty(), "taken");
+    world.pass(SignedDuration::from_mins(31));
+    let second = world.lease_one(id, "CARICA").await.job;
+    assert!(second.fence > first.fence);
+    for outcome in [
+        world.store.finish_job(first).await,
+        world.store.record(id, Fact::Uploaded, Some(first), world.now()).await,
+        world.store.fail_job(first, Next::At(world.now()), "X", world.now()).await,
+        world.store.fail_job(first, park("X"), "X", world.now()).await,
+        world.store.postpone_job(first, world.now(), "X").await,
+    ] {
+        assert!(matches!(outcome, Err(StoreError::Stale)), "{outcome:?}");
+    }
+    assert_eq!(world.state("n0").await, "IN_CARICAMENTO");
+    world.store.record(id, Fact::Uploaded, Some(second), world.now()).await.unwrap();
+    assert_eq!(world.state("n0").await, "IN_INVIO");
+}
+
+#[tokio::test]
+async fn a_restart_frees_what_the_process_before_had_taken() {
+    let world = world_with(3).await;
+    let taken = world.lease(10).await;
+    assert_eq!(taken.len(), 3);
+    assert_eq!(world.store.free_leases().await.unwrap(), 3);
+    assert!(matches!(world.store.finish_job(taken[0].job).await, Err(StoreError::Stale)));
+    assert_eq!(world.lease(10).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_failure_waits_counts_and_comes_back() {
+    let world = world_with(1).await;
+    let id = world.act("n0").await.id;
+    let due = world.now() + SignedDuration::from_mins(5);
+    // A lease that ran out counts as an attempt too: who had it may have done it.
+    let leased = world.lease_one(id, "CARICA").await;
+    let failures = leased.attempts + 1;
+    world.store.fail_job(leased.job, Next::At(due), "SEND_NON_RISPONDE", world.now()).await.unwrap();
+    assert!(world.lease(10).await.is_empty());
+    assert_eq!(world.store.next_due().await.unwrap(), Some(due));
+    let row = world.store.jobs_of(id.0).await.unwrap().remove(0);
+    assert_eq!((row.state.as_str(), row.attempts, row.error.as_deref()), ("ATTESA", failures, Some("SEND_NON_RISPONDE")));
+    world.now.set(due);
+    let again = world.lease_one(id, "CARICA").await;
+    assert_eq!(again.attempts, failures);
+    // Its hour has not come: no failure.
+    world.store.postpone_job(again.job, due + SignedDuration::from_mins(5), "FASCIA_ORARIA").await.unwrap();
+    assert_eq!(world.store.jobs_of(id.0).await.unwrap()[0].attempts, failures);
+}
+
+#[tokio::test]
+async fn a_parked_act_is_seen_told_and_resumed() {
+    let world = world_with(3).await;
+    for (reference, code) in [("n0", "FILE_CAMBIATO"), ("n1", "FILE_CAMBIATO"), ("n2", "ALTRO")] {
+        let id = world.act(reference).await.id;
+        let job = world.lease_one(id, "CARICA").await.job;
+        world.store.fail_job(job, park(code), "X", world.now()).await.unwrap();
+    }
+    let overview = world.store.overview().await.unwrap();
+    assert_eq!(overview.parked, [("ALTRO".to_owned(), 1), ("FILE_CAMBIATO".to_owned(), 2)]);
+    assert_eq!(overview.acts, [("IN_CARICAMENTO".to_owned(), 3)]);
+    let line = world.lines().await.into_iter().find(|line| line.state == OutcomeState::Parked).unwrap();
+    assert_eq!(line.code.as_deref(), Some("FILE_CAMBIATO"));
+    world.is_sound().await;
+    assert!(world.lease(10).await.is_empty());
+
+    assert_eq!(world.store.retry(None, Some("NIENTE"), "op", "", world.now()).await.unwrap(), 0);
+    assert_eq!(world.store.retry(Some(world.act("n2").await.id), Some("FILE_CAMBIATO"), "op", "", world.now()).await.unwrap(), 0);
+    assert_eq!(world.store.retry(None, Some("FILE_CAMBIATO"), "op", "file ripristinato", world.now()).await.unwrap(), 2);
+    assert_eq!(world.store.retry(None, None, "op", "", world.now()).await.unwrap(), 1);
+    world.settle().await;
+    assert_eq!(world.store.overview().await.unwrap().acts, [("INVIATO".to_owned(), 3)]);
+    assert!(world.told("n0").await.contains(&(OutcomeState::Info, "RIPRESO".to_owned())));
+    world.is_sound().await;
+}
+
+/// Parked while SEND already has it: the event that says so ends the parking with the job.
+#[tokio::test]
+async fn a_fact_that_makes_the_parked_job_pointless_ends_the_parking() {
+    let world = World::new();
+    world.listen().await;
+    world.lost.borrow_mut().insert("n0".to_owned());
+    world.accept(vec![act("n0")], flow(0)).await;
+    world.settle().await;
+    world.store.free_leases().await.unwrap();
+    let act = world.act("n0").await;
+    let job = world.lease_one(act.id, "INVIA").await.job;
+    world.store.fail_job(job, park("RIFIUTO_SCONOSCIUTO"), "X", world.now()).await.unwrap();
+    let token = world.material(act.id).await.token;
+    world.tell(vec![world.event_of(&token, "REQUEST_ACCEPTED", json!({"idempotenceToken": token}))]).await;
+    let after = world.act("n0").await;
+    assert_eq!((after.state.as_str(), after.park_code), ("IN_CONSEGNA", None));
+    assert!(world.store.jobs_of(act.id.0).await.unwrap().is_empty());
+    world.is_sound().await;
+}
+
+/// The act has moved on while the worker was out: its failure is nobody's any more.
+#[tokio::test]
+async fn a_job_that_became_pointless_under_way_is_dropped_instead_of_retried_or_parked() {
+    for next in [Next::At("2026-11-23T00:00:00Z".parse().unwrap()), park("X")] {
+        let world = World::new();
+        world.listen().await;
+        world.lost.borrow_mut().insert("n0".to_owned());
+        world.accept(vec![act("n0")], flow(0)).await;
+        world.settle().await;
+        world.store.free_leases().await.unwrap();
+        let act = world.act("n0").await;
+        let job = world.lease_one(act.id, "INVIA").await.job;
+        let token = world.material(act.id).await.token;
+        world.tell(vec![world.event_of(&token, "REQUEST_ACCEPTED", json!({"idempotenceToken": token}))]).await;
+        world.store.fail_job(job, next, "SEND_NON_RISPONDE", world.now()).await.unwrap();
+        let after = world.act("n0").await;
+        assert_eq!((after.state.as_str(), after.park_code), ("IN_CONSEGNA", None), "{next:?}");
+        assert!(world.store.jobs_of(act.id.0).await.unwrap().is_empty(), "{next:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_suspended_work_of_a_batch_is_seen_and_resumed() {
+    let world = World::new();
+    let batch = world.accept(vec![act("n0")], flow(0)).await;
+    for leased in world.lease(10).await {
+        world.store.fail_job(leased.job, park("DISCO"), "DISCO", world.now()).await.unwrap();
+    }
+    assert_eq!(world.store.overview().await.unwrap().parked_batches, [batch]);
+    assert_eq!(world.store.retry_batch(batch, "op", "", world.now()).await.unwrap(), 2);
+    for leased in world.lease(10).await {
+        world.store.fail_job(leased.job, park("DISCO"), "DISCO", world.now()).await.unwrap();
+    }
+    assert_eq!(world.store.retry(None, Some("ALTRO"), "op", "", world.now()).await.unwrap(), 0);
+    assert_eq!(world.store.retry(None, Some("DISCO"), "op", "", world.now()).await.unwrap(), 2);
+    world.settle().await;
+    assert_eq!(world.states(batch).await, [("INVIATO".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_stopped_channel_gives_no_work_until_it_is_resumed() {
+    let world = world_with(2).await;
+    world.store.stop_channel(CHANNEL, "CHIAVE_RIFIUTATA", world.now()).await.unwrap();
+    world.store.stop_channel(CHANNEL, "CHIAVE_RIFIUTATA", world.now()).await.unwrap();
+    assert!(world.lease(10).await.is_empty());
+    let stopped = world.store.stopped_channels().await.unwrap();
+    assert_eq!(stopped, [(CHANNEL.to_owned(), "CHIAVE_RIFIUTATA".to_owned(), world.now())]);
+    let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
+    assert_eq!(alerts.iter().filter(|alert| alert.code == "CHIAVE_RIFIUTATA").count(), 1, "told once");
+    assert!(world.store.resume_channel(CHANNEL).await.unwrap());
+    assert!(!world.store.resume_channel(CHANNEL).await.unwrap());
+    assert_eq!(world.lease(10).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_nearest_term_goes_first_and_follow_ups_have_a_lane_of_their_own() {
+    let world = World::new();
+    world.listen().await;
+    let batch = world.claim(false).await;
+    world.begin(batch, flow(0)).await;
+    let mut staged = rows(vec![act("n0"), act("n1"), act("n2")]);
+    staged[1].notify_by = Some(world.now() + SignedDuration::from_hours(24 * 90));
+    staged[2].notify_by = Some(world.now() + SignedDuration::from_hours(24 * 30));
+    world.store.stage(batch, staged, world.now()).await.unwrap();
+    world.finish(batch, false).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    world.store.free_leases().await.unwrap();
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        let leased = world.store.lease("x", vec![(CHANNEL.to_owned(), 1, 1)], world.now(), world.now()).await.unwrap().remove(0);
+        let Subject::Notifica { act, .. } = leased.subject else { panic!("{leased:?}") };
+        order.push(world.material(act).await.content.reference);
+    }
+    assert_eq!(order, ["n2", "n1", "n0"]);
+    world.pass(SignedDuration::from_secs(1));
+    world.settle().await;
+    world.hear("n0", "REQUEST_ACCEPTED", json!({})).await;
+    let mut viewed = world.event("n0", "NOTIFICATION_VIEWED", json!({"recIndex": 0})).await;
+    viewed.element.legal_facts_ids = vec![fact("accesso", "RECIPIENT_ACCESS")];
+    world.tell(vec![viewed]).await;
+    let of = |lane: u8| world.store.lease("x", vec![(CHANNEL.to_owned(), lane, 10)], world.now(), world.now());
+    assert_eq!(of(1).await.unwrap().len(), 0);
+    assert_eq!(of(0).await.unwrap().len(), 2, "price and legal fact");
+}
+
+#[tokio::test]
+async fn the_same_work_asked_for_again_while_it_runs_is_done_once_more() {
+    let world = world_with(1).await;
+    world.accepted(&["n0"]).await;
+    world.hear("n0", "NOTIFICATION_VIEWED", json!({"recIndex": 0})).await;
+    let id = world.act("n0").await.id;
+    let job = world.lease_one(id, "CHIEDI_COSTO").await.job;
+    world.hear("n0", "SEND_ANALOG_DOMICILE", json!({"recIndex": 0, "analogCost": 530})).await;
+    let outcome = world.store.record(id, Fact::PriceKnown { recipient: 0, total: 200 }, Some(job), world.now()).await;
+    assert!(matches!(outcome, Err(StoreError::Stale)), "the old price is not told");
+    assert_eq!(world.store.jobs_of(id.0).await.unwrap().len(), 1);
+    world.settle().await;
+    assert_eq!(world.lines().await.last().unwrap().citizen_cost, Some(847));
+}

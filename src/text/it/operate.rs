@@ -1,0 +1,228 @@
+//! What operators read from the commands: why an order was not carried out, what a state means, what happens next.
+
+use crate::flow::event::OrderRefused;
+
+/// Why an order about an act cannot be carried out now.
+pub fn order_refused(refused: OrderRefused) -> &'static str {
+    match refused {
+        OrderRefused::AlreadySent => "l'atto è già arrivato a SEND: si può soltanto annullare o sostituire",
+        OrderRefused::NoIunYet => {
+            "la richiesta è a SEND, che non ha ancora assegnato lo IUN: ripetere l'ordine dopo l'accettazione (di solito entro un'ora)"
+        }
+        OrderRefused::Closed => "l'atto è già chiuso (rifiutato, annullato o ritirato): non c'è altro da fare su questo invio",
+        OrderRefused::NotHeld => "l'atto non è trattenuto in attesa di un operatore: non c'è nulla da rilasciare",
+    }
+}
+
+pub fn act_not_found(text: &str) -> String {
+    format!("nessun atto con riferimento, protocollo, IUN, avviso o identificativo «{text}»")
+}
+
+pub fn batch_not_found(text: &str) -> String {
+    format!("nessun lotto il cui identificativo comincia con «{text}»")
+}
+
+pub fn ambiguous_act(text: &str, count: usize) -> String {
+    format!("«{text}» indica {count} atti diversi: ripetere l'ordine con lo IUN o con l'identificativo di uno di questi")
+}
+
+pub fn ambiguous_batch(text: &str) -> String {
+    format!("più lotti cominciano con «{text}»: scrivere l'identificativo per intero")
+}
+
+pub const NOT_PARKED: &str = "l'atto non è sospeso: messo lo sta già seguendo, e riprova da sé";
+pub const BATCH_NOT_PARKED: &str = "nessun lavoro del lotto è sospeso; gli atti sospesi si riprendono con «messo act retry»";
+pub const HELD_NOT_PARKED: &str =
+    "gli atti sono trattenuti, non sospesi per un errore: si fanno partire con «messo batch release» o «messo act release»";
+pub const NOTHING_HELD: &str = "nessun atto del lotto è trattenuto: non c'è nulla da rilasciare";
+
+pub fn none_parked_with(code: &str) -> String {
+    format!("nessun atto è sospeso con il codice «{code}»")
+}
+
+pub fn guard_waits(open: u64, first: u64) -> String {
+    format!(
+        "i primi {first} atti del lotto sono partiti da soli e {open} aspettano ancora la risposta di SEND: il resto seguirà da sé. \
+         Per farlo partire subito comunque: --skip-guard"
+    )
+}
+
+pub fn channel_not_stopped(channel: &str) -> String {
+    format!("la chiave «{channel}» non è ferma (si scrive ENTE/CHIAVE, come in «messo status»)")
+}
+
+pub const NO_REASON: &str = "manca il motivo: --reason \"…\"";
+
+pub fn reason_too_long(limit: usize) -> String {
+    format!("il motivo supera {limit} caratteri")
+}
+
+pub const REASON_WITH_TAX_ID: &str =
+    "il motivo resta nella storia dell'atto e non può contenere un codice fiscale: citare il riferimento o il protocollo";
+
+pub const NO_PUBLISHER: &str = "questo programma non può ripubblicare i file: serve il servizio acceso";
+
+pub fn publish_failed(code: &str) -> String {
+    format!("ripubblicazione non riuscita: {code}")
+}
+
+pub fn source_unknown(source: &str) -> String {
+    format!("nessun gestionale «{source}» nella configurazione")
+}
+
+pub fn store_failed(detail: &str) -> String {
+    format!("l'archivio dello stato non risponde: {detail}")
+}
+
+pub const STALE: &str = "lo stato è cambiato proprio ora: ripetere l'ordine";
+pub const STOPPING: &str = "il servizio si sta fermando: ripetere fra poco";
+
+pub fn not_a_request(limit: usize) -> String {
+    format!("richiesta non comprensibile (una riga JSON di al più {limit} byte)")
+}
+
+pub fn request_too_long(limit: usize) -> String {
+    format!("richiesta più lunga di {limit} byte")
+}
+
+pub const REQUEST_LATE: &str = "richiesta non completata in tempo";
+
+pub fn other_version(theirs: u32, ours: u32) -> String {
+    format!("il comando parla la versione {theirs} del protocollo, il servizio la {ours}: usare lo stesso programma")
+}
+
+pub fn hub_silent(socket: &str) -> String {
+    format!("il servizio è in esecuzione ma non risponde su {socket}")
+}
+
+pub fn socket_denied(socket: &str) -> String {
+    format!("accesso negato a {socket}: l'utente deve far parte del gruppo del servizio (messo)")
+}
+
+pub fn hub_broke_off(socket: &str) -> String {
+    format!("il servizio ha chiuso {socket} senza rispondere: non si sa se l'ordine è stato eseguito, controllare con «show»")
+}
+
+pub fn hub_too_slow(socket: &str) -> String {
+    format!("nessuna risposta in tempo su {socket}: l'ordine può essere ancora in corso, controllare con «show»")
+}
+
+pub fn no_store(folder: &str) -> String {
+    format!("il servizio non è in esecuzione e in {folder} non c'è ancora nulla: non è mai partito con questa configurazione")
+}
+
+pub fn store_denied(folder: &str) -> String {
+    format!("il servizio non è in esecuzione, e {folder} si apre soltanto come root o come utente del servizio")
+}
+
+pub fn config_unreadable(path: &str, detail: &str) -> String {
+    format!("configurazione {path} non leggibile: {detail}")
+}
+
+/// What the state of an act means.
+pub fn state(name: &str) -> &'static str {
+    match name {
+        "IN_ATTESA" => "trattenuto",
+        "IN_PREPARAZIONE" => "in preparazione",
+        "IN_CARICAMENTO" => "i documenti vanno a SEND",
+        "IN_INVIO" => "la richiesta va a SEND",
+        "INVIATO" => "SEND lo sta controllando",
+        "IN_CONSEGNA" => "accettato da SEND, in consegna",
+        "PERFEZIONATO" => "perfezionato per ogni destinatario",
+        "IN_ANNULLAMENTO" => "annullamento chiesto a SEND",
+        "ANNULLATO" => "annullato",
+        "RIFIUTATO" => "rifiutato da SEND",
+        "RITIRATO" => "ritirato prima dell'invio",
+        _ => "",
+    }
+}
+
+/// Why an act waits.
+pub fn hold(reason: &str) -> &'static str {
+    match reason {
+        "OPERATORE" => "un operatore lo deve rilasciare",
+        "PRIMI_ATTI" => "aspetta l'esito dei primi atti del lotto",
+        "ANNULLAMENTO_DEL_PRECEDENTE" => "aspetta che l'atto che sostituisce sia annullato",
+        _ => "",
+    }
+}
+
+/// What a job will do.
+pub fn job(kind: &str) -> &'static str {
+    match kind {
+        "PREPARA" => "preparare l'atto",
+        "CARICA" => "caricare i documenti su SEND",
+        "INVIA" => "inviare la richiesta a SEND",
+        "CHIEDI_ESITO" => "chiedere a SEND l'esito della richiesta, se non lo dice prima",
+        "RILEGGI" => "rileggere la cronologia su SEND",
+        "ANNULLA" => "chiedere a SEND l'annullamento",
+        "SCARICA_ATTESTAZIONE" => "scaricare un'attestazione",
+        "CHIEDI_COSTO" => "chiedere a SEND il costo per il cittadino",
+        "REINVIA" => "inviare di nuovo, una volta sola",
+        "AVVIA_SOSTITUZIONE" => "avviare l'atto sostitutivo",
+        "SCRIVI_SCARTO" => "scrivere l'atto in scarti/",
+        "AVVIA" => "avviare gli atti del lotto",
+        "APRI" => "decidere del resto del lotto dopo i primi atti",
+        "RICEVUTA" => "scrivere la ricevuta",
+        "SCARTI" => "scrivere gli scarti",
+        _ => "",
+    }
+}
+
+/// How a job stands.
+pub fn job_state(state: &str) -> &'static str {
+    match state {
+        "ATTESA" => "non prima di",
+        "PRONTO" => "appena possibile, da",
+        "IN_CORSO" => "in corso, da",
+        "SOSPESO" => "sospeso: serve una persona, da",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::effect::Effect;
+    use crate::flow::state::{HoldReason, State};
+
+    #[test]
+    fn every_state_hold_and_job_has_its_words() {
+        let iun = String::new;
+        let states = [
+            State::Held { reason: HoldReason::Guard },
+            State::Preparing,
+            State::Uploading,
+            State::Sending,
+            State::AwaitingAcceptance { request_id: String::new() },
+            State::InDelivery { iun: iun() },
+            State::Completed { iun: iun() },
+            State::Cancelling { iun: iun() },
+            State::Cancelled { iun: iun() },
+            State::Refused { code: String::new() },
+            State::Withdrawn,
+        ];
+        for known in &states {
+            assert!(!state(known.name()).is_empty(), "state {}", known.name());
+        }
+        for reason in HoldReason::ALL {
+            assert!(!hold(reason.as_str()).is_empty(), "hold {reason}");
+        }
+        let effects = [
+            Effect::Prepare,
+            Effect::Upload,
+            Effect::Send,
+            Effect::AskRequest,
+            Effect::Resync,
+            Effect::Cancel,
+            Effect::FetchLegalFact { key: String::new() },
+            Effect::AskPrice { recipient: 0 },
+            Effect::Resubmit,
+            Effect::StartReplacement,
+            Effect::WriteReject,
+        ];
+        for effect in &effects {
+            assert!(!job(effect.name()).is_empty(), "job {}", effect.name());
+        }
+    }
+}
