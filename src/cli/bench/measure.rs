@@ -88,8 +88,11 @@ pub fn seconds_to_first_line(job: &Job) -> Result<(f64, String), String> {
     let start = monotonic();
     let mut child = command(job)?.spawn().map_err(|error| error.to_string())?;
     let mut line = String::new();
-    let read = child.stdout.take().map_or(Ok(0), |out| BufReader::new(out).read_line(&mut line));
+    let mut lines = child.stdout.take().map(BufReader::new);
+    let read = lines.as_mut().map_or(Ok(0), |lines| lines.read_line(&mut line));
     let seconds = start.elapsed().as_secs_f64();
+    // The pipe stays open to its end.
+    let _ = lines.map(|lines| lines.lines().count());
     let output = child.wait_with_output().map_err(|error| error.to_string())?;
     match read {
         Ok(read) if read > 0 && output.status.success() => Ok((seconds, line.trim().to_owned())),
