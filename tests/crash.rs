@@ -257,3 +257,34 @@ fn nothing_is_lost_or_done_twice_however_often_the_process_is_killed() {
     assert!(run.missed.is_empty(), "points never reached: {:?}", run.missed);
     assert!(run.kills >= 30, "only {} kills", run.kills);
 }
+
+/// The answer to the POST is lost with the process; at the next start the events of the act come before anyone could ask about it.
+#[test]
+fn what_send_tells_before_a_lost_answer_is_looked_up_is_kept() {
+    let clock = clock_from_now(FACTOR);
+    let faults = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(faults.path(), "[[fault]]\noperation = \"status\"\nkind = \"slow\"\nms = 2000\n").unwrap();
+    let simulator = Simulator::start(&clock, &["--faults", faults.path().to_str().unwrap()]);
+    let house = House::new(&simulator.url, &clock, "disk_reserve_bytes = 0");
+    let lot = lot::Lot::of(house::POLIZIA.1, vec![lot::Act::new("RISPOSTA-PERSA", lot::SEEN)]);
+    house.drop_file(house::POLIZIA.0, "lotto.zip", &lot.zip());
+    let mut run = Run { house, starts: 0, kills: 0, missed: Vec::new() };
+    run.die_at("send.answered");
+    assert_eq!(run.missed, Vec::<String>::new());
+    wait_for("SEND has accepted", PATIENCE, || (simulator.look("notifications")[0]["requestStatus"] == "ACCEPTED").then_some(()));
+    // The stream is quick, the question slow: stopped in between, and nobody asks again.
+    run.until("the stream has told", |house| house.count("SELECT count(*) FROM act WHERE iun IS NOT NULL") == Some(1));
+    let mut hub = run.start(None);
+    let mut why = None;
+    let end = monotonic() + PATIENCE;
+    while monotonic() < end {
+        why = run.unrest(&simulator);
+        if why.is_none() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(why, None, "{}", hub.output());
+    assert_eq!(simulator.look("counters")["notifications"], 1);
+    assert_eq!(hub.terminate(PATIENCE).code(), Some(0));
+}

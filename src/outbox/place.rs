@@ -310,7 +310,7 @@ fn same_content(path: &Path, len: u64, sha256: Sha256) -> io::Result<bool> {
 }
 
 /// Creates what is missing of `dir`, and makes each new folder durable in its parent.
-fn ensure_folder(dir: &Path) -> io::Result<()> {
+pub fn ensure_folder(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }

@@ -33,6 +33,8 @@ pub enum PublishError {
 
 /// Lines of one outcome file at most: what is left goes into the next.
 const LINES_PER_FILE: u64 = 1_000_000;
+/// Who prepared a file gives it its name within this (real seconds), or could not.
+const LATE: i64 = 5;
 /// Lines rendered at a time.
 const PAGE: usize = 1_000;
 
@@ -40,6 +42,9 @@ const PAGE: usize = 1_000;
 pub async fn run(hub: Arc<Hub>) {
     loop {
         let last = hub.stopping.is_cancelled();
+        if let Err(error) = reveal_again(&hub).await {
+            tracing::error!(%error, "un file pronto non può avere il suo nome");
+        }
         for source in hub.config.sources.iter().map(|source| source.name.clone()) {
             for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
                 match outcome {
@@ -66,6 +71,16 @@ pub async fn run(hub: Arc<Hub>) {
     }
 }
 
+/// Files whose renaming failed a while ago (a share that was away, a full disk) are given their name when it works again.
+async fn reveal_again(hub: &Hub) -> Result<(), PublishError> {
+    let before = hub.clock.now().saturating_sub(hub.real_span(LATE)).unwrap_or(Timestamp::MIN);
+    for file in hub.store.open_publications().await?.into_iter().filter(|file| file.created_at < before) {
+        let Some(root) = root(hub, &file.source) else { continue };
+        reveal(hub, &root, &file).await?;
+    }
+    Ok(())
+}
+
 /// After a start: files that were whole under a temporary name get their final one, and what else lies around is swept.
 pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
     for file in hub.store.open_publications().await? {
@@ -79,8 +94,9 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
             tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)??;
         }
     }
-    let kept = hub.config.data.join(FACTS);
-    tokio::task::spawn_blocking(move || place::sweep(&kept)).await.map_err(std::io::Error::other)??;
+    for own in [hub.config.data.clone(), hub.config.data.join(FACTS)] {
+        tokio::task::spawn_blocking(move || place::sweep(&own)).await.map_err(std::io::Error::other)??;
+    }
     Ok(())
 }
 
@@ -116,6 +132,20 @@ pub fn publication(
     }
 }
 
+/// What the store said of parked files. Not saved for certain: they are nobody's, and taken away at once (a full disk has
+/// no room for them). When it is not known, the next start decides.
+fn told(root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), StoreError> {
+    if let Err(error) = &saved
+        && !matches!(error, StoreError::Stopping)
+    {
+        for file in files {
+            let staging = root.join(file.folder.split('/').next().unwrap_or_default());
+            let _ = std::fs::remove_file(staging.join(&file.temporary));
+        }
+    }
+    saved
+}
+
 /// Gives a prepared file its final name, and tells the store.
 pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), PublishError> {
     // Attestations are begun at the top of their folder, beside those of other acts.
@@ -126,11 +156,13 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
         if dir == staging {
             place::reveal(&dir, &temporary, &name)
         } else {
-            std::fs::create_dir_all(&dir)?;
-            match std::fs::rename(staging.join(&temporary), dir.join(&temporary)) {
+            place::ensure_folder(&dir)?;
+            let staged = staging.join(&temporary);
+            match std::fs::rename(&staged, dir.join(&temporary)) {
                 Ok(()) => {}
-                // Moved before a crash, or already revealed: looked for where it goes.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                // Moved before a crash, or already revealed: looked for where it goes. (Still there: it is the folder that its
+                // reader has just removed.)
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !staged.try_exists()? => {}
                 Err(error) => return Err(error),
             }
             place::reveal(&dir, &temporary, &name)
@@ -202,7 +234,7 @@ pub async fn once(
     .map_err(std::io::Error::other)??;
     self::parked(kind);
     let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
-    hub.store.prepare_publications(vec![file.clone()]).await?;
+    told(&root, std::slice::from_ref(&file), hub.store.prepare_publications(vec![file.clone()]).await)?;
     prepared(kind);
     reveal(hub, &root, &file).await
 }
@@ -239,7 +271,7 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         files.push(file);
     }
     failpoint!("outcome.parked");
-    hub.store.prepare_outcome_files(source, header.number, files.clone()).await?;
+    told(&root, &files, hub.store.prepare_outcome_files(source, header.number, files.clone()).await)?;
     failpoint!("outcome.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
@@ -392,7 +424,7 @@ pub async fn legal_fact(
         failpoint!("fact.parked");
         let own = own.park()?;
         let path = fact_path(&kept, &own.sha256.to_hex());
-        std::fs::create_dir_all(path.parent().unwrap_or(&kept))?;
+        place::ensure_folder(path.parent().unwrap_or(&kept))?;
         // Content addressed: the same bytes under the same name.
         std::fs::rename(kept.join(&own.temporary), &path)?;
         place::sync_folder(path.parent().unwrap_or(&kept))?;
@@ -408,7 +440,11 @@ pub async fn legal_fact(
         parked.map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
     let path = format!("{folder}/{name}");
     let fact_kept = KeptFact { name: path, sha256: own.sha256, size: own.len, file: file.clone() };
-    hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await.map_err(FactFault::Store)?;
+    let stored = hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await;
+    match &root {
+        Some(root) => told(root, file.as_slice(), stored).map_err(FactFault::Store)?,
+        None => stored.map_err(FactFault::Store)?,
+    }
     failpoint!("fact.stored");
     if let (Some(file), Some(root)) = (file, root) {
         match reveal(hub, &root, &file).await {
@@ -458,7 +494,7 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         files.push(file);
     }
     failpoint!("index.parked");
-    hub.store.prepare_index(files.clone(), facts).await?;
+    told(&root, &files, hub.store.prepare_index(files.clone(), facts).await)?;
     failpoint!("index.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;

@@ -8,7 +8,7 @@ use super::codec::{act_at, at, batch_at, digest, ms, optional, uuid_at};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
 use super::staging::{self, Latest, NewAct, decode_place};
-use super::{Store, StoreError};
+use super::{CHUNK, Store, StoreError};
 use crate::domain::act::Act;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
@@ -441,10 +441,10 @@ impl Store {
             .write(move |db| {
                 let mut select = db.prepare_cached(
                     "SELECT id FROM act WHERE state IN ('INVIATO', 'IN_CONSEGNA', 'IN_ANNULLAMENTO') AND heard_at <= ?1 \
-                     AND (?2 IS NULL OR sender || '/' || key_id = ?2) LIMIT 1000",
+                     AND (?2 IS NULL OR sender || '/' || key_id = ?2) LIMIT ?3",
                 )?;
                 let acts: Vec<ActId> =
-                    select.query_map(params![ms(silent_since), channel], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+                    select.query_map(params![ms(silent_since), channel, CHUNK as i64], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
                 for id in &acts {
                     let mut act = ActRow::load(db, *id)?;
                     let effect = if act.iun.is_some() { Effect::Resync } else { Effect::AskRequest };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::codec::{batch_at, ms, optional, uuid_at};
 use super::engine::{self, ActRow, fresh};
-use super::{Store, StoreError};
+use super::{CHUNK, Store, StoreError};
 use crate::domain::ids::{ActId, BatchId};
 use crate::flow::effect::{EFFECT_VERSION, Effect};
 use crate::flow::retry::Next;
@@ -365,12 +365,12 @@ fn parked_acts(db: &Connection, act: Option<ActId>, code: Option<&str>) -> Resul
             Ok(select.query_map(params![act.0.as_bytes(), code], read)?.collect::<Result<_, _>>()?)
         }
         (None, Some(code)) => {
-            let mut select = db.prepare_cached("SELECT id FROM act WHERE park_code = ?1 LIMIT 1000")?;
-            Ok(select.query_map([code], read)?.collect::<Result<_, _>>()?)
+            let mut select = db.prepare_cached("SELECT id FROM act WHERE park_code = ?1 LIMIT ?2")?;
+            Ok(select.query_map(params![code, CHUNK as i64], read)?.collect::<Result<_, _>>()?)
         }
         (None, None) => {
-            let mut select = db.prepare_cached("SELECT id FROM act WHERE park_code IS NOT NULL LIMIT 1000")?;
-            Ok(select.query_map([], read)?.collect::<Result<_, _>>()?)
+            let mut select = db.prepare_cached("SELECT id FROM act WHERE park_code IS NOT NULL LIMIT ?1")?;
+            Ok(select.query_map([CHUNK as i64], read)?.collect::<Result<_, _>>()?)
         }
     }
 }

@@ -124,6 +124,8 @@ impl std::ops::Drop for Inner {
 /// Most functions committed together.
 const GROUP: usize = 256;
 const READERS: usize = 3;
+/// Acts, orders or rows that a long work takes in one transaction, so that others come in between.
+const CHUNK: usize = if cfg!(test) { 10 } else { 1_000 };
 
 impl Store {
     /// Opens (or makes) the store in `folder` and brings it to this version. One process at a time.

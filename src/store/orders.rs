@@ -201,7 +201,7 @@ impl Store {
         let source = source.to_owned();
         self.read(move |db| {
             let mut select = db.prepare_cached(
-                "SELECT folder, name FROM publication WHERE source = ?1 AND kind = 'ESITO' AND first_line <= ?2 AND last_line >= ?2 \
+                "SELECT folder, name FROM publication WHERE source = ?1 AND kind = 'ESITO' AND number IS NOT NULL AND first_line <= ?2 AND last_line >= ?2 \
                  ORDER BY number, name LIMIT 10",
             )?;
             let line = i64::try_from(line).unwrap_or(i64::MAX);

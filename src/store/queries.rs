@@ -53,7 +53,7 @@ pub struct Stuck {
     pub act: Option<ActId>,
     pub batch: BatchId,
     pub state: String,
-    /// What is missing.
+    /// What is missing: `SENZA_INVIO`, `PRIMI_ATTI_GIA_RISPOSTI`, ...
     pub why: &'static str,
 }
 
@@ -243,7 +243,7 @@ impl Store {
                  AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'lotto' AND j.subject_id = b.id AND j.kind = 'AVVIA') LIMIT 100",
             )?;
             let rows = select.query_map([ms(now)], |row| {
-                Ok(Stuck { act: None, batch: batch_at(row, 0)?, state: row.get(1)?, why: "the batch is not started and nothing starts it" })
+                Ok(Stuck { act: None, batch: batch_at(row, 0)?, state: row.get(1)?, why: "LOTTO_NON_AVVIATO" })
             })?;
             found.extend(rows.collect::<Result<Vec<_>, _>>()?);
             Ok(found)
@@ -255,41 +255,41 @@ impl Store {
 /// What an act may wait for in each state, and the condition under which it is missing.
 const STUCK: [(&str, &str); 8] = [
     (
-        "no job prepares it",
+        "SENZA_PREPARAZIONE",
         "a.state = 'IN_PREPARAZIONE' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'PREPARA')",
     ),
     (
-        "no job uploads its files",
+        "SENZA_CARICAMENTO",
         "a.state = 'IN_CARICAMENTO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'CARICA')",
     ),
     (
-        "no job sends it",
+        "SENZA_INVIO",
         "a.state = 'IN_INVIO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'INVIA')",
     ),
     (
-        "no job asks for its acceptance",
+        "SENZA_RICHIESTA_ESITO",
         "a.state = 'INVIATO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'CHIEDI_ESITO')",
     ),
     (
-        "the first acts of its batch have answered",
+        "PRIMI_ATTI_GIA_RISPOSTI",
         "a.state = 'IN_ATTESA' AND a.hold = 'PRIMI_ATTI' AND a.park_code IS NULL \
          AND EXISTS (SELECT 1 FROM batch b WHERE b.id = a.batch_id AND (b.guard_open <= 0 OR b.guard_first = 0)) \
          AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'lotto' AND j.subject_id = a.batch_id AND j.kind = 'APRI')",
     ),
     (
-        "the act it replaces is out of the way",
+        "PRECEDENTE_GIA_CHIUSO",
         "a.state = 'IN_ATTESA' AND a.hold = 'ANNULLAMENTO_DEL_PRECEDENTE' \
          AND NOT EXISTS (SELECT 1 FROM act o WHERE o.id = a.replaces AND o.live = 1) \
          AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.replaces AND j.kind = 'AVVIA_SOSTITUZIONE')",
     ),
     (
-        "nobody cancels the act it replaces",
+        "PRECEDENTE_NON_ANNULLATO",
         "a.state = 'IN_ATTESA' AND a.hold = 'ANNULLAMENTO_DEL_PRECEDENTE' \
          AND EXISTS (SELECT 1 FROM act o WHERE o.id = a.replaces AND o.live = 1 AND o.state <> 'IN_ANNULLAMENTO') \
          AND NOT EXISTS (SELECT 1 FROM batch_order b WHERE b.act_id = a.replaces AND b.done = 0)",
     ),
     (
-        "parked, and no job is suspended",
+        "SOSPESO_SENZA_LAVORO",
         "a.park_code IS NOT NULL AND NOT (a.state = 'IN_ATTESA' AND a.hold = 'PRIMI_ATTI') \
          AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.state = 'SOSPESO')",
     ),

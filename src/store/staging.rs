@@ -5,9 +5,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::StoreError;
 use super::batches::{Staged, Verdict};
 use super::codec::{act_at, batch_at, digest, key_of, ms, optional};
+use super::{CHUNK, StoreError};
 use crate::batch::row::Place;
 use crate::clock;
 use crate::domain::act::{Act, Action, Payment};
@@ -341,10 +341,10 @@ fn keep_order(db: &Connection, batch: BatchId, act: ActId, row: &Staged) -> Resu
     Ok(())
 }
 
-/// Throws up to 2000 staged rows of a batch away, then its orders. Answers how many rows.
+/// Throws a chunk of the staged rows of a batch away, then its orders. Answers how many rows.
 pub(super) fn discard_chunk(db: &Connection, batch: BatchId) -> Result<usize, StoreError> {
-    let mut select = db.prepare_cached("SELECT id FROM act WHERE batch_id = ?1 AND staged = 1 LIMIT 2000")?;
-    let ids: Vec<ActId> = select.query_map([batch.0.as_bytes()], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+    let mut select = db.prepare_cached("SELECT id FROM act WHERE batch_id = ?1 AND staged = 1 LIMIT ?2")?;
+    let ids: Vec<ActId> = select.query_map(params![batch.0.as_bytes(), CHUNK as i64], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
     for id in &ids {
         for sql in [
             "DELETE FROM act_content WHERE act_id = ?1",

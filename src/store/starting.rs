@@ -11,7 +11,7 @@ use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
 use super::staging::{self, Change};
-use super::{Store, StoreError};
+use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::Code;
 use crate::domain::act::Action;
 use crate::domain::ids::{ActId, BatchId};
@@ -21,8 +21,6 @@ use crate::flow::event::{Fact, Order, OrderRefused};
 use crate::flow::state::{HoldReason, State};
 use crate::flow::step;
 
-/// Acts or orders taken in one transaction.
-const CHUNK: usize = 1_000;
 /// An order that waits for an IUN is woken by it; this is only the net below (milliseconds).
 const ASK_AGAIN: i64 = 600_000;
 /// An order about an act of an accepted batch that is not started yet (milliseconds).

@@ -102,7 +102,7 @@ fn look(cases: &Path, seen: &mut Seen) {
                     }
                     Err(error) => seen.faults.push(format!("{name}: listed, then {error}")),
                 }
-                if seen.files.len() % 2 == 0 && fs::remove_file(&path).is_ok() {
+                if seen.files.len().is_multiple_of(2) && fs::remove_file(&path).is_ok() {
                     seen.taken.insert(name);
                 }
             }

@@ -73,6 +73,14 @@ impl Tale {
             .map(|reference| (Act::new(reference, by_pec("prova@fail.it")), Expected::Notified))
             .into();
         self.drop_lot(house, POLIZIA, "", "ordinanze", orders, "PRESA_IN_CARICO");
+        self.at_once(house);
+    }
+
+    /// An act and, at once, the order to take it back.
+    fn at_once(&mut self, house: &House) {
+        let act = Act::new("ORD-SUBITO", DELIVERED);
+        self.drop_lot(house, POLIZIA, "", "a-subito", vec![(act, Expected::Cancelled)], "PRESA_IN_CARICO");
+        self.cancel(house, "ORD-SUBITO");
     }
 
     /// Names of the drops whose acts are ordered about later.
@@ -133,7 +141,7 @@ impl Tale {
             }
             _ => {}
         }
-        let source = if number % 2 == 0 { POLIZIA } else { ANAGRAFE };
+        let source = if number.is_multiple_of(2) { POLIZIA } else { ANAGRAFE };
         if point.starts_with("reject.") {
             let mut bad = Act::new(format!("P-{number:02}-SCARTO"), DELIVERED);
             bad.wrong_tax_id = true;

@@ -121,13 +121,13 @@ fn document(number: u64) -> String {
 
 /// Writes the batch file.
 pub fn write_batch(batch: &Batch, out: &mut dyn Write) -> io::Result<()> {
-    let acts = (batch.first..batch.first + batch.acts).map(|number| act(batch, number));
+    let mut acts = (batch.first..batch.first + batch.acts).map(|number| act(batch, number));
     match batch.layout {
         Layout::Xml => {
             writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<lotto xmlns=\"urn:messo:lotto:1.0\">")?;
             writeln!(out, "  <intestazione>\n    <ente>{}</ente>\n    <flusso>{FLOW}</flusso>", batch.sender)?;
             writeln!(out, "    <numeroAtti>{}</numeroAtti>\n  </intestazione>", batch.acts)?;
-            acts.map(|act| xml(batch, &act, out)).collect::<io::Result<()>>()?;
+            acts.try_for_each(|act| xml(batch, &act, out))?;
             writeln!(out, "</lotto>")
         }
         Layout::Csv => {
@@ -136,7 +136,7 @@ pub fn write_batch(batch: &Batch, out: &mut dyn Write) -> io::Result<()> {
                   cap;comune;provincia;avviso_numero_1;avviso_creditore_1;avviso_applica_costi_1;documento_file_1;documento_titolo_1;\
                   documento_condiviso_1;eco_1\r\n",
             )?;
-            acts.map(|act| csv(batch, &act, out)).collect()
+            acts.try_for_each(|act| csv(batch, &act, out))
         }
     }
 }

@@ -27,7 +27,7 @@ async fn a_file_is_prepared_then_published_and_a_crash_in_between_is_seen() {
     let subject = Uuid::from_u128(7);
     let receipt = Publication { subject: Some(subject), ..file("RICEVUTA", "r.xml", None, None, world.now()) };
     world.store.prepare_publications(vec![receipt.clone()]).await.unwrap();
-    assert_eq!(world.store.open_publications().await.unwrap(), [receipt.clone()]);
+    assert_eq!(world.store.open_publications().await.unwrap(), vec![receipt.clone()]);
     assert_eq!(world.store.publication(SOURCE, "esiti", "r.xml").await.unwrap(), Some(receipt.clone()));
     world.store.published(vec![receipt.id]).await.unwrap();
     assert!(world.store.open_publications().await.unwrap().is_empty());
@@ -171,7 +171,7 @@ async fn terms_are_told_at_fifteen_five_and_one_day_once_each() {
 async fn a_lost_stream_or_a_long_silence_reads_every_open_act_again_once() {
     let world = World::new();
     world.listen().await;
-    let names: Vec<String> = (0..1_100).map(|number| format!("n{number}")).collect();
+    let names: Vec<String> = (0..25).map(|number| format!("n{number}")).collect();
     world.accept(names.iter().map(|name| act(name)).collect(), flow(0)).await;
     world.accepted(&["n0", "n1"]).await;
     world.hear("n1", "REFINEMENT", json!({"recIndex": 0})).await;
@@ -192,14 +192,14 @@ async fn a_lost_stream_or_a_long_silence_reads_every_open_act_again_once() {
     let week = SignedDuration::from_hours(24 * 7);
     assert_eq!(rounds(world.now() - week, None).await, [] as [usize; 0]);
     assert_eq!(rounds(world.now(), Some("altro/chiave")).await, [] as [usize; 0]);
-    assert_eq!(rounds(world.now(), Some(CHANNEL)).await, [1_000, 99], "all but the completed one");
+    assert_eq!(rounds(world.now(), Some(CHANNEL)).await, [10, 10, 4], "all but the completed one");
     let jobs = |jobs: Vec<JobRow>| jobs.into_iter().map(|job| (job.kind, job.state)).collect::<Vec<_>>();
     let pair = |kind: &str| vec![(kind.to_owned(), "PRONTO".to_owned())];
     assert_eq!(jobs(world.store.jobs_of(world.act_id("n0").await.0).await.unwrap()), pair("RILEGGI"));
     assert_eq!(jobs(world.store.jobs_of(world.act_id("n5").await.0).await.unwrap()), pair("CHIEDI_ESITO"));
     world.settle().await;
     world.pass(week + SignedDuration::from_mins(1));
-    assert_eq!(rounds(world.now() - week, None).await.iter().sum::<usize>(), 1_099, "silent for a week");
+    assert_eq!(rounds(world.now() - week, None).await.iter().sum::<usize>(), 24, "silent for a week");
     world.is_sound().await;
 }
 
