@@ -1,19 +1,17 @@
 //! All the operations of the SEND simulator, judged by the contract proxy against the official OpenAPI.
 //!
-//! The proxy lies beside the repository (`../shared/contract`); it wants Python with `aiohttp`, `jsonschema`, `PyYAML` and
-//! `rfc3339-validator` (`MESSO_PYTHON` names the interpreter, else `python3`). Without them the test says `skipped:`, or
-//! fails when `MESSO_REQUIRE_ALL=1`.
+//! The proxy lies beside the repository, and wants Python: `tests/common/mod.rs` says where they are looked for.
 //!
 //! The proxy judges by a readable copy of the specification: `tests/common/specification.rs` says why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use common::specification::{DETAILS, readable_specification};
+use common::{python, require_python, shared_dir};
 use messo::clock::Clock;
 use messo::domain::digest::Sha256;
 use messo::sandbox::{self, Options};
@@ -38,11 +36,6 @@ const OPERATIONS: [&str; 15] = [
     "updateEventStreamV29",
     "consumeEventStreamV29",
 ];
-
-fn skipped(reason: &str) {
-    assert_ne!(std::env::var("MESSO_REQUIRE_ALL").as_deref(), Ok("1"), "required, but {reason}");
-    eprintln!("skipped: {reason}");
-}
 
 struct Caller {
     client: Client,
@@ -206,16 +199,12 @@ fn upstream(slots: &Value) -> String {
 
 #[tokio::test]
 async fn the_official_specification_finds_nothing_to_object() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let proxy = shared.join("contract/rest_proxy.py");
-    let bundle = shared.join("reference/send/send-pa-b2b-released.yaml");
-    if !proxy.exists() || !bundle.exists() {
-        return skipped("the contract proxy is not beside the repository");
-    }
-    if !common::require_python(&["aiohttp", "jsonschema", "yaml", "rfc3339_validator"]) {
+    let Some(shared) = shared_dir() else { return };
+    if !require_python(&["aiohttp", "jsonschema", "rfc3339_validator", "yaml"]) {
         return;
     }
-    let python = common::python();
+    let proxy = shared.join("contract/rest_proxy.py");
+    let bundle = shared.join("reference/send/send-pa-b2b-released.yaml");
     let folder = tempfile::tempdir().unwrap();
     let specification = readable_specification(&bundle, folder.path());
     let report = folder.path().join("exchanges.jsonl");
@@ -224,7 +213,7 @@ async fn the_official_specification_finds_nothing_to_object() {
     let running = sandbox::start(options).await.unwrap();
     // A free port for the proxy, which cannot choose one by itself.
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut child = tokio::process::Command::new(&python)
+    let mut child = tokio::process::Command::new(python())
         .arg(&proxy)
         .args(["--listen", &listen.to_string(), "--upstream", &running.url(), "--spec"])
         .arg(&specification)

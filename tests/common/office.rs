@@ -194,10 +194,15 @@ impl Office {
         self.hub = Some(child);
     }
 
-    /// SIGTERM: what runs is finished.
+    /// SIGTERM: what runs is finished. The log of the whole run names nobody.
     pub fn stop(&mut self) {
-        let ended = self.hub.take().unwrap().terminate(SOON);
+        let mut hub = self.hub.take().unwrap();
+        let ended = hub.terminate(SOON);
         assert!(ended.success(), "{ended}");
+        let log = hub.output();
+        for word in CITIZEN {
+            assert!(!log.contains(word), "the log holds {word:?}:\n{log}");
+        }
     }
 
     /// What the hub logged so far.
@@ -248,7 +253,7 @@ impl Office {
 
     /// The receipt of the drop with that name; the name is used once.
     pub fn receipt(&self, source: &str, name: &str) -> Receipt {
-        let stem = format!("_{}_", name.rsplit_once('.').unwrap().0);
+        let stem = format!("_{}_", name.rsplit_once('.').unwrap().0.replace(' ', "-"));
         let folder = self.dir().join(source).join("ricevute");
         let path = wait_for(&format!("receipt of {source}/{name}"), SOON, || {
             published(&folder).into_iter().find(|path| {
