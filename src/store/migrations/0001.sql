@@ -1,5 +1,6 @@
 -- Instants are milliseconds since 1970 (UTC); ids are the 16 bytes of a UUIDv7; digests are 32 bytes; amounts are euro cents.
--- Personal data lives only in batch.original_name, problem.data, act_content, timeline.data and echo: rows and cells that can be deleted.
+-- Personal data lives only in batch.original_name, publication.name (it repeats the drop's), problem.data, reject.data, act_content and timeline.data:
+-- rows and cells that can be deleted.
 
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
