@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::hub::{self, Common, Reason};
 use super::table::{euro, known, pairs, section, when, when_known};
 use crate::service::control::Request;
+use crate::service::rome;
 use crate::service::report::{ActDetail, ActReport, HistoryEntry, JobEntry, OrderKind, OrderReport};
 use crate::text::it::operate as words;
 
@@ -150,7 +151,7 @@ fn print_one(detail: &ActDetail) -> String {
         ("Inviato", when_known(act.sent_at)),
         ("Accettato", when_known(act.accepted_at)),
         ("Chiuso", when_known(act.closed_at)),
-        ("Da notificare entro", when_known(act.notify_by)),
+        ("Da notificare entro", act.notify_by.map_or_else(|| "-".to_owned(), last_day)),
     ]);
     text.push_str(&section("Che cosa accadrà", &["lavoro", "quando", "", "tentativi", "ultimo errore"], &job_rows(&detail.jobs)));
     let recipients: Vec<Vec<String>> = detail
@@ -160,7 +161,7 @@ fn print_one(detail: &ActDetail) -> String {
             let notes = [(recipient.unreachable, "irreperibile"), (recipient.deceased, "deceduto")];
             let notes: Vec<&str> = notes.iter().filter(|(is, _)| *is).map(|(_, note)| *note).collect();
             vec![
-                recipient.index.to_string(),
+                (recipient.index + 1).to_string(),
                 when_known(recipient.completed_at),
                 known(recipient.perfection.as_deref()),
                 euro(recipient.analog_cost),
@@ -170,12 +171,12 @@ fn print_one(detail: &ActDetail) -> String {
         })
         .collect();
     let heads = ["n.", "perfezionato", "come", "carta (euro)", "per il cittadino (euro)", ""];
-    text.push_str(&section("Destinatari (numero nel lotto, da 0)", &heads, &recipients));
+    text.push_str(&section("Destinatari (numero nel lotto, da 1)", &heads, &recipients));
     let lines: Vec<Vec<String>> = detail
         .last_lines
         .iter()
         .map(|line| {
-            let recipient = line.recipient.map_or_else(|| "atto".to_owned(), |index| format!("dest. {index}"));
+            let recipient = line.recipient.map_or_else(|| "atto".to_owned(), |index| format!("dest. {}", index + 1));
             vec![
                 line.line.to_string(),
                 recipient,
@@ -191,7 +192,7 @@ fn print_one(detail: &ActDetail) -> String {
         .legal_facts
         .iter()
         .map(|fact| {
-            let recipient = fact.recipient.map_or_else(|| "-".to_owned(), |index| index.to_string());
+            let recipient = fact.recipient.map_or_else(|| "-".to_owned(), |index| (index + 1).to_string());
             vec![fact.category.clone(), recipient, fact.state.clone(), when(fact.happened_at), known(fact.name.as_deref())]
         })
         .collect();
@@ -223,4 +224,10 @@ pub(super) fn history_rows(history: &[HistoryEntry]) -> Vec<Vec<String>> {
             vec![when(entry.at), entry.event.clone(), known(entry.state.as_deref()), known(entry.who.as_deref()), why]
         })
         .collect()
+}
+
+/// The last useful day of a term that is kept as the midnight after it.
+fn last_day(term: jiff::Timestamp) -> String {
+    let last = term.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(term);
+    rome(last).strftime("%d/%m/%Y").to_string()
 }

@@ -10,7 +10,7 @@ use crate::batch::archive::{Ceilings, Hashing};
 use crate::batch::pipeline::{self, Judge, Judged, Senders, Stopped};
 use crate::batch::problem::{Code, Problem, Severity};
 use crate::clock::Clock;
-use crate::config::{self, Config, LoadedConfig};
+use crate::config::{self, LoadedConfig, SourceSystem};
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, shipped};
 use crate::outbox::place;
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Il gestionale che lo depositerebbe (con --config; altrimenti valgono gli enti di tutti).
-    #[arg(long)]
+    #[arg(long, requires = "config")]
     gestionale: Option<String>,
     /// Il flusso: il nome, o un file di flusso.
     #[arg(long)]
@@ -59,7 +59,12 @@ struct Report {
 fn validate(args: &Args) -> Result<u8, String> {
     let loaded = args.config.as_deref().map(config::load).transpose().map_err(|problems| it::config::lines(&problems))?;
     let config = loaded.as_ref().map(|loaded| &loaded.config);
-    let flow = flow(args, loaded.as_ref())?;
+    let asked = flow(args, loaded.as_ref())?;
+    if let (Some(wanted), Some(config)) = (&args.gestionale, config)
+        && config.source(wanted).is_none()
+    {
+        return Err(format!("il gestionale «{wanted}» non è nella configurazione"));
+    }
     let name = args.file.file_name().and_then(|name| name.to_str()).unwrap_or("lotto").to_owned();
     let file = File::open(&args.file).map_err(|error| format!("{}: {error}", args.file.display()))?;
     let limits = config.map(|config| config.limits.clone()).unwrap_or_default();
@@ -71,7 +76,8 @@ fn validate(args: &Args) -> Result<u8, String> {
     };
     let mut spool = Spool::new().map_err(|error| format!("{}: {error}", std::env::temp_dir().display()))?;
     let mut report = Report { state: ReceiptState::Rejected, layout: None, acts: 0, accepted: 0, refused: 0 };
-    let outcome = judge(&file, &name, &ceilings, flow.as_ref(), config, args, limits.max_acts, &mut report, &mut spool);
+    let drop = Drop { file: &file, name: &name, ceilings: &ceilings, asked, loaded: loaded.as_ref(), args, max_acts: limits.max_acts };
+    let outcome = drop.judge(&mut report, &mut spool);
     match outcome {
         Ok(()) => {}
         Err(Stopped::Refused(problem)) => {
@@ -109,50 +115,75 @@ fn flow(args: &Args, loaded: Option<&LoadedConfig>) -> Result<Option<FlowDefinit
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, from the function above")]
-fn judge(
-    file: &File,
-    name: &str,
-    ceilings: &Ceilings,
-    flow: Option<&FlowDefinition>,
-    config: Option<&Config>,
-    args: &Args,
+/// What is judged, and by what.
+struct Drop<'a> {
+    file: &'a File,
+    name: &'a str,
+    ceilings: &'a Ceilings,
+    /// `--flow`
+    asked: Option<FlowDefinition>,
+    loaded: Option<&'a LoadedConfig>,
+    args: &'a Args,
     max_acts: u64,
-    report: &mut Report,
-    spool: &mut Spool,
-) -> Result<(), Stopped> {
-    let opened = pipeline::open(file, name, ceilings)?;
-    report.layout = Some(opened.layout.name().to_owned());
-    let count_pages = flow.is_some_and(|flow| flow.checks.light_mail);
-    let facts = pipeline::look_into(file, &opened, name, &Hashing { count_pages, ..Hashing::default() })?;
-    let allowed = config.map(|config| {
-        let sources = config.sources.iter().filter(|source| args.gestionale.as_ref().is_none_or(|wanted| source.name == *wanted));
-        Allowed::any(config, sources)
-    });
-    let senders = allowed.as_ref().map(|allowed| allowed as &dyn Senders);
-    let judge = Judge { flow, senders, today: Some(rome(Clock::REAL.now()).date()), max_acts };
-    let mut sink = |judged: Judged| {
-        match judged {
-            Judged::Good { warnings, .. } => {
-                report.acts += 1;
-                report.accepted += 1;
-                warnings.iter().for_each(|problem| spool.add(problem));
-            }
-            Judged::Bad { problems, .. } => {
-                report.acts += 1;
-                report.refused += 1;
-                problems.iter().for_each(|problem| spool.add(problem));
-            }
-            Judged::Notice { problems } => problems.iter().for_each(|problem| spool.add(problem)),
-        }
-        ControlFlow::Continue(())
-    };
-    let totals = pipeline::judge(file, &opened, facts, &judge, &mut sink)?;
-    totals.notices.iter().for_each(|problem| spool.add(problem));
-    if report.refused > 0 && flow.is_some_and(|flow| flow.acceptance == Acceptance::AllOrNothing) {
-        return Err(Problem::of_drop(name, Code::AllOrNothing).found(report.refused.to_string()).into());
+}
+
+impl Drop<'_> {
+    /// The gestionali that may be the one that drops it.
+    fn sources(&self) -> impl Iterator<Item = &SourceSystem> {
+        let sources = self.loaded.map_or(&[][..], |loaded| &loaded.config.sources);
+        sources.iter().filter(|source| self.args.gestionale.as_ref().is_none_or(|wanted| source.name == *wanted))
     }
-    Ok(())
+
+    /// The flow it would be taken in: as asked; with a configuration, what the batch says or the gestionale's own.
+    fn flow(&self, told: Option<&str>) -> Result<Option<FlowDefinition>, Stopped> {
+        let (Some(loaded), None) = (self.loaded, &self.asked) else { return Ok(self.asked.clone()) };
+        let allowed: Vec<&str> = self.sources().flat_map(|source| source.flows.iter().map(String::as_str)).collect();
+        let own = match self.sources().collect::<Vec<_>>().as_slice() {
+            [only] => only.default_flow.as_deref(),
+            _ => None,
+        };
+        let problem = |code| Problem::of_drop(self.name, code).expected(allowed.join(", "));
+        let Some(name) = told.or(own) else { return Err(problem(Code::FlowMissing).into()) };
+        match loaded.flow(name).filter(|_| allowed.contains(&name)) {
+            Some(flow) => Ok(Some(flow.clone())),
+            None => Err(problem(Code::FlowUnknown).found(name).into()),
+        }
+    }
+
+    fn judge(&self, report: &mut Report, spool: &mut Spool) -> Result<(), Stopped> {
+        let (file, name) = (self.file, self.name);
+        let opened = pipeline::open(file, name, self.ceilings)?;
+        report.layout = Some(opened.layout.name().to_owned());
+        let flow = self.flow(pipeline::header(file, &opened)?.flow.as_deref())?;
+        let flow = flow.as_ref();
+        let count_pages = flow.is_some_and(|flow| flow.checks.light_mail);
+        let facts = pipeline::look_into(file, &opened, name, &Hashing { count_pages, ..Hashing::default() })?;
+        let allowed = self.loaded.map(|loaded| Allowed::any(&loaded.config, self.sources()));
+        let senders = allowed.as_ref().map(|allowed| allowed as &dyn Senders);
+        let judge = Judge { flow, senders, today: Some(rome(Clock::REAL.now()).date()), max_acts: self.max_acts };
+        let mut sink = |judged: Judged| {
+            match judged {
+                Judged::Good { warnings, .. } => {
+                    report.acts += 1;
+                    report.accepted += 1;
+                    warnings.iter().for_each(|problem| spool.add(problem));
+                }
+                Judged::Bad { problems, .. } => {
+                    report.acts += 1;
+                    report.refused += 1;
+                    problems.iter().for_each(|problem| spool.add(problem));
+                }
+                Judged::Notice { problems } => problems.iter().for_each(|problem| spool.add(problem)),
+            }
+            ControlFlow::Continue(())
+        };
+        let totals = pipeline::judge(file, &opened, facts, &judge, &mut sink)?;
+        totals.notices.iter().for_each(|problem| spool.add(problem));
+        if report.refused > 0 && flow.is_some_and(|flow| flow.acceptance == Acceptance::AllOrNothing) {
+            return Err(Problem::of_drop(name, Code::AllOrNothing).found(report.refused.to_string()).into());
+        }
+        Ok(())
+    }
 }
 
 /// Problems, on disk as they come: a hostile batch has millions.
