@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use super::hub::{self, Common, Reason};
 use super::table::{euro, known, pairs, section, when, when_known};
 use crate::service::control::Request;
-use crate::service::rome;
 use crate::service::report::{ActDetail, ActReport, HistoryEntry, JobEntry, OrderKind, OrderReport};
+use crate::service::rome;
 use crate::text::it::operate as words;
 
 /// Mostra gli atti; riprende, annulla, rilascia.

@@ -28,10 +28,17 @@ pub struct KeptReject {
     files: Vec<String>,
 }
 
+/// Reasons that a reject carries; the receipt has them all.
+const REASONS: usize = 10;
+
 impl KeptReject {
     /// Of a row refused by messo.
     pub fn of(place: &crate::batch::row::Place, problems: &[Problem], files: Vec<String>) -> KeptReject {
-        let reasons = problems.iter().map(|problem| (problem.code.to_string(), problems::sentence(problem))).collect();
+        let mut reasons: Vec<(String, String)> =
+            problems.iter().take(REASONS).map(|problem| (problem.code.to_string(), problems::sentence(problem))).collect();
+        if problems.len() > REASONS {
+            reasons.push(("ALTRI".to_owned(), format!("Altri {} problemi sono nella ricevuta.", problems.len() - REASONS)));
+        }
         KeptReject { place: encode_place(place), reasons, files }
     }
 
@@ -71,7 +78,7 @@ async fn write_receipt(hub: &Arc<Hub>, batch: BatchId) -> Result<(), PublishErro
         }
         None => None,
     };
-    let rejects = !summary.dry_run && !hub.store.rejects(batch).await?.is_empty();
+    let rejects = !summary.dry_run && hub.store.has_rejects(batch).await?;
     let institutions = summary.sender.as_deref().and_then(|sender| hub.config.institution(sender)).map(|institution| ReceiptInstitution {
         tax_id: institution.tax_id.clone(),
         denomination: institution.denomination.clone(),

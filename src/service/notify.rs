@@ -462,7 +462,10 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
         }
         return record(Fact::UploadsStale).await;
     }
-    match hub.store.reserve_spend(material.id, &hub.day(now), channel.quota.spend_cents_per_day, now).await {
+    if let Some(at) = opens_at(&material.flow.sending, now) {
+        return End::Later { at, code: "FASCIA_ORARIA" };
+    }
+    match hub.store.reserve_spend(material.id, Some(job.job), &hub.day(now), channel.quota.spend_cents_per_day, now).await {
         Ok(true) => {}
         Ok(false) => return End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
         Err(error) => return End::from(error),
@@ -618,8 +621,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
         heard(hub, channel, answer.as_ref().err());
         match answer {
             Ok(price) => total += price.total_price,
-            // Freed by a cancellation meanwhile: there is no price any more.
-            Err(ConnectorError::NotFound(_)) if job.attempts > 5 => return End::Nothing,
+            // Freed by a cancellation meanwhile: the job goes with the act. Otherwise SEND is only late.
             Err(error) => return after_error(hub, channel, &error),
         }
     }

@@ -76,22 +76,34 @@ async fn reveal_again(hub: &Hub) -> Result<(), PublishError> {
     let before = hub.clock.now().saturating_sub(hub.real_span(LATE)).unwrap_or(Timestamp::MIN);
     for file in hub.store.open_publications().await?.into_iter().filter(|file| file.created_at < before) {
         let Some(root) = root(hub, &file.source) else { continue };
-        reveal(hub, &root, &file).await?;
+        stays_parked(&file.source, reveal(hub, &root, &file).await)?;
     }
     Ok(())
+}
+
+/// A share that is away keeps its own files waiting and nobody else's; only the store stops everything.
+fn stays_parked(source: &str, outcome: Result<(), PublishError>) -> Result<(), PublishError> {
+    match outcome {
+        Err(PublishError::Disk(error)) => {
+            tracing::error!(source, %error, "un file resta con il nome provvisorio: la cartella non è raggiungibile");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// After a start: files that were whole under a temporary name get their final one, and what else lies around is swept.
 pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
     for file in hub.store.open_publications().await? {
         let Some(root) = root(hub, &file.source) else { continue };
-        reveal(hub, &root, &file).await?;
+        stays_parked(&file.source, reveal(hub, &root, &file).await)?;
         failpoint!("recover.revealed");
     }
     for source in &hub.config.sources {
         for folder in ["ricevute", "scarti", "esiti", "attestazioni"] {
             let path = source.root.join(folder);
-            tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)??;
+            let swept = tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)?;
+            stays_parked(&source.name, swept.map(drop).map_err(PublishError::from))?;
         }
     }
     for own in [hub.config.data.clone(), hub.config.data.join(FACTS)] {
@@ -153,6 +165,10 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
     let dir = root.join(&file.folder);
     let (temporary, name) = (file.temporary.clone(), file.name.clone());
     let outcome = tokio::task::spawn_blocking(move || {
+        // Without its folder nothing is known of the file: the share is away.
+        if !staging.is_dir() {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
         if dir == staging {
             place::reveal(&dir, &temporary, &name)
         } else {

@@ -126,6 +126,9 @@ pub(super) fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<ActView> {
     })
 }
 
+/// Facts of a closed act still come: postal reports, costs, corrections. Milliseconds: 120 days.
+const LATE_FACTS: i64 = 120 * 86_400_000;
+
 impl Store {
     /// Applies a fact to one act and ends the job that brought it: state, history, lines and follow-up jobs in one transaction.
     pub async fn record(&self, act: ActId, fact: Fact, job: Option<JobRef>, now: Timestamp) -> Result<(), StoreError> {
@@ -212,13 +215,24 @@ impl Store {
     /// Reserves the base fee of an act in the ente's day, once per act. False: the ceiling of the day is reached.
     ///
     /// Called before every POST, ceiling or not: from here on SEND may have the act, and only what it says ends it. An act
-    /// that was changed or withdrawn meanwhile answers [`StoreError::Stale`] and must not be POSTed.
-    pub async fn reserve_spend(&self, act: ActId, day: &str, ceiling_cents: u64, now: Timestamp) -> Result<bool, StoreError> {
+    /// that was changed or withdrawn meanwhile, or whose job is another worker's by now, answers [`StoreError::Stale`] and must
+    /// not be POSTed.
+    pub async fn reserve_spend(
+        &self,
+        act: ActId,
+        job: Option<JobRef>,
+        day: &str,
+        ceiling_cents: u64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let day = day.to_owned();
         self.write(move |db| {
             let found: Option<(String, i64, Option<String>)> = optional(
-                db.prepare_cached("SELECT sender, recipients, spend_day FROM act WHERE id = ?1 AND state = 'IN_INVIO'")?
-                    .query_row([act.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))),
+                db.prepare_cached(
+                    "SELECT sender, recipients, spend_day FROM act WHERE id = ?1 AND state = 'IN_INVIO' \
+                     AND (?2 IS NULL OR EXISTS (SELECT 1 FROM job WHERE id = ?2 AND fence = ?3))",
+                )?
+                    .query_row(params![act.0.as_bytes(), job.map(|job| job.id.as_bytes().to_vec()), job.map(|job| job.fence)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))),
             )?;
             let Some((sender, recipients, reserved)) = found else { return Err(StoreError::Stale) };
             if reserved.is_some() {
@@ -440,17 +454,19 @@ impl Store {
         let queued = self
             .write(move |db| {
                 let mut select = db.prepare_cached(
-                    "SELECT id FROM act WHERE state IN ('INVIATO', 'IN_CONSEGNA', 'IN_ANNULLAMENTO') AND heard_at <= ?1 \
+                    "SELECT id FROM act WHERE (state IN ('INVIATO', 'IN_CONSEGNA', 'IN_ANNULLAMENTO') \
+                     OR (?2 IS NOT NULL AND state IN ('PERFEZIONATO', 'ANNULLATO') AND closed_at > ?4)) AND heard_at <= ?1 \
                      AND (?2 IS NULL OR sender || '/' || key_id = ?2) LIMIT ?3",
                 )?;
-                let acts: Vec<ActId> =
-                    select.query_map(params![ms(silent_since), channel, CHUNK as i64], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
+                let acts: Vec<ActId> = select
+                    .query_map(params![ms(silent_since), channel, CHUNK as i64, ms(now) - LATE_FACTS], |row| act_at(row, 0))?
+                    .collect::<Result<_, _>>()?;
                 for id in &acts {
                     let mut act = ActRow::load(db, *id)?;
                     let effect = if act.iun.is_some() { Effect::Resync } else { Effect::AskRequest };
-                    // Just past the limit: not found by the next call, and silent again when this reading fails for ever.
-                    db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?
-                        .execute(params![id.0.as_bytes(), ms(silent_since) + 1])?;
+                    // Not found by the next call; silent again a day later when this reading brings nothing.
+                    let heard = if channel.is_some() { ms(silent_since) + 1 } else { ms(silent_since) + 86_400_000 };
+                    db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id.0.as_bytes(), heard])?;
                     jobs::enqueue_at(db, &act, &effect, ms(now), now)?;
                     engine::settle_park(db, &mut act)?;
                 }

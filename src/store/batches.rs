@@ -328,6 +328,15 @@ impl Store {
         .await
     }
 
+    /// Whether rows of the batch were refused by messo.
+    pub async fn has_rejects(&self, batch: BatchId) -> Result<bool, StoreError> {
+        self.read(move |db| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM reject WHERE batch_id = ?1 AND act_id IS NULL)";
+            Ok(db.prepare_cached(sql)?.query_row([batch.0.as_bytes()], |row| row.get(0))?)
+        })
+        .await
+    }
+
     /// Refused rows of a batch, in order of the file, not yet published.
     pub async fn rejects(&self, batch: BatchId) -> Result<Vec<String>, StoreError> {
         self.read(move |db| {

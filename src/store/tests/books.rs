@@ -121,12 +121,12 @@ async fn the_spending_ceiling_counts_each_act_once() {
     world.accept(vec![act("a"), act("b"), act("c")], flow(0)).await;
     let early = world.act_id("a").await;
     assert!(
-        matches!(world.store.reserve_spend(early, "2026-11-22", 200, world.now()).await, Err(StoreError::Stale)),
+        matches!(world.store.reserve_spend(early, None, "2026-11-22", 200, world.now()).await, Err(StoreError::Stale)),
         "not before it is sent"
     );
     world.settle_but(|effect| *effect == Effect::Send).await;
     let (a, b, c) = (world.act_id("a").await, world.act_id("b").await, world.act_id("c").await);
-    let spend = |act, day: &'static str| world.store.reserve_spend(act, day, 200, world.now());
+    let spend = |act, day: &'static str| world.store.reserve_spend(act, None, day, 200, world.now());
     assert!(spend(a, "2026-11-22").await.unwrap());
     assert!(spend(a, "2026-11-22").await.unwrap(), "a repetition costs nothing");
     assert!(spend(b, "2026-11-22").await.unwrap());

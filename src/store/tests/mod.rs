@@ -184,7 +184,7 @@ impl World {
                 store.record(act, Fact::Uploaded, Some(job), now).await
             }
             Effect::Send => {
-                assert!(store.reserve_spend(act, "2026-11-22", 0, now).await?);
+                assert!(store.reserve_spend(act, None, "2026-11-22", 0, now).await?);
                 let material = self.material(act).await;
                 assert_eq!(material.uploads.len(), material.content.files().count(), "{} lacks files", material.content.reference);
                 *self.posts.borrow_mut().entry(material.token.clone()).or_default() += 1;

@@ -124,7 +124,7 @@ async fn a_cancel_before_anything_left_withdraws_the_act_and_frees_its_keys() {
     assert_eq!(world.state("a").await, "RITIRATO");
     assert!(world.store.jobs_of(id.0).await.unwrap().is_empty());
     // The worker that was about to POST is told not to.
-    assert!(matches!(world.store.reserve_spend(id, "2026-11-22", 0, world.now()).await, Err(StoreError::Stale)));
+    assert!(matches!(world.store.reserve_spend(id, None, "2026-11-22", 0, world.now()).await, Err(StoreError::Stale)));
     assert!(world.posts.borrow().is_empty());
     assert_eq!(world.count("SELECT count(*) FROM live_key"), 0);
     world.accept(vec![act("a")], flow(0)).await;
