@@ -292,7 +292,7 @@ fn the_hub_is_told_in_words_and_in_json_without_personal_data() {
     assert_eq!((one.batch.acts, one.states["PERFEZIONATO"], one.guard), (2, 1, None));
     assert_eq!(one.history[0].event, "PRESA_IN_CARICO");
     let shown = world.run(&["batch", "show", &batch.to_string()]).out;
-    assert!(shown.contains("2: 2 accettati, 0 respinti"), "{shown}");
+    assert!(shown.contains("2 (accettati 2, scartati 0, duplicati 0)"), "{shown}");
 
     for text in ["TARI-1", "PROT-TARI-1", IUN, &act.to_string()] {
         let detail = world.detail(text);

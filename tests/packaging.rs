@@ -96,6 +96,18 @@ fn configurations_in_the_documents_are_read_by_the_program() {
     assert!(seen > 0, "no whole configuration in the documents");
 }
 
+/// The unit hands each file FILE of /etc/messo/credenziali over as `send_FILE`: any other name is never found.
+#[test]
+fn credentials_of_the_example_have_the_prefix_of_the_unit() {
+    assert!(read("systemd/messo.service").lines().any(|line| line.starts_with("LoadCredential=send:")), "the unit's prefix is send_");
+    let text = read("config/messo.example.toml");
+    let names: Vec<&str> = text.split("\"credential:").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(!names.is_empty(), "no credential in the example");
+    for name in names {
+        assert!(name.starts_with("send_"), "{name}");
+    }
+}
+
 /// The table of defaults in docs/installazione.md, held against the defaults themselves.
 #[test]
 fn defaults_in_the_documents_are_those_of_the_program() {

@@ -89,7 +89,7 @@ fn print_list(list: &BatchList) -> String {
     if rows.is_empty() {
         return "Nessun lotto.\n".to_owned();
     }
-    table(&["lotto", "ricevuto", "gestionale", "stato", "atti", "accettati", "respinti", "file"], &rows)
+    table(&["lotto", "ricevuto", "gestionale", "stato", "atti", "accettati", "scartati", "file"], &rows)
 }
 
 fn print_one(report: &BatchReport) -> String {
@@ -112,7 +112,7 @@ fn print_one(report: &BatchReport) -> String {
         ("Tracciato", known(batch.layout.as_deref())),
         ("Ricevuto", when(batch.received_at)),
         ("Letto", when_known(batch.finished_at)),
-        ("Atti", format!("{}: {} accettati, {} respinti, {} duplicati", batch.acts, batch.accepted, batch.refused, batch.duplicates)),
+        ("Atti", format!("{} (accettati {}, scartati {}, duplicati {})", batch.acts, batch.accepted, batch.refused, batch.duplicates)),
         ("Duplicato di", batch.duplicate_of.map(|first| first.to_string()).unwrap_or_default()),
         ("Trattenuto", waits.map(|reason| format!("{reason}: {}", words::hold(reason))).unwrap_or_default()),
         ("Primi atti", guard.unwrap_or_default()),

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use crate::config;
 use crate::text::it::config as text;
 
-/// Checks configuration and flows.
+/// Controlla la configurazione e i flussi.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Configuration file.
+    /// File di configurazione.
     #[arg(long, value_name = "FILE", default_value = "/etc/messo/messo.toml")]
     config: PathBuf,
-    /// Prints one JSON object: {"ok", "problems": [{"file", "line", "key", "code", "message"}]}.
+    /// Scrive un solo oggetto JSON: {"ok", "problems": [{"file", "line", "key", "code", "message"}]}.
     #[arg(long)]
     json: bool,
 }

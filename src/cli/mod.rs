@@ -32,9 +32,9 @@ pub enum Command {
     Run(run::Args),
     /// Controlla la configurazione e i flussi.
     Check(check::Args),
-    /// Dice quale ricevuta avrebbe un file.
+    /// Dice quale ricevuta avrebbe un lotto, senza inviare niente.
     Validate(validate::Args),
-    /// Percorre tutta la strada con gli esempi e SEND simulato.
+    /// Dimostrazione: gli esempi dal deposito alle attestazioni, con SEND simulato.
     Demo(demo::Args),
     /// Avvia il simulatore di SEND.
     Sandbox(sandbox::Args),

@@ -9,22 +9,22 @@ use std::process::ExitCode;
 use crate::clock::Clock;
 use crate::sandbox::{self, Faults, Options, UploadMethod};
 
-/// Runs the SEND simulator: any `x-api-key` of the form `<11 digits>[-<anything>]` belongs to that administration.
+/// Avvia il simulatore di SEND: ogni x-api-key della forma <11 cifre>[-<testo>] è di quell'ente.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address and port; port 0 takes a free one.
+    /// Indirizzo e porta; con la porta 0 ne sceglie una libera.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9400")]
     listen: SocketAddr,
-    /// Business time: `N` times as fast as real time from now, or `N@UNIXMS` from that instant.
+    /// Tempo simulato: N volte più veloce da adesso, oppure N@UNIXMS da quell'istante.
     #[arg(long, value_name = "N[@UNIXMS]", default_value = "1")]
     clock: Clock,
-    /// TOML file of the faults to simulate.
+    /// File TOML dei guasti da simulare.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
-    /// Share of the legal facts (0.0 to 1.0) that answer "come back later" the first time.
+    /// Quota (da 0.0 a 1.0) degli atti opponibili che la prima volta rispondono «riprovare più tardi».
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     cold: f64,
-    /// Tell POST instead of PUT for every second upload of a preload.
+    /// Ogni secondo caricamento di una preload chiede POST invece di PUT.
     #[arg(long)]
     alternate_uploads: bool,
 }

@@ -18,7 +18,7 @@ use crate::service::ingest::Allowed;
 use crate::service::rome;
 use crate::text::it;
 
-/// Dice quale ricevuta avrebbe un file: non invia e non conserva niente.
+/// Dice quale ricevuta avrebbe un lotto, senza inviare niente.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Il file: uno ZIP, oppure un .xml o .csv senza archivio.

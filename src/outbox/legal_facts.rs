@@ -46,7 +46,7 @@ pub fn name_stem(category: &str, recipient: Option<u32>, happened_at: Timestamp)
     format!("{words}_{whom}_{}", stamp(happened_at))
 }
 
-/// The file name of the `ordinal`-th fact, from 1, among those of its notification with the same stem.
+/// The file name of the `ordinal`-th fact of its act, from 1.
 pub fn file_name(stem: &str, ordinal: u32, extension: &str) -> String {
     if ordinal > 1 { format!("{stem}_{ordinal}.{extension}") } else { format!("{stem}.{extension}") }
 }
@@ -62,7 +62,7 @@ pub struct Announced<'a> {
     pub happened_at: Timestamp,
     /// SEND's key, or the file name of the download.
     pub hint: Option<&'a str>,
-    /// From 1: which it is among the facts of its notification with the same [`name_stem`].
+    /// From 1: which it is among the facts of its act.
     pub ordinal: u32,
 }
 

@@ -347,7 +347,9 @@ fn place_of(problem: &Problem) -> String {
         place.push_str(&format!(", riga {row}"));
     }
     if let Some(column) = &problem.column {
-        place.push_str(&format!(", colonna «{column}»"));
+        // An XPath begins with `/`, the name of a column does not.
+        let label = if column.starts_with('/') { "elemento" } else { "colonna" };
+        place.push_str(&format!(", {label} «{column}»"));
     }
     place
 }

@@ -42,7 +42,8 @@ pub struct RejectSummary {
     pub missing: u64,
 }
 
-/// `scarto_<drop>_<name>.zip`; from the second for one drop on (`ordinal` 2: refused later by SEND) with `_2`.
+/// `scarto_<drop>_<name>.zip` (`ordinal` 1); with `_N` (`ordinal` N, from 2: the act's place in the batch and 1) for an act refused
+/// later by SEND.
 /// `extension`: `zip`, or that of the batch file of a bare drop.
 pub fn reject_name(drop: BatchId, original_name: &str, ordinal: u32, extension: &str) -> String {
     let suffix = if ordinal > 1 { format!("_{ordinal}") } else { String::new() };

@@ -25,7 +25,7 @@ use crate::text::it;
 use examples::Example;
 use screen::{Row, Screen};
 
-/// Percorre tutta la strada con gli esempi: depositi, SEND simulato, esiti e attestazioni.
+/// Dimostrazione: gli esempi dal deposito alle attestazioni, con SEND simulato.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Cartella in cui lavorare; deve essere nuova o vuota. Senza: una cartella temporanea.

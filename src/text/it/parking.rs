@@ -110,7 +110,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("RIFIUTO_SENZA_MOTIVO", "SEND ha rifiutato senza dire il motivo.", "Aprire una segnalazione a SEND."),
     (
         "CONSEGNA_INTERROTTA",
-        "Un file consegnato non può essere letto né conservato.",
+        "Un file depositato non può essere letto né conservato.",
         "Verificare disco e permessi; il file resta nella cartella di lavoro e viene riletto.",
     ),
 ];
