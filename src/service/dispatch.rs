@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::{Hub, files, notify};
+use crate::clock;
 use crate::domain::ids::ActId;
 use crate::flow::effect::Effect;
 use crate::flow::retry::{self, FailureClass, Next};
@@ -64,10 +65,13 @@ pub async fn run(hub: Arc<Hub>) {
     let running = TaskTracker::new();
     let freed = Arc::new(Notify::new());
     let counts = Arc::new(Counts::default());
+    let mut orphans = Orphans { channels: Vec::new(), looked: None };
     while !hub.stopping.is_cancelled() {
         let now = hub.clock.now();
+        orphans.look(&hub).await;
         let until = now.saturating_add(hub.real_span(LEASE)).unwrap_or(Timestamp::MAX);
-        let wanted = wanted(&hub, &counts, now);
+        let mut wanted = wanted(&hub, &counts, now);
+        wanted.extend(orphans.channels.iter().flat_map(|channel| [(channel.clone(), 0, OWN_WORK), (channel.clone(), 1, OWN_WORK)]));
         let leased = if wanted.is_empty() { Ok(Vec::new()) } else { hub.store.lease(&owner, wanted, until, now).await };
         let idle = match leased {
             Ok(jobs) => {
@@ -106,6 +110,26 @@ pub async fn run(hub: Arc<Hub>) {
     }
     running.close();
     running.wait().await;
+}
+
+/// Channels that have work and are no longer in the configuration (a key was renamed): their jobs are taken too, and end
+/// where a person sees them, instead of waiting for ever.
+struct Orphans {
+    channels: Vec<String>,
+    looked: Option<std::time::Instant>,
+}
+
+impl Orphans {
+    async fn look(&mut self, hub: &Hub) {
+        let now = clock::monotonic();
+        if self.looked.is_some_and(|looked| now.duration_since(looked) < Duration::from_secs(60)) {
+            return;
+        }
+        self.looked = Some(now);
+        if let Ok(channels) = hub.store.channels_with_work().await {
+            self.channels = channels.into_iter().filter(|channel| !hub.channels.contains_key(channel)).collect();
+        }
+    }
 }
 
 /// Jobs under way by channel and lane.

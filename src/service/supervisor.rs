@@ -114,23 +114,28 @@ impl Running {
     }
 }
 
+/// Hands over what an earlier run claimed and did not finish. What is already known is recognised by its id.
+async fn hand_over_leftovers(hub: &Hub, source: &str, claims: &mpsc::Sender<Claimed>) {
+    let Some(home) = hub.config.source(source) else { return };
+    let (name, root, clock) = (home.name.clone(), home.root.clone(), hub.clock);
+    let left = tokio::task::spawn_blocking(move || claim::leftovers(&name, &root, &clock)).await.map_err(std::io::Error::other);
+    match left.flatten() {
+        Ok(left) => {
+            for claimed in left {
+                if claims.send(claimed).await.is_err() {
+                    return;
+                }
+            }
+        }
+        Err(error) => tracing::error!(source, %error, "la cartella di lavoro non si legge"),
+    }
+}
+
 /// Watches the folders and hands over what is claimed, leftovers of the run before first.
 async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
     let (tell, mut told) = mpsc::channel(256);
     for source in &hub.config.sources {
-        let (name, root, clock) = (source.name.clone(), source.root.clone(), hub.clock);
-        let left = tokio::task::spawn_blocking(move || claim::leftovers(&name, &root, &clock)).await;
-        match left {
-            Ok(Ok(left)) => {
-                for claimed in left {
-                    if claims.send(claimed).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            Ok(Err(error)) => tracing::error!(source = source.name, %error, "la cartella di lavoro non si legge"),
-            Err(error) => tracing::error!(source = source.name, %error, "la cartella di lavoro non si legge"),
-        }
+        hand_over_leftovers(&hub, &source.name, &claims).await;
     }
     let watch = &hub.config.watch;
     let settings = WatchSettings {
@@ -169,7 +174,11 @@ async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
             Some(WatchEvent::Trouble { source, trouble }) => {
                 tracing::warn!(source, %trouble, "la cartella non può essere osservata");
             }
-            Some(WatchEvent::Recovered { source }) => tracing::info!(source, "la cartella è di nuovo osservata"),
+            Some(WatchEvent::Recovered { source }) => {
+                tracing::info!(source, "la cartella è di nuovo osservata");
+                // The share may have been away at the start: what an earlier run claimed there is found now.
+                hand_over_leftovers(&hub, &source, &claims).await;
+            }
             None => break,
         }
     }

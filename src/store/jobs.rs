@@ -302,6 +302,15 @@ impl Store {
         .await
     }
 
+    /// Channels that have work due.
+    pub async fn channels_with_work(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|db| {
+            let mut select = db.prepare_cached("SELECT DISTINCT channel FROM job WHERE state = 'PRONTO' AND channel > ''")?;
+            Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     /// Channels that are stopped, with code and since when.
     pub async fn stopped_channels(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
         self.read(|db| {

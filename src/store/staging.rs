@@ -302,7 +302,7 @@ pub(super) fn conflict(db: &Connection, batch: BatchId, source: &str, act: &Act)
         }
         let other: Option<String> = optional(
             db.prepare_cached(
-                "SELECT CASE WHEN a.source = ?4 THEN a.reference ELSE 'un atto di un altro gestionale' END FROM live_key k JOIN act a ON a.id = k.act_id WHERE k.kind = ?1 AND k.key = ?2 \
+                "SELECT CASE WHEN a.source = ?4 OR a.batch_id = ?6 THEN a.reference ELSE 'un atto di un altro gestionale' END FROM live_key k JOIN act a ON a.id = k.act_id WHERE k.kind = ?1 AND k.key = ?2 \
                  AND NOT (a.sender = ?3 AND a.source = ?4 AND a.reference = ?5) AND (a.batch_id = ?6 OR a.source NOT LIKE 'prova:%') LIMIT 1",
             )?
             .query_row(params![kind, key, act.sender_tax_id, source, act.reference, batch.0.as_bytes()], |row| row.get(0)),
