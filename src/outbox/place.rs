@@ -3,12 +3,13 @@
 //! Temporary name, fsync, rename that refuses to replace, fsync of the folder. What a crash leaves is either a temporary
 //! name, which [`sweep`] takes away, or the final file, which the next [`place`] of the same content recognises.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags};
+use rustix::fs::{Advice, CWD, FlockOperation, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::clock::new_uuid;
@@ -16,6 +17,8 @@ use crate::domain::digest::{Hasher, Sha256};
 
 const TEMPORARY_START: &str = ".messo-";
 const TEMPORARY_END: &str = ".part";
+/// Small enough that giving it back does not make the allocator tidy up.
+const BUFFER: usize = 1 << 14;
 
 /// A file under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +66,7 @@ impl Pending {
         // Tells `sweep` that someone is at work. Not every share knows locks: then only `sweep` at start is safe.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(Pending {
-            file: BufWriter::with_capacity(1 << 16, file),
+            file: BufWriter::with_capacity(BUFFER, file),
             hasher: Hasher::new(),
             len: 0,
             staging: staging.to_owned(),
@@ -93,6 +96,20 @@ impl Pending {
         self.named = false;
         let temporary = self.temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         Ok(Parked { temporary, sha256: self.hasher.clone().finish(), len: self.len })
+    }
+
+    /// All its bytes are on their way to the disk; nobody waits for them yet.
+    fn send_off(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        // Only a hint: whoever does not take it writes them when they are waited for.
+        let _ = rustix::fs::fadvise(self.file.get_ref(), 0, None, Advice::DontNeed);
+        Ok(())
+    }
+
+    fn parked(mut self) -> Parked {
+        self.named = false;
+        let temporary = self.temporary.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        Parked { temporary, sha256: self.hasher.clone().finish(), len: self.len }
     }
 
     fn commit_by(mut self, ways: &[Way], dir: &Path, name: &str) -> io::Result<Placed> {
@@ -148,6 +165,79 @@ pub struct Parked {
     pub sha256: Sha256,
     /// Bytes.
     pub len: u64,
+}
+
+/// [`Pending::park`] for many files at little more than the price of one: all are on their way to the disk before the first is
+/// waited for, and each folder is flushed once.
+pub fn park_all(pending: Vec<Pending>) -> Vec<io::Result<Parked>> {
+    let sent: Vec<io::Result<Pending>> = pending.into_iter().map(|mut one| one.send_off().map(|()| one)).collect();
+    let flushed = at_once(&sent, |one| one.as_ref().map_or(Ok(()), |one| one.file.get_ref().sync_all()));
+    let folders: BTreeSet<PathBuf> = sent.iter().flatten().map(|one| one.staging.clone()).collect();
+    let folders = sync_folders(folders);
+    sent.into_iter()
+        .zip(flushed)
+        .map(|(one, flushed)| {
+            let one = one?;
+            flushed?;
+            match folders.as_ref() {
+                Ok(()) => Ok(one.parked()),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            }
+        })
+        .collect()
+}
+
+/// Flushes many folders.
+pub fn sync_folders(folders: BTreeSet<PathBuf>) -> io::Result<()> {
+    let folders: Vec<PathBuf> = folders.into_iter().collect();
+    at_once(&folders, |folder| sync_folder(folder)).into_iter().collect()
+}
+
+/// Threads that wait for a disk together: it serves them with fewer flushes than one after the other.
+const WAITING: usize = 4;
+/// So few are not worth a thread.
+const FEW: usize = 4;
+
+fn at_once<T: Sync>(items: &[T], work: impl Fn(&T) -> io::Result<()> + Sync) -> Vec<io::Result<()>> {
+    if items.len() <= FEW {
+        return items.iter().map(&work).collect();
+    }
+    let share = items.len().div_ceil(WAITING);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let shares: Vec<_> =
+            items.chunks(share).map(|chunk| (chunk, scope.spawn(move || chunk.iter().map(work).collect::<Vec<_>>()))).collect();
+        let told = shares.into_iter().flat_map(|(chunk, handle)| {
+            let lost = || chunk.iter().map(|_| Err(io::Error::other("a thread ended badly"))).collect();
+            handle.join().unwrap_or_else(|_| lost())
+        });
+        told.collect()
+    })
+}
+
+/// Gives a parked file its final name in another folder of the same file system, without a flush: [`sync_folders`] of `dir` and of
+/// `staging` must follow. `false` as in [`reveal`].
+pub fn reveal_into(staging: &Path, temporary: &str, dir: &Path, name: &str) -> io::Result<bool> {
+    check_name(name)?;
+    let (from, to) = (staging.join(temporary), dir.join(name));
+    for way in WAYS {
+        match way.give(&from, &to) {
+            Ok(keeps_temporary) => {
+                if keeps_temporary {
+                    fs::remove_file(&from)?;
+                }
+                return Ok(true);
+            }
+            Err(Errno::NOENT) if !from.try_exists()? => return Ok(false),
+            Err(Errno::EXIST) if same_file(&from, &to)? => {
+                fs::remove_file(&from)?;
+                return Ok(true);
+            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM | Errno::MLINK) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Gives a parked file its final name. `false`: the temporary name is gone, so it had its name before (and may have been
@@ -311,15 +401,25 @@ fn same_content(path: &Path, len: u64, sha256: Sha256) -> io::Result<bool> {
 
 /// Creates what is missing of `dir`, and makes each new folder durable in its parent.
 pub fn ensure_folder(dir: &Path) -> io::Result<()> {
+    let mut touched = BTreeSet::new();
+    make_folder(dir, &mut touched)?;
+    touched.iter().try_for_each(|folder| sync_folder(folder))
+}
+
+/// Creates what is missing of `dir`; the folders that hold a new one are added to `touched`, to be flushed.
+pub fn make_folder(dir: &Path, touched: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
-        ensure_folder(parent)?;
+        make_folder(parent, touched)?;
     }
     match fs::create_dir(dir) {
-        Ok(()) => sync_folder(parent.unwrap_or(Path::new("."))),
+        Ok(()) => {
+            touched.insert(parent.unwrap_or(Path::new(".")).to_owned());
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(error) => Err(error),
     }

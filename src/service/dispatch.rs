@@ -56,6 +56,8 @@ const FOLLOW_UPS: usize = 24;
 const NEW_SENDS: usize = 60;
 const OWN_WORK: usize = 4;
 const OWN_BULK: usize = 512;
+/// Between two leases, real time.
+const GATHER: Duration = Duration::from_millis(4);
 /// A lease is longer than any call may take (seconds, real).
 const LEASE: i64 = 1_800;
 
@@ -76,15 +78,17 @@ pub async fn run(hub: Arc<Hub>) {
         let idle = match leased {
             Ok(jobs) => {
                 let idle = jobs.is_empty();
-                for group in group(jobs) {
+                let (facts, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_fact);
+                for group in group(others) {
                     let (hub, counts, freed) = (hub.clone(), counts.clone(), freed.clone());
-                    counts.add(&group);
+                    counts.add(&group.channel, group.lane, group.jobs.len());
                     running.spawn(async move {
                         run_group(&hub, &group).await;
-                        counts.remove(&group);
+                        counts.remove(&group.channel, group.lane, group.jobs.len());
                         freed.notify_one();
                     });
                 }
+                fetch_facts(&hub, facts, &counts, &freed, &running);
                 idle
             }
             Err(StoreError::Stopping) => break,
@@ -105,8 +109,8 @@ pub async fn run(hub: Arc<Hub>) {
                 () = hub.stopping.cancelled() => {}
             }
         }
-        // Lets what rings together be leased together.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        // Lets what rings together be leased together: a lease looks at every channel.
+        tokio::time::sleep(GATHER).await;
     }
     running.close();
     running.wait().await;
@@ -141,14 +145,14 @@ impl Counts {
         let counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         counts.get(&(channel.to_owned(), lane)).copied().unwrap_or(0)
     }
-    fn add(&self, group: &Group) {
+    fn add(&self, channel: &str, lane: u8, jobs: usize) {
         let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *counts.entry((group.channel.clone(), group.lane)).or_default() += group.jobs.len();
+        *counts.entry((channel.to_owned(), lane)).or_default() += jobs;
     }
-    fn remove(&self, group: &Group) {
+    fn remove(&self, channel: &str, lane: u8, jobs: usize) {
         let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&(group.channel.clone(), group.lane)) {
-            *count = count.saturating_sub(group.jobs.len());
+        if let Some(count) = counts.get_mut(&(channel.to_owned(), lane)) {
+            *count = count.saturating_sub(jobs);
         }
     }
 }
@@ -231,6 +235,48 @@ async fn run_group(hub: &Arc<Hub>, group: &Group) {
     }
 }
 
+fn is_fact(job: &Leased) -> bool {
+    matches!(job.subject, Subject::Notifica { effect: Effect::FetchLegalFact { .. }, .. })
+}
+
+/// Starts the downloads of legal facts: what is known of them is read together, each then goes its own way.
+fn fetch_facts(hub: &Arc<Hub>, jobs: Vec<Leased>, counts: &Arc<Counts>, freed: &Arc<Notify>, running: &TaskTracker) {
+    if jobs.is_empty() {
+        return;
+    }
+    for job in &jobs {
+        counts.add(&job.channel, 0, 1);
+    }
+    let (hub, counts, freed, tracker) = (hub.clone(), counts.clone(), freed.clone(), running.clone());
+    running.spawn(async move {
+        let wanted = jobs.iter().filter_map(|job| match &job.subject {
+            Subject::Notifica { act, effect: Effect::FetchLegalFact { key } } => Some((*act, key.clone())),
+            _ => None,
+        });
+        let known = hub.store.legal_facts(wanted.collect()).await;
+        let mut known = known.map(Vec::into_iter);
+        for job in jobs {
+            let fact = match &mut known {
+                Ok(facts) => facts.next().flatten().ok_or(End::Nothing),
+                Err(error) => Err(End::from(StoreError::Database(error.to_string()))),
+            };
+            let (hub, counts, freed) = (hub.clone(), counts.clone(), freed.clone());
+            tracker.spawn(async move {
+                let end = match (fact, &job.subject) {
+                    (Ok(fact), Subject::Notifica { act, effect: Effect::FetchLegalFact { key } }) => {
+                        notify::fetch_legal_fact(&hub, &job, *act, key, &fact).await
+                    }
+                    (Ok(_), _) => End::Nothing,
+                    (Err(end), _) => end,
+                };
+                settle(&hub, &job, end).await;
+                counts.remove(&job.channel, 0, 1);
+                freed.notify_one();
+            });
+        }
+    });
+}
+
 async fn one(hub: &Arc<Hub>, leased: &Leased, act: ActId, effect: &Effect) -> End {
     let now = hub.clock.now();
     let saved = |result: Result<(), StoreError>| result.map_or_else(End::from, |()| End::Saved);
@@ -242,9 +288,8 @@ async fn one(hub: &Arc<Hub>, leased: &Leased, act: ActId, effect: &Effect) -> En
         Effect::Resync => notify::resync(hub, leased, act).await,
         Effect::Cancel => notify::cancel(hub, leased, act).await,
         Effect::AskPrice { recipient } => notify::ask_price(hub, leased, act, *recipient).await,
-        Effect::FetchLegalFact { key } => notify::fetch_legal_fact(hub, leased, act, key).await,
-        // In groups: see `run_group`.
-        Effect::Prepare | Effect::Upload | Effect::Send => End::Nothing,
+        // In groups: see `run_group` and `fetch_facts`.
+        Effect::Prepare | Effect::Upload | Effect::Send | Effect::FetchLegalFact { .. } => End::Nothing,
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod channels;
 pub mod control;
 pub mod dispatch;
+pub mod facts;
 pub mod files;
 pub mod ingest;
 pub mod notify;
@@ -43,6 +44,8 @@ pub struct Hub {
     pub stopping: CancellationToken,
     /// Rung when lines, facts or files may be published.
     pub publish: Notify,
+    /// Legal facts on their way to the disk.
+    pub facts: facts::Facts,
 }
 
 impl Hub {

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::channels::Channel;
 use super::dispatch::{End, settle};
+use super::facts::{self, FactFault};
 use super::{Hub, rome};
 use crate::batch::archive::{Entry, Method};
 use crate::connectors::pnd::{
@@ -26,7 +27,7 @@ use crate::flow::event::Fact;
 use crate::flow::retry::FailureClass;
 use crate::flow::state::State;
 use crate::store::archives::is_changed;
-use crate::store::{Leased, SendMaterial, StoreError, Subject};
+use crate::store::{Leased, LegalFactToFetch, SendMaterial, StoreError, Subject};
 
 /// SEND deletes unused files after 7 days: a day before, they are uploaded again.
 const UPLOAD_LIFE: SignedDuration = SignedDuration::from_hours(24 * 6);
@@ -633,12 +634,10 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
 }
 
 /// Downloads a legal fact and places it under `attestazioni/`.
-pub async fn fetch_legal_fact(hub: &Arc<Hub>, job: &Leased, act: ActId, key: &str) -> End {
-    let fact = match hub.store.legal_fact(act, key).await {
-        Ok(fact) if fact.stored => return End::Nothing,
-        Ok(fact) => fact,
-        Err(error) => return End::from(error),
-    };
+pub async fn fetch_legal_fact(hub: &Arc<Hub>, job: &Leased, act: ActId, key: &str, fact: &LegalFactToFetch) -> End {
+    if fact.stored {
+        return End::Nothing;
+    }
     let channel = match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
@@ -646,6 +645,7 @@ pub async fn fetch_legal_fact(hub: &Arc<Hub>, job: &Leased, act: ActId, key: &st
     if fact.iun.is_empty() {
         return End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "NON_ANCORA_PRESENTE" };
     }
+    let room = hub.facts.downloads.acquire().await;
     let answer = channel.pnd.legal_fact(&fact.iun, key).await;
     heard(hub, channel, answer.as_ref().err());
     let (url, filename, length) = match answer {
@@ -660,12 +660,21 @@ pub async fn fetch_legal_fact(hub: &Arc<Hub>, job: &Leased, act: ActId, key: &st
         Ok(download) => download,
         Err(error) => return after_error(hub, channel, &error),
     };
-    super::publish::legal_fact(hub, job, act, key, &fact, &filename, download).await.unwrap_or_else(|fault| match fault {
-        super::publish::FactFault::Remote(error) => after_error(hub, channel, &error),
-        super::publish::FactFault::Store(error) => End::from(error),
-        super::publish::FactFault::Disk(error) => {
-            tracing::error!(%error, "un'attestazione non può essere scritta");
-            End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "DISCO" }
-        }
-    })
+    let arrived = facts::arrive(hub, job.job, act, key, fact, &filename, download).await;
+    drop(room);
+    let placed = match arrived {
+        Ok(arrived) => hub.facts.place(hub, arrived).await,
+        Err(fault) => Err(fault),
+    };
+    placed.map_or_else(
+        |fault| match fault {
+            FactFault::Remote(error) => after_error(hub, channel, &error),
+            FactFault::Store(error) => End::from(error),
+            FactFault::Disk(error) => {
+                tracing::error!(%error, "un'attestazione non può essere scritta");
+                End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "DISCO" }
+            }
+        },
+        |()| End::Saved,
+    )
 }

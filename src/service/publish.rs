@@ -8,18 +8,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::Hub;
-use super::dispatch::End;
 use super::operate::{OperateError, Publisher};
 use super::report::RebuildReport;
+use super::{Hub, facts};
 use crate::clock;
-use crate::connectors::ConnectorError;
-use crate::connectors::pnd::Download;
-use crate::domain::ids::ActId;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
 use crate::outbox::place::{self, Parked, Pending};
-use crate::store::{KeptFact, Leased, LegalFactToFetch, PendingLines, Publication, StoreError};
+use crate::store::{PendingLines, Publication, StoreError};
 use crate::text::it::parking;
 
 /// Why something could not be published.
@@ -106,7 +102,7 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
             stays_parked(&source.name, swept.map(drop).map_err(PublishError::from))?;
         }
     }
-    for own in [hub.config.data.clone(), hub.config.data.join(FACTS)] {
+    for own in [hub.config.data.clone(), hub.config.data.join(facts::KEPT)] {
         tokio::task::spawn_blocking(move || place::sweep(&own)).await.map_err(std::io::Error::other)??;
     }
     Ok(())
@@ -146,7 +142,7 @@ pub fn publication(
 
 /// What the store said of parked files. Not saved for certain: they are nobody's, and taken away at once (a full disk has
 /// no room for them). When it is not known, the next start decides.
-fn told(root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), StoreError> {
+pub fn told(root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), StoreError> {
     if let Err(error) = &saved
         && !matches!(error, StoreError::Stopping)
     {
@@ -199,7 +195,7 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
     Ok(())
 }
 
-fn revealed(kind: &str) {
+pub fn revealed(kind: &str) {
     match kind {
         "RICEVUTA" => failpoint!("receipt.revealed"),
         "SCARTO" => failpoint!("reject.revealed"),
@@ -344,14 +340,14 @@ pub async fn rebuild(hub: &Hub, source: &str, from: u64) -> Result<usize, Publis
             written += usize::from(!pending.commit(&outcome_name(&header, extension))?.already_there);
         }
     }
-    let kept = hub.config.data.join(FACTS);
+    let kept = hub.config.data.join(facts::KEPT);
     for fact in hub.store.stored_facts(source).await? {
         let Some((folder, name)) = fact.name.rsplit_once('/') else { continue };
         let dir = root.join("attestazioni").join(folder);
         if dir.join(name).exists() {
             continue;
         }
-        let mut copy = std::fs::File::open(fact_path(&kept, &fact.sha256.to_hex()))?;
+        let mut copy = std::fs::File::open(facts::kept_path(&kept, fact.happened_at, &fact.sha256))?;
         let placed = place::place(&dir, name, |out| std::io::copy(&mut copy, out).map(drop))?;
         written += usize::from(!placed.already_there);
     }
@@ -386,90 +382,6 @@ impl Publisher for Rebuilder {
         }
         Ok(report)
     }
-}
-
-/// Where downloaded facts are kept, below the data folder.
-const FACTS: &str = "attestazioni";
-
-fn fact_path(kept: &Path, hex: &str) -> PathBuf {
-    kept.join(hex.get(..2).unwrap_or("00")).join(hex)
-}
-
-/// Why a legal fact did not arrive.
-#[derive(Debug)]
-pub enum FactFault {
-    Remote(ConnectorError),
-    Store(StoreError),
-    Disk(std::io::Error),
-}
-
-/// Streams a legal fact to disk, keeps it, and publishes a copy under `attestazioni/`.
-pub async fn legal_fact(
-    hub: &Hub,
-    job: &Leased,
-    act: ActId,
-    key: &str,
-    fact: &LegalFactToFetch,
-    filename: &str,
-    mut download: Download,
-) -> Result<End, FactFault> {
-    let kept = hub.config.data.join(FACTS);
-    let root = root(hub, &fact.source);
-    let mut own = Pending::begin(&kept).map_err(FactFault::Disk)?;
-    let mut copy = match &root {
-        Some(root) => Some(Pending::begin(&root.join("attestazioni")).map_err(FactFault::Disk)?),
-        None => None,
-    };
-    let mut head = Vec::new();
-    while let Some(chunk) = download.chunk().await.map_err(FactFault::Remote)? {
-        if head.len() < 64 {
-            head.extend(chunk.iter().take(64));
-        }
-        own.write_all(&chunk).map_err(FactFault::Disk)?;
-        if let Some(copy) = &mut copy {
-            copy.write_all(&chunk).map_err(FactFault::Disk)?;
-        }
-    }
-    let folder = legal_facts::folder(&fact.iun, fact.happened_at);
-    let stem = legal_facts::name_stem(&fact.category, fact.recipient, fact.happened_at);
-    let extension = legal_facts::extension(Some(filename), &head, &fact.category);
-    let name = legal_facts::file_name(&stem, fact.ordinal, extension);
-    let iun = fact.iun.clone();
-    let (own, parked) = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
-        let parked = copy.map(Pending::park).transpose()?;
-        failpoint!("fact.parked");
-        let own = own.park()?;
-        let path = fact_path(&kept, &own.sha256.to_hex());
-        place::ensure_folder(path.parent().unwrap_or(&kept))?;
-        // Content addressed: the same bytes under the same name.
-        std::fs::rename(kept.join(&own.temporary), &path)?;
-        place::sync_folder(path.parent().unwrap_or(&kept))?;
-        tracing::debug!(iun, "attestazione conservata");
-        Ok((own, parked))
-    })
-    .await
-    .map_err(|error| FactFault::Disk(std::io::Error::other(error)))?
-    .map_err(FactFault::Disk)?;
-    failpoint!("fact.kept");
-    let now = hub.clock.now();
-    let file =
-        parked.map(|parked| publication(&fact.source, "ATTESTAZIONE", &format!("attestazioni/{folder}"), &name, &parked, Some(act.0), now));
-    let path = format!("{folder}/{name}");
-    let fact_kept = KeptFact { name: path, sha256: own.sha256, size: own.len, file: file.clone() };
-    let stored = hub.store.legal_fact_stored(act, key, fact_kept, job.job, now).await;
-    match &root {
-        Some(root) => told(root, file.as_slice(), stored).map_err(FactFault::Store)?,
-        None => stored.map_err(FactFault::Store)?,
-    }
-    failpoint!("fact.stored");
-    if let (Some(file), Some(root)) = (file, root) {
-        match reveal(hub, &root, &file).await {
-            Ok(()) => {}
-            Err(PublishError::Disk(error)) => tracing::error!(%error, "un'attestazione resta col nome provvisorio fino al prossimo avvio"),
-            Err(PublishError::Store(error)) => return Err(FactFault::Store(error)),
-        }
-    }
-    Ok(End::Saved)
 }
 
 /// Lists the facts stored since the last index of a gestionale, with their digests.

@@ -74,6 +74,7 @@ pub fn open(loaded: LoadedConfig, clock: Clock) -> Result<Arc<Hub>, StartError> 
         channels,
         stopping: CancellationToken::new(),
         publish: Notify::new(),
+        facts: super::facts::Facts::default(),
     }))
 }
 

@@ -165,7 +165,11 @@ impl Store {
 
     /// What calls about these acts need; acts that are gone or whose content was deleted are left out.
     pub async fn material(&self, acts: Vec<ActId>) -> Result<Vec<SendMaterial>, StoreError> {
-        self.read(move |db| acts.into_iter().filter_map(|act| load_material(db, act).transpose()).collect()).await
+        self.read(move |db| {
+            let mut flows = Flows::default();
+            acts.into_iter().filter_map(|act| load_material(db, act, &mut flows).transpose()).collect()
+        })
+        .await
     }
 
     /// The protocol given by the stage before upload, saved before anything is POSTed.
@@ -361,16 +365,15 @@ impl Store {
         Ok(())
     }
 
-    /// A legal fact to be downloaded, with the place it will have among the act's facts.
-    pub async fn legal_fact(&self, act: ActId, key: &str) -> Result<LegalFactToFetch, StoreError> {
-        let key = key.to_owned();
+    /// Legal facts to be downloaded, with the place each will have among those of its act; `None`: there is no such fact.
+    pub async fn legal_facts(&self, wanted: Vec<(ActId, String)>) -> Result<Vec<Option<LegalFactToFetch>>, StoreError> {
         self.read(move |db| {
-            let found = db
-                .prepare_cached(
-                    "SELECT a.iun, a.source, f.category, f.element_id, f.recipient, f.happened_at, f.ordinal, f.state \
-                     FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.act_id = ?1 AND f.key = ?2",
-                )?
-                .query_row(params![act.0.as_bytes(), key], |row| {
+            let mut select = db.prepare_cached(
+                "SELECT a.iun, a.source, f.category, f.element_id, f.recipient, f.happened_at, f.ordinal, f.state \
+                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.act_id = ?1 AND f.key = ?2",
+            )?;
+            let mut find = |act: ActId, key: &str| {
+                optional(select.query_row(params![act.0.as_bytes(), key], |row| {
                     Ok(LegalFactToFetch {
                         iun: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
                         source: row.get(1)?,
@@ -381,10 +384,17 @@ impl Store {
                         ordinal: row.get(6)?,
                         stored: row.get::<_, String>(7)? == "CONSERVATA",
                     })
-                });
-            optional(found)?.ok_or(StoreError::NotFound("legal fact"))
+                }))
+            };
+            wanted.iter().map(|(act, key)| find(*act, key)).collect()
         })
         .await
+    }
+
+    /// One of them.
+    pub async fn legal_fact(&self, act: ActId, key: &str) -> Result<LegalFactToFetch, StoreError> {
+        let found = self.legal_facts(vec![(act, key.to_owned())]).await?;
+        found.into_iter().next().flatten().ok_or(StoreError::NotFound("legal fact"))
     }
 
     /// The legal fact is on disk, under the temporary name of its publication: its line is published, its job ends.
@@ -395,18 +405,14 @@ impl Store {
             if let Some(file) = &file {
                 super::publications::insert(db, file)?;
             }
-            let changed = db
-                .prepare_cached(
+            let changed = optional(
+                db.prepare_cached(
                     "UPDATE legal_fact SET state = 'CONSERVATA', name = ?3, sha256 = ?4, size = ?5, stored_at = ?6 \
-                     WHERE act_id = ?1 AND key = ?2 AND state <> 'CONSERVATA'",
+                     WHERE act_id = ?1 AND key = ?2 AND state <> 'CONSERVATA' RETURNING recipient",
                 )?
-                .execute(params![act.0.as_bytes(), key, name, sha256.as_bytes(), size as i64, ms(now)])?;
-            if changed == 0 {
-                return Ok(());
-            }
-            let recipient = db
-                .prepare_cached("SELECT recipient FROM legal_fact WHERE act_id = ?1 AND key = ?2")?
-                .query_row(params![act.0.as_bytes(), key], |row| row.get(0))?;
+                .query_row(params![act.0.as_bytes(), key, name, sha256.as_bytes(), size as i64, ms(now)], |row| row.get(0)),
+            )?;
+            let Some(recipient) = changed else { return Ok(()) };
             let mut row = ActRow::load(db, act)?;
             engine::observe(db, &mut row, &Fact::LegalFactStored { recipient, name, at: now }, now)
         })
@@ -496,19 +502,46 @@ impl Store {
     }
 }
 
-fn load_material(db: &Connection, id: ActId) -> Result<Option<SendMaterial>, StoreError> {
+/// Definitions read so far: those of many acts are few.
+#[derive(Default)]
+struct Flows(Vec<(Vec<u8>, FlowDefinition)>);
+
+impl Flows {
+    fn of(&mut self, db: &Connection, digest: Vec<u8>) -> Result<FlowDefinition, StoreError> {
+        if let Some((_, flow)) = self.0.iter().find(|(known, _)| *known == digest) {
+            return Ok(flow.clone());
+        }
+        let json: String =
+            db.prepare_cached("SELECT json FROM flow_definition WHERE digest = ?1")?.query_row([&digest], |row| row.get(0))?;
+        let flow: FlowDefinition = serde_json::from_str(&json)?;
+        self.0.push((digest, flow.clone()));
+        Ok(flow)
+    }
+}
+
+fn load_material(db: &Connection, id: ActId, flows: &mut Flows) -> Result<Option<SendMaterial>, StoreError> {
     let found = db
         .prepare_cached(
-            "SELECT a.sender, a.source, a.key_id, d.json, a.state_data, c.json, a.protocol, a.token, a.request_id, a.iun, b.sha256, b.bare, \
-             a.spend_day, a.notify_by FROM act a JOIN act_content c ON c.act_id = a.id JOIN flow_definition d ON d.digest = a.flow_digest \
-             JOIN batch b ON b.id = a.content_batch WHERE a.id = ?1",
+            "SELECT a.sender, a.source, a.key_id, a.flow_digest, a.state_data, c.json, a.protocol, a.token, a.request_id, a.iun, b.sha256, \
+             b.bare, a.spend_day, a.notify_by FROM act a JOIN act_content c ON c.act_id = a.id JOIN batch b ON b.id = a.content_batch \
+             WHERE a.id = ?1",
         )?
         .query_row([id.0.as_bytes()], |row| {
             Ok((
                 (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?),
-                (row.get::<_, String>(3)?, row.get::<_, String>(4)?, row.get::<_, String>(5)?),
-                (row.get::<_, Option<String>>(6)?, row.get::<_, String>(7)?, row.get::<_, Option<String>>(8)?, row.get::<_, Option<String>>(9)?),
-                (row.get::<_, Option<Vec<u8>>>(10)?, row.get::<_, bool>(11)?, row.get::<_, Option<String>>(12)?, row.get::<_, Option<i64>>(13)?),
+                (row.get::<_, Vec<u8>>(3)?, row.get::<_, String>(4)?, row.get::<_, String>(5)?),
+                (
+                    row.get::<_, Option<String>>(6)?,
+                    row.get::<_, String>(7)?,
+                    row.get::<_, Option<String>>(8)?,
+                    row.get::<_, Option<String>>(9)?,
+                ),
+                (
+                    row.get::<_, Option<Vec<u8>>>(10)?,
+                    row.get::<_, bool>(11)?,
+                    row.get::<_, Option<String>>(12)?,
+                    row.get::<_, Option<i64>>(13)?,
+                ),
             ))
         });
     let Some((owner, encoded, names, rest)) = optional(found)? else { return Ok(None) };
@@ -541,7 +574,7 @@ fn load_material(db: &Connection, id: ActId) -> Result<Option<SendMaterial>, Sto
         sender: owner.0,
         source: owner.1,
         key_id: owner.2,
-        flow: serde_json::from_str(&encoded.0)?,
+        flow: flows.of(db, encoded.0)?,
         state: serde_json::from_str(&encoded.1)?,
         content,
         protocol: names.0,

@@ -45,10 +45,14 @@ pub(super) struct ActRow {
     pub staged: bool,
     /// SEND has just spoken of it: saved with the next step.
     pub heard: Option<i64>,
+    heard_at: Option<i64>,
 }
 
+/// Milliseconds.
+const HOUR: i64 = 3_600_000;
+
 const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
-     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged";
+     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at";
 
 impl ActRow {
     /// The act, or [`StoreError::NotFound`].
@@ -134,6 +138,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
             posted: row.get(21)?,
             staged: row.get(22)?,
             heard: None,
+            heard_at: row.get(23)?,
         },
         state: row.get(11)?,
     })
@@ -189,14 +194,31 @@ pub(super) fn save(
     about: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let changed = db
-        .prepare_cached(
+    let id = act.id.0.as_bytes();
+    let heard = act.heard.take();
+    let changed = if step.next == act.state {
+        // Most facts tell of the way, not of the state: then nothing moves that an index is made of. When SEND was heard last is
+        // kept to the hour.
+        let heard = heard.filter(|heard| act.heard_at.is_none_or(|before| heard - before >= HOUR));
+        match heard {
+            Some(heard) => {
+                act.heard_at = Some(heard);
+                db.prepare_cached("UPDATE act SET revision = revision + 1, updated_at = ?3, heard_at = ?4 WHERE id = ?1 AND revision = ?2")?
+                    .execute(params![id, act.revision, ms(now), heard])?
+            }
+            None => db
+                .prepare_cached("UPDATE act SET revision = revision + 1, updated_at = ?3 WHERE id = ?1 AND revision = ?2")?
+                .execute(params![id, act.revision, ms(now)])?,
+        }
+    } else {
+        act.heard_at = heard.or(act.heard_at);
+        db.prepare_cached(
             "UPDATE act SET state = ?3, state_data = ?4, state_version = ?5, revision = revision + 1, live = ?6, updated_at = ?7, \
              closed_at = CASE WHEN ?8 THEN coalesce(closed_at, ?7) ELSE NULL END, hold = ?9, heard_at = coalesce(?10, heard_at) \
              WHERE id = ?1 AND revision = ?2",
         )?
         .execute(params![
-            act.id.0.as_bytes(),
+            id,
             act.revision,
             step.next.name(),
             serde_json::to_string(&step.next)?,
@@ -205,8 +227,9 @@ pub(super) fn save(
             ms(now),
             step.next.is_final(),
             if let State::Held { reason } = &step.next { Some(reason.as_str()) } else { None },
-            act.heard.take(),
-        ])?;
+            heard,
+        ])?
+    };
     if changed != 1 {
         return Err(StoreError::Stale);
     }

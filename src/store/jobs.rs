@@ -225,7 +225,8 @@ impl Store {
     pub async fn free_leases(&self) -> Result<usize, StoreError> {
         let freed = self
             .write(|db| {
-                let sql = "UPDATE job SET state = 'PRONTO', fence = fence + 1, attempts = attempts + 1 WHERE state = 'IN_CORSO'";
+                let sql =
+                    "UPDATE job SET state = 'PRONTO', fence = fence + 1, attempts = attempts + 1 WHERE state = 'IN_CORSO' AND lease_until >= 0";
                 Ok(db.execute(sql, [])?)
             })
             .await?;

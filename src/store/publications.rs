@@ -241,7 +241,7 @@ impl Store {
         self.read(move |db| {
             let mut select = db.prepare_cached(
                 "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size, a.sender, a.reference \
-                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.indexed = 0 AND f.state = 'CONSERVATA' AND a.source = ?1 \
+                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.indexed = 0 AND f.state = 'CONSERVATA' AND f.stored_at >= 0 AND a.source = ?1 \
                  ORDER BY f.stored_at, f.name LIMIT 5000",
             )?;
             Ok(select.query_map([source], read_fact)?.collect::<Result<_, _>>()?)

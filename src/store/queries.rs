@@ -62,9 +62,9 @@ pub struct Stuck {
 pub struct Left {
     /// Live acts that are not complete.
     pub open: u64,
-    /// Prices still to be asked.
+    /// Prices still to be asked (counted when no act is open).
     pub prices: u64,
-    /// Legal facts announced and not yet kept.
+    /// Legal facts announced and not yet kept (the same).
     pub legal_facts: u64,
 }
 
@@ -175,17 +175,25 @@ impl Store {
     /// What is still to come for the acts that were started.
     pub async fn left_to_follow(&self) -> Result<Left, StoreError> {
         self.read(|db| {
-            let count = |sql: &str| -> Result<u64, StoreError> {
-                Ok(db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
-            };
-            Ok(Left {
-                open: count(
+            let open: i64 = db
+                .prepare_cached(
                     "SELECT count(*) FROM act WHERE state IN ('IN_ATTESA', 'IN_PREPARAZIONE', 'IN_CARICAMENTO', 'IN_INVIO', 'INVIATO', \
                      'IN_CONSEGNA', 'IN_ANNULLAMENTO')",
-                )?,
-                prices: count("SELECT count(*) FROM job WHERE kind = 'CHIEDI_COSTO'")?,
-                legal_facts: count("SELECT count(*) FROM legal_fact WHERE indexed = 0 AND state = 'ANNUNCIATA'")?,
-            })
+                )?
+                .query_row([], |row| row.get(0))?;
+            let mut left = Left { open: open.unsigned_abs(), prices: 0, legal_facts: 0 };
+            if open == 0 {
+                let mut select = db.prepare_cached("SELECT kind, count(*) FROM job GROUP BY kind")?;
+                let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+                for row in rows {
+                    match row? {
+                        (kind, count) if kind == "CHIEDI_COSTO" => left.prices = count,
+                        (kind, count) if kind == "SCARICA_ATTESTAZIONE" => left.legal_facts = count,
+                        _ => {}
+                    }
+                }
+            }
+            Ok(left)
         })
         .await
     }

@@ -1,5 +1,8 @@
 //! What SEND tells: streams, events, timelines. Every element is stored before the stream moves on.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -84,11 +87,11 @@ impl Store {
                 let mut recorded = Recorded::default();
                 let Some(last) = events.iter().map(|event| event.event_id.clone()).max() else { return Ok(recorded) };
                 let mut waiting = None;
+                let mut met = Met::default();
                 for event in events {
-                    match find_act(db, &event)? {
-                        Some(id) => {
-                            let mut act = ActRow::load(db, id)?;
-                            let new = apply(db, &mut act, event.iun.as_deref(), event.request_id.as_deref(), event.element, now)?;
+                    match met.act_of(db, &event)? {
+                        Some(act) => {
+                            let new = apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), event.element, now)?;
                             recorded.new += usize::from(new);
                             recorded.known += usize::from(!new);
                         }
@@ -154,6 +157,28 @@ impl Store {
             Ok(())
         })
         .await
+    }
+}
+
+/// Acts that a page speaks of, by request: what happens to one comes together.
+#[derive(Default)]
+struct Met(HashMap<String, ActRow>);
+
+impl Met {
+    fn act_of(&mut self, db: &Connection, event: &StreamEvent) -> Result<Option<&mut ActRow>, StoreError> {
+        let Some(request_id) = &event.request_id else {
+            // Never so; then each event stands alone.
+            let Some(id) = find_act(db, event)? else { return Ok(None) };
+            let row = ActRow::load(db, id)?;
+            return Ok(Some(self.0.entry(String::new()).insert_entry(row).into_mut()));
+        };
+        match self.0.entry(request_id.clone()) {
+            Entry::Occupied(known) => Ok(Some(known.into_mut())),
+            Entry::Vacant(free) => match find_act(db, event)? {
+                Some(id) => Ok(Some(free.insert(ActRow::load(db, id)?))),
+                None => Ok(None),
+            },
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `messo bench ingest`: from the end of the stability window to the durable receipt, beside `unzip -p X | sha256sum`, which
 //! reads and hashes the same bytes and knows nothing of acts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -113,8 +113,6 @@ pub fn once(folder: &Path, batch: &Batch, archive: &Path, pages: bool) -> Result
     let id = house.hand_over(archive)?;
     settle_disk();
     let (_, took) = in_child::<Took>(&Child::Ingest(Job { house, batch: id, acts: batch.acts }))?;
-    let gone: PathBuf = folder.to_owned();
-    std::fs::remove_dir_all(&gone).map_err(|error| format!("{}: {error}", gone.display()))?;
     Ok(took)
 }
 

@@ -26,7 +26,7 @@ pub const PEC: &str = "visione@pec.it";
 /// Longest that one run may take.
 pub const LIMIT: Duration = Duration::from_secs(1_200);
 /// How often it is looked whether all is done.
-pub const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(50);
 
 /// Atti al secondo fino al perfezionamento.
 #[derive(Debug, clap::Args)]
@@ -131,7 +131,7 @@ fn hub_run(folder: &Path, batches: &[Batch], archives: &[PathBuf]) -> Result<Too
     settle_disk();
     let job = Job { house, batches: ids, clock, sandbox_pid: simulator.pid(), sandbox_url: simulator.url.clone() };
     let (_, took) = in_child::<Took>(&Child::Send(job))?;
-    std::fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    // The folder stays until the end: files just removed would slow down the making of new ones.
     Ok(took)
 }
 

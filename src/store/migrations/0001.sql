@@ -237,9 +237,12 @@ CREATE TABLE job (
   error TEXT,
   created_at INTEGER NOT NULL,
   UNIQUE (subject_kind, subject_id, kind, key)
-);
-CREATE INDEX job_ready ON job (state, channel, lane, priority, id);
-CREATE INDEX job_due ON job (state, due_at);
+) WITHOUT ROWID;
+-- A job is in at most one of these: each step of its life moves it between two.
+CREATE INDEX job_ready ON job (channel, lane, priority, id) WHERE state = 'PRONTO';
+CREATE INDEX job_due ON job (due_at) WHERE state = 'ATTESA';
+CREATE INDEX job_taken ON job (lease_until) WHERE state = 'IN_CORSO';
+CREATE INDEX job_parked ON job (subject_kind, subject_id) WHERE state = 'SOSPESO';
 
 CREATE TABLE channel_stop (channel TEXT PRIMARY KEY, code TEXT NOT NULL, since INTEGER NOT NULL);
 
@@ -281,7 +284,7 @@ CREATE TABLE publication (
   state TEXT NOT NULL,             -- PREPARATO, PUBBLICATO
   created_at INTEGER NOT NULL,
   UNIQUE (source, folder, name)
-);
+) WITHOUT ROWID;
 CREATE INDEX publication_open ON publication (state) WHERE state = 'PREPARATO';
 CREATE INDEX publication_by_number ON publication (source, kind, number) WHERE number IS NOT NULL;
 CREATE INDEX publication_by_subject ON publication (subject);
@@ -302,7 +305,7 @@ CREATE TABLE legal_fact (
   indexed INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (act_id, key)
 ) WITHOUT ROWID;
-CREATE INDEX legal_fact_to_index ON legal_fact (indexed, state);
+CREATE INDEX legal_fact_to_index ON legal_fact (stored_at, name) WHERE indexed = 0 AND state = 'CONSERVATA';
 
 CREATE TABLE stream (
   channel TEXT PRIMARY KEY,

@@ -119,7 +119,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT count(*) FROM act WHERE staged = 1", "the overview: a partial index of rows under reading"),
     ("SELECT state, count(*) FROM batch", "the overview, from an index alone"),
     ("SELECT state, count(*) FROM job", "the overview, from an index alone"),
-    ("SELECT count(*) FROM job WHERE kind = 'CHIEDI_COSTO'", "what is left, asked by the benches"),
+    ("SELECT kind, count(*) FROM job", "what is left, asked by the benches"),
     ("SELECT {SUMMARY} FROM batch ORDER BY received_at", "in the order of an index, up to a limit"),
     ("SELECT channel, code, since FROM channel_stop", "one row per stopped key"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
