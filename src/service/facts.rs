@@ -145,7 +145,7 @@ impl Facts {
         loop {
             tokio::select! {
                 biased;
-                done = &mut told => return done.unwrap_or_else(|_| Err(FactFault::Store(StoreError::Stopping))),
+                done = &mut told => return done.unwrap_or(Err(FactFault::Store(StoreError::Stopping))),
                 _turn = self.turn.lock() => {
                     let group: Vec<Order> = {
                         let mut waiting = self.lock();
