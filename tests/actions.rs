@@ -553,6 +553,91 @@ fn a_replacement_goes_although_what_it_replaces_is_refused() {
     office.stop();
 }
 
+// ---- What SEND says when it refuses, and what it does not know --------------------------------------------------------
+
+#[test]
+fn every_reason_of_a_refusal_is_told_and_what_send_never_had_can_be_withdrawn() {
+    let clock = shared_clock(DAY_A_SECOND);
+    let send = Simulator::start(&clock, "");
+    let key = format!("{ENTE}-prova");
+    let sources: Vec<(&str, &[&str], &[&str])> = vec![("motivi", &[ENTE], &["aperto"])];
+    let mut office = Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more: "" }], &sources, &[flow("aperto", "", "")]);
+    office.start();
+    let source = "motivi";
+
+    // Refused by the validation, and at once: two reasons each, in the esito (both forms) and in the reject.
+    let table = [
+        ("RIF-1", "VIA @FAIL-INDIRIZZO @FAIL-TAXID 1", "NOT_VALID_ADDRESS", "TAXID_NOT_VALID", "1,00", "non risulta valido"),
+        (
+            "RIF-2",
+            "VIA @FAIL-RICHIESTA 1",
+            "PN_GENERIC_INVALIDPARAMETER",
+            "PN_GENERIC_INVALIDPARAMETER",
+            "",
+            "campo recipients[0].physicalAddress.zip",
+        ),
+    ];
+    for (reference, street, first, second, cost, words) in table {
+        let row = Row::new(ENTE, reference).with("indirizzo", street);
+        let drop = format!("{reference}.zip");
+        office.answered(source, "aperto", &drop, &batch(&[row]), "PRESA_IN_CARICO", &[]);
+        let line = office.wait_state(source, reference, "RIFIUTATO");
+        assert_eq!((line["codice"].as_str(), line["costo_ente"].as_str()), (first, cost), "{line:?}");
+        let (one, two) = line["motivi"].split_once(" | ").unwrap_or_else(|| panic!("{line:?}"));
+        assert!(one.starts_with(&format!("{first}: ")) && one.contains("Destinatario 1") && one.contains("SEND scrive: «"), "{one}");
+        assert!(two.starts_with(&format!("{second}: ")) && two.contains("Destinatario 1") && two.contains(words), "{two}");
+        let xml = wait_for("the same in XML", SOON, || {
+            let files = tree(&office.dir().join(source).join("esiti"));
+            let texts =
+                files.iter().filter(|path| path.extension().is_some_and(|e| e == "xml")).map(|path| fs::read_to_string(path).unwrap());
+            texts
+                .flat_map(|text| text.split("<esito_atto>").map(str::to_owned).collect::<Vec<_>>())
+                .find(|text| text.contains(&format!("<riferimento>{reference}</riferimento>")) && text.contains("<stato>RIFIUTATO</stato>"))
+        });
+        assert_eq!(xml.matches("<rifiuto><codice>").count(), 2, "{xml}");
+        assert_eq!(xml.matches("<dettaglio>").count(), 2, "{xml}");
+        let (_, rejects) = office.reject(source, &drop, true);
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(rejects)).unwrap();
+        let text = std::io::read_to_string(archive.by_name("lotto.csv").unwrap()).unwrap();
+        let codes = if first == second { first.to_owned() } else { format!("{first} {second}") };
+        assert!(text.contains(&format!("\"{codes}\"")) && text.contains(" | ") && text.contains(words), "{text}");
+        assert_eq!(text.matches("SEND scrive: ").count(), 2, "{text}");
+        let history = office.act(reference)["history"].clone();
+        assert!(!history.to_string().contains(words), "codes only: {history}");
+        assert!(!office.log().contains(words), "the log says {words}");
+    }
+
+    // A 400 that nobody knows: parked; SEND says that it has nothing, so that the act can be taken back and come again.
+    let row = Row::new(ENTE, "IGN-1").with("indirizzo", "VIA @FAIL-IGNOTO 1");
+    office.answered(source, "aperto", "ignoto.zip", &batch(std::slice::from_ref(&row)), "PRESA_IN_CARICO", &[]);
+    let parked = office.wait_state(source, "IGN-1", "SOSPESO");
+    assert_eq!(parked["codice"], "RIFIUTO_SCONOSCIUTO");
+    assert_eq!(office.act("IGN-1")["act"]["state"], "IN_INVIO");
+    assert_eq!(order(&office, &["act", "cancel", "IGN-1"])["remembered"], true);
+    office.wait_line(source, "IGN-1", "withdrawn", |line| line["evento"] == "RITIRATO");
+    let act = office.wait_act("IGN-1", "withdrawn", |act| act["act"]["state"] == "RITIRATO" && act["jobs"] == json!([]));
+    assert_eq!(act["act"]["parked"], Value::Null, "{act}");
+    assert!(send.of("IGN-1").is_empty());
+    let again = row.with("indirizzo", "VIA VERDI 3");
+    office.answered(source, "aperto", "di-nuovo.zip", &batch(&[again]), "PRESA_IN_CARICO", &[]);
+    office.wait_line(source, "IGN-1", "sent anew", |line| line["invio"] == "2" && line["stato"] == "ACCETTATO");
+    send.only("IGN-1");
+
+    // Without a protocol of its own an act gets its reference, which here is the protocol of another.
+    let rows = [Row::new(ENTE, "PRT-1").with("protocollo", "PRT-2"), Row::new(ENTE, "PRT-2").with("protocollo", "")];
+    office.answered(source, "aperto", "protocolli.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    let parked = office.wait_state(source, "PRT-2", "SOSPESO");
+    assert_eq!(parked["codice"], "PROTOCOLLO_GIA_IN_CORSO");
+    assert!(parked["motivo"].contains("un altro atto in corso"), "{parked:?}");
+    office.wait_state(source, "PRT-1", "ACCETTATO");
+    assert_eq!(send.only("PRT-2")["paProtocolNumber"], "PRT-2", "one, and only one, went under that protocol");
+    let own = rows[1].clone().with("azione", "modifica").with("protocollo", "PRT-3");
+    office.answered(source, "aperto", "modifica.zip", &batch(&[own]), "PRESA_IN_CARICO", &[]);
+    office.wait_state(source, "PRT-2", "ACCETTATO");
+    send.only("PRT-3");
+    office.stop();
+}
+
 // ---- When SEND is down, or refuses a key ------------------------------------------------------------------------------
 
 #[test]

@@ -23,6 +23,7 @@ use messo::domain::ids::{ActId, BatchId};
 use messo::domain::outcome::ReceiptState;
 use messo::domain::send::TimelineElement;
 use messo::flow::definition::FlowDefinition;
+use messo::flow::effect::Effect;
 use messo::flow::event::Fact;
 use messo::flow::retry::Next;
 use messo::service::control::{ControlError, ControlServer};
@@ -360,7 +361,7 @@ fn refused_orders_say_why_and_change_nothing() {
     let table: [(&[&str], i32, &str, &str); 12] = [
         (&["act", "show", "ZZZ"], 1, "ATTO_NON_TROVATO", "nessun atto con riferimento"),
         (&["act", "cancel", "ZZZ", why[0], why[1]], 1, "ATTO_NON_TROVATO", "«ZZZ»"),
-        (&["act", "cancel", "A", why[0], why[1]], 1, "IUN_NON_ANCORA_ASSEGNATO", "non ha ancora assegnato lo IUN"),
+        (&["act", "release", "A", why[0], why[1]], 1, "ATTO_NON_TRATTENUTO", "non è trattenuto"),
         (&["act", "release", "B", why[0], why[1]], 1, "ATTO_NON_TRATTENUTO", "non è trattenuto"),
         (&["act", "retry", "B", why[0], why[1]], 1, "ATTO_NON_SOSPESO", "non è sospeso"),
         (&["act", "retry", "--code", "XYZ", why[0], why[1]], 1, "NESSUN_ATTO_SOSPESO", "«XYZ»"),
@@ -390,6 +391,81 @@ fn refused_orders_say_why_and_change_nothing() {
     assert_eq!(messo(&["status", "--config", "/nulla/messo.toml"]).output().unwrap().status.code(), Some(2));
 }
 
+/// SEND is still deciding: the order is kept, seen, and carried out when there is an IUN.
+#[test]
+fn a_cancel_before_the_iun_is_remembered_and_says_what_happens_next() {
+    let mut world = World::new();
+    world.listen();
+    world.batch(&["A"], false, 0);
+    world.start();
+    let act = world.act("A");
+    world.send(act);
+    let cancel = ["act", "cancel", "A", "--reason", "pagato ieri"];
+    let order: OrderReport = world.report(&cancel);
+    assert_eq!((order.remembered, order.state.as_deref()), (true, Some("INVIATO")));
+    let words = world.run(&cancel).out;
+    assert!(
+        words.contains("ricordato") && words.contains("ne chiede subito l'annullamento") && words.contains("Non serve ripetere"),
+        "{words}"
+    );
+    let detail = world.detail("A");
+    assert!(detail.jobs.iter().any(|job| job.kind == "ANNULLA_APPENA_POSSIBILE" && job.state == "ATTESA"), "{:?}", detail.jobs);
+    let entry = detail.history.iter().rfind(|entry| entry.event == "ORDINE_ANNULLA").unwrap();
+    assert_eq!((entry.who.as_ref(), entry.why.as_deref()), (Some(&order.who), Some("pagato ieri")));
+    let shown = world.run(&["act", "show", "A"]).out;
+    assert!(shown.contains("annullare, come ordinato, appena SEND ha deciso"), "{shown}");
+
+    world.accept(act, IUN);
+    let wanted = vec![(format!("{ENTE}/principale"), 0, 10)];
+    let (now, store) = (Clock::REAL.now(), world.store());
+    let until = now.checked_add(SignedDuration::from_secs(600)).unwrap();
+    let leased = world.runtime.block_on(store.lease("prova", wanted, until, now)).unwrap();
+    let (job, who, why) = leased
+        .iter()
+        .find_map(|leased| match &leased.subject {
+            Subject::Notifica { effect: Effect::CancelLater { who, why }, .. } => Some((leased.job, who, why)),
+            _ => None,
+        })
+        .unwrap_or_else(|| panic!("woken by the acceptance: {leased:?}"));
+    world.runtime.block_on(store.cancel_later(act, job, who, why, now)).unwrap();
+    let detail = world.detail("A");
+    assert_eq!(detail.act.state, "IN_ANNULLAMENTO");
+    let carried = detail.history.iter().rfind(|entry| entry.event == "ORDINE_ANNULLA").unwrap();
+    assert_eq!((carried.who.as_ref(), carried.state.as_deref()), (Some(&order.who), Some("IN_ANNULLAMENTO")));
+}
+
+#[test]
+fn a_release_of_what_was_withdrawn_says_so() {
+    let mut world = World::new();
+    world.listen();
+    let batch = world.batch(&["A", "B"], true, 0).to_string();
+    world.start();
+    for reference in ["A", "B"] {
+        let ran = world.run(&["act", "cancel", reference, "--reason", "doppio"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    world.fails(&["batch", "release", &batch, "--reason", "via"], 1, "ATTI_GIA_RITIRATI", "sono stati ritirati (2");
+    let report: BatchReport = world.report(&["batch", "show", &batch]);
+    assert!(report.history.iter().all(|entry| entry.event != "ORDINE_RILASCIA"), "nothing was ordered: {:?}", report.history);
+}
+
+#[test]
+fn what_waits_for_nothing_is_told_in_words() {
+    let mut world = World::new();
+    world.listen();
+    world.batch(&["A", "B"], false, 0);
+    world.start();
+    assert_eq!(world.report::<StatusReport>(&["status"]).stuck, []);
+    let act = world.act("A");
+    let job = world.lease(1).into_iter().find(|job| matches!(job.subject, Subject::Notifica { act: of, .. } if of == act)).unwrap().job;
+    // As no fault-free program does.
+    world.runtime.block_on(world.store().finish_job(job)).unwrap();
+    let stuck = world.report::<StatusReport>(&["status"]).stuck;
+    assert_eq!((stuck.len(), stuck[0].act, stuck[0].why.as_str()), (1, Some(act), "SENZA_PREPARAZIONE"));
+    let shown = world.run(&["status"]).out;
+    assert!(shown.contains("SENZA_PREPARAZIONE: in preparazione, ma nessun lavoro la fa avanzare"), "{shown}");
+}
+
 #[test]
 fn a_reference_of_several_acts_is_not_guessed_but_submissions_of_one_are() {
     let mut world = World::new();
@@ -397,7 +473,7 @@ fn a_reference_of_several_acts_is_not_guessed_but_submissions_of_one_are() {
     world.batch(&["A", "B"], false, 0);
     world.start();
     // B carries as protocol what is the reference of A.
-    world.runtime.block_on(world.store().save_protocol(world.act("B"), "X".to_owned())).unwrap();
+    assert!(world.runtime.block_on(world.store().save_protocol(world.act("B"), "X".to_owned())).unwrap());
     world.run(&["act", "cancel", "A", "--reason", "sbagliato"]);
     world.batch(&["A"], false, 0);
     world.start();

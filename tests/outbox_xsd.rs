@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use messo::batch::problem::{Problem, Severity};
 use messo::domain::digest::Sha256;
 use messo::domain::outcome::{OutcomeLine, OutcomeState, Perfection, ReceiptState};
+use messo::domain::send::RefusalReason;
 use messo::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use messo::outbox::outcomes::{self, OutcomeHeader, RenderedLine};
 use messo::outbox::receipts::{self, DuplicateOf, Forecast, Receipt, ReceiptInstitution};
@@ -128,7 +129,16 @@ fn hostile_esito() -> Vec<u8> {
         copy: true,
     };
     let mut out = Vec::new();
-    let rendered = |line| RenderedLine { line, echo: &echo, environment: "PRODUZIONE", reason: texts.last().map(String::as_str) };
+    let reasons: Vec<RefusalReason> = texts
+        .iter()
+        .zip(0u32..)
+        .map(|(text, index)| {
+            let some = |nth: u32| (index % 3 != nth).then(|| text.clone());
+            RefusalReason { code: text.clone(), element: some(0), detail: some(1), rec_index: (index % 3 != 2).then_some(u32::MAX) }
+        })
+        .collect();
+    let rendered =
+        |line| RenderedLine { line, echo: &echo, environment: "PRODUZIONE", reason: texts.last().map(String::as_str), reasons: &reasons };
     outcomes::write_xml(&header, &mut lines.iter().map(rendered), &mut out).unwrap();
     out
 }
@@ -146,6 +156,9 @@ fn the_judge_finds_what_is_wrong() {
         ("<quando_utc>2026-10-25T00:30:00.123456789Z", "<quando_utc>2026-10-25T00:30:00"),
         ("<copia>true</copia>", ""),
         ("</esito_atto>", "<altro/></esito_atto>"),
+        ("<frase>", "<parola>"),
+        ("</rifiuto></motivi>", "</rifiuto><rifiuto/></motivi>"),
+        ("</motivi><eco nome", "</motivi><motivi/><eco nome"),
         ("urn:messo:esito:1.0", "urn:messo:esito:2.0"),
     ];
     for (from, to) in table {
@@ -256,7 +269,7 @@ fn what_xml_can_hold_is_read_back_unchanged() {
         copy: false,
     };
     let mut out = Vec::new();
-    let rendered = RenderedLine { line: &line, echo: &[(text.into(), text.into())], environment: "COLLAUDO", reason: None };
+    let rendered = RenderedLine { line: &line, echo: &[(text.into(), text.into())], environment: "COLLAUDO", reason: None, reasons: &[] };
     outcomes::write_xml(&header, &mut std::iter::once(rendered), &mut out).unwrap();
     if judged("messo-esito-1.0.xsd", &out).is_none() {
         return;

@@ -36,7 +36,7 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Annulla un atto: lo ritira se nulla è arrivato a SEND, altrimenti ne chiede l'annullamento a SEND.
+    /// Annulla un atto: lo ritira se nulla è arrivato a SEND, altrimenti ne chiede l'annullamento a SEND, appena si può.
     Cancel {
         /// Riferimento, protocollo, IUN, numero avviso o identificativo.
         #[arg(value_name = "RIFERIMENTO|PROTOCOLLO|IUN")]
@@ -95,6 +95,7 @@ pub(super) fn order_text(report: &OrderReport) -> String {
     let done = match (report.order, &report.reference) {
         (OrderKind::Retry, Some(_)) => "ripreso".to_owned(),
         (OrderKind::Retry, None) => format!("ripresi {} atti", report.count),
+        (OrderKind::Cancel, _) if report.remembered => "annullamento ricordato: per ora non si può eseguire".to_owned(),
         (OrderKind::Cancel, _) => "annullamento registrato".to_owned(),
         (OrderKind::Release, _) => "rilasciato".to_owned(),
         (OrderKind::ReleaseBatch, _) if report.count == 0 => "rilasciato: gli atti partono appena avviati".to_owned(),
@@ -102,7 +103,12 @@ pub(super) fn order_text(report: &OrderReport) -> String {
         (OrderKind::RetryBatch, _) => format!("ripresi {} lavori del lotto", report.count),
         (OrderKind::ResumeChannel, _) => "chiave ripresa".to_owned(),
     };
-    let effect = if report.running { "subito" } else { "al prossimo avvio del servizio, che ora è spento" };
+    let effect = match (report.remembered, report.running) {
+        (true, true) => "appena SEND ha deciso della richiesta",
+        (false, true) => "subito",
+        (_, false) => "al prossimo avvio del servizio, che ora è spento",
+    };
+    let next = report.state.as_deref().filter(|_| report.remembered).map(words::cancel_remembered);
     pairs(&[
         ("Fatto", done),
         ("Lotto", report.batch.map(|batch| batch.to_string()).unwrap_or_default()),
@@ -111,6 +117,7 @@ pub(super) fn order_text(report: &OrderReport) -> String {
         ("Chiave", known(report.channel.as_deref())),
         ("Stato", state),
         ("Effetto", effect.to_owned()),
+        ("Che cosa accadrà", next.unwrap_or_default().to_owned()),
         ("Registrato", format!("{}, «{}»", report.who, report.why)),
     ])
 }

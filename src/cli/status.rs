@@ -44,6 +44,18 @@ fn print(report: &StatusReport) -> String {
     let stopped: Vec<Vec<String>> =
         report.stopped_channels.iter().map(|stop| vec![stop.channel.clone(), stop.code.clone(), when(stop.since)]).collect();
     text.push_str(&section("Chiavi ferme: «messo act retry --channel ENTE/CHIAVE»", &["chiave", "codice", "da"], &stopped));
+    let stuck: Vec<Vec<String>> = report
+        .stuck
+        .iter()
+        .map(|stuck| {
+            let why = match words::stuck(&stuck.why) {
+                "" => stuck.why.clone(),
+                words => format!("{}: {words}", stuck.why),
+            };
+            vec![stuck.act.map_or_else(|| "-".to_owned(), |act| act.to_string()), stuck.batch.to_string(), stuck.state.clone(), why]
+        })
+        .collect();
+    text.push_str(&section("Fermi per un difetto di messo: avvisare l'assistenza", &["atto", "lotto", "stato", "che cosa manca"], &stuck));
     let orders: Vec<Vec<String>> = report
         .channel_orders
         .iter()

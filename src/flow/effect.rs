@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::State;
 use crate::domain::outcome::{OutcomeState, Perfection};
+use crate::domain::send::RefusalReason;
 
 /// Version of the encoding of [`Effect`] in jobs.
 pub const EFFECT_VERSION: u32 = 1;
@@ -25,6 +26,8 @@ pub enum Effect {
     Resync,
     /// Ask SEND to cancel.
     Cancel,
+    /// Carry out an operator's cancellation, given while nobody could say what SEND has of the act.
+    CancelLater { who: String, why: String },
     /// Download one legal fact.
     FetchLegalFact { key: String },
     /// Ask the price of the notices of a recipient.
@@ -47,6 +50,7 @@ impl Effect {
             Effect::AskRequest => "CHIEDI_ESITO",
             Effect::Resync => "RILEGGI",
             Effect::Cancel => "ANNULLA",
+            Effect::CancelLater { .. } => "ANNULLA_APPENA_POSSIBILE",
             Effect::FetchLegalFact { .. } => "SCARICA_ATTESTAZIONE",
             Effect::AskPrice { .. } => "CHIEDI_COSTO",
             Effect::Resubmit => "REINVIA",
@@ -73,6 +77,7 @@ impl Effect {
             Effect::AskRequest => matches!(state, State::AwaitingAcceptance { .. }),
             Effect::Resync => state.iun().is_some(),
             Effect::Cancel => matches!(state, State::Cancelling { .. }),
+            Effect::CancelLater { .. } => state.is_live() && !matches!(state, State::Cancelling { .. }),
             // What SEND published is kept, whatever became of the act.
             Effect::FetchLegalFact { .. } => true,
             // A cancellation frees the notice: there is no price any more.
@@ -104,8 +109,17 @@ pub struct LineDraft {
     pub citizen_cost: Option<i64>,
     pub legal_facts: Vec<String>,
     pub code: Option<String>,
-    /// It corrects the last line of that state for that recipient.
-    pub corrects: Option<OutcomeState>,
+    /// Why SEND refused, all of it: kept beside the line, in rows that can be deleted.
+    pub reasons: Vec<RefusalReason>,
+    /// It corrects the last line of that kind for that recipient, if there is one.
+    pub corrects: Option<Corrected>,
+}
+
+/// Which line of an act, for the same recipient, a line corrects: the last with that state, or with that event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Corrected {
+    State(OutcomeState),
+    Event(&'static str),
 }
 
 impl LineDraft {
@@ -125,6 +139,7 @@ impl LineDraft {
             citizen_cost: None,
             legal_facts: Vec::new(),
             code: None,
+            reasons: Vec::new(),
             corrects: None,
         }
     }

@@ -17,10 +17,10 @@ pub enum Fact {
     /// 202, or found by token.
     Taken { request_id: String },
     /// 400 about the row.
-    NotTaken { code: String, at: Timestamp },
+    NotTaken { reasons: Vec<RefusalReason>, at: Timestamp },
     /// Request status or stream: accepted. `at` is the legal date, known only from the element that tells it.
     Accepted { request_id: Option<String>, iun: String, at: Option<Timestamp> },
-    /// Request status or stream: refused.
+    /// Request status or stream: refused. `cost` is known only from the element that tells it.
     Refused { reasons: Vec<RefusalReason>, at: Timestamp, cost: Option<i64> },
     /// A timeline element not seen before, with what the timeline said before and says now.
     Element { element: Box<TimelineElement>, before: Summary, after: Summary },
@@ -32,6 +32,8 @@ pub enum Fact {
     PredecessorCancelled,
     /// SEND answered that there is nothing to cancel: the notification was refused.
     NothingToCancel,
+    /// SEND has no request of that act: an order to cancel it, given after a POST of unknown outcome, is carried out.
+    NeverArrived,
 }
 
 impl Fact {
@@ -50,6 +52,7 @@ impl Fact {
             Fact::LegalFactStored { .. } => "ATTESTAZIONE".to_owned(),
             Fact::PredecessorCancelled => "PRECEDENTE_ANNULLATO".to_owned(),
             Fact::NothingToCancel => "NIENTE_DA_ANNULLARE".to_owned(),
+            Fact::NeverArrived => "MAI_ARRIVATO_A_SEND".to_owned(),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::effect::{Effect, Flag, LineDraft};
+use super::effect::{Corrected, Effect, Flag, LineDraft};
 use super::event::{Fact, Order, OrderRefused};
 use super::state::{HoldReason, State};
 use super::timeline::Summary;
 use crate::domain::outcome::OutcomeState;
-use crate::domain::send::{RefusalReason, TimelineElement};
+use crate::domain::send::{NO_REASON, RefusalReason, TimelineElement};
 
 /// Everything that follows one fact or order.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,9 +81,9 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
         (S::Sending, F::Taken { request_id }) => Step::to(S::AwaitingAcceptance { request_id: request_id.clone() })
             .then(Do::AskRequest)
             .tell(LineDraft::new(OutcomeState::Sent, "INVIATO", now)),
-        (S::Sending, F::NotTaken { code, at }) => {
-            let line = line_with_code(OutcomeState::Refused, code, *at);
-            Step::to(S::Refused { code: code.clone() }).then(after_refusal(act, Do::WriteReject)).tell(line)
+        (S::Sending, F::NotTaken { reasons, at }) => {
+            let line = refusal_line(reasons, *at, None);
+            Step::to(S::Refused { code: first_code(reasons).to_owned() }).then(after_refusal(act, Do::WriteReject)).tell(line)
         }
         (S::Sending | S::AwaitingAcceptance { .. }, F::Accepted { iun, .. }) => Step::to(S::InDelivery { iun: iun.clone() }),
         // SEND has it although we thought otherwise (a lost answer, a store restored from a copy): what SEND says counts.
@@ -92,14 +92,14 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
         }
         (S::Refused { .. }, F::Accepted { iun, at, .. }) => {
             let mut line = LineDraft::new(OutcomeState::Info, "RETTIFICA", at.unwrap_or(now));
-            line.corrects = Some(OutcomeState::Refused);
+            line.corrects = Some(Corrected::State(OutcomeState::Refused));
             let step = Step::to(S::InDelivery { iun: iun.clone() }).tell(line);
             step.flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
         }
         // The office took it back: the order still holds.
         (S::Withdrawn, F::Accepted { iun, at, .. }) => {
             let mut line = LineDraft::new(OutcomeState::Cancelling, "RETTIFICA", at.unwrap_or(now));
-            line.corrects = Some(OutcomeState::Cancelled);
+            line.corrects = Some(Corrected::State(OutcomeState::Cancelled));
             let step = Step::to(S::Cancelling { iun: iun.clone() }).then(Do::Cancel).tell(line);
             step.flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
         }
@@ -113,7 +113,24 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
         (S::Held { .. } | S::Preparing | S::Uploading, F::Refused { reasons, at, cost }) => {
             refused(act, reasons, *at, *cost).flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
         }
-        (S::Refused { .. }, F::Refused { .. }) | (_, F::Taken { .. } | F::Uploaded | F::UploadsStale | F::Prepared) => Step::stay(state),
+        // Learnt by asking before: the element of the timeline alone says what it cost.
+        (S::Refused { code }, F::Refused { reasons, at, cost: Some(cost) }) => {
+            let mut line = refusal_line(reasons, *at, Some(*cost));
+            line.event = "RETTIFICA".to_owned();
+            line.corrects = Some(Corrected::State(OutcomeState::Refused));
+            if reasons.is_empty() {
+                line.code = Some(code.clone());
+            }
+            Step::stay(state).tell(line)
+        }
+        // SEND has it although we thought otherwise: asked by token, for an order to cancel it.
+        (S::Preparing | S::Uploading, F::Taken { request_id }) => Step::to(S::AwaitingAcceptance { request_id: request_id.clone() })
+            .then(Do::AskRequest)
+            .tell(LineDraft::new(OutcomeState::Sent, "INVIATO", now)),
+        (S::Preparing | S::Uploading | S::Sending, F::NeverArrived) => withdrawn(act, now),
+        (_, F::NeverArrived)
+        | (S::Refused { .. }, F::Refused { .. })
+        | (_, F::Taken { .. } | F::Uploaded | F::UploadsStale | F::Prepared) => Step::stay(state),
         (S::Cancelling { .. }, F::NothingToCancel) => {
             let code = "NOTIFICATION_REFUSED";
             let step = Step::to(S::Refused { code: code.to_owned() }).tell(line_with_code(OutcomeState::Refused, code, now));
@@ -125,6 +142,7 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             let mut line = LineDraft::new(OutcomeState::Info, "COSTO", now);
             line.recipient = Some(*recipient);
             line.citizen_cost = Some(*total);
+            line.corrects = Some(Corrected::Event("COSTO"));
             Step::stay(state).tell(line)
         }
         (_, F::LegalFactStored { recipient, name, at }) => {
@@ -149,10 +167,7 @@ pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Re
             };
             Ok(step.tell(LineDraft::new(OutcomeState::Modified, "MODIFICATO", now)))
         }
-        (state, Order::Cancel) if act.is_unsent(state) => {
-            let step = Step::to(State::Withdrawn).tell(LineDraft::new(OutcomeState::Cancelled, "RITIRATO", now));
-            Ok(if act.has_replacement { step.then(Effect::StartReplacement) } else { step })
-        }
+        (state, Order::Cancel) if act.is_unsent(state) => Ok(withdrawn(act, now)),
         (State::InDelivery { iun } | State::Completed { iun }, Order::Cancel) => Ok(Step::to(State::Cancelling { iun: iun.clone() })
             .then(Effect::Cancel)
             .tell(LineDraft::new(OutcomeState::Cancelling, "ANNULLAMENTO_CHIESTO", now))),
@@ -171,14 +186,30 @@ pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Re
 }
 
 fn refused(act: ActFacts, reasons: &[RefusalReason], at: Timestamp, cost: Option<i64>) -> Step {
-    let code = reasons.first().map_or("RIFIUTO_SENZA_MOTIVO", |reason| reason.code.as_str());
-    let mut line = line_with_code(OutcomeState::Refused, code, at);
+    let mut line = refusal_line(reasons, at, cost);
     line.event = "REQUEST_REFUSED".to_owned();
-    line.institution_cost = cost.or(Some(100 * i64::from(act.recipients)));
-    let step = Step::to(State::Refused { code: code.to_owned() }).tell(line);
+    let step = Step::to(State::Refused { code: first_code(reasons).to_owned() }).tell(line);
     let technical = !reasons.is_empty() && reasons.iter().all(|reason| RESUBMITTED.contains(&reason.code.as_str()));
     let next = if technical && act.resubmissions == 0 { Effect::Resubmit } else { Effect::WriteReject };
     step.then(after_refusal(act, next))
+}
+
+fn first_code(reasons: &[RefusalReason]) -> &str {
+    reasons.first().map_or(NO_REASON, |reason| reason.code.as_str())
+}
+
+/// Nobody but the timeline knows the cost of a refusal: until it tells, none is written.
+fn refusal_line(reasons: &[RefusalReason], at: Timestamp, cost: Option<i64>) -> LineDraft {
+    let mut line = line_with_code(OutcomeState::Refused, first_code(reasons), at);
+    line.reasons = reasons.to_vec();
+    line.institution_cost = cost;
+    line
+}
+
+/// Nothing of the act is at SEND, and nothing will be.
+fn withdrawn(act: ActFacts, now: Timestamp) -> Step {
+    let step = Step::to(State::Withdrawn).tell(LineDraft::new(OutcomeState::Cancelled, "RITIRATO", now));
+    if act.has_replacement { step.then(Effect::StartReplacement) } else { step }
 }
 
 /// A refused act that was about to be replaced is neither sent again nor given back: its replacement goes.
@@ -216,7 +247,7 @@ fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summar
         {
             let was = recipient.and_then(|index| before.recipient(index)).and_then(|summary| summary.completion);
             line.completion = *completion;
-            line.corrects = was.map(|_| OutcomeState::Completed);
+            line.corrects = was.map(|_| Corrected::State(OutcomeState::Completed));
         } else if line.state == OutcomeState::Completed {
             line.state = OutcomeState::Info;
         }
@@ -229,7 +260,7 @@ fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summar
         let mut line = LineDraft::new(state, "RETTIFICA", at);
         line.recipient = Some(*index);
         line.completion = *completion;
-        line.corrects = Some(OutcomeState::Completed);
+        line.corrects = Some(Corrected::State(OutcomeState::Completed));
         line.institution_cost = after.recipient(*index).map(|summary| summary.institution_cost());
         step = step.tell(line);
     }
@@ -431,7 +462,7 @@ mod tests {
         let fact =
             Fact::Element { element: element("NOTIFICATION_VIEWED", early), before, after: summary(Some((early, Perfection::Viewed))) };
         let step = observe(&done, ACT, &fact, now());
-        assert_eq!(step.lines[0].corrects, Some(OutcomeState::Completed));
+        assert_eq!(step.lines[0].corrects, Some(Corrected::State(OutcomeState::Completed)));
         assert_eq!(step.lines[0].completion.unwrap().0, at(early));
     }
 
@@ -443,14 +474,15 @@ mod tests {
         let step = observe(&State::Completed { iun: IUN.into() }, ACT, &fact, now());
         assert_eq!(step.next, delivering());
         let line = &step.lines[1];
-        assert_eq!((line.event.as_str(), line.corrects, line.completion), ("RETTIFICA", Some(OutcomeState::Completed), None));
+        let completed = Some(Corrected::State(OutcomeState::Completed));
+        assert_eq!((line.event.as_str(), line.corrects, line.completion), ("RETTIFICA", completed, None));
         assert_eq!(step.flags[0].code, "TIMELINE_RETTIFICATA");
     }
 
     #[test]
     fn technical_refusals_are_submitted_again_once_and_data_refusals_come_back_as_rejects() {
         let sent = State::AwaitingAcceptance { request_id: "r".into() };
-        let reason = |code: &str| RefusalReason { code: code.into(), detail: None, rec_index: None };
+        let reason = |code: &str| RefusalReason::of(code);
         let table = [
             (vec![reason("FILE_NOTFOUND")], 0, Effect::Resubmit),
             (vec![reason("FILE_NOTFOUND")], 1, Effect::WriteReject),
@@ -461,7 +493,38 @@ mod tests {
             let act = ActFacts { resubmissions, ..ACT };
             let step = observe(&sent, act, &Fact::Refused { reasons: reasons.clone(), at: now(), cost: None }, now());
             assert_eq!(step.effects, [want], "{reasons:?} after {resubmissions}");
-            assert_eq!(step.lines[0].institution_cost, Some(100));
+            assert_eq!((step.lines[0].institution_cost, &step.lines[0].reasons), (None, &reasons), "a cost is not guessed");
+        }
+    }
+
+    #[test]
+    fn the_cost_of_a_refusal_that_was_learnt_by_asking_comes_as_a_correction() {
+        let sent = State::AwaitingAcceptance { request_id: "r".into() };
+        let reasons = vec![RefusalReason::of("NOT_VALID_ADDRESS"), RefusalReason::of("TAXID_NOT_VALID")];
+        let asked = observe(&sent, ACT, &Fact::Refused { reasons: reasons.clone(), at: now(), cost: None }, now());
+        let again = observe(&asked.next, ACT, &Fact::Refused { reasons: reasons.clone(), at: now(), cost: None }, now());
+        assert_eq!((&again.next, again.lines.len()), (&asked.next, 0), "asked again, nothing is told");
+        for told in [reasons, vec![]] {
+            let step = observe(&asked.next, ACT, &Fact::Refused { reasons: told.clone(), at: now(), cost: Some(200) }, now());
+            assert_eq!((&step.next, step.effects.len()), (&asked.next, 0));
+            let line = &step.lines[0];
+            assert_eq!((line.state, line.event.as_str(), line.institution_cost), (OutcomeState::Refused, "RETTIFICA", Some(200)));
+            assert_eq!((line.code.as_deref(), &line.reasons), (Some("NOT_VALID_ADDRESS"), &told));
+            assert_eq!(line.corrects, Some(Corrected::State(OutcomeState::Refused)));
+        }
+    }
+
+    #[test]
+    fn what_send_never_had_is_withdrawn_and_what_it_has_is_not() {
+        let posted = ActFacts { posted: true, ..ACT };
+        for state in [State::Preparing, State::Uploading, State::Sending] {
+            let never = observe(&state, posted, &Fact::NeverArrived, now());
+            assert_eq!((never.next, never.lines[0].event.as_str()), (State::Withdrawn, "RITIRATO"), "{state:?}");
+            let taken = observe(&state, posted, &Fact::Taken { request_id: "r".into() }, now());
+            assert_eq!((taken.next.name(), taken.effects.as_slice()), ("INVIATO", &[Effect::AskRequest][..]), "{state:?}");
+        }
+        for state in [State::AwaitingAcceptance { request_id: "r".into() }, delivering()] {
+            assert_eq!(observe(&state, posted, &Fact::NeverArrived, now()), Step::stay(&state), "SEND has said otherwise meanwhile");
         }
     }
 
@@ -513,12 +576,12 @@ mod tests {
     #[test]
     fn a_refusal_lets_the_replacement_go_instead_of_sending_the_old_act_again() {
         let act = ActFacts { has_replacement: true, ..ACT };
-        let technical = RefusalReason { code: "FILE_NOTFOUND".into(), detail: None, rec_index: None };
+        let technical = RefusalReason::of("FILE_NOTFOUND");
         let sent = State::AwaitingAcceptance { request_id: "r".into() };
         let cancelling = State::Cancelling { iun: IUN.to_owned() };
         let table = [
             (sent, Fact::Refused { reasons: vec![technical], at: now(), cost: None }),
-            (State::Sending, Fact::NotTaken { code: "X".into(), at: now() }),
+            (State::Sending, Fact::NotTaken { reasons: vec![RefusalReason::of("X")], at: now() }),
             (cancelling, Fact::NothingToCancel),
         ];
         for (state, fact) in table {
@@ -562,7 +625,7 @@ mod tests {
             Fact::Refused { reasons: vec![], at: now(), cost: None },
             Fact::PredecessorCancelled,
             Fact::NothingToCancel,
-            Fact::NotTaken { code: "X".into(), at: now() },
+            Fact::NotTaken { reasons: vec![], at: now() },
             Fact::Element { element: element("NEVER_HEARD_OF", "2026-11-22T07:00:00Z"), before: summary(None), after: summary(None) },
         ];
         for state in &states {

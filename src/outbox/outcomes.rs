@@ -12,13 +12,14 @@ use super::names::{rome, sanitised};
 use super::xml;
 use crate::domain::digest::Sha256;
 use crate::domain::outcome::OutcomeLine;
+use crate::domain::send::RefusalReason;
 use crate::text::it::outcomes as it;
 
 /// Namespace of `schemas/messo-esito-1.0.xsd`.
 pub const NAMESPACE: &str = "urn:messo:esito:1.0";
 /// Echo columns of the CSV.
 pub const ECHO_COLUMNS: usize = 10;
-/// Between the names of several attestations in one cell.
+/// Between the names of several attestations in one cell, and between the reasons of a refusal.
 pub const LIST_SEPARATOR: char = '|';
 
 /// What a file says of itself.
@@ -49,6 +50,8 @@ pub struct RenderedLine<'a> {
     pub environment: &'a str,
     /// Sentence for `line.code` when it is a code of messo; SEND's are known here.
     pub reason: Option<&'a str>,
+    /// All that SEND said when it refused the act. Empty once erased.
+    pub reasons: &'a [RefusalReason],
 }
 
 /// `esito_<gestionale>_000123.csv`; a copy says so in its name.
@@ -94,6 +97,7 @@ pub const COLUMNS: &[&str] = &[
     "codice",
     "motivo",
     "attestazioni",
+    "motivi",
 ];
 
 /// Takes the values of a line, column by column.
@@ -111,6 +115,7 @@ trait Columns {
     fn local_date(&mut self, name: &str, at: Option<Timestamp>);
     fn euro(&mut self, name: &str, cents: Option<i64>);
     fn files(&mut self, name: &str, files: &[String]);
+    fn reasons(&mut self, name: &str, reasons: &[RefusalReason]);
     fn echo(&mut self, echo: &[(String, String)]);
 }
 
@@ -155,6 +160,7 @@ fn visit(rendered: &RenderedLine<'_>, to: &mut impl Columns) {
     to.foreign("codice", code);
     to.own("motivo", reason);
     to.files("attestazioni", &line.legal_facts);
+    to.reasons("motivi", rendered.reasons);
     to.echo(rendered.echo);
 }
 
@@ -260,6 +266,15 @@ impl Columns for Row {
             [one] => self.exact(one),
             many => self.exact(&many.join(LIST_SEPARATOR.encode_utf8(&mut [0; 4]))),
         }
+    }
+
+    fn reasons(&mut self, _: &str, reasons: &[RefusalReason]) {
+        // The separator means one thing only.
+        let told = reasons.iter().map(|reason| {
+            let words = it::refusal_words(reason, it::refusal(&reason.code));
+            format!("{}: {words}", reason.code).replace(LIST_SEPARATOR, "/")
+        });
+        self.foreign(&told.collect::<Vec<_>>().join(" | "));
     }
 
     fn echo(&mut self, echo: &[(String, String)]) {
@@ -374,6 +389,23 @@ impl Columns for XmlText {
             }
             xml::close(&mut self.0, name);
         }
+    }
+
+    fn reasons(&mut self, name: &str, reasons: &[RefusalReason]) {
+        if reasons.is_empty() {
+            return;
+        }
+        xml::open(&mut self.0, name);
+        for reason in reasons {
+            xml::open(&mut self.0, "rifiuto");
+            xml::element(&mut self.0, "codice", &reason.code);
+            self.number("destinatario", reason.rec_index.map(|index| u64::from(index) + 1));
+            self.own("campo", reason.element.as_deref());
+            xml::element(&mut self.0, "frase", it::refusal(&reason.code).unwrap_or(it::REFUSAL_UNKNOWN));
+            self.own("dettaglio", reason.detail.as_deref());
+            xml::close(&mut self.0, "rifiuto");
+        }
+        xml::close(&mut self.0, name);
     }
 
     fn echo(&mut self, echo: &[(String, String)]) {

@@ -393,6 +393,15 @@ impl Checker {
                 self.add(GENERIC, &format!("{at}.{name}"), format!("Field {name} in recipient {index} contains invalid characters"));
             }
         }
+        // Orders of a test in the street: what messo's own rules would not let through.
+        let street = field("address").to_uppercase();
+        if street.contains("@FAIL-RICHIESTA") {
+            self.add(GENERIC, &format!("{at}.address"), format!("Field address in recipient {index} contains invalid characters"));
+            self.add(GENERIC, &format!("{at}.zip"), format!("Zip of recipient {index} does not match the municipality"));
+        }
+        if street.contains("@FAIL-IGNOTO") {
+            self.add("PN_DELIVERY_SANDBOX_UNKNOWN", &at, format!("A rule that no client knows refuses recipient {index}"));
+        }
         if italian(field("foreignState")) && field("province").is_empty() {
             self.add(GENERIC, &format!("{at}.province"), format!("No province provided in physical address of recipient {index}"));
         }

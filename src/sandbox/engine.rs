@@ -307,10 +307,12 @@ fn asynchronous_checks(note: &Notification, uploads: &HashMap<Box<str>, Upload>,
     }
     for (rec, recipient) in note.recipients.iter().enumerate() {
         let rec = u8::try_from(rec).unwrap_or(NOBODY);
-        match recipient.refusal {
-            "" => {}
-            "TAXID_NOT_VALID" => refuse("TAXID_NOT_VALID", "Il codice fiscale del destinatario non risulta valido".to_owned(), rec),
-            code => refuse(code, format!("L'indirizzo del destinatario {rec} non ha superato i controlli di correttezza"), rec),
+        for code in recipient.refusals {
+            let detail = match *code {
+                "TAXID_NOT_VALID" => "Il codice fiscale del destinatario non risulta valido".to_owned(),
+                _ => format!("L'indirizzo del destinatario {rec} non ha superato i controlli di correttezza"),
+            };
+            refuse(*code, detail, rec);
         }
     }
     if note.async_mode {

@@ -251,8 +251,8 @@ pub struct Recipient {
     pub reworked: bool,
     pub paper: Paper,
     pub product: Product,
-    /// Refusal that the address orders, or empty.
-    pub refusal: &'static str,
+    /// Refusals that the address orders.
+    pub refusals: &'static [&'static str],
     pub payments: Box<[(Notice, bool)]>,
     pub end: End,
     pub viewed_at: Millis,

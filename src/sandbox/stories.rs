@@ -30,18 +30,17 @@ pub fn script(street: &str, pec: &str) -> Script {
     } else {
         Paper::Delivered
     };
-    let refusal = if has("@FAIL-INDIRIZZO") {
-        "NOT_VALID_ADDRESS"
-    } else if has("@FAIL-TAXID") {
-        "TAXID_NOT_VALID"
-    } else {
-        ""
+    let refusals: &[&str] = match (has("@FAIL-INDIRIZZO"), has("@FAIL-TAXID")) {
+        (true, true) => &["NOT_VALID_ADDRESS", "TAXID_NOT_VALID"],
+        (true, false) => &["NOT_VALID_ADDRESS"],
+        (false, true) => &["TAXID_NOT_VALID"],
+        (false, false) => &[],
     };
     let pec = pec.to_lowercase();
     let (local, domain) = pec.split_once('@').unwrap_or((&pec, ""));
     Script {
         paper,
-        refusal,
+        refusals,
         pec_fails: domain.starts_with("fail."),
         views: has("@VISIONE") || local.starts_with("visione"),
         reworked: has("@REWORK"),
@@ -52,7 +51,7 @@ pub fn script(street: &str, pec: &str) -> Script {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Script {
     pub paper: Paper,
-    pub refusal: &'static str,
+    pub refusals: &'static [&'static str],
     pub pec_fails: bool,
     pub views: bool,
     pub reworked: bool,
@@ -369,7 +368,7 @@ mod tests {
             reworked: script.reworked,
             paper: script.paper,
             product: Product::Ar,
-            refusal: script.refusal,
+            refusals: script.refusals,
             payments: Box::default(),
             end: End::Open,
             viewed_at: 0,

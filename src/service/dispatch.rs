@@ -287,6 +287,7 @@ async fn one(hub: &Arc<Hub>, leased: &Leased, act: ActId, effect: &Effect) -> En
         Effect::AskRequest => notify::ask_request(hub, leased, act).await,
         Effect::Resync => notify::resync(hub, leased, act).await,
         Effect::Cancel => notify::cancel(hub, leased, act).await,
+        Effect::CancelLater { who, why } => notify::cancel_later(hub, leased, act, who, why).await,
         Effect::AskPrice { recipient } => notify::ask_price(hub, leased, act, *recipient).await,
         // In groups: see `run_group` and `fetch_facts`.
         Effect::Prepare | Effect::Upload | Effect::Send | Effect::FetchLegalFact { .. } => End::Nothing,

@@ -13,12 +13,13 @@ use crate::batch::layouts::{LAYOUTS, Layout, Rejected};
 use crate::batch::problem::{Code, Problem};
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::ReceiptState;
+use crate::domain::send::RefusalReason;
 use crate::flow::retry::FailureClass;
 use crate::outbox::place;
 use crate::outbox::receipts::{DuplicateOf, Forecast, Receipt, ReceiptInstitution, receipt_name, write_text, write_xml};
 use crate::outbox::rejects::{Rejects, reject_name, write_bare, write_zip};
-use crate::store::{BatchSummary, StoreError, decode_place, encode_place};
-use crate::text::it::{parking, problems};
+use crate::store::{BatchSummary, RefusedAct, StoreError, decode_place, encode_place};
+use crate::text::it::{outcomes, parking, problems};
 
 /// A reject as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,16 +170,20 @@ pub async fn rejects(hub: &Arc<Hub>, batch: BatchId) -> End {
 
 /// Writes an act that SEND refused, as a reject of its own.
 pub async fn refused_act(hub: &Arc<Hub>, act: ActId) -> End {
-    let (batch, place, content, code) = match hub.store.refused_act(act).await {
+    let RefusedAct { batch, place, content, reasons } = match hub.store.refused_act(act).await {
         Ok(refused) => refused,
         Err(error) => return End::from(error),
     };
-    let sentence = problems::refusal_sentence(&code).or_else(|| parking::sentence(&code)).unwrap_or("SEND ha rifiutato l'atto.").to_owned();
-    let place = decode_place(&place);
     let ordinal = u32::try_from(place.ordinal).unwrap_or(u32::MAX).saturating_add(1);
     let files = content.files().map(|file| file.file.clone()).collect();
-    let rejected = Rejected { place, reasons: vec![(code, sentence)], files };
+    let rejected = Rejected { place, reasons: reasons.iter().map(refusal).collect(), files };
     ended(write_rejects(hub, batch, vec![rejected], ordinal).await)
+}
+
+/// Code and sentence of one reason for which SEND refused an act.
+fn refusal(reason: &RefusalReason) -> (String, String) {
+    let sentence = problems::refusal_sentence(&reason.code).or_else(|| parking::sentence(&reason.code));
+    (reason.code.clone(), outcomes::refusal_words(reason, sentence))
 }
 
 async fn write_rejects(hub: &Arc<Hub>, batch: BatchId, mut rejects: Vec<Rejected>, ordinal: u32) -> Result<(), PublishError> {

@@ -22,12 +22,13 @@ use crate::connectors::{ConnectorError, Problem, ProblemError};
 use crate::domain::act::Payment;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::ActId;
+use crate::domain::send::{RefusalReason, cleaned_reasons};
 use crate::flow::definition::Sending;
 use crate::flow::event::Fact;
 use crate::flow::retry::FailureClass;
 use crate::flow::state::State;
 use crate::store::archives::is_changed;
-use crate::store::{Leased, LegalFactToFetch, SendMaterial, StoreError, Subject};
+use crate::store::{Cancelling, Leased, LegalFactToFetch, SendMaterial, StoreError, Subject};
 
 /// SEND deletes unused files after 7 days: a day before, they are uploaded again.
 const UPLOAD_LIFE: SignedDuration = SignedDuration::from_hours(24 * 6);
@@ -142,8 +143,10 @@ async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Time
     if material.protocol.is_none() {
         // No protocollo informatico is connected: the reference of the gestionale stands in.
         let protocol: String = material.content.reference.chars().take(256).collect();
-        if let Err(error) = hub.store.save_protocol(material.id, protocol).await {
-            return End::from(error);
+        match hub.store.save_protocol(material.id, protocol).await {
+            Ok(true) => {}
+            Ok(false) => return person("PROTOCOLLO_GIA_IN_CORSO"),
+            Err(error) => return End::from(error),
         }
     }
     hub.store.record(material.id, Fact::Prepared, Some(job.job), now).await.map_or_else(End::from, |()| End::Saved)
@@ -493,12 +496,25 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
             }
         }
         Err(ConnectorError::Conflict(problem) | ConnectorError::Refused(problem)) => {
-            let code = problem.errors.first().map_or("RIFIUTO_SENZA_MOTIVO", |error: &ProblemError| error.code.as_str()).to_owned();
             tracing::info!(act.id = %material.id, codes = problem.codes(), trace.id = problem.trace_id, "SEND respinge la richiesta");
-            record(Fact::NotTaken { code, at: now }).await
+            record(Fact::NotTaken { reasons: reasons_of(problem), at: now }).await
         }
         Err(error) => after_error(hub, channel, &error),
     }
+}
+
+/// Everything that a 400 or 409 says of the row.
+fn reasons_of(problem: Problem) -> Vec<RefusalReason> {
+    cleaned_reasons(problem.errors.into_iter().map(|ProblemError { code, element, detail }| {
+        let rec_index = element.as_deref().and_then(recipient_in);
+        RefusalReason { code, element, detail, rec_index }
+    }))
+}
+
+/// The recipient that `recipients[1].taxId` speaks of.
+fn recipient_in(element: &str) -> Option<u32> {
+    let (_, rest) = element.split_once("recipients[")?;
+    rest.split_once(']')?.0.parse().ok()
 }
 
 /// What SEND knows under the act's token: a fact, or nothing.
@@ -517,7 +533,7 @@ fn fact_of(state: RequestState, now: Timestamp) -> Fact {
         RequestState::Waiting { request_id, .. } => Fact::Taken { request_id },
         // The stream (or the resync that follows) brings the element with its true time.
         RequestState::Accepted { request_id, .. } => Fact::Taken { request_id },
-        RequestState::Refused { reasons, .. } => Fact::Refused { reasons, at: now, cost: None },
+        RequestState::Refused { reasons, .. } => Fact::Refused { reasons: cleaned_reasons(reasons), at: now, cost: None },
     }
 }
 
@@ -546,7 +562,7 @@ pub async fn ask_request(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         }
         Ok(RequestState::Accepted { iun, .. }) => read_timeline(hub, channel, job, act, &iun).await,
         Ok(RequestState::Refused { reasons, .. }) => {
-            let fact = Fact::Refused { reasons, at: hub.clock.now(), cost: None };
+            let fact = Fact::Refused { reasons: cleaned_reasons(reasons), at: hub.clock.now(), cost: None };
             hub.store.record(act, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
         }
         Err(error) => after_error(hub, channel, &error),
@@ -600,6 +616,40 @@ pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
             hub.store.record(act, Fact::NothingToCancel, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
         }
         Err(error) => after_error(hub, channel, &error),
+    }
+}
+
+/// An operator's cancellation that had to wait: asked of SEND once there is an IUN; a request that SEND never had is withdrawn.
+pub async fn cancel_later(hub: &Arc<Hub>, job: &Leased, act: ActId, who: &str, why: &str) -> End {
+    let (protocol, token) = match hub.store.cancel_later(act, job.job, who, why, hub.clock.now()).await {
+        Ok(Cancelling::Ended | Cancelling::Waits) => return End::Saved,
+        Ok(Cancelling::Ask { protocol, token }) => (protocol, token),
+        Ok(Cancelling::Never) => return looked(hub, act, Fact::NeverArrived).await,
+        Err(error) => return End::from(error),
+    };
+    let channel = match channel(hub, &job.channel) {
+        Ok(channel) => channel,
+        Err(end) => return end,
+    };
+    let answer = channel.pnd.request_by_token(&protocol, &token).await;
+    heard(hub, channel, answer.as_ref().err());
+    match answer {
+        Ok(state) => looked(hub, act, fact_of(state, hub.clock.now())).await,
+        // Only SEND's own word proves it: a 404 of something in between does not.
+        Err(ConnectorError::NotFound(problem)) if problem.has("PN_DELIVERY_NOTIFICATIONNOTFOUND") => {
+            looked(hub, act, Fact::NeverArrived).await
+        }
+        Err(ConnectorError::NotFound(_)) => person("RISPOSTA_NON_CONFORME"),
+        Err(error) => after_error(hub, channel, &error),
+    }
+}
+
+/// Saves what SEND said of the request, and looks at once what that means for the cancellation: events may have come meanwhile.
+async fn looked(hub: &Hub, act: ActId, fact: Fact) -> End {
+    let now = hub.clock.now();
+    match hub.store.record(act, fact, None, now).await {
+        Ok(()) => End::Later { at: now, code: "ESITO_INCERTO" },
+        Err(error) => End::from(error),
     }
 }
 

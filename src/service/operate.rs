@@ -14,14 +14,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::report::{
     ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, OrderKind, OrderReport, RebuildReport,
-    StatusReport, StoppedChannel,
+    StatusReport, StoppedChannel, StuckEntry,
 };
 use super::who::Who;
 use crate::clock::Clock;
 use crate::domain::ids::ActId;
 use crate::flow::event::Order;
-use crate::flow::state::HoldReason;
-use crate::store::{ActView, BatchSummary, Store};
+use crate::flow::state::{HoldReason, State};
+use crate::store::{ActView, BatchSummary, Ordered, Store};
 
 /// Publishes files again; stands in the hub, which knows where gestionali read.
 #[async_trait]
@@ -85,6 +85,7 @@ impl Operator {
             stopped_channels: stopped.into_iter().map(|(channel, code, since)| StoppedChannel { channel, code, since }).collect(),
             channel_orders: orders.into_iter().map(|(channel, row)| ChannelOrder { channel, entry: row.into() }).collect(),
             alerts: alerts.into_iter().map(AlertEntry::from).collect(),
+            stuck: self.store.stuck(now).await?.into_iter().map(StuckEntry::from).collect(),
         })
     }
 
@@ -156,12 +157,13 @@ impl Operator {
         Ok(OrderReport { count: count as u64, ..self.order(OrderKind::Retry, who, why) })
     }
 
-    /// Cancels an act: withdrawn when nothing reached SEND, otherwise asked of SEND.
+    /// Cancels an act: withdrawn when nothing reached SEND, otherwise asked of SEND, now or as soon as SEND has decided about it.
     pub async fn cancel(&self, text: &str, who: &Who, why: &str) -> Result<OrderReport, OperateError> {
         let why = reason(why)?;
         let act = self.one_act(text).await?;
-        self.store.order(act.id, Order::Cancel, who.as_str(), &why, self.clock.now()).await?;
-        self.about_act(OrderKind::Cancel, &act, who, why).await
+        let ordered = self.store.order(act.id, Order::Cancel, who.as_str(), &why, self.clock.now()).await?;
+        let report = self.about_act(OrderKind::Cancel, &act, who, why).await?;
+        Ok(OrderReport { remembered: ordered == Ordered::Remembered, ..report })
     }
 
     /// Lets one held act go.
@@ -182,12 +184,16 @@ impl Operator {
             Some(_) => Some(HoldReason::Operator),
             None => self.store.held_for(batch.id).await?,
         };
-        let Some(held) = held else { return Err(OperateError::NothingHeld) };
+        let Some(held) = held else { return Err(self.nothing_held(&batch).await?) };
         if held == HoldReason::Guard && !skip_guard {
             let guard = self.store.guard_of(batch.id).await?;
             if guard.open > 0 {
                 return Err(OperateError::GuardWaits { open: guard.open, first: guard.first });
             }
+        }
+        // Held as it came; since then its acts were started, and none of them waits any more.
+        if held == HoldReason::Operator && self.store.is_started(batch.id).await? && self.store.held_for(batch.id).await? != Some(held) {
+            return Err(self.nothing_held(&batch).await?);
         }
         let now = self.clock.now();
         self.store.note_batch_order(batch.id, "ORDINE_RILASCIA", who.as_str(), &why, now).await?;
@@ -201,6 +207,13 @@ impl Operator {
             }
         }
         Ok(OrderReport { batch: Some(batch.id), count, ..self.order(OrderKind::ReleaseBatch, who, why) })
+    }
+
+    /// Why nothing of a batch can be released.
+    async fn nothing_held(&self, batch: &BatchSummary) -> Result<OperateError, OperateError> {
+        let states = self.store.states_of_batch(batch.id).await?;
+        let withdrawn = states.iter().find(|(state, _)| state == State::Withdrawn.name()).map_or(0, |(_, acts)| *acts);
+        Ok(if withdrawn > 0 { OperateError::HeldWithdrawn { withdrawn } } else { OperateError::NothingHeld })
     }
 
     /// Resumes the suspended work of a batch itself: receipt, rejects, start of its acts.
@@ -309,6 +322,7 @@ impl Operator {
             reference: None,
             channel: None,
             state: None,
+            remembered: false,
             count: 1,
             who: who.as_str().to_owned(),
             why,
@@ -356,6 +370,17 @@ fn looks_like_a_tax_id(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Stuck;
+    use crate::text::it::operate as words;
+
+    #[test]
+    fn everything_that_may_be_stuck_has_its_words() {
+        let codes = Stuck::codes();
+        assert_eq!(codes.len(), 9);
+        for code in codes {
+            assert!(words::stuck(code).len() > 20, "{code}");
+        }
+    }
 
     #[test]
     fn reasons_are_one_line_short_and_name_nobody() {

@@ -309,7 +309,7 @@ async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Result<(Pendin
         for row in &page {
             let environment = hub.config.institution(&row.line.sender_tax_id).map_or("", |institution| institution.ambiente.as_str());
             let reason = row.line.code.as_deref().and_then(parking::sentence);
-            let rendered = RenderedLine { line: &row.line, echo: &row.echo, environment, reason };
+            let rendered = RenderedLine { line: &row.line, echo: &row.echo, environment, reason, reasons: &row.reasons };
             csv.line(&rendered)?;
             xml.line(&rendered)?;
         }

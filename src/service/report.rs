@@ -45,6 +45,19 @@ pub struct StatusReport {
     pub channel_orders: Vec<ChannelOrder>,
     /// What operators were told in the last seven days, newest first.
     pub alerts: Vec<AlertEntry>,
+    /// Acts and batches that nothing will ever move: a fault of messo. At most a hundred of each kind.
+    pub stuck: Vec<StuckEntry>,
+}
+
+/// Something that waits for nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StuckEntry {
+    /// `None`: the batch itself.
+    pub act: Option<ActId>,
+    pub batch: BatchId,
+    pub state: String,
+    /// What is missing: `SENZA_INVIO`, `LOTTO_NON_AVVIATO`, ...
+    pub why: String,
 }
 
 /// A key that SEND refuses.
@@ -296,6 +309,9 @@ pub struct OrderReport {
     /// State of the act after the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// A cancellation that waits until SEND has decided about the act.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remembered: bool,
     /// Acts, jobs of a batch or channels concerned.
     pub count: u64,
     pub who: String,

@@ -15,7 +15,7 @@ use crate::domain::ids::{ActId, BatchId};
 use crate::domain::send::Uploaded;
 use crate::flow::definition::FlowDefinition;
 use crate::flow::effect::Effect;
-use crate::flow::event::{Fact, Order};
+use crate::flow::event::{Fact, Order, OrderRefused};
 use crate::flow::state::State;
 
 /// Everything a call about an act may need. Holds personal data: never logged, never kept.
@@ -81,6 +81,14 @@ pub struct LegalFactToFetch {
     pub ordinal: u32,
     /// Already on disk.
     pub stored: bool,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ordered {
+    Done,
+    /// A cancellation that waits until SEND has decided about the act.
+    Remembered,
 }
 
 /// A downloaded legal fact.
@@ -172,14 +180,25 @@ impl Store {
         .await
     }
 
-    /// The protocol given by the stage before upload, saved before anything is POSTed.
-    pub async fn save_protocol(&self, act: ActId, protocol: String) -> Result<(), StoreError> {
+    /// The protocol given by the stage before upload, saved before anything is POSTed; one that the act has already stays.
+    ///
+    /// False: another live act of the ente has it and nothing was saved, by the rule that rows meet on arrival (an act that is
+    /// forced takes it all the same).
+    pub async fn save_protocol(&self, act: ActId, protocol: String) -> Result<bool, StoreError> {
         self.write(move |db| {
-            let sender: Option<String> = optional(
-                db.prepare_cached("UPDATE act SET protocol = ?2 WHERE id = ?1 AND protocol IS NULL RETURNING sender")?
-                    .query_row(params![act.0.as_bytes(), protocol], |row| row.get(0)),
-            )?;
-            sender.map_or(Ok(()), |sender| staging::claim_protocol(db, act, &sender, &protocol))
+            let row = ActRow::load(db, act)?;
+            if row.protocol.is_some() {
+                return Ok(true);
+            }
+            let sql = "SELECT json FROM act_content WHERE act_id = ?1";
+            let json: Option<String> = optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |row| row.get(0)))?;
+            let forced = json.map(|json| serde_json::from_str::<Act>(&json)).transpose()?.is_some_and(|content| content.force.is_some());
+            if !forced && staging::protocol_taken(db, &row, &protocol)? {
+                return Ok(false);
+            }
+            db.prepare_cached("UPDATE act SET protocol = ?2 WHERE id = ?1")?.execute(params![act.0.as_bytes(), protocol])?;
+            staging::claim_protocol(db, act, &row.sender, &protocol)?;
+            Ok(true)
         })
         .await
     }
@@ -317,7 +336,11 @@ impl Store {
                 key_id: row.key_id.clone(),
                 notify_by: notify_by.map(at),
             };
-            if staging::conflict(db, row.batch, &row.source, &staged.act)?.is_some() {
+            // A protocol that was given after the row came is claimed too.
+            let forced = staged.act.force.is_some();
+            let late = row.protocol.as_deref().filter(|_| !forced && staged.act.protocol.is_none());
+            let late_taken = late.map(|protocol| staging::protocol_taken(db, &row, protocol)).transpose()?;
+            if late_taken == Some(true) || staging::conflict(db, row.batch, &row.source, &staged.act)?.is_some() {
                 // Another act has taken its notice or protocol: a person of the office decides.
                 return jobs::enqueue_effect(db, &row, &Effect::WriteReject, now);
             }
@@ -350,19 +373,28 @@ impl Store {
         Ok(())
     }
 
-    /// An order about one act, from an operator or over the control socket.
-    pub async fn order(&self, act: ActId, order: Order, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// An order about one act, from an operator or over the control socket. A cancellation that cannot be carried out before SEND
+    /// has decided about the act is kept, and carried out then.
+    pub async fn order(&self, act: ActId, order: Order, who: &str, why: &str, now: Timestamp) -> Result<Ordered, StoreError> {
         let (who, why) = (who.to_owned(), why.to_owned());
-        self.write(move |db| {
-            let mut row = ActRow::load(db, act)?;
-            match order {
-                Order::Release => engine::release(db, &mut row, &who, &why, now),
-                Order::Cancel | Order::Modify => engine::command(db, &mut row, order, &who, &why, now),
-            }
-        })
-        .await?;
+        let ordered = self
+            .write(move |db| {
+                let mut row = ActRow::load(db, act)?;
+                let carried_out = match order {
+                    Order::Release => engine::release(db, &mut row, &who, &why, now),
+                    Order::Cancel | Order::Modify => engine::command(db, &mut row, order, &who, &why, now),
+                };
+                match carried_out {
+                    Err(StoreError::Order(OrderRefused::NoIunYet)) => {
+                        super::cancelling::remember(db, &row, &who, &why, now)?;
+                        Ok(Ordered::Remembered)
+                    }
+                    other => other.map(|()| Ordered::Done),
+                }
+            })
+            .await?;
         self.ring();
-        Ok(())
+        Ok(ordered)
     }
 
     /// Legal facts to be downloaded, with the place each will have among those of its act; `None`: there is no such fact.
@@ -481,24 +513,6 @@ impl Store {
             .await?;
         self.ring();
         Ok(queued)
-    }
-
-    /// The reject entry of an act that SEND refused, once: its place and the names of its files. Ends nothing.
-    pub async fn refused_act(&self, act: ActId) -> Result<(BatchId, String, Act, String), StoreError> {
-        self.read(move |db| {
-            let found = db.query_row(
-                "SELECT a.content_batch, a.place, c.json, a.state_data FROM act a JOIN act_content c ON c.act_id = a.id WHERE a.id = ?1",
-                [act.0.as_bytes()],
-                |row| Ok((batch_at(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?)),
-            );
-            let (batch, place, json, state) = optional(found)?.ok_or(StoreError::NotFound("act content"))?;
-            let code = match serde_json::from_str::<State>(&state)? {
-                State::Refused { code } => code,
-                other => other.name().to_owned(),
-            };
-            Ok((batch, place, serde_json::from_str(&json)?, code))
-        })
-        .await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::domain::act::Act;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::{OutcomeLine, OutcomeState};
-use crate::flow::effect::{Effect, LineDraft};
+use crate::flow::effect::{Corrected, Effect, LineDraft};
 use crate::flow::event::{Fact, Order};
 use crate::flow::state::{HoldReason, STATE_VERSION, State};
 use crate::flow::step::{self, ActFacts, Step};
@@ -168,15 +168,14 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
         act.heard = Some(ms(now));
     }
     let may_close = match fact {
-        Fact::Refused { .. } | Fact::NotTaken { .. } | Fact::NothingToCancel => true,
+        Fact::Refused { .. } | Fact::NotTaken { .. } | Fact::NothingToCancel | Fact::NeverArrived => true,
         Fact::Element { element, after, .. } => element.category == "NOTIFICATION_CANCELLED" || after.cancelled_at.is_some(),
         _ => false,
     };
     let step = step::observe(&act.state, act.facts(db, may_close)?, fact, now);
     let about = match fact {
         Fact::Element { element, .. } => Some(serde_json::json!({ "elementId": element.element_id }).to_string()),
-        Fact::NotTaken { code, .. } => Some(serde_json::json!({ "code": code }).to_string()),
-        Fact::Refused { reasons, .. } => {
+        Fact::NotTaken { reasons, .. } | Fact::Refused { reasons, .. } => {
             let codes: Vec<&str> = reasons.iter().map(|reason| reason.code.as_str()).collect();
             Some(serde_json::json!({ "codes": codes }).to_string())
         }
@@ -268,16 +267,21 @@ fn moved(db: &Connection, act: &ActRow, was: &State, now: Timestamp) -> Result<(
             if let Some(json) = optional(db.prepare_cached(sql)?.query_row([id], |row| row.get::<_, String>(0)))? {
                 super::staging::write_live_keys(db, act.id, &serde_json::from_str::<Act>(&json)?)?;
             }
+            // It may have been given after the row came.
+            if let Some(protocol) = &act.protocol {
+                super::staging::claim_protocol(db, act.id, &act.sender, protocol)?;
+            }
         }
         _ => {}
     }
-    const ONCE: [Effect; 10] = [
+    const ONCE: [Effect; 11] = [
         Effect::Prepare,
         Effect::Upload,
         Effect::Send,
         Effect::AskRequest,
         Effect::Resync,
         Effect::Cancel,
+        Effect::CancelLater { who: String::new(), why: String::new() },
         Effect::AskPrice { recipient: 0 },
         Effect::Resubmit,
         Effect::StartReplacement,
@@ -291,6 +295,7 @@ fn moved(db: &Connection, act: &ActRow, was: &State, now: Timestamp) -> Result<(
     super::starting::inherit_predecessor(db, act)?;
     if matches!(was, State::Sending | State::AwaitingAcceptance { .. }) && !matches!(act.state, State::AwaitingAcceptance { .. }) {
         super::starting::wake_orders(db, act.id, now)?;
+        super::cancelling::wake(db, act.id, now)?;
     }
     Ok(())
 }
@@ -340,7 +345,7 @@ pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now:
         .query_row([&act.source], |row| row.get(0))?;
     let line = u64::try_from(line).unwrap_or_default();
     let corrects = match draft.corrects {
-        Some(state) => last_line(db, act.id, draft.recipient, state)?,
+        Some(which) => last_line(db, act.id, draft.recipient, which)?,
         None => None,
     };
     let row = OutcomeLine {
@@ -391,12 +396,16 @@ pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now:
         act.flow,
         ms(now)
     ])?;
+    super::refusals::keep(db, act.id, line, &draft.reasons)?;
     Ok(line)
 }
 
-fn last_line(db: &Connection, act: ActId, recipient: Option<u32>, state: OutcomeState) -> Result<Option<u64>, StoreError> {
-    let sql = "SELECT max(line) FROM line WHERE act_id = ?1 AND recipient IS ?2 AND state = ?3";
-    let found: Option<i64> = db.prepare_cached(sql)?.query_row(params![act.0.as_bytes(), recipient, state.as_str()], |row| row.get(0))?;
+fn last_line(db: &Connection, act: ActId, recipient: Option<u32>, which: Corrected) -> Result<Option<u64>, StoreError> {
+    let (sql, word) = match which {
+        Corrected::State(state) => ("SELECT max(line) FROM line WHERE act_id = ?1 AND recipient IS ?2 AND state = ?3", state.as_str()),
+        Corrected::Event(event) => ("SELECT max(line) FROM line WHERE act_id = ?1 AND recipient IS ?2 AND event = ?3", event),
+    };
+    let found: Option<i64> = db.prepare_cached(sql)?.query_row(params![act.0.as_bytes(), recipient, word], |row| row.get(0))?;
     Ok(found.and_then(|line| u64::try_from(line).ok()))
 }
 

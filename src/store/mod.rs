@@ -7,6 +7,7 @@
 mod acts;
 pub mod archives;
 mod batches;
+mod cancelling;
 mod codec;
 mod engine;
 mod finals;
@@ -14,6 +15,7 @@ mod jobs;
 mod orders;
 mod publications;
 mod queries;
+mod refusals;
 mod staging;
 mod starting;
 mod streams;
@@ -21,13 +23,15 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use acts::{ActView, KeptFact, LegalFactToFetch, SendMaterial};
+pub use acts::{ActView, KeptFact, LegalFactToFetch, Ordered, SendMaterial};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
+pub use cancelling::Cancelling;
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
+pub use refusals::RefusedAct;
 pub use staging::{decode_place, encode_place};
 pub use streams::{Recorded, StreamRow};
 

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::codec::{act_at, at, digest, ms, optional, uuid_at};
 use super::{Store, StoreError};
 use crate::domain::digest::Sha256;
-use crate::domain::outcome::OutcomeLine;
+use crate::domain::outcome::{OutcomeLine, OutcomeState};
+use crate::domain::send::RefusalReason;
 
 /// A file for a gestionale.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,11 +34,13 @@ pub struct Publication {
     pub created_at: Timestamp,
 }
 
-/// A line with the fields that the gestionale gets back.
+/// A line with what lives in deletable rows: the fields that the gestionale gets back, the reasons of a refusal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineWithEcho {
     pub line: OutcomeLine,
     pub echo: Vec<(String, String)>,
+    /// Of a refusal by SEND, all that it said; empty once erased.
+    pub reasons: Vec<RefusalReason>,
 }
 
 /// Lines not yet in a file.
@@ -216,8 +219,11 @@ impl Store {
             })?;
             rows.map(|row| {
                 let (line, echo) = row?;
+                let line: OutcomeLine = serde_json::from_str(&line)?;
+                let refused = line.state == OutcomeState::Refused;
                 Ok(LineWithEcho {
-                    line: serde_json::from_str(&line)?,
+                    reasons: if refused { super::refusals::of_line(db, line.act, line.line)? } else { Vec::new() },
+                    line,
                     echo: echo.map(|echo| serde_json::from_str(&echo)).transpose()?.unwrap_or_default(),
                 })
             })

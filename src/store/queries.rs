@@ -57,6 +57,16 @@ pub struct Stuck {
     pub why: &'static str,
 }
 
+/// A batch of which something was accepted, and nothing will start it.
+const NOT_STARTED: &str = "LOTTO_NON_AVVIATO";
+
+impl Stuck {
+    /// Every word of `why`.
+    pub fn codes() -> Vec<&'static str> {
+        STUCK.iter().map(|(why, _)| *why).chain([NOT_STARTED]).collect()
+    }
+}
+
 /// What SEND has still to tell, or messo to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Left {
@@ -251,7 +261,7 @@ impl Store {
                  AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'lotto' AND j.subject_id = b.id AND j.kind = 'AVVIA') LIMIT 100",
             )?;
             let rows = select.query_map([ms(now)], |row| {
-                Ok(Stuck { act: None, batch: batch_at(row, 0)?, state: row.get(1)?, why: "LOTTO_NON_AVVIATO" })
+                Ok(Stuck { act: None, batch: batch_at(row, 0)?, state: row.get(1)?, why: NOT_STARTED })
             })?;
             found.extend(rows.collect::<Result<Vec<_>, _>>()?);
             Ok(found)
@@ -264,15 +274,15 @@ impl Store {
 const STUCK: [(&str, &str); 8] = [
     (
         "SENZA_PREPARAZIONE",
-        "a.state = 'IN_PREPARAZIONE' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'PREPARA')",
+        "a.state = 'IN_PREPARAZIONE' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind IN ('PREPARA', 'ANNULLA_APPENA_POSSIBILE'))",
     ),
     (
         "SENZA_CARICAMENTO",
-        "a.state = 'IN_CARICAMENTO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'CARICA')",
+        "a.state = 'IN_CARICAMENTO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind IN ('CARICA', 'ANNULLA_APPENA_POSSIBILE'))",
     ),
     (
         "SENZA_INVIO",
-        "a.state = 'IN_INVIO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind = 'INVIA')",
+        "a.state = 'IN_INVIO' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'notifica' AND j.subject_id = a.id AND j.kind IN ('INVIA', 'ANNULLA_APPENA_POSSIBILE'))",
     ),
     (
         "SENZA_RICHIESTA_ESITO",

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::batches::{Staged, Verdict};
 use super::codec::{act_at, batch_at, digest, key_of, ms, optional};
+use super::engine::ActRow;
 use super::{CHUNK, StoreError};
 use crate::batch::row::Place;
 use crate::clock;
@@ -300,14 +301,7 @@ pub(super) fn conflict(db: &Connection, batch: BatchId, source: &str, act: &Act)
         if act.force.is_some() && kind != "N" {
             continue;
         }
-        let other: Option<String> = optional(
-            db.prepare_cached(
-                "SELECT CASE WHEN a.source = ?4 OR a.batch_id = ?6 THEN a.reference ELSE 'un atto di un altro gestionale' END FROM live_key k JOIN act a ON a.id = k.act_id WHERE k.kind = ?1 AND k.key = ?2 \
-                 AND NOT (a.sender = ?3 AND a.source = ?4 AND a.reference = ?5) AND (a.batch_id = ?6 OR a.source NOT LIKE 'prova:%') LIMIT 1",
-            )?
-            .query_row(params![kind, key, act.sender_tax_id, source, act.reference, batch.0.as_bytes()], |row| row.get(0)),
-        )?;
-        if let Some(reference) = other {
+        if let Some(reference) = holder(db, kind, &key, (&act.sender_tax_id, source, &act.reference), batch)? {
             return Ok(Some(match kind {
                 "P" => Verdict::ProtocolLive(reference),
                 "D" => Verdict::DocumentLive(reference),
@@ -316,6 +310,24 @@ pub(super) fn conflict(db: &Connection, batch: BatchId, source: &str, act: &Act)
         }
     }
     Ok(None)
+}
+
+/// Whether another live act of the ente has that protocol.
+pub(super) fn protocol_taken(db: &Connection, act: &ActRow, protocol: &str) -> Result<bool, StoreError> {
+    let key = key_of(&[&act.sender, protocol]);
+    Ok(holder(db, "P", &key, (&act.sender, &act.source, &act.reference), act.batch)?.is_some())
+}
+
+/// The reference of another live act that holds the key, as the gestionale may know it; rows of trials count only for themselves.
+fn holder(db: &Connection, kind: &str, key: &[u8], own: (&str, &str, &str), batch: BatchId) -> Result<Option<String>, StoreError> {
+    let (sender, source, reference) = own;
+    optional(
+        db.prepare_cached(
+            "SELECT CASE WHEN a.source = ?4 OR a.batch_id = ?6 THEN a.reference ELSE 'un atto di un altro gestionale' END FROM live_key k JOIN act a ON a.id = k.act_id WHERE k.kind = ?1 AND k.key = ?2 \
+             AND NOT (a.sender = ?3 AND a.source = ?4 AND a.reference = ?5) AND (a.batch_id = ?6 OR a.source NOT LIKE 'prova:%') LIMIT 1",
+        )?
+        .query_row(params![kind, key, sender, source, reference, batch.0.as_bytes()], |row| row.get(0)),
+    )
 }
 
 /// What a change of an act brings, kept until the batch is started.

@@ -62,6 +62,15 @@ impl Store {
         Ok(more)
     }
 
+    /// Whether every act of the batch was started.
+    pub async fn is_started(&self, batch: BatchId) -> Result<bool, StoreError> {
+        self.read(move |db| {
+            let sql = "SELECT started FROM batch WHERE id = ?1";
+            Ok(optional(db.prepare_cached(sql)?.query_row([batch.0.as_bytes()], |row| row.get(0)))?.unwrap_or(false))
+        })
+        .await
+    }
+
     /// Why acts of the batch are held for an operator: by the flow, or by the answers to its first acts.
     pub async fn held_for(&self, batch: BatchId) -> Result<Option<HoldReason>, StoreError> {
         self.read(move |db| {

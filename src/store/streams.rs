@@ -11,7 +11,7 @@ use super::engine::{self, ActRow};
 use super::{Store, StoreError, jobs};
 use crate::domain::ids::ActId;
 use crate::domain::outcome::Perfection;
-use crate::domain::send::{RefusalReason, StreamEvent, TimelineElement};
+use crate::domain::send::{NO_CATEGORY, StreamEvent, TimelineElement, reasons_of_element};
 use crate::flow::effect::Effect;
 use crate::flow::event::Fact;
 use crate::flow::timeline::{self, ElementFacts, RecipientSummary, Summary};
@@ -234,9 +234,12 @@ fn apply(
     act: &mut ActRow,
     iun: Option<&str>,
     request_id: Option<&str>,
-    element: TimelineElement,
+    mut element: TimelineElement,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    if element.category.trim().is_empty() {
+        element.category = NO_CATEGORY.to_owned();
+    }
     let id = *act.id.0.as_bytes();
     let facts = ElementFacts::of(&element, now);
     // A row without category was left by a rework that voided the element before it came. The revision grows with every
@@ -275,9 +278,8 @@ fn apply(
         adopt_orphans(db, act, now)?;
     }
     if element.category == "REQUEST_REFUSED" {
-        let reasons = element.details.get("refusalReasons").cloned().unwrap_or_default();
-        let reasons: Vec<RefusalReason> = serde_json::from_value(reasons).unwrap_or_default();
-        let fact = Fact::Refused { reasons, at: facts.happened_at, cost: element.detail_i64("notificationCost") };
+        let fact =
+            Fact::Refused { reasons: reasons_of_element(&element), at: facts.happened_at, cost: element.detail_i64("notificationCost") };
         engine::observe(db, act, &fact, now)?;
         return Ok(true);
     }

@@ -98,7 +98,7 @@ fn echo() -> Vec<(String, String)> {
 }
 
 fn rendered<'a>(line: &'a OutcomeLine, echo: &'a [(String, String)]) -> RenderedLine<'a> {
-    RenderedLine { line, echo, environment: "COLLAUDO", reason: None }
+    RenderedLine { line, echo, environment: "COLLAUDO", reason: None, reasons: &[] }
 }
 
 fn csv_of(header: &OutcomeHeader, lines: &[OutcomeLine], echo: &[(String, String)]) -> io::Result<String> {
@@ -119,10 +119,10 @@ fn an_esito_in_csv() {
     let body = text.strip_prefix('\u{feff}').unwrap();
     assert_eq!(body.matches('\n').count(), body.matches("\r\n").count());
     insta::assert_snapshot!(body.replace("\r\n", "\n"), @r#"
-    riga;corregge;ambiente;ente;flusso;lotto;atto;riferimento;invio;protocollo;iun;destinatario;stato;stato_descrizione;evento;evento_descrizione;quando_utc;quando_roma;scritto_utc;tentativo;raccomandata;consegna;consegna_descrizione;causa;causa_descrizione;perfezionamento_mittente_utc;perfezionamento_mittente_data;perfezionamento_destinatario_utc;perfezionamento_destinatario_data;perfezionamento_modo;costo_ente;costo_cittadino;codice;motivo;attestazioni;eco_1;eco_2;eco_3;eco_4;eco_5;eco_6;eco_7;eco_8;eco_9;eco_10
-    41;;COLLAUDO;00907501001;tari;01890a5d-ac96-774b-bcce-b302099a8057;01890a5d-ac96-774b-bcce-b302099a8058;TARI-2026/000123;1;2026/4567;;;PRESO_IN_CARICO;Preso in carico da messo, non ancora inviato a SEND;PRESO_IN_CARICO;Preso in carico da messo, non ancora inviato a SEND;2026-11-22T16:59:30Z;2026-11-22 17:59:30;2026-11-22T16:59:30Z;;;;;;;;;;;;;;;;;0042;"Tributi; sportello 2";;;;;;;;
-    42;;COLLAUDO;00907501001;tari;01890a5d-ac96-774b-bcce-b302099a8057;01890a5d-ac96-774b-bcce-b302099a8058;TARI-2026/000123;1;2026/4567;ADEG-HJKL-MNPQ-202611-R-1;1;IN_CONSEGNA;Consegna in corso;SEND_ANALOG_FEEDBACK;Ricevuto l'esito della spedizione su carta;2026-12-03T23:30:00.125Z;2026-12-04 00:30:00;2026-12-04T09:12:40Z;1;R123456789IT;RECAG003C;Raccomandata 890: non consegnata;M08;Indirizzo insufficiente;2026-11-22T17:02:11Z;2026-11-22;;;;6,30;;;;2026/ADEG-HJKL-MNPQ-202611-R-1/consegna-cartacea_dest-1_20261204T003000.pdf|2026/ADEG-HJKL-MNPQ-202611-R-1/consegna-cartacea_dest-1_20261204T003000_2.pdf;0042;"Tributi; sportello 2";;;;;;;;
-    43;39;COLLAUDO;00907501001;tari;01890a5d-ac96-774b-bcce-b302099a8057;01890a5d-ac96-774b-bcce-b302099a8058;TARI-2026/000123;1;2026/4567;ADEG-HJKL-MNPQ-202611-R-1;1;PERFEZIONATO;Notifica perfezionata per il destinatario;REFINEMENT;Notifica perfezionata per decorrenza dei termini;2026-12-13T23:00:00Z;2026-12-14 00:00:00;2026-12-13T23:20:05Z;;;;;;;2026-11-22T17:02:11Z;2026-11-22;2026-12-13T23:00:00Z;2026-12-14;DECORRENZA_TERMINI;6,30;8,47;;;;0042;"Tributi; sportello 2";;;;;;;;
+    riga;corregge;ambiente;ente;flusso;lotto;atto;riferimento;invio;protocollo;iun;destinatario;stato;stato_descrizione;evento;evento_descrizione;quando_utc;quando_roma;scritto_utc;tentativo;raccomandata;consegna;consegna_descrizione;causa;causa_descrizione;perfezionamento_mittente_utc;perfezionamento_mittente_data;perfezionamento_destinatario_utc;perfezionamento_destinatario_data;perfezionamento_modo;costo_ente;costo_cittadino;codice;motivo;attestazioni;motivi;eco_1;eco_2;eco_3;eco_4;eco_5;eco_6;eco_7;eco_8;eco_9;eco_10
+    41;;COLLAUDO;00907501001;tari;01890a5d-ac96-774b-bcce-b302099a8057;01890a5d-ac96-774b-bcce-b302099a8058;TARI-2026/000123;1;2026/4567;;;PRESO_IN_CARICO;Preso in carico da messo, non ancora inviato a SEND;PRESO_IN_CARICO;Preso in carico da messo, non ancora inviato a SEND;2026-11-22T16:59:30Z;2026-11-22 17:59:30;2026-11-22T16:59:30Z;;;;;;;;;;;;;;;;;;0042;"Tributi; sportello 2";;;;;;;;
+    42;;COLLAUDO;00907501001;tari;01890a5d-ac96-774b-bcce-b302099a8057;01890a5d-ac96-774b-bcce-b302099a8058;TARI-2026/000123;1;2026/4567;ADEG-HJKL-MNPQ-202611-R-1;1;IN_CONSEGNA;Consegna in corso;SEND_ANALOG_FEEDBACK;Ricevuto l'esito della spedizione su carta;2026-12-03T23:30:00.125Z;2026-12-04 00:30:00;2026-12-04T09:12:40Z;1;R123456789IT;RECAG003C;Raccomandata 890: non consegnata;M08;Indirizzo insufficiente;2026-11-22T17:02:11Z;2026-11-22;;;;6,30;;;;2026/ADEG-HJKL-MNPQ-202611-R-1/consegna-cartacea_dest-1_20261204T003000.pdf|2026/ADEG-HJKL-MNPQ-202611-R-1/consegna-cartacea_dest-1_20261204T003000_2.pdf;;0042;"Tributi; sportello 2";;;;;;;;
+    43;39;COLLAUDO;00907501001;tari;01890a5d-ac96-774b-bcce-b302099a8057;01890a5d-ac96-774b-bcce-b302099a8058;TARI-2026/000123;1;2026/4567;ADEG-HJKL-MNPQ-202611-R-1;1;PERFEZIONATO;Notifica perfezionata per il destinatario;REFINEMENT;Notifica perfezionata per decorrenza dei termini;2026-12-13T23:00:00Z;2026-12-14 00:00:00;2026-12-13T23:20:05Z;;;;;;;2026-11-22T17:02:11Z;2026-11-22;2026-12-13T23:00:00Z;2026-12-14;DECORRENZA_TERMINI;6,30;8,47;;;;;0042;"Tributi; sportello 2";;;;;;;;
     "#);
     assert_in_docs(&body.replace("\r\n", "\n"));
 }
@@ -240,6 +240,47 @@ fn the_same_lines_give_the_same_bytes_and_a_copy_says_so() {
     assert_eq!(outcome_name(&OutcomeHeader { number: 12_345_678, ..header() }, "xml"), "esito_tributi-web_12345678.xml");
 }
 
+/// Refused for two reasons: the columns of before tell the first, the new one both.
+#[test]
+fn every_reason_of_a_refusal_is_told() {
+    let refused =
+        OutcomeLine { state: OutcomeState::Refused, event: "REQUEST_REFUSED".into(), code: Some("NOT_VALID_ADDRESS".into()), ..line(41) };
+    let reasons = [
+        RefusalReason { detail: Some("via | ignota".into()), rec_index: Some(0), ..RefusalReason::of("NOT_VALID_ADDRESS") },
+        RefusalReason { element: Some("recipients[1].taxId".into()), rec_index: Some(1), ..RefusalReason::of("NEW_2027") },
+    ];
+    let header = OutcomeHeader { first: 41, last: 41, ..header() };
+    let of = |reasons: &[RefusalReason]| {
+        let rendered = || RenderedLine { reasons, ..rendered(&refused, &[]) };
+        let (mut csv, mut xml) = (Vec::new(), Vec::new());
+        write_csv(&header, &mut std::iter::once(rendered()), &mut csv).unwrap();
+        write_xml(&header, &mut std::iter::once(rendered()), &mut xml).unwrap();
+        let mut reader = csv::ReaderBuilder::new().delimiter(b';').from_reader(&csv[crate::outbox::cells::BOM.len()..]);
+        let names = reader.headers().unwrap().clone();
+        let record = reader.records().next().unwrap().unwrap();
+        let cell = |name: &str| record[names.iter().position(|other| other == name).unwrap()].to_owned();
+        (["codice", "motivo", "motivi"].map(cell), String::from_utf8(xml).unwrap())
+    };
+    let sentence = it::refusal("NOT_VALID_ADDRESS").unwrap();
+    let (cells, xml) = of(&reasons);
+    let told = format!(
+        "NOT_VALID_ADDRESS: {sentence} Destinatario 1. SEND scrive: «via / ignota» | NEW_2027: {} Destinatario 2, campo recipients[1].taxId.",
+        it::REFUSAL_UNKNOWN
+    );
+    assert_eq!(cells, ["NOT_VALID_ADDRESS", sentence, told.as_str()]);
+    let told = format!(
+        "<motivi><rifiuto><codice>NOT_VALID_ADDRESS</codice><destinatario>1</destinatario><frase>{sentence}</frase>\
+         <dettaglio>via | ignota</dettaglio></rifiuto><rifiuto><codice>NEW_2027</codice><destinatario>2</destinatario>\
+         <campo>recipients[1].taxId</campo><frase>{}</frase></rifiuto></motivi></esito_atto>",
+        it::REFUSAL_UNKNOWN
+    );
+    assert!(xml.contains(&told), "{xml}");
+    // Erased: what the ledger says remains.
+    let (cells, xml) = of(&[]);
+    assert_eq!(cells, ["NOT_VALID_ADDRESS", sentence, ""]);
+    assert!(!xml.contains("<motivi>") && xml.contains("<codice>NOT_VALID_ADDRESS</codice>"), "{xml}");
+}
+
 /// Collects the names of the columns.
 struct Names(Vec<String>);
 
@@ -272,6 +313,9 @@ impl Columns for Names {
         self.0.push(name.into());
     }
     fn files(&mut self, name: &str, _: &[String]) {
+        self.0.push(name.into());
+    }
+    fn reasons(&mut self, name: &str, _: &[RefusalReason]) {
         self.0.push(name.into());
     }
     fn echo(&mut self, _: &[(String, String)]) {}

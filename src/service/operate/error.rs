@@ -32,6 +32,10 @@ pub enum OperateError {
     },
     BatchNotParked,
     NothingHeld,
+    /// What was held has been withdrawn meanwhile.
+    HeldWithdrawn {
+        withdrawn: u64,
+    },
     /// The first acts of the batch are out.
     GuardWaits {
         open: u64,
@@ -79,6 +83,7 @@ impl OperateError {
             OperateError::NoneParked { .. } => "NESSUN_ATTO_SOSPESO",
             OperateError::BatchNotParked => "LOTTO_NON_SOSPESO",
             OperateError::NothingHeld => "NESSUN_ATTO_TRATTENUTO",
+            OperateError::HeldWithdrawn { .. } => "ATTI_GIA_RITIRATI",
             OperateError::GuardWaits { .. } => "PRIMI_ATTI_IN_CORSO",
             OperateError::ChannelNotStopped { .. } => "CHIAVE_NON_FERMA",
             OperateError::NoReason => "MOTIVO_MANCANTE",
@@ -124,6 +129,7 @@ impl std::fmt::Display for OperateError {
             OperateError::NoneParked { code } => f.write_str(&words::none_parked_with(code)),
             OperateError::BatchNotParked => f.write_str(words::BATCH_NOT_PARKED),
             OperateError::NothingHeld => f.write_str(words::NOTHING_HELD),
+            OperateError::HeldWithdrawn { withdrawn } => f.write_str(&words::held_withdrawn(*withdrawn)),
             OperateError::GuardWaits { open, first } => f.write_str(&words::guard_waits(*open, *first)),
             OperateError::ChannelNotStopped { channel } => f.write_str(&words::channel_not_stopped(channel)),
             OperateError::NoReason => f.write_str(words::NO_REASON),

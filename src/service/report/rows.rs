@@ -2,8 +2,11 @@
 
 use super::{
     ActEntry, AlertEntry, BatchEntry, FileEntry, GuardEntry, HistoryEntry, JobEntry, LegalFactEntry, ProblemEntry, RecipientEntry,
+    StuckEntry,
 };
-use crate::store::{ActView, AlertRow, BatchSummary, GuardRow, HistoryRow, JobRow, LegalFactRow, ProblemCount, Publication, RecipientRow};
+use crate::store::{
+    ActView, AlertRow, BatchSummary, GuardRow, HistoryRow, JobRow, LegalFactRow, ProblemCount, Publication, RecipientRow, Stuck,
+};
 
 /// Names of receipts and rejects may follow that of the drop, which often holds a surname: masked where acts are told.
 pub(in crate::service) fn masked(file: FileEntry) -> FileEntry {
@@ -97,6 +100,12 @@ impl From<JobRow> for JobEntry {
 impl From<AlertRow> for AlertEntry {
     fn from(alert: AlertRow) -> Self {
         AlertEntry { at: alert.at, code: alert.code, source: alert.source, sender: alert.sender, about: alert.about }
+    }
+}
+
+impl From<Stuck> for StuckEntry {
+    fn from(stuck: Stuck) -> Self {
+        StuckEntry { act: stuck.act, batch: stuck.batch, state: stuck.state, why: stuck.why.to_owned() }
     }
 }
 

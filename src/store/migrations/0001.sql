@@ -1,6 +1,6 @@
 -- Instants are milliseconds since 1970 (UTC); ids are the 16 bytes of a UUIDv7; digests are 32 bytes; amounts are euro cents.
--- Personal data lives only in batch.original_name, publication.name (it repeats the drop's), problem.data, reject.data, act_content and timeline.data:
--- rows and cells that can be deleted.
+-- Personal data lives only in batch.original_name, publication.name (it repeats the drop's), problem.data, reject.data, act_content, timeline.data
+-- and refusal: rows and cells that can be deleted.
 
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
@@ -266,6 +266,18 @@ CREATE TABLE line (
   PRIMARY KEY (source, line)
 ) WITHOUT ROWID;
 CREATE INDEX line_by_act ON line (act_id, line);
+
+-- Why SEND refused an act, as a line of it tells. SEND's words may quote what it refused.
+CREATE TABLE refusal (
+  act_id BLOB NOT NULL,
+  line INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  code TEXT NOT NULL,
+  recipient INTEGER,
+  element TEXT,
+  detail TEXT,
+  PRIMARY KEY (act_id, line, seq)
+) WITHOUT ROWID;
 
 -- One row per file that a gestionale may read: prepared under a temporary name, then renamed, then told here.
 CREATE TABLE publication (

@@ -257,10 +257,52 @@ async fn a_protocol_given_late_is_kept_and_claimed() {
     let world = World::new();
     world.accept(vec![Act { protocol: None, ..act("a") }], flow(0)).await;
     let id = world.act_id("a").await;
-    world.store.save_protocol(id, "2026/1".to_owned()).await.unwrap();
-    world.store.save_protocol(id, "2026/2".to_owned()).await.unwrap();
+    assert!(world.store.save_protocol(id, "2026/1".to_owned()).await.unwrap());
+    assert!(world.store.save_protocol(id, "2026/2".to_owned()).await.unwrap());
     assert_eq!(world.material(id).await.protocol.as_deref(), Some("2026/1"));
     let other = Act { protocol: Some("2026/1".to_owned()), ..act("b") };
     assert_eq!(world.stage(vec![other], flow(0)).await.1, [Verdict::ProtocolLive("a".to_owned())]);
     world.store.forget_uploads(id).await.unwrap();
+}
+
+/// The rule of arrival holds for a protocol that is given later too.
+#[tokio::test]
+async fn a_protocol_given_late_is_not_taken_from_a_live_act() {
+    let world = World::new();
+    let nameless = |reference: &str| Act { protocol: None, ..act(reference) };
+    let forced = Act { force: Some("voluto".to_owned()), ..nameless("forzato") };
+    let foreign = Act { sender_tax_id: "09876543217".to_owned(), ..nameless("altrui") };
+    world.accept(vec![act("a"), nameless("b"), forced, foreign], flow(0)).await;
+    let save = async |reference: &str| world.store.save_protocol(world.act_id(reference).await, "P-a".to_owned()).await.unwrap();
+    let id = world.act_id("b").await;
+    assert!(!save("b").await, "of a, which is live");
+    assert_eq!((world.material(id).await.protocol, world.count("SELECT count(*) FROM live_key WHERE kind = 'P'")), (None, 1));
+    assert!(save("forzato").await && save("altrui").await, "wanted by the office; of another ente");
+    world.settle_but(|_| true).await;
+    for reference in ["a", "forzato"] {
+        world.store.order(world.act_id(reference).await, crate::flow::event::Order::Cancel, "op", "", world.now()).await.unwrap();
+    }
+    assert!(save("b").await, "closed meanwhile");
+    assert_eq!(world.material(id).await.protocol.as_deref(), Some("P-a"));
+}
+
+/// Sent anew by itself an act keeps the protocol that it was given, unless another has it by now.
+#[tokio::test]
+async fn a_protocol_given_late_is_not_taken_twice_by_a_new_submission() {
+    for taken in [false, true] {
+        let world = World::new();
+        world.listen().await;
+        world.accept(vec![Act { protocol: None, ..act("a") }], flow(0)).await;
+        let id = world.act_id("a").await;
+        assert!(world.store.save_protocol(id, "2026/1".to_owned()).await.unwrap());
+        world.settle().await;
+        world.hear("a", "REQUEST_REFUSED", json!({"refusalReasons": [{"errorCode": "FILE_NOTFOUND"}]})).await;
+        if taken {
+            world.accept(vec![Act { protocol: Some("2026/1".to_owned()), ..act("b") }], flow(0)).await;
+        }
+        world.settle_but(|effect| *effect == Effect::WriteReject).await;
+        let newest = world.act("a").await;
+        assert_eq!((newest.submission, newest.protocol.as_deref()), (if taken { 1 } else { 2 }, Some("2026/1")), "taken {taken}");
+        assert_eq!(world.count("SELECT count(*) FROM live_key WHERE kind = 'P'"), 1, "taken {taken}");
+    }
 }

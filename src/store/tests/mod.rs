@@ -206,6 +206,17 @@ impl World {
             Effect::AskPrice { recipient } => store.record(act, Fact::PriceKnown { recipient, total: 847 }, Some(job), now).await,
             Effect::Resubmit => store.resubmit(act, job, now).await,
             Effect::StartReplacement => store.start_replacement(act, job, now).await,
+            Effect::CancelLater { who, why } => match store.cancel_later(act, job, &who, &why, now).await? {
+                Cancelling::Ended | Cancelling::Waits => Ok(()),
+                Cancelling::Never => panic!("nothing is POSTed without a protocol"),
+                Cancelling::Ask { token, .. } => {
+                    // SEND knows what was POSTed.
+                    let posted = self.posts.borrow().contains_key(&token);
+                    let fact = if posted { Fact::Taken { request_id: request_id(&token) } } else { Fact::NeverArrived };
+                    store.record(act, fact, None, now).await?;
+                    store.postpone_job(job, now, "ESITO_INCERTO").await
+                }
+            },
         }
     }
 

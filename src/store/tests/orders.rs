@@ -138,8 +138,6 @@ async fn a_cancel_waits_for_the_iun_and_then_for_the_cancellation() {
     let world = world_with(vec![act("a")]).await;
     world.settle().await;
     let id = world.act("a").await.id;
-    let refused = world.store.order(id, Order::Cancel, "op", "", world.now()).await;
-    assert!(matches!(refused, Err(StoreError::Order(OrderRefused::NoIunYet))));
     let batch = world.accept(vec![order(Action::Cancel, act("a"))], flow(0)).await;
     world.settle().await;
     assert_eq!(world.state("a").await, "INVIATO");
@@ -309,4 +307,125 @@ async fn an_act_cancelled_at_send_by_someone_else_lets_its_replacement_go() {
     world.settle().await;
     assert_eq!(submission(&world, "a", 2).await.state, "INVIATO");
     world.is_sound().await;
+}
+
+/// The work of an act that is not done yet, by its names.
+async fn kinds(world: &World, id: ActId) -> Vec<String> {
+    world.store.jobs_of(id.0).await.unwrap().into_iter().map(|job| job.kind).collect()
+}
+
+const LATER: &str = "ANNULLA_APPENA_POSSIBILE";
+
+#[tokio::test]
+async fn an_operators_cancel_before_the_iun_is_remembered_and_carried_out_when_send_accepts() {
+    let world = world_with(vec![act("a")]).await;
+    world.settle().await;
+    let id = world.act("a").await.id;
+    for _ in 0..2 {
+        assert_eq!(world.store.order(id, Order::Cancel, "op", "pagato", world.now()).await.unwrap(), Ordered::Remembered);
+    }
+    world.settle().await;
+    assert_eq!(world.state("a").await, "INVIATO");
+    let waiting = world.store.jobs_of(id.0).await.unwrap().into_iter().find(|job| job.kind == LATER).unwrap();
+    assert!(waiting.state == "ATTESA" && waiting.due_at > world.now(), "{waiting:?}");
+    let before = world.store.history(id.0).await.unwrap().pop().unwrap();
+    assert_eq!((before.event.as_str(), before.data.unwrap().contains("pagato")), ("ORDINE_ANNULLA", true));
+    // The net below: looked at again, and it waits on.
+    world.pass(SignedDuration::from_hours(2));
+    world.settle().await;
+    assert_eq!(world.state("a").await, "INVIATO");
+    world.is_sound().await;
+    // Woken by the acceptance, not by the clock.
+    world.hear("a", "REQUEST_ACCEPTED", json!({})).await;
+    world.settle_but(|effect| *effect == Effect::Cancel).await;
+    assert_eq!((world.state("a").await.as_str(), kinds(&world, id).await.as_slice()), ("IN_ANNULLAMENTO", &["ANNULLA".to_owned()][..]));
+    let orders = world.store.history(id.0).await.unwrap().into_iter().filter(|row| row.event == "ORDINE_ANNULLA").count();
+    assert_eq!(orders, 3, "given twice, carried out once");
+    world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
+    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "INVIATO", "ACCETTATO", "IN_ANNULLAMENTO", "ANNULLATO"]);
+    world.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_remembered_cancel_ends_with_an_act_that_send_refuses() {
+    let world = world_with(vec![act("a")]).await;
+    world.settle().await;
+    let id = world.act("a").await.id;
+    world.store.order(id, Order::Cancel, "op", "", world.now()).await.unwrap();
+    world.hear("a", "REQUEST_REFUSED", json!({"refusalReasons": [{"errorCode": "NOT_VALID_ADDRESS"}]})).await;
+    assert_eq!(kinds(&world, id).await, ["SCRIVI_SCARTO"]);
+    world.settle().await;
+    assert_eq!(world.state("a").await, "RIFIUTATO");
+    assert!(matches!(world.store.order(id, Order::Cancel, "op", "", world.now()).await, Err(StoreError::Order(OrderRefused::Closed))));
+    world.is_sound().await;
+}
+
+/// A POST left and was answered with a refusal that nobody knows: the act is parked, and SEND has nothing of it.
+#[tokio::test]
+async fn what_send_provably_never_had_is_withdrawn() {
+    let world = world_with(vec![act("a")]).await;
+    world.settle_but(|effect| *effect == Effect::Send).await;
+    world.store.free_leases().await.unwrap();
+    let id = world.act("a").await.id;
+    let job = world.lease_one(id, "INVIA").await.job;
+    assert!(world.store.reserve_spend(id, Some(job), "2026-11-22", 0, world.now()).await.unwrap());
+
+    // While the POST is under way nothing can be proved.
+    assert_eq!(world.store.order(id, Order::Cancel, "op", "errato", world.now()).await.unwrap(), Ordered::Remembered);
+    let waiting = world.lease_one(id, LATER).await.job;
+    let outcome = world.store.cancel_later(id, waiting, "op", "errato", world.now()).await.unwrap();
+    assert_eq!(outcome, Cancelling::Waits);
+    world.store.fail_job(job, crate::flow::retry::Next::Park { code: "RIFIUTO_SCONOSCIUTO" }, "X", world.now()).await.unwrap();
+    assert_eq!(world.act("a").await.park_code.as_deref(), Some("RIFIUTO_SCONOSCIUTO"));
+
+    // From the question on nothing is sent any more, whoever holds a job.
+    world.pass(SignedDuration::from_mins(1));
+    let waiting = world.lease_one(id, LATER).await.job;
+    let outcome = world.store.cancel_later(id, waiting, "op", "errato", world.now()).await.unwrap();
+    assert!(matches!(outcome, Cancelling::Ask { .. }), "{outcome:?}");
+    assert_eq!((kinds(&world, id).await.as_slice(), world.act("a").await.park_code), (&[LATER.to_owned()][..], None));
+    assert!(matches!(world.store.reserve_spend(id, Some(job), "2026-11-22", 0, world.now()).await, Err(StoreError::Stale)));
+    world.is_sound().await;
+
+    world.store.postpone_job(waiting, world.now(), "").await.unwrap();
+    world.settle().await;
+    assert_eq!((world.state("a").await.as_str(), kinds(&world, id).await.len()), ("RITIRATO", 0));
+    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "SOSPESO", "ANNULLATO"]);
+    assert_eq!(world.count("SELECT count(*) FROM live_key"), 0, "its notice and protocol are free");
+    world.is_sound().await;
+}
+
+/// The answer to the POST was lost, and SEND has the request: it is cancelled when it has an IUN, never forgotten.
+#[tokio::test]
+async fn what_send_had_after_all_is_cancelled_with_its_iun() {
+    for told_meanwhile in [false, true] {
+        let world = World::new();
+        world.listen().await;
+        world.lost.borrow_mut().insert("a".to_owned());
+        world.accept(vec![act("a")], flow(0)).await;
+        world.settle().await;
+        let id = world.act("a").await.id;
+        assert_eq!(world.state("a").await, "IN_INVIO");
+        world.store.order(id, Order::Cancel, "op", "", world.now()).await.unwrap();
+        world.store.free_leases().await.unwrap();
+        if told_meanwhile {
+            let job = world.lease_one(id, LATER).await.job;
+            assert!(matches!(world.store.cancel_later(id, job, "op", "", world.now()).await.unwrap(), Cancelling::Ask { .. }));
+            let token = world.material(id).await.token;
+            world.tell(vec![world.event_of(&token, "REQUEST_ACCEPTED", json!({"idempotenceToken": token}))]).await;
+            // The answer is of before: it withdraws nothing.
+            world.store.record(id, Fact::NeverArrived, None, world.now()).await.unwrap();
+            world.store.postpone_job(job, world.now(), "").await.unwrap();
+        } else {
+            let job = world.lease_one(id, LATER).await;
+            world.work(job).await;
+            world.settle().await;
+            assert_eq!(world.state("a").await, "INVIATO");
+            world.is_sound().await;
+            world.hear("a", "REQUEST_ACCEPTED", json!({})).await;
+        }
+        world.settle_but(|effect| *effect == Effect::Cancel).await;
+        assert_eq!((world.state("a").await.as_str(), kinds(&world, id).await.as_slice()), ("IN_ANNULLAMENTO", &["ANNULLA".to_owned()][..]));
+        world.is_sound().await;
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::outcome::Perfection;
+use crate::domain::send::RefusalReason;
 
 fn refinement() -> serde_json::Value {
     json!({"recIndex": 0, "notificationCost": 100})
@@ -271,8 +272,9 @@ async fn a_technical_refusal_is_sent_again_once_with_a_token_of_its_own() {
     world.hear("a", "REQUEST_REFUSED", refusal).await;
     let jobs: Vec<String> = world.store.jobs_of(second.id.0).await.unwrap().into_iter().map(|job| job.kind).collect();
     assert_eq!(jobs, ["SCRIVI_SCARTO"], "never twice by itself");
-    let (batch, place, content, code) = world.store.refused_act(second.id).await.unwrap();
-    assert_eq!((batch, decode_place(&place).ordinal, content.reference.as_str(), code.as_str()), (first.batch, 1, "a", "FILE_NOTFOUND"));
+    let refused = world.store.refused_act(second.id).await.unwrap();
+    assert_eq!((refused.batch, refused.place.ordinal, refused.content.reference.as_str()), (first.batch, 1, "a"));
+    assert_eq!(refused.reasons, [RefusalReason::of("FILE_NOTFOUND")]);
     world.settle().await;
     world.is_sound().await;
 }
@@ -321,8 +323,8 @@ async fn a_request_refused_at_once_comes_back_as_a_reject() {
     world.store.free_leases().await.unwrap();
     let id = world.act("a").await.id;
     let job = world.lease_one(id, "INVIA").await.job;
-    let fact = Fact::NotTaken { code: "PN_GENERIC_INVALIDPARAMETER".to_owned(), at: world.now() };
-    world.store.record(id, fact, Some(job), world.now()).await.unwrap();
+    let reasons = vec![RefusalReason::of("PN_GENERIC_INVALIDPARAMETER")];
+    world.store.record(id, Fact::NotTaken { reasons, at: world.now() }, Some(job), world.now()).await.unwrap();
     assert_eq!(world.told("a").await.last().unwrap().0, OutcomeState::Refused);
     assert_eq!(world.store.jobs_of(id.0).await.unwrap()[0].kind, "SCRIVI_SCARTO");
     // Its keys are free again.
@@ -406,4 +408,96 @@ async fn a_timeline_read_before_any_event_accepts_the_act() {
     let act = world.act("a").await;
     assert_eq!((act.state.as_str(), act.iun), ("IN_CONSEGNA", Some(iun)));
     world.is_sound().await;
+}
+
+/// All that SEND said is kept where it can be deleted, and nowhere else.
+#[tokio::test]
+async fn every_reason_of_a_refusal_is_kept_in_rows_that_can_be_deleted() {
+    let world = world_with(vec![act("a")]).await;
+    let said = "Mario Rossi, via ignota";
+    let refusal = json!({"refusalReasons": [
+        {"errorCode": "NOT_VALID_ADDRESS", "detail": said, "recIndex": 0},
+        {"errorCode": "TAXID_NOT_VALID", "detail": "RSSMRA80A01H501U non risulta", "recIndex": 0},
+    ], "notificationCost": 100});
+    world.hear("a", "REQUEST_REFUSED", refusal).await;
+    let last = || async { world.store.lines(SOURCE, 1, 1_000, 1_000).await.unwrap().pop().unwrap() };
+    let line = last().await;
+    assert_eq!(
+        (line.line.state, line.line.code.as_deref(), line.line.institution_cost),
+        (OutcomeState::Refused, Some("NOT_VALID_ADDRESS"), Some(100))
+    );
+    let want = [("NOT_VALID_ADDRESS", said), ("TAXID_NOT_VALID", "RSSMRA80A01H501U non risulta")].map(|(code, detail)| RefusalReason {
+        detail: Some(detail.to_owned()),
+        rec_index: Some(0),
+        ..RefusalReason::of(code)
+    });
+    assert_eq!(line.reasons, want);
+    let id = world.act("a").await.id;
+    assert_eq!(world.store.refused_act(id).await.unwrap().reasons, want);
+    let history = world.store.history(id.0).await.unwrap();
+    assert_eq!(history.last().unwrap().data.as_deref(), Some("{\"codes\":[\"NOT_VALID_ADDRESS\",\"TAXID_NOT_VALID\"]}"));
+    for words in ["ignota", "RSSMRA80A01H501U"] {
+        for (table, column) in [("line", "data"), ("history", "data"), ("act", "state_data"), ("job", "payload"), ("alert", "about")] {
+            assert_eq!(world.count(&format!("SELECT count(*) FROM {table} WHERE {column} LIKE '%{words}%'")), 0, "{words} in {table}");
+        }
+    }
+    rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap().execute("DELETE FROM refusal", []).unwrap();
+    assert_eq!((last().await.reasons, last().await.line), (vec![], line.line), "the ledger stands");
+    assert_eq!(world.store.refused_act(id).await.unwrap().reasons, [RefusalReason::of("NOT_VALID_ADDRESS")]);
+    world.is_sound().await;
+}
+
+/// The stream was silent, so SEND was asked: it does not say what the refusal cost. The element does, later.
+#[tokio::test]
+async fn the_cost_of_a_refusal_learnt_by_asking_corrects_its_line() {
+    let world = world_with(vec![act("a")]).await;
+    let id = world.act("a").await.id;
+    world.pass(SignedDuration::from_hours(27));
+    let job = world.lease_one(id, "CHIEDI_ESITO").await.job;
+    let reasons = vec![RefusalReason::of("NOT_VALID_ADDRESS")];
+    let fact = Fact::Refused { reasons: reasons.clone(), at: world.now(), cost: None };
+    world.store.record(id, fact, Some(job), world.now()).await.unwrap();
+    let asked = world.lines().await.pop().unwrap();
+    assert_eq!((asked.event.as_str(), asked.institution_cost), ("REQUEST_REFUSED", None));
+    let refusal = json!({"refusalReasons": [{"errorCode": "NOT_VALID_ADDRESS"}], "notificationCost": 100});
+    world.hear("a", "REQUEST_REFUSED", refusal).await;
+    let told = world.store.lines(SOURCE, 1, 1_000, 1_000).await.unwrap().pop().unwrap();
+    let line = &told.line;
+    assert_eq!((line.state, line.event.as_str(), line.code.as_deref()), (OutcomeState::Refused, "RETTIFICA", Some("NOT_VALID_ADDRESS")));
+    assert_eq!((line.corrects, line.institution_cost, &told.reasons), (Some(asked.line), Some(100), &reasons));
+    assert_eq!(world.state("a").await, "RIFIUTATO");
+    world.settle().await;
+    world.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_new_price_corrects_the_line_of_the_one_before() {
+    let mut two = act("a");
+    two.recipients.push(recipient("VRDLGI70A01H501X", None));
+    let world = world_with(vec![two]).await;
+    world.accepted(&["a"]).await;
+    let id = world.act("a").await.id;
+    for (recipient, total) in [(0, 847), (1, 500), (0, 1_200), (0, 1_300)] {
+        world.store.record(id, Fact::PriceKnown { recipient, total }, None, world.now()).await.unwrap();
+    }
+    let costs: Vec<OutcomeLine> = world.lines().await.into_iter().filter(|line| line.event == "COSTO").collect();
+    let got: Vec<(Option<u32>, Option<i64>, Option<u64>)> =
+        costs.iter().map(|line| (line.recipient, line.citizen_cost, line.corrects)).collect();
+    let want = [(0, 847, None), (1, 500, None), (0, 1_200, Some(costs[0].line)), (0, 1_300, Some(costs[2].line))];
+    assert_eq!(got, want.map(|(recipient, total, corrects)| (Some(recipient), Some(total), corrects)));
+}
+
+#[tokio::test]
+async fn an_element_without_category_is_told_and_flagged() {
+    let world = world_with(vec![act("a")]).await;
+    world.accepted(&["a"]).await;
+    for blank in ["", " "] {
+        world.hear("a", blank, json!({"recIndex": 0})).await;
+    }
+    let id = world.act("a").await.id;
+    assert_eq!(world.act("a").await.flag_code.as_deref(), Some("EVENTO_SCONOSCIUTO"));
+    assert_eq!(world.told("a").await.last().unwrap(), &(OutcomeState::Info, "SENZA_CATEGORIA".to_owned()));
+    assert_eq!(world.store.history(id.0).await.unwrap().last().unwrap().event, "SENZA_CATEGORIA");
+    assert_eq!(world.store.alerts(Timestamp::UNIX_EPOCH, 1).await.unwrap()[0].about, "SENZA_CATEGORIA");
+    assert_eq!(world.count("SELECT count(*) FROM timeline WHERE category = 'SENZA_CATEGORIA'"), 2);
 }

@@ -7,7 +7,7 @@ pub fn order_refused(refused: OrderRefused) -> &'static str {
     match refused {
         OrderRefused::AlreadySent => "l'atto è già arrivato a SEND: si può soltanto annullare o sostituire",
         OrderRefused::NoIunYet => {
-            "la richiesta è a SEND, che non ha ancora assegnato lo IUN: ripetere l'ordine dopo l'accettazione (di solito entro un'ora)"
+            "SEND non ha ancora assegnato lo IUN: l'ordine non si può eseguire finché SEND non ha deciso della richiesta"
         }
         OrderRefused::Closed => "l'atto è già chiuso (rifiutato, annullato o ritirato): non c'è altro da fare su questo invio",
         OrderRefused::NotHeld => "l'atto non è trattenuto in attesa di un operatore: non c'è nulla da rilasciare",
@@ -35,6 +35,17 @@ pub const BATCH_NOT_PARKED: &str = "nessun lavoro del lotto è sospeso; gli atti
 pub const HELD_NOT_PARKED: &str =
     "gli atti sono trattenuti, non sospesi per un errore: si fanno partire con «messo batch release» o «messo act release»";
 pub const NOTHING_HELD: &str = "nessun atto del lotto è trattenuto: non c'è nulla da rilasciare";
+
+pub fn held_withdrawn(withdrawn: u64) -> String {
+    match withdrawn {
+        1 => "l'atto trattenuto del lotto è stato ritirato (annullato prima dell'invio): non c'è più nulla da rilasciare".to_owned(),
+        many => {
+            format!(
+                "gli atti trattenuti del lotto sono stati ritirati ({many}, annullati prima dell'invio): non c'è più nulla da rilasciare"
+            )
+        }
+    }
+}
 
 pub fn none_parked_with(code: &str) -> String {
     format!("nessun atto è sospeso con il codice «{code}»")
@@ -119,6 +130,20 @@ pub fn config_unreadable(path: &str, detail: &str) -> String {
     format!("configurazione {path} non leggibile: {detail}")
 }
 
+/// What happens with a cancellation that was kept, by the state of the act.
+pub fn cancel_remembered(state: &str) -> &'static str {
+    match state {
+        "INVIATO" => {
+            "l'ordine è ricordato: SEND sta ancora controllando la richiesta. Se la accetta, messo ne chiede subito l'annullamento; se la \
+             rifiuta, non c'è nulla da annullare. Non serve ripetere l'ordine"
+        }
+        _ => {
+            "l'ordine è ricordato: la richiesta può essere già arrivata a SEND, e messo glielo chiede. Se SEND non l'ha, l'atto è ritirato; se \
+             l'ha, ne è chiesto l'annullamento appena c'è lo IUN. Non serve ripetere l'ordine"
+        }
+    }
+}
+
 /// What the state of an act means.
 pub fn state(name: &str) -> &'static str {
     match name {
@@ -133,6 +158,22 @@ pub fn state(name: &str) -> &'static str {
         "ANNULLATO" => "annullato",
         "RIFIUTATO" => "rifiutato da SEND",
         "RITIRATO" => "ritirato prima dell'invio",
+        _ => "",
+    }
+}
+
+/// Why something waits for nothing, which should never be.
+pub fn stuck(why: &str) -> &'static str {
+    match why {
+        "SENZA_PREPARAZIONE" => "in preparazione, ma nessun lavoro la fa avanzare",
+        "SENZA_CARICAMENTO" => "i documenti vanno caricati, ma nessun lavoro li carica",
+        "SENZA_INVIO" => "la richiesta va inviata, ma nessun lavoro la invia",
+        "SENZA_RICHIESTA_ESITO" => "inviato, ma nessun lavoro ne chiederà l'esito se SEND non lo comunica",
+        "PRIMI_ATTI_GIA_RISPOSTI" => "aspetta i primi atti del lotto, che hanno già tutti risposta",
+        "PRECEDENTE_GIA_CHIUSO" => "aspetta l'annullamento di un atto che è già chiuso",
+        "PRECEDENTE_NON_ANNULLATO" => "aspetta l'annullamento di un atto che nessuno sta annullando",
+        "SOSPESO_SENZA_LAVORO" => "sospeso, ma non c'è un lavoro da riprendere",
+        "LOTTO_NON_AVVIATO" => "lotto preso in carico, ma nessun lavoro ne avvia gli atti o gli ordini",
         _ => "",
     }
 }
@@ -156,6 +197,7 @@ pub fn job(kind: &str) -> &'static str {
         "CHIEDI_ESITO" => "chiedere a SEND l'esito della richiesta, se non lo dice prima",
         "RILEGGI" => "rileggere la cronologia su SEND",
         "ANNULLA" => "chiedere a SEND l'annullamento",
+        "ANNULLA_APPENA_POSSIBILE" => "annullare, come ordinato, appena SEND ha deciso della richiesta",
         "SCARICA_ATTESTAZIONE" => "scaricare un'attestazione",
         "CHIEDI_COSTO" => "chiedere a SEND il costo per il cittadino",
         "REINVIA" => "inviare di nuovo, una volta sola",
@@ -215,6 +257,7 @@ mod tests {
             Effect::AskRequest,
             Effect::Resync,
             Effect::Cancel,
+            Effect::CancelLater { who: String::new(), why: String::new() },
             Effect::FetchLegalFact { key: String::new() },
             Effect::AskPrice { recipient: 0 },
             Effect::Resubmit,

@@ -4,6 +4,7 @@
 //! Sources: `reference send.md` 4, 5, 8 and the descriptions of `SendAnalogFeedbackDetailsV25` in the stream API.
 
 use crate::domain::outcome::{OutcomeState, Perfection};
+use crate::domain::send::RefusalReason;
 
 /// A code and its sentence.
 pub type Entry = (&'static str, &'static str);
@@ -64,6 +65,24 @@ pub fn refusal(code: &str) -> Option<&'static str> {
     look(REFUSALS, code)
 }
 
+/// Said of a refusal with a code that nobody has a sentence for.
+pub const REFUSAL_UNKNOWN: &str = "SEND ha rifiutato l'atto con un codice non ancora descritto in questa versione di messo.";
+
+/// One reason of a refusal in words: the sentence of its code, what it is about, and what SEND itself wrote.
+pub fn refusal_words(reason: &RefusalReason, sentence: Option<&str>) -> String {
+    let mut words = sentence.unwrap_or(REFUSAL_UNKNOWN).to_owned();
+    match (reason.rec_index.map(|index| u64::from(index) + 1), &reason.element) {
+        (Some(recipient), Some(element)) => words.push_str(&format!(" Destinatario {recipient}, campo {element}.")),
+        (Some(recipient), None) => words.push_str(&format!(" Destinatario {recipient}.")),
+        (None, Some(element)) => words.push_str(&format!(" Campo {element}.")),
+        (None, None) => {}
+    }
+    if let Some(detail) = &reason.detail {
+        words.push_str(&format!(" SEND scrive: «{detail}»"));
+    }
+    words
+}
+
 /// Said of a code that nobody has a sentence for.
 pub const REASON_UNKNOWN: &str = "Si veda il codice nella documentazione";
 
@@ -116,7 +135,7 @@ pub const EVENTS: &[Entry] = &[
     ("REFINEMENT", "Notifica perfezionata per decorrenza dei termini"),
     ("REQUEST_ACCEPTED", "Richiesta accettata da SEND: notifica perfezionata per il mittente"),
     ("REQUEST_REFUSED", "Richiesta rifiutata da SEND"),
-    ("RETTIFICA", "Rettifica del perfezionamento, per una correzione di SEND"),
+    ("RETTIFICA", "Rettifica della riga indicata, per quanto SEND ha comunicato dopo"),
     ("RILASCIATO", "Rilasciato: l'atto va a SEND"),
     ("RIPRESO", "Ripreso da un operatore dopo una sospensione"),
     ("RITIRATO", "Annullato prima di essere inviato a SEND"),
@@ -133,6 +152,7 @@ pub const EVENTS: &[Entry] = &[
     ("SEND_DIGITAL_PROGRESS", "Avanzamento dell'invio digitale"),
     ("SEND_SIMPLE_REGISTERED_LETTER", "Affidata al recapitista la raccomandata semplice"),
     ("SEND_SIMPLE_REGISTERED_LETTER_PROGRESS", "Avanzamento della raccomandata semplice"),
+    ("SENZA_CATEGORIA", "Evento di SEND senza categoria: conservato, da verificare"),
     ("VALIDATE_NORMALIZE_ADDRESSES_REQUEST", "Richiesta la verifica degli indirizzi"),
 ];
 
@@ -365,6 +385,26 @@ mod tests {
                 assert!(first.is_uppercase(), "{name} {code}: cell would begin with {first:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_reason_says_what_where_and_in_whose_words() {
+        let full = RefusalReason {
+            element: Some("recipients[1].taxId".into()),
+            detail: Some("non risulta".into()),
+            rec_index: Some(1),
+            ..RefusalReason::of("X")
+        };
+        let table = [
+            (RefusalReason::of("X"), "Frase."),
+            (RefusalReason { rec_index: Some(0), ..RefusalReason::of("X") }, "Frase. Destinatario 1."),
+            (RefusalReason { rec_index: None, detail: None, ..full.clone() }, "Frase. Campo recipients[1].taxId."),
+            (full, "Frase. Destinatario 2, campo recipients[1].taxId. SEND scrive: «non risulta»"),
+        ];
+        for (reason, want) in table {
+            assert_eq!(refusal_words(&reason, Some("Frase.")), want, "{reason:?}");
+        }
+        assert_eq!(refusal_words(&RefusalReason::of("X"), None), REFUSAL_UNKNOWN);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "RIFIUTO_SCONOSCIUTO",
         "SEND ha rifiutato con un codice che messo non conosce.",
-        "Leggere il registro (traceId), poi messo act retry o messo act cancel.",
+        "Leggere il registro (traceId), poi messo act retry, o messo act cancel: se SEND conferma di non avere la richiesta l'atto è ritirato.",
     ),
     (
         "RISPOSTA_NON_CONFORME",
@@ -78,6 +78,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("ARCHIVIO_MANCANTE", "L'archivio che contiene i documenti dell'atto non c'è.", "Inviare di nuovo l'atto con azione modifica."),
     ("PROTOCOLLO_MANCANTE", "L'atto non ha un protocollo.", "Inviare di nuovo l'atto con azione modifica e il protocollo."),
+    (
+        "PROTOCOLLO_GIA_IN_CORSO",
+        "Il protocollo dato all'atto prima dell'invio è già di un altro atto in corso dello stesso ente: non è stato inviato nulla.",
+        "Inviare di nuovo l'atto con azione modifica e il suo protocollo; o, concluso l'altro atto, messo act retry.",
+    ),
     ("RICHIESTA_INCOMPLETA", "All'atto manca un dato obbligatorio della richiesta a SEND.", "Inviare di nuovo l'atto con azione modifica."),
     (
         "TROPPI_RIFIUTI",

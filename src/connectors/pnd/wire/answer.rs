@@ -11,7 +11,7 @@ use crate::connectors::pnd::{
     CancelAnswer, LegalFactLink, PlatformStatus, PreloadItem, RequestState, SentNotification, StreamEvent, StreamInfo, UploadSlot,
 };
 use crate::connectors::{Problem, ProblemError};
-use crate::domain::send::{LegalFactId, NotificationPrice, RefusalReason, TimelineElement};
+use crate::domain::send::{LegalFactId, NO_CATEGORY, NotificationPrice, RefusalReason, TimelineElement};
 
 /// Why an answer with a good status cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -227,7 +227,7 @@ pub fn events(body: &[u8]) -> Result<Vec<StreamEvent>, ReadError> {
     }
 }
 
-/// An element as far as it can be read. Without an id it gets one that says so; without a category, an empty one; what is
+/// An element as far as it can be read. Without an id or a category it gets one that says so; what is
 /// not an object is kept whole in the details.
 fn salvage(value: Value, id: impl FnOnce() -> String) -> TimelineElement {
     let Value::Object(mut fields) = value else {
@@ -237,7 +237,7 @@ fn salvage(value: Value, id: impl FnOnce() -> String) -> TimelineElement {
             event_timestamp: None,
             ingestion_timestamp: None,
             legal_facts_ids: Vec::new(),
-            category: String::new(),
+            category: NO_CATEGORY.to_owned(),
             details: value,
         };
     };
@@ -251,7 +251,7 @@ fn salvage(value: Value, id: impl FnOnce() -> String) -> TimelineElement {
         event_timestamp: field(&mut fields, "eventTimestamp"),
         ingestion_timestamp: field(&mut fields, "ingestionTimestamp"),
         legal_facts_ids: facts.into_iter().filter_map(|fact| serde_json::from_value(fact).ok()).collect(),
-        category: field(&mut fields, "category").unwrap_or_default(),
+        category: field(&mut fields, "category").unwrap_or_else(|| NO_CATEGORY.to_owned()),
         details: fields.remove("details").unwrap_or_default(),
     }
 }
@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn request_states_are_read() {
         let echo = r#""notificationRequestId":"SUQ=","paProtocolNumber":"1","subject":"s","vat":22"#;
-        let reason = RefusalReason { code: "NOT_VALID_ADDRESS".into(), detail: Some("via".into()), rec_index: Some(0) };
+        let reason = RefusalReason { detail: Some("via".into()), rec_index: Some(0), ..RefusalReason::of("NOT_VALID_ADDRESS") };
         let id = || "SUQ=".to_owned();
         let waiting = |retry_after| Ok(RequestState::Waiting { request_id: id(), retry_after });
         let table = [
@@ -508,8 +508,8 @@ mod tests {
             (ELEMENT.replace("[{\"key\"", "[{\"no\":1},{\"key\""), "E1", "REQUEST_ACCEPTED", 1),
             (ELEMENT.replace("10:00:00.123456789Z", "soon"), "E1", "REQUEST_ACCEPTED", 1),
             (r#"{"elementId":"E2","category":"NEW","legalFactsIds":null}"#.to_owned(), "E2", "NEW", 0),
-            (r#"{"details":{"x":1}}"#.to_owned(), "UNREADABLE.2", "", 0),
-            ("null".to_owned(), "UNREADABLE.2", "", 0),
+            (r#"{"details":{"x":1}}"#.to_owned(), "UNREADABLE.2", "SENZA_CATEGORIA", 0),
+            ("null".to_owned(), "UNREADABLE.2", "SENZA_CATEGORIA", 0),
         ];
         for (odd, id, category, facts) in table {
             let page = events(format!("[{},{}]", event("1", ELEMENT), event("2", &odd)).as_bytes()).unwrap();
