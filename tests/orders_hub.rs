@@ -9,7 +9,7 @@ mod lot;
 
 use std::time::Duration;
 
-use common::wait_for;
+use common::{messo, wait_for};
 use house::{House, POLIZIA, Simulator, clock_from_now};
 use lot::{Act, Lot, REFUSED, SEEN};
 
@@ -61,5 +61,33 @@ fn an_act_without_iun_is_cancelled_when_it_has_one() {
     let notifications = simulator.look("notifications");
     let notifications = notifications.as_array().unwrap();
     assert_eq!((notifications.len(), &notifications[0]["cancelled"]), (1, &serde_json::Value::Bool(true)));
+    assert_eq!(hub.terminate(SOON).code(), Some(0));
+}
+
+/// An operator's order of the same kind is remembered: nobody has to come back for it.
+#[test]
+fn an_operators_cancel_before_the_iun_is_carried_out_by_itself() {
+    let clock = clock_from_now(FACTOR);
+    let simulator = Simulator::start(&clock, &[]);
+    let house = House::new(&simulator.url, &clock, "disk_reserve_bytes = 0");
+    let mut hub = house.run();
+    hub.wait_line("messo è in servizio", SOON);
+    // One that SEND will take, one that it will refuse.
+    let acts = vec![Act::new("O-3", SEEN), Act::new("O-4", REFUSED)];
+    house.drop_file(POLIZIA.0, "atti.zip", &Lot::of(POLIZIA.1, acts).zip());
+    for reference in ["O-3", "O-4"] {
+        wait_for("the act is at SEND, not yet accepted", SOON, || (states(&house, reference) == ["INVIATO"]).then_some(()));
+        let command = ["act", "cancel", reference, "--reason", "pagato", "--json", "--config"];
+        let output = messo(&command).arg(house.path("messo.toml")).output().unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&answer["remembered"], &answer["state"]), (&serde_json::Value::Bool(true), &"INVIATO".into()), "{answer}");
+    }
+    wait_for("one is cancelled, the other was refused", SOON, || {
+        (states(&house, "O-3") == ["ANNULLATO"] && states(&house, "O-4") == ["RIFIUTATO"]).then_some(())
+    });
+    let waiting = "SELECT count(*) FROM job WHERE kind = 'ANNULLA_APPENA_POSSIBILE'";
+    wait_for("nothing is left of the orders", SOON, || (house.count(waiting) == Some(0)).then_some(()));
+    let cancelled = |note: &&serde_json::Value| note["cancelled"] == true;
+    assert_eq!(simulator.look("notifications").as_array().unwrap().iter().filter(cancelled).count(), 1);
     assert_eq!(hub.terminate(SOON).code(), Some(0));
 }

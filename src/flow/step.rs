@@ -42,7 +42,6 @@ impl Step {
 /// What of the act, beside its state, decisions depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActFacts {
-    pub recipients: u32,
     /// Automatic re-submissions so far, this act's earlier rows included.
     pub resubmissions: u32,
     /// Another act waits for this one's cancellation.
@@ -389,7 +388,7 @@ mod tests {
     use crate::domain::outcome::Perfection;
     use crate::flow::timeline::RecipientSummary;
 
-    const ACT: ActFacts = ActFacts { recipients: 1, resubmissions: 0, has_replacement: false, applies_cost: true, posted: false };
+    const ACT: ActFacts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: true, posted: false };
     const IUN: &str = "ADEG-HJKL-MNPQ-202611-A-1";
 
     fn at(text: &str) -> Timestamp {

@@ -81,13 +81,7 @@ impl ActRow {
             && db
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE replaces = ?1 AND live = 1 AND staged = 0)")?
                 .query_row([self.id.0.as_bytes()], |row| row.get(0))?;
-        Ok(ActFacts {
-            recipients: self.recipients,
-            resubmissions: self.resubmissions,
-            has_replacement,
-            applies_cost: self.applies_cost,
-            posted: self.posted,
-        })
+        Ok(ActFacts { resubmissions: self.resubmissions, has_replacement, applies_cost: self.applies_cost, posted: self.posted })
     }
 }
 
