@@ -123,6 +123,11 @@ fn esiti_are_a_chain_without_gaps(source: &Path) {
                     // Local time and amounts as Excel in Italy reads them.
                     "quando_roma" => assert!(value.replace('T', " ").starts_with(cell), "{column}: {value} {cell}"),
                     "costo_ente" | "costo_cittadino" => assert_eq!(value.replace('.', ","), *cell, "{column}"),
+                    // Parts in elements of their own, in words in the cell.
+                    "motivi" => {
+                        assert_eq!(value.is_empty(), cell.is_empty(), "{column}: {value} {cell}");
+                        assert!(value.split('|').all(|part| cell.contains(part)), "{column}: {value} {cell}");
+                    }
                     column if column.starts_with("eco_") => {}
                     _ => assert_eq!(value, *cell, "{}, line {}, {column}", path.display(), row["riga"]),
                 }
