@@ -157,6 +157,7 @@ fn the_judge_finds_what_is_wrong() {
         ("<copia>true</copia>", ""),
         ("</esito_atto>", "<altro/></esito_atto>"),
         ("<frase>", "<parola>"),
+        ("<rifiuto codice=", "<rifiuto code="),
         ("</rifiuto></motivi>", "</rifiuto><rifiuto/></motivi>"),
         ("</motivi><eco nome", "</motivi><motivi/><eco nome"),
         ("urn:messo:esito:1.0", "urn:messo:esito:2.0"),

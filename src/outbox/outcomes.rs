@@ -397,10 +397,16 @@ impl Columns for XmlText {
         }
         xml::open(&mut self.0, name);
         for reason in reasons {
-            xml::open(&mut self.0, "rifiuto");
-            xml::element(&mut self.0, "codice", &reason.code);
-            self.number("destinatario", reason.rec_index.map(|index| u64::from(index) + 1));
-            self.own("campo", reason.element.as_deref());
+            // Attributes: who looks for the elements of a line by name alone finds each once.
+            self.0.push_str("<rifiuto");
+            xml::attribute(&mut self.0, "codice", &reason.code);
+            if let Some(index) = reason.rec_index {
+                xml::attribute(&mut self.0, "destinatario", &(u64::from(index) + 1).to_string());
+            }
+            if let Some(element) = &reason.element {
+                xml::attribute(&mut self.0, "campo", element);
+            }
+            self.0.push('>');
             xml::element(&mut self.0, "frase", it::refusal(&reason.code).unwrap_or(it::REFUSAL_UNKNOWN));
             self.own("dettaglio", reason.detail.as_deref());
             xml::close(&mut self.0, "rifiuto");

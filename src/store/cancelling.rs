@@ -27,6 +27,7 @@ const POST_UNDER_WAY: &str =
 const STOP_SENDING: &str = "DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND lane = 1";
 const WAKE: &str = "UPDATE job SET state = 'PRONTO', due_at = ?2 WHERE subject_kind = 'notifica' AND subject_id = ?1 \
      AND kind = 'ANNULLA_APPENA_POSSIBILE' AND state = 'ATTESA'";
+const OURS: &str = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND fence = ?2)";
 const PUT_OFF: &str = "UPDATE job SET state = 'ATTESA', due_at = ?3, error = ?4 WHERE id = ?1 AND fence = ?2";
 const NAMES: &str = "SELECT protocol, token FROM act WHERE id = ?1";
 
@@ -49,6 +50,10 @@ impl Store {
         let (who, why) = (who.to_owned(), why.to_owned());
         let outcome = self
             .write(move |db| {
+                let ours: bool = db.prepare_cached(OURS)?.query_row(params![job.id.as_bytes(), job.fence], |found| found.get(0))?;
+                if !ours {
+                    return Err(StoreError::Stale);
+                }
                 let mut row = ActRow::load(db, act)?;
                 match &row.state {
                     State::AwaitingAcceptance { .. } => put_off(db, job, ms(now) + LOOK_AGAIN, "IN_VALIDAZIONE"),

@@ -269,9 +269,9 @@ fn every_reason_of_a_refusal_is_told() {
     );
     assert_eq!(cells, ["NOT_VALID_ADDRESS", sentence, told.as_str()]);
     let told = format!(
-        "<motivi><rifiuto><codice>NOT_VALID_ADDRESS</codice><destinatario>1</destinatario><frase>{sentence}</frase>\
-         <dettaglio>via | ignota</dettaglio></rifiuto><rifiuto><codice>NEW_2027</codice><destinatario>2</destinatario>\
-         <campo>recipients[1].taxId</campo><frase>{}</frase></rifiuto></motivi></esito_atto>",
+        "<motivi><rifiuto codice=\"NOT_VALID_ADDRESS\" destinatario=\"1\"><frase>{sentence}</frase>\
+         <dettaglio>via | ignota</dettaglio></rifiuto><rifiuto codice=\"NEW_2027\" destinatario=\"2\" \
+         campo=\"recipients[1].taxId\"><frase>{}</frase></rifiuto></motivi></esito_atto>",
         it::REFUSAL_UNKNOWN
     );
     assert!(xml.contains(&told), "{xml}");

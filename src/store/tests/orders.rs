@@ -381,6 +381,9 @@ async fn what_send_provably_never_had_is_withdrawn() {
     // From the question on nothing is sent any more, whoever holds a job.
     world.pass(SignedDuration::from_mins(1));
     let waiting = world.lease_one(id, LATER).await.job;
+    let old = JobRef { fence: waiting.fence - 1, ..waiting };
+    assert!(matches!(world.store.cancel_later(id, old, "op", "errato", world.now()).await, Err(StoreError::Stale)));
+    assert!(kinds(&world, id).await.contains(&"INVIA".to_owned()), "who comes too late stops nothing");
     let outcome = world.store.cancel_later(id, waiting, "op", "errato", world.now()).await.unwrap();
     assert!(matches!(outcome, Cancelling::Ask { .. }), "{outcome:?}");
     assert_eq!((kinds(&world, id).await.as_slice(), world.act("a").await.park_code), (&[LATER.to_owned()][..], None));
