@@ -87,10 +87,26 @@ impl Effect {
         }
     }
 
-    /// New sends wait behind everything that follows up what was sent.
-    pub fn is_new_send(&self) -> bool {
-        matches!(self, Effect::Prepare | Effect::Upload | Effect::Send | Effect::Resubmit | Effect::StartReplacement)
+    /// Which queue its job waits in.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Effect::Prepare | Effect::Upload | Effect::Send | Effect::Resubmit | Effect::StartReplacement => Lane::NewSend,
+            Effect::FetchLegalFact { .. } | Effect::AskPrice { .. } => Lane::Afterwards,
+            Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::WriteReject => Lane::FollowUp,
+        }
     }
+}
+
+/// Queues of jobs: what waits in one does not stand in the way of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Lane {
+    /// What follows up what was sent, and files: before new sends.
+    FollowUp = 0,
+    /// Everything up to the POST.
+    NewSend = 1,
+    /// What SEND keeps ready for months: prices and legal facts. It makes room for what has a term, and never stops.
+    Afterwards = 2,
 }
 
 /// A line of the esito, without what the store adds: number, batch, reference, protocol, IUN, sums.

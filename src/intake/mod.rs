@@ -8,6 +8,7 @@ mod reported;
 mod root;
 pub mod scan;
 pub mod settle;
+pub mod sftp;
 pub mod watch;
 
 use std::path::PathBuf;

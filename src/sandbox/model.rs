@@ -247,7 +247,7 @@ pub struct Recipient {
     /// Special digital domicile, or empty.
     pub pec: Box<str>,
     pub pec_fails: bool,
-    pub views: bool,
+    pub views: Option<Millis>,
     pub reworked: bool,
     pub paper: Paper,
     pub product: Product,

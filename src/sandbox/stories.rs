@@ -42,7 +42,11 @@ pub fn script(street: &str, pec: &str) -> Script {
         paper,
         refusals,
         pec_fails: domain.starts_with("fail."),
-        views: has("@VISIONE") || local.starts_with("visione"),
+        views: if local.starts_with("visione-subito") {
+            Some(MINUTE)
+        } else {
+            (has("@VISIONE") || local.starts_with("visione")).then_some(6 * HOUR)
+        },
         reworked: has("@REWORK"),
     }
 }
@@ -53,7 +57,8 @@ pub struct Script {
     pub paper: Paper,
     pub refusals: &'static [&'static str],
     pub pec_fails: bool,
-    pub views: bool,
+    /// The recipient opens it, this long after a digital delivery.
+    pub views: Option<Millis>,
     pub reworked: bool,
 }
 
@@ -102,8 +107,8 @@ impl Story<'_> {
             self.after(MINUTE, Category::GetAddress).idx = 1; // the special domicile, after the missing one of the platform
             self.digital(rome);
         }
-        if self.recipient.views {
-            self.view();
+        if let Some(later) = self.recipient.views {
+            self.view(later);
         }
     }
 
@@ -288,11 +293,11 @@ impl Story<'_> {
         }
     }
 
-    /// The recipient opens the notification: some hours after a digital delivery, a day after the first letter left.
-    fn view(&mut self) {
+    /// The recipient opens the notification: `later` than a digital delivery, a day after the first letter left.
+    fn view(&mut self, later: Millis) {
         let first = |wanted: Category| self.out.iter().find(|element| element.category == wanted).map(|element| element.seen);
         let at = match (first(Category::DigitalSuccess), first(Category::SendAnalog)) {
-            (Some(at), _) => at + 6 * HOUR,
+            (Some(at), _) => at + later,
             (None, Some(at)) => at + DAY,
             (None, None) => self.out.iter().map(|element| element.seen).min().unwrap_or(self.now) + DAY,
         };

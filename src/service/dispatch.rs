@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::{Hub, files, notify};
 use crate::clock;
 use crate::domain::ids::ActId;
-use crate::flow::effect::Effect;
+use crate::flow::effect::{Effect, Lane};
 use crate::flow::retry::{self, FailureClass, Next};
 use crate::store::{BatchWork, JobRef, Leased, StoreError, Subject};
 
@@ -54,6 +54,9 @@ impl From<StoreError> for End {
 /// Jobs of one lane of one channel under way at a time.
 const FOLLOW_UPS: usize = 24;
 const NEW_SENDS: usize = 60;
+/// Prices and legal facts of one channel at a time; of all channels together while new sends are under way.
+const AFTERWARDS: usize = 24;
+const AFTERWARDS_MEANWHILE: usize = 4;
 const OWN_WORK: usize = 4;
 const OWN_BULK: usize = 512;
 /// Between two leases, real time.
@@ -67,17 +70,20 @@ pub async fn run(hub: Arc<Hub>) {
     let running = TaskTracker::new();
     let freed = Arc::new(Notify::new());
     let counts = Arc::new(Counts::default());
+    let (mut turn, mut sending) = (0, false);
     let mut orphans = Orphans { channels: Vec::new(), looked: None };
     while !hub.stopping.is_cancelled() {
         let now = hub.clock.now();
         orphans.look(&hub).await;
         let until = now.saturating_add(hub.real_span(LEASE)).unwrap_or(Timestamp::MAX);
-        let mut wanted = wanted(&hub, &counts, now);
-        wanted.extend(orphans.channels.iter().flat_map(|channel| [(channel.clone(), 0, OWN_WORK), (channel.clone(), 1, OWN_WORK)]));
+        let mut wanted = wanted(&hub, &counts, sending, turn, now);
+        turn = turn.wrapping_add(1);
+        wanted.extend(orphans.channels.iter().flat_map(|channel| [0, 1, 2].map(|lane| (channel.clone(), lane, OWN_WORK))));
         let leased = if wanted.is_empty() { Ok(Vec::new()) } else { hub.store.lease(&owner, wanted, until, now).await };
         let idle = match leased {
             Ok(jobs) => {
                 let idle = jobs.is_empty();
+                sending = jobs.iter().any(is_new_send);
                 let (facts, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_fact);
                 for group in group(others) {
                     let (hub, counts, freed) = (hub.clone(), counts.clone(), freed.clone());
@@ -145,6 +151,11 @@ impl Counts {
         let counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         counts.get(&(channel.to_owned(), lane)).copied().unwrap_or(0)
     }
+    /// Over all channels.
+    fn in_lane(&self, wanted: Lane) -> usize {
+        let counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        counts.iter().filter(|((_, lane), _)| *lane == wanted as u8).map(|(_, count)| count).sum()
+    }
     fn add(&self, channel: &str, lane: u8, jobs: usize) {
         let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *counts.entry((channel.to_owned(), lane)).or_default() += jobs;
@@ -157,7 +168,7 @@ impl Counts {
     }
 }
 
-fn wanted(hub: &Hub, counts: &Counts, now: Timestamp) -> Vec<(String, u8, usize)> {
+fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp) -> Vec<(String, u8, usize)> {
     let mut wanted = Vec::new();
     let mut add = |channel: &str, lane: u8, room: usize| {
         let free = room.saturating_sub(counts.of(channel, lane));
@@ -168,10 +179,19 @@ fn wanted(hub: &Hub, counts: &Counts, now: Timestamp) -> Vec<(String, u8, usize)
     };
     add("", 0, OWN_WORK);
     add("", 1, OWN_BULK);
-    for channel in hub.channels.values() {
-        if channel.held_until(now).is_none() {
-            add(&channel.name, 0, FOLLOW_UPS);
-            add(&channel.name, 1, NEW_SENDS);
+    let open: Vec<_> = hub.channels.values().filter(|channel| channel.held_until(now).is_none()).collect();
+    for channel in &open {
+        add(&channel.name, 0, FOLLOW_UPS);
+        add(&channel.name, 1, NEW_SENDS);
+    }
+    if !sending && counts.in_lane(Lane::NewSend) == 0 {
+        for channel in &open {
+            add(&channel.name, 2, AFTERWARDS);
+        }
+    } else if counts.in_lane(Lane::Afterwards) == 0 {
+        // A few, of a few channels in turn.
+        for channel in open.iter().cycle().skip(turn % open.len().max(1)).take(AFTERWARDS_MEANWHILE.min(open.len())) {
+            add(&channel.name, 2, 1);
         }
     }
     wanted
@@ -190,7 +210,7 @@ fn group(jobs: Vec<Leased>) -> Vec<Group> {
     for job in jobs {
         let (lane, together) = match &job.subject {
             Subject::Notifica { effect, .. } => (
-                u8::from(effect.is_new_send()),
+                effect.lane() as u8,
                 match effect {
                     Effect::Prepare => Some("prepara"),
                     Effect::Upload => Some("carica"),
@@ -235,6 +255,10 @@ async fn run_group(hub: &Arc<Hub>, group: &Group) {
     }
 }
 
+fn is_new_send(job: &Leased) -> bool {
+    matches!(&job.subject, Subject::Notifica { effect, .. } if effect.lane() == Lane::NewSend)
+}
+
 fn is_fact(job: &Leased) -> bool {
     matches!(job.subject, Subject::Notifica { effect: Effect::FetchLegalFact { .. }, .. })
 }
@@ -245,7 +269,7 @@ fn fetch_facts(hub: &Arc<Hub>, jobs: Vec<Leased>, counts: &Arc<Counts>, freed: &
         return;
     }
     for job in &jobs {
-        counts.add(&job.channel, 0, 1);
+        counts.add(&job.channel, Lane::Afterwards as u8, 1);
     }
     let (hub, counts, freed, tracker) = (hub.clone(), counts.clone(), freed.clone(), running.clone());
     running.spawn(async move {
@@ -270,7 +294,7 @@ fn fetch_facts(hub: &Arc<Hub>, jobs: Vec<Leased>, counts: &Arc<Counts>, freed: &
                     (Err(end), _) => end,
                 };
                 settle(&hub, &job, end).await;
-                counts.remove(&job.channel, 0, 1);
+                counts.remove(&job.channel, Lane::Afterwards as u8, 1);
                 freed.notify_one();
             });
         }

@@ -92,7 +92,7 @@ pub(super) fn enqueue_at(db: &Connection, act: &ActRow, effect: &Effect, due: i6
             key: &effect.key(),
             payload: &serde_json::to_string(effect)?,
             channel: &channel,
-            lane: i64::from(effect.is_new_send()),
+            lane: effect.lane() as i64,
             priority: act.notify_by.unwrap_or(NO_DEADLINE),
             due,
         },
