@@ -92,7 +92,7 @@ impl Effect {
         match self {
             Effect::Prepare | Effect::Upload | Effect::Send | Effect::Resubmit | Effect::StartReplacement => Lane::NewSend,
             Effect::FetchLegalFact { .. } | Effect::AskPrice { .. } => Lane::Afterwards,
-            Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::WriteReject => Lane::FollowUp,
+            Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::CancelLater { .. } | Effect::WriteReject => Lane::FollowUp,
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct ActFacts {
     pub applies_cost: bool,
     /// A POST may have left: only SEND can say what became of it.
     pub posted: bool,
+    /// The stage before the upload has nothing to do: it has its protocol.
+    pub prepared: bool,
 }
 
 impl ActFacts {
@@ -62,12 +64,17 @@ impl ActFacts {
 /// Technical refusals that a fresh upload or a later moment mends (`reference send.md` 4).
 const RESUBMITTED: [&str; 5] = ["FILE_NOTFOUND", "FILE_GONE", "FILE_SHA_ERROR", "ADDRESS_SEARCH_FAILED", "SERVICE_UNAVAILABLE"];
 
-/// How an act begins.
-pub fn begin(hold: Option<HoldReason>, now: Timestamp) -> Step {
+/// How an act begins. `prepared`: as in [`ActFacts`].
+pub fn begin(hold: Option<HoldReason>, prepared: bool, now: Timestamp) -> Step {
     match hold {
         Some(reason) => Step::to(State::Held { reason }).tell(line_with_code(OutcomeState::Held, reason.as_str(), now)),
-        None => Step::to(State::Preparing).then(Effect::Prepare).tell(LineDraft::new(OutcomeState::Taken, "PRESO_IN_CARICO", now)),
+        None => set_out(prepared).tell(LineDraft::new(OutcomeState::Taken, "PRESO_IN_CARICO", now)),
     }
+}
+
+/// The stage before the upload, passed over when there is nothing to do in it.
+fn set_out(prepared: bool) -> Step {
+    if prepared { Step::to(State::Uploading).then(Effect::Upload) } else { Step::to(State::Preparing).then(Effect::Prepare) }
 }
 
 /// What follows a fact. Never refuses one; what it did not expect it keeps and flags.
@@ -136,7 +143,7 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             let step = if act.has_replacement { step.then(Do::StartReplacement) } else { step };
             step.flag("FATTO_INATTESO", code)
         }
-        (S::Held { reason: HoldReason::Cancellation }, F::PredecessorCancelled) => begin(None, now),
+        (S::Held { reason: HoldReason::Cancellation }, F::PredecessorCancelled) => begin(None, act.prepared, now),
         (_, F::PriceKnown { recipient, total }) => {
             let mut line = LineDraft::new(OutcomeState::Info, "COSTO", now);
             line.recipient = Some(*recipient);
@@ -162,7 +169,7 @@ pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Re
         (state, Order::Modify) if act.is_unsent(state) => {
             let step = match state {
                 State::Held { .. } => Step::stay(state),
-                _ => Step::to(State::Preparing).then(Effect::Prepare),
+                _ => set_out(act.prepared),
             };
             Ok(step.tell(LineDraft::new(OutcomeState::Modified, "MODIFICATO", now)))
         }
@@ -175,7 +182,7 @@ pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Re
             Err(OrderRefused::NoIunYet)
         }
         (State::Held { reason: HoldReason::Operator | HoldReason::Guard }, Order::Release) => {
-            Ok(Step::to(State::Preparing).then(Effect::Prepare).tell(LineDraft::new(OutcomeState::Taken, "RILASCIATO", now)))
+            Ok(set_out(act.prepared).tell(LineDraft::new(OutcomeState::Taken, "RILASCIATO", now)))
         }
         (State::Refused { .. } | State::Cancelled { .. } | State::Withdrawn, _) => Err(OrderRefused::Closed),
         (_, Order::Modify) => Err(OrderRefused::AlreadySent),
@@ -388,7 +395,7 @@ mod tests {
     use crate::domain::outcome::Perfection;
     use crate::flow::timeline::RecipientSummary;
 
-    const ACT: ActFacts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: true, posted: false };
+    const ACT: ActFacts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: true, posted: false, prepared: false };
     const IUN: &str = "ADEG-HJKL-MNPQ-202611-A-1";
 
     fn at(text: &str) -> Timestamp {
@@ -420,7 +427,7 @@ mod tests {
 
     #[test]
     fn the_good_road() {
-        let mut state = begin(None, now()).next;
+        let mut state = begin(None, false, now()).next;
         let road = [
             (Fact::Prepared, "IN_CARICAMENTO"),
             (Fact::Uploaded, "IN_INVIO"),

@@ -366,7 +366,7 @@ impl Store {
                 staging::claim_protocol(db, id, &row.sender, protocol)?;
             }
             let mut fresh = ActRow::load(db, id)?;
-            engine::save(db, &mut fresh, crate::flow::step::begin(None, now), "REINVIO_AUTOMATICO", None, now)
+            engine::begin(db, &mut fresh, None, "REINVIO_AUTOMATICO", None, now)
         })
         .await?;
         self.ring();

@@ -70,6 +70,11 @@ impl ActRow {
         }
     }
 
+    /// Nothing is left to do before its upload.
+    pub fn is_prepared(&self) -> bool {
+        self.protocol.is_some()
+    }
+
     /// Calls about it go through this channel: one ente, one key.
     pub fn channel(&self) -> String {
         format!("{}/{}", self.sender, self.key_id)
@@ -81,7 +86,13 @@ impl ActRow {
             && db
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE replaces = ?1 AND live = 1 AND staged = 0)")?
                 .query_row([self.id.0.as_bytes()], |row| row.get(0))?;
-        Ok(ActFacts { resubmissions: self.resubmissions, has_replacement, applies_cost: self.applies_cost, posted: self.posted })
+        Ok(ActFacts {
+            resubmissions: self.resubmissions,
+            has_replacement,
+            applies_cost: self.applies_cost,
+            posted: self.posted,
+            prepared: self.is_prepared(),
+        })
     }
 }
 
@@ -175,10 +186,25 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
         }
         _ => None,
     };
-    save(db, act, step, &fact.name(), about.as_deref(), now)
+    // An element is in the timeline: the history tells it again only when the act moved.
+    let told_elsewhere = matches!(fact, Fact::Element { .. }) && step.next == act.state;
+    save_step(db, act, step, (!told_elsewhere).then(|| fact.name()).as_deref(), about.as_deref(), now)
 }
 
-/// Saves a step: the only place where an act changes its state.
+/// Starts an act, held or not.
+pub(super) fn begin(
+    db: &Connection,
+    act: &mut ActRow,
+    hold: Option<HoldReason>,
+    event: &str,
+    about: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let step = step::begin(hold, act.is_prepared(), now);
+    save(db, act, step, event, about, now)
+}
+
+/// Saves a step under the name of what caused it.
 pub(super) fn save(
     db: &Connection,
     act: &mut ActRow,
@@ -187,28 +213,41 @@ pub(super) fn save(
     about: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    save_step(db, act, step, Some(event), about, now)
+}
+
+/// The only place where an act changes its state. Without `event` the history keeps nothing of it.
+fn save_step(
+    db: &Connection,
+    act: &mut ActRow,
+    step: Step,
+    event: Option<&str>,
+    about: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let id = act.id.0.as_bytes();
     let heard = act.heard.take();
     let changed = if step.next == act.state {
-        // Most facts tell of the way, not of the state: then nothing moves that an index is made of. When SEND was heard last is
-        // kept to the hour.
-        let heard = heard.filter(|heard| act.heard_at.is_none_or(|before| heard - before >= HOUR));
-        match heard {
+        // Most facts tell of the way, not of the state: then the act's row stays as it is. When SEND was heard last is kept to
+        // the hour.
+        match heard.filter(|heard| act.heard_at.is_none_or(|before| heard - before >= HOUR)) {
             Some(heard) => {
                 act.heard_at = Some(heard);
-                db.prepare_cached("UPDATE act SET revision = revision + 1, updated_at = ?3, heard_at = ?4 WHERE id = ?1 AND revision = ?2")?
-                    .execute(params![id, act.revision, ms(now), heard])?
+                act.revision += 1;
+                db.prepare_cached(
+                    "UPDATE act SET revision = revision + 1, updated_at = ?3, heard_at = ?4 WHERE id = ?1 AND revision = ?2 - 1",
+                )?
+                .execute(params![id, act.revision, ms(now), heard])?
             }
-            None => db
-                .prepare_cached("UPDATE act SET revision = revision + 1, updated_at = ?3 WHERE id = ?1 AND revision = ?2")?
-                .execute(params![id, act.revision, ms(now)])?,
+            None => 1,
         }
     } else {
         act.heard_at = heard.or(act.heard_at);
+        act.revision += 1;
         db.prepare_cached(
             "UPDATE act SET state = ?3, state_data = ?4, state_version = ?5, revision = revision + 1, live = ?6, updated_at = ?7, \
              closed_at = CASE WHEN ?8 THEN coalesce(closed_at, ?7) ELSE NULL END, hold = ?9, heard_at = coalesce(?10, heard_at) \
-             WHERE id = ?1 AND revision = ?2",
+             WHERE id = ?1 AND revision = ?2 - 1",
         )?
         .execute(params![
             id,
@@ -226,9 +265,10 @@ pub(super) fn save(
     if changed != 1 {
         return Err(StoreError::Stale);
     }
-    act.revision += 1;
     let was = std::mem::replace(&mut act.state, step.next);
-    append_history(db, "notifica", act.id.0.as_bytes(), event, Some(act.state.name()), about, now)?;
+    if let Some(event) = event {
+        append_history(db, "notifica", act.id.0.as_bytes(), event, Some(act.state.name()), about, now)?;
+    }
     if was.name() != act.state.name() {
         moved(db, act, &was, now)?;
     }
@@ -503,7 +543,7 @@ pub(super) fn release(db: &Connection, act: &mut ActRow, who: &str, why: &str, n
     let operator = State::Held { reason: HoldReason::Operator };
     if act.state == operator && act.waits_for_predecessor(db)? {
         let about = serde_json::json!({ "who": who, "why": why }).to_string();
-        save(db, act, step::begin(Some(HoldReason::Cancellation), now), "ORDINE_RILASCIA", Some(&about), now)?;
+        begin(db, act, Some(HoldReason::Cancellation), "ORDINE_RILASCIA", Some(&about), now)?;
         return super::starting::wake_orders(db, act.replaces.unwrap_or(act.id), now);
     }
     command(db, act, Order::Release, who, why, now)

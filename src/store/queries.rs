@@ -1,5 +1,7 @@
 //! Looking things up: for commands now, for the portal later. Read only.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::params;
 use serde::Serialize;
@@ -128,7 +130,7 @@ impl Store {
         .await
     }
 
-    /// History of an act or batch.
+    /// History of an act or batch, in the order it happened here: steps, orders, and every element of the timeline.
     pub async fn history(&self, subject: Uuid) -> Result<Vec<HistoryRow>, StoreError> {
         self.read(move |db| {
             let mut select = db.prepare_cached(
@@ -137,7 +139,26 @@ impl Store {
             let rows = select.query_map([subject.as_bytes()], |row| {
                 Ok(HistoryRow { at: at(row.get(0)?), event: row.get(1)?, state: row.get(2)?, data: row.get(3)? })
             })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut history: Vec<HistoryRow> = rows.collect::<Result<_, _>>()?;
+            let about = |element: &str| serde_json::json!({ "elementId": element }).to_string();
+            let moved: HashSet<String> = history.iter().filter_map(|row| row.data.clone()).collect();
+            let mut select = db.prepare_cached(
+                "SELECT received_at, category, element_id FROM timeline WHERE act_id = ?1 AND category <> '' ORDER BY n LIMIT 10000",
+            )?;
+            let rows = select.query_map([subject.as_bytes()], |row| {
+                Ok(HistoryRow { at: at(row.get(0)?), event: row.get(1)?, state: None, data: Some(about(&row.get::<_, String>(2)?)) })
+            })?;
+            for row in rows {
+                let row = row?;
+                // The answer to the request is a step of its own.
+                let answer = matches!(row.event.as_str(), "REQUEST_ACCEPTED" | "REQUEST_REFUSED");
+                let told = answer && history.iter().any(|step| step.event == row.event);
+                if !told && !row.data.as_ref().is_some_and(|data| moved.contains(data)) {
+                    history.push(row);
+                }
+            }
+            history.sort_by_key(|row| row.at);
+            Ok(history)
         })
         .await
     }

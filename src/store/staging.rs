@@ -272,7 +272,7 @@ impl Latest {
     }
 
     fn is_unsent(&self) -> bool {
-        let facts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: false, posted: self.posted };
+        let facts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: false, posted: self.posted, prepared: false };
         facts.is_unsent(&self.state)
     }
 }

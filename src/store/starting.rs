@@ -50,7 +50,7 @@ impl Store {
                     } else {
                         gate.pass(db, &mut act)?.hold()
                     };
-                    engine::save(db, &mut act, step::begin(hold, now), "ACCETTATO_DA_MESSO", None, now)?;
+                    engine::begin(db, &mut act, hold, "ACCETTATO_DA_MESSO", None, now)?;
                     if stopped {
                         engine::tell_parked(db, &act, STOPPED, now)?;
                     }
@@ -116,7 +116,7 @@ impl Store {
                     match gate.pass(db, &mut act)?.hold() {
                         (None, _) => engine::command(db, &mut act, Order::Release, &who, &why, now)?,
                         (hold, stopped) => {
-                            engine::save(db, &mut act, step::begin(hold, now), "ORDINE_RILASCIA", Some(&about), now)?;
+                            engine::begin(db, &mut act, hold, "ORDINE_RILASCIA", Some(&about), now)?;
                             if stopped {
                                 engine::tell_parked(db, &act, STOPPED, now)?;
                             }
@@ -191,7 +191,7 @@ fn let_go(db: &Connection, id: ActId, now: Timestamp) -> Result<(), StoreError> 
     match Gate::of(db, act.batch)?.pass(db, &mut act)?.hold() {
         (None, _) => engine::observe(db, &mut act, &Fact::PredecessorCancelled, now),
         (hold, stopped) => {
-            engine::save(db, &mut act, step::begin(hold, now), &Fact::PredecessorCancelled.name(), None, now)?;
+            engine::begin(db, &mut act, hold, &Fact::PredecessorCancelled.name(), None, now)?;
             if stopped { engine::tell_parked(db, &act, STOPPED, now) } else { Ok(()) }
         }
     }

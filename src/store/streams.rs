@@ -242,19 +242,17 @@ fn apply(
     }
     let id = *act.id.0.as_bytes();
     let facts = ElementFacts::of(&element, now);
-    // A row without category was left by a rework that voided the element before it came. The revision grows with every
-    // step, and every new element makes one: it numbers elements in the order they came.
+    // A row without category was left by a rework that voided the element before it came.
     let inserted = db
         .prepare_cached(
-            "INSERT INTO timeline (act_id, element_id, seq, category, recipient, happened_at, received_at, analog_cost, data) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (act_id, element_id) DO UPDATE SET seq = excluded.seq, \
+            "INSERT INTO timeline (act_id, element_id, category, recipient, happened_at, received_at, analog_cost, data) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (act_id, element_id) DO UPDATE SET \
              category = excluded.category, recipient = excluded.recipient, happened_at = excluded.happened_at, \
              received_at = excluded.received_at, analog_cost = excluded.analog_cost, data = excluded.data WHERE timeline.category = ''",
         )?
         .execute(params![
             id,
             element.element_id,
-            act.revision,
             element.category,
             facts.recipient,
             ms(facts.happened_at),
@@ -298,10 +296,10 @@ fn apply(
     let voids = timeline::invalidated(&element);
     for void in &voids {
         db.prepare_cached(
-            "INSERT INTO timeline (act_id, element_id, seq, category, happened_at, received_at, voided_by) VALUES (?1, ?2, ?3, '', ?4, ?4, ?5) \
+            "INSERT INTO timeline (act_id, element_id, category, happened_at, received_at, voided_by) VALUES (?1, ?2, '', ?3, ?3, ?4) \
              ON CONFLICT (act_id, element_id) DO UPDATE SET voided_by = coalesce(voided_by, excluded.voided_by)",
         )?
-        .execute(params![id, void, act.revision, ms(now), element.element_id])?;
+        .execute(params![id, void, ms(now), element.element_id])?;
     }
     let after = if timeline::counts(&element.category) || !voids.is_empty() {
         let after = load_summary(db, act)?;

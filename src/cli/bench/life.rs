@@ -150,7 +150,13 @@ impl<'a> Life<'a> {
 
     async fn lease(&self) -> Done<Vec<Leased>> {
         let channel = self.channel();
-        let wanted = vec![(String::new(), 0, 4), (String::new(), 1, OWN), (channel.clone(), 0, FOLLOW_UPS), (channel, 1, LANE)];
+        let wanted = vec![
+            (String::new(), 0, 4),
+            (String::new(), 1, OWN),
+            (channel.clone(), 0, FOLLOW_UPS),
+            (channel.clone(), 1, LANE),
+            (channel, 2, FOLLOW_UPS),
+        ];
         let until = now().saturating_add(SignedDuration::from_secs(1_800)).unwrap_or(Timestamp::MAX);
         self.store.lease("banco", wanted, until, now()).await
     }

@@ -189,9 +189,9 @@ CREATE TABLE upload (
 ) WITHOUT ROWID;
 
 CREATE TABLE timeline (
+  n INTEGER PRIMARY KEY,           -- grows in the order elements came
   act_id BLOB NOT NULL,
   element_id TEXT NOT NULL,
-  seq INTEGER NOT NULL,            -- grows in the order elements came
   category TEXT NOT NULL,          -- empty: voided before it came
   recipient INTEGER,
   happened_at INTEGER NOT NULL,
@@ -199,8 +199,8 @@ CREATE TABLE timeline (
   analog_cost INTEGER,
   voided_by TEXT,
   data TEXT,
-  PRIMARY KEY (act_id, element_id)
-) WITHOUT ROWID;
+  UNIQUE (act_id, element_id)
+);
 
 -- Events whose act is not known yet: kept while a POST of that key is without answer.
 CREATE TABLE orphan_event (channel TEXT NOT NULL, event_id TEXT NOT NULL, request_id TEXT, iun TEXT, received_at INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (channel, event_id)) WITHOUT ROWID;

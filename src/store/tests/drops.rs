@@ -54,7 +54,7 @@ async fn rows_meet_what_is_live() {
     for (what, row, want) in table {
         let world = World::new();
         world.accept(vec![act("noto")], flow(0)).await;
-        world.settle_but(|effect| *effect == Effect::Prepare).await;
+        world.settle_but(|effect| *effect == Effect::Upload).await;
         let (_, verdicts) = world.stage(vec![row], flow(0)).await;
         assert_eq!(verdicts, [want], "{what}");
     }

@@ -75,7 +75,7 @@ async fn too_many_refusals_park_the_rest_until_an_operator_lets_it_go() {
     let one = world.act("n00050").await;
     assert_eq!(world.store.retry(Some(one.id), None, "op", "prova", world.now()).await.unwrap(), 1);
     let one = world.act("n00050").await;
-    assert_eq!((one.state.as_str(), one.park_code), ("IN_PREPARAZIONE", None));
+    assert_eq!((one.state.as_str(), one.park_code), ("IN_CARICAMENTO", None));
     let mut released = 0;
     loop {
         match world.store.release_batch(batch, HoldReason::Guard, "op", "corretti", world.now()).await.unwrap() {

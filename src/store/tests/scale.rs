@@ -78,7 +78,8 @@ fn crowd(world: &World, count: usize) {
     let more = [("history", "subject_id"), ("line", "act_id"), ("legal_fact", "act_id"), ("upload", "act_id"), ("live_key", "act_id")];
     for (table, key) in own.into_iter().chain(more) {
         let mut columns = db.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).unwrap();
-        let columns: Vec<String> = columns.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        let mut columns: Vec<String> = columns.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        columns.retain(|column| column != "n");
         let values: Vec<String> = columns
             .iter()
             .map(|column| match (table, column.as_str()) {
