@@ -16,6 +16,7 @@ mod publications;
 mod queries;
 mod staging;
 mod starting;
+mod stops;
 mod streams;
 
 #[cfg(test)]
@@ -26,9 +27,10 @@ pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Stag
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
-pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
+pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use staging::{decode_place, encode_place};
+pub use stops::{STOP_CODES, Trouble};
 pub use streams::{Recorded, StreamRow};
 
 use std::fs::File;
