@@ -653,6 +653,8 @@ fn an_outage_is_waited_for_and_a_refused_key_stops_its_ente_alone() {
     office.answered("sano", "aperto", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
     office.answered("fermo", "aperto", "lotto.zip", &batch(&[Row::new(OTHER, "FER-1")]), "PRESA_IN_CARICO", &[]);
     wait_for("SEND is taken for down", SOON, || office.log().contains("SEND non risponde").then_some(()));
+    wait_for("operators are told", SOON, || office.alerted("SEND_NON_RAGGIUNGIBILE").then_some(()));
+    assert!(!office.alerted("SEND_DI_NUOVO_RAGGIUNGIBILE"));
     let status = office.ask(&["status"]);
     assert_eq!((&status["parked"], &status["stopped_channels"]), (&json!({}), &json!([])), "an outage parks nothing: {status}");
 
@@ -663,6 +665,9 @@ fn an_outage_is_waited_for_and_a_refused_key_stops_its_ente_alone() {
         send.only(&format!("GIU-{row}"));
     }
     assert!(office.log().contains("SEND risponde di nuovo"));
+    wait_for("operators are told", SOON, || office.alerted("SEND_DI_NUOVO_RAGGIUNGIBILE").then_some(()));
+    let told = office.log().lines().filter(|line| line.contains("SEND_NON_RAGGIUNGIBILE") && line.contains(ENTE)).count();
+    assert_eq!(told, 1, "once, whatever fails meanwhile");
 
     // The other ente's key is refused: it stands still, seen by operators, and nothing of it was lost.
     let channel = format!("{OTHER}/prima");
@@ -677,8 +682,11 @@ fn an_outage_is_waited_for_and_a_refused_key_stops_its_ente_alone() {
     );
     assert_eq!(status["stopped_channels"][0]["code"], "CHIAVE_RIFIUTATA");
     assert!(office.alerted("CHIAVE_RIFIUTATA"));
+    let parked = office.wait_state("fermo", "FER-1", "SOSPESO");
+    assert_eq!(parked["codice"], "CHIAVE_RIFIUTATA");
     let act = office.act("FER-1");
     assert_eq!((&act["channel_stopped"], &act["act"]["state"]), (&json!("CHIAVE_RIFIUTATA"), &json!("IN_CARICAMENTO")), "{act}");
+    assert_eq!((&act["stopped_channel"], &act["act"]["parked"]), (&json!(channel), &json!("CHIAVE_RIFIUTATA")));
     office.answered("sano", "aperto", "dopo.zip", &batch(&[Row::new(ENTE, "DOPO-1")]), "PRESA_IN_CARICO", &[]);
     office.wait_state("sano", "DOPO-1", "ACCETTATO");
 
@@ -687,6 +695,7 @@ fn an_outage_is_waited_for_and_a_refused_key_stops_its_ente_alone() {
     office.start();
     let act = office.act("FER-1");
     assert_eq!(act["channel_stopped"], "CHIAVE_RIFIUTATA", "a restart resumes nothing by itself");
+    assert_eq!(act["act"]["parked"], "CHIAVE_RIFIUTATA");
     order(&office, &["act", "retry", "--channel", &channel]);
     office.wait_state("fermo", "FER-1", "PERFEZIONATO");
     send.only("FER-1");

@@ -36,13 +36,14 @@ fn operation_id(operation: Operation) -> &'static str {
         Operation::LegalFact => "downloadLegalFactById",
         Operation::LegalFacts => "retrieveNotificationLegalFactsV20",
         Operation::Streams => "listEventStreamsV29",
-        Operation::CreateStream => "createEventStreamV29",
+        Operation::Stream => "retrieveEventStreamV29",
+        Operation::CreateStream | Operation::ReplaceStream => "createEventStreamV29",
         Operation::Events => "consumeEventStreamV29",
         Operation::Status => "status",
     }
 }
 
-const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 15] = [
     Operation::Preload,
     Operation::Send,
     Operation::RequestByToken,
@@ -53,7 +54,9 @@ const OPERATIONS: [Operation; 13] = [
     Operation::LegalFact,
     Operation::LegalFacts,
     Operation::Streams,
+    Operation::Stream,
     Operation::CreateStream,
+    Operation::ReplaceStream,
     Operation::Events,
     Operation::Status,
 ];
@@ -141,5 +144,10 @@ fn by_hand(url: &str, iun: &str) {
         let pnd = Pnd::new(settings, client(&HttpSettings { loopback_only: true, ..HttpSettings::default() }).unwrap()).unwrap();
         pnd.platform_status().await.unwrap();
         assert!(!pnd.legal_facts(iun).await.unwrap().is_empty());
+        let old = pnd.create_stream("a mano", &[]).await.unwrap();
+        let new = pnd.replace_stream("a mano", &[], &old.stream_id).await.unwrap();
+        let told = [&old, &new].map(|stream| stream.stream_id.clone());
+        let disabled = [pnd.stream(&told[0]).await.unwrap().disabled, pnd.stream(&told[1]).await.unwrap().disabled];
+        assert_eq!(disabled, [true, false]);
     });
 }

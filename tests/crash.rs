@@ -42,8 +42,16 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// All stories end within this after the last kill.
 const QUIET: Duration = Duration::from_secs(120);
 
-/// One call in eight goes wrong.
+/// One call in eight goes wrong; and of the pages of events one in five is out of order, one in five comes again.
 const FAULTS: &str = r#"
+[[fault]]
+operation = "events"
+kind = "shuffle"
+rate = 0.2
+[[fault]]
+operation = "events"
+kind = "duplicate"
+rate = 0.2
 [[fault]]
 operation = "*"
 kind = "429"

@@ -101,7 +101,7 @@ pub(super) fn order_text(report: &OrderReport) -> String {
         (OrderKind::ReleaseBatch, _) if report.count == 0 => "rilasciato: gli atti partono appena avviati".to_owned(),
         (OrderKind::ReleaseBatch, _) => format!("rilasciati {} atti", report.count),
         (OrderKind::RetryBatch, _) => format!("ripresi {} lavori del lotto", report.count),
-        (OrderKind::ResumeChannel, _) => "chiave ripresa".to_owned(),
+        (OrderKind::ResumeChannel, _) => "chiave ripresa, e con l'ultima ferma l'ente e i suoi atti".to_owned(),
     };
     let effect = match (report.remembered, report.running) {
         (true, true) => "appena SEND ha deciso della richiesta",
@@ -137,8 +137,8 @@ fn print_one(detail: &ActDetail) -> String {
     let act = &detail.act;
     let waits = act.hold.as_deref().map(|reason| format!("{reason}: {}", words::hold(reason)));
     let parked = act.parked.as_deref().map(|code| format!("{code} (dopo averne tolto la causa: «messo act retry»)"));
-    let stopped =
-        detail.channel_stopped.as_deref().map(|code| format!("ferma: {code} («messo act retry --channel {}/{}»)", act.sender, act.key));
+    let stopped = detail.channel_stopped.as_deref().zip(detail.stopped_channel.as_deref());
+    let stopped = stopped.map(|(code, channel)| format!("{} (fermo: {code}, «messo act retry --channel {channel}»)", act.sender));
     let mut text = pairs(&[
         ("Atto", format!("{} (invio {})", act.id, act.submission)),
         ("Riferimento", act.reference.clone()),
@@ -148,8 +148,8 @@ fn print_one(detail: &ActDetail) -> String {
         ("Trattenuto", waits.unwrap_or_default()),
         ("Sospeso", parked.unwrap_or_default()),
         ("Da vedere", known(act.flag.as_deref())),
-        ("Chiave", stopped.unwrap_or_else(|| act.key.clone())),
-        ("Ente", act.sender.clone()),
+        ("Chiave", act.key.clone()),
+        ("Ente", stopped.unwrap_or_else(|| act.sender.clone())),
         ("Gestionale", act.source.clone()),
         ("Flusso", act.flow.clone()),
         ("Lotto", format!("{} ({})", act.batch, detail.batch_state)),

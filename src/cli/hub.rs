@@ -6,16 +6,19 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, monotonic};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::service::control::{Answer, Envelope, Failure, PROTOCOL, Request, carry_out};
 use crate::service::operate::Operator;
+use crate::service::rebuild::Rebuilder;
 use crate::service::who::Who;
+use crate::service::{Hub, supervisor};
 use crate::store::{Store, StoreError};
 use crate::text::it::operate as words;
 
@@ -87,8 +90,8 @@ fn failure(code: &str, message: String) -> Failure {
     Failure { code: code.to_owned(), message, exit: 3, candidates: Vec::new() }
 }
 
-fn ask(config: &Path, request: Request) -> Result<Answer, Failure> {
-    let config = load(config)?;
+fn ask(path: &Path, request: Request) -> Result<Answer, Failure> {
+    let config = load(path)?;
     let socket = config.control_path();
     let shown = socket.display().to_string();
     let end = monotonic() + PATIENCE;
@@ -101,7 +104,7 @@ fn ask(config: &Path, request: Request) -> Result<Answer, Failure> {
             Err(_) => {}
         }
         match open_store(&config.data) {
-            Ok(store) => return ask_store(store, request),
+            Ok(store) => return ask_store(store, request, path),
             Err(Closed::InUse) if monotonic() < end => std::thread::sleep(Duration::from_millis(100)),
             Err(Closed::InUse) => return Err(failure("SERVIZIO_NON_RISPONDE", words::hub_silent(&shown))),
             Err(Closed::Absent) => {
@@ -166,12 +169,24 @@ fn open_store(data: &Path) -> Result<Store, Closed> {
     })
 }
 
-fn ask_store(store: Store, request: Request) -> Result<Answer, Failure> {
+fn ask_store(store: Store, request: Request, config: &Path) -> Result<Answer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&error.to_string())))?;
     let who = Who::this_process(std::env::var("SUDO_USER").ok().as_deref());
-    let operator = Operator::without_hub(store.clone(), Clock::REAL);
+    let mut operator = Operator::without_hub(store.clone(), Clock::REAL);
+    if matches!(request, Request::PublishRebuild { .. }) {
+        operator = operator.with_publisher(Arc::new(Rebuilder(for_files(&store, config)?)));
+    }
     let answer = runtime.block_on(carry_out(&operator, request, &who));
     store.close();
     Ok(answer)
+}
+
+/// The files are written here and now: the folders of gestionali and the flows are needed, hence the whole configuration.
+fn for_files(store: &Store, config: &Path) -> Result<Arc<Hub>, Failure> {
+    let refused =
+        |detail: &str| Failure { exit: 2, ..failure("CONFIGURAZIONE", words::config_unreadable(&config.display().to_string(), detail)) };
+    let loaded = config::load(config).map_err(|problems| refused(crate::text::it::config::lines(&problems).trim_end()))?;
+    supervisor::for_files(loaded, store.clone())
+        .map_err(|error| failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&error.to_string())))
 }

@@ -1,4 +1,4 @@
-//! `messo publish`: files that were published are written again, marked as copies.
+//! `messo publish`: files that were published are written again, marked as copies. Without a hub the command does it itself.
 //! Exit codes: 0 done, 1 refused or not found, 2 wrongly asked, 3 hub or store not reachable.
 
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ struct What {
     /// Tutti i file pubblicati.
     #[arg(long)]
     rebuild: bool,
-    /// I file di esito dal numero N in poi.
+    /// I file numerati dal numero N in poi: esiti, indici delle attestazioni e le attestazioni che questi elencano.
     #[arg(long, value_name = "N", requires = "source")]
     from: Option<u64>,
 }

@@ -22,11 +22,15 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
     /// Quota (da 0.0 a 1.0) degli atti opponibili che la prima volta rispondono «riprovare più tardi».
-    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    #[arg(long, value_name = "QUOTA", default_value_t = 0.0, value_parser = share)]
     cold: f64,
     /// Ogni secondo caricamento di una preload chiede POST invece di PUT.
     #[arg(long)]
     alternate_uploads: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "una quota da 0.0 a 1.0".to_owned())
 }
 
 /// Runs the command.

@@ -43,7 +43,11 @@ fn print(report: &StatusReport) -> String {
     text.push_str(&section("Lavori", &["stato", "lavori"], &counts(&report.jobs)));
     let stopped: Vec<Vec<String>> =
         report.stopped_channels.iter().map(|stop| vec![stop.channel.clone(), stop.code.clone(), when(stop.since)]).collect();
-    text.push_str(&section("Chiavi ferme: «messo act retry --channel ENTE/CHIAVE»", &["chiave", "codice", "da"], &stopped));
+    text.push_str(&section(
+        "Chiavi ferme, e con esse il loro ente: «messo act retry --channel ENTE/CHIAVE»",
+        &["chiave", "codice", "da"],
+        &stopped,
+    ));
     let stuck: Vec<Vec<String>> = report
         .stuck
         .iter()

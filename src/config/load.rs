@@ -69,6 +69,8 @@ pub(super) const KEYS: &[Key] = &[
             may("disk_reserve_bytes", Kind::Whole(0, 1 << 44)),
         ]),
     ),
+    // A week: longer than that nobody waits to be told.
+    may("alerts", Kind::Table(&[may("send_down_minutes", Kind::Whole(0, 10_080))])),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
 ];

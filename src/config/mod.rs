@@ -31,6 +31,8 @@ pub struct Config {
     pub watch: WatchConfig,
     #[serde(default)]
     pub limits: Limits,
+    #[serde(default)]
+    pub alerts: Alerts,
     /// `[[ente]]`
     #[serde(rename = "ente", default)]
     pub institutions: Vec<Institution>,
@@ -85,6 +87,20 @@ impl Default for Limits {
             max_acts: 200_000,
             disk_reserve_bytes: 512 << 20,
         }
+    }
+}
+
+/// `[alerts]`: when operators are told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// SEND has not answered an ente for so many minutes (0: never told).
+    pub send_down_minutes: u32,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Alerts { send_down_minutes: 15 }
     }
 }
 

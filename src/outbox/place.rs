@@ -98,6 +98,11 @@ impl Pending {
         Ok(Parked { temporary, sha256: self.hasher.clone().finish(), len: self.len })
     }
 
+    /// Of what was written so far.
+    pub fn sha256(&self) -> Sha256 {
+        self.hasher.clone().finish()
+    }
+
     /// All its bytes are on their way to the disk; nobody waits for them yet.
     fn send_off(&mut self) -> io::Result<()> {
         self.file.flush()?;

@@ -189,7 +189,14 @@ impl State {
             }
             for stream in &mut pa.streams {
                 if stream.wants(&element, changed, &note.group) {
-                    stream.push(Event { id: 0, notification: index, element: position, at: element.seen, real_at: context.real_now });
+                    stream.push(Event {
+                        id: 0,
+                        notification: index,
+                        element: position,
+                        at: element.seen,
+                        real_at: context.real_now,
+                        again: false,
+                    });
                 }
             }
         }

@@ -99,6 +99,10 @@ pub enum FaultKind {
     Truncated,
     /// The effect happens, the answer is JSON of another shape.
     WrongJson,
+    /// Events that are read for the first time come once more later, under other numbers. Of `events` only.
+    Duplicate,
+    /// Events that are read for the first time come in the wrong order: the last one first. Of `events` only.
+    Shuffle,
 }
 
 /// One line of the file.
@@ -144,16 +148,23 @@ pub enum FaultsError {
     Syntax(#[from] Box<toml::de::Error>),
     #[error("guasto {index}: `rate` deve stare fra 0.0 e 1.0")]
     Rate { index: usize },
+    #[error("guasto {index}: `duplicate` e `shuffle` valgono solo per l'operazione `events`")]
+    OnlyEvents { index: usize },
 }
 
 impl Faults {
     /// Reads the TOML text of a faults file.
     pub fn parse(text: &str) -> Result<Faults, FaultsError> {
         let faults: Faults = toml::from_str(text).map_err(Box::new)?;
-        match faults.faults.iter().position(|fault| !(0.0..=1.0).contains(&fault.rate)) {
-            Some(index) => Err(FaultsError::Rate { index: index + 1 }),
-            None => Ok(faults),
+        for (index, fault) in (1..).zip(&faults.faults) {
+            if !(0.0..=1.0).contains(&fault.rate) {
+                return Err(FaultsError::Rate { index });
+            }
+            if matches!(fault.kind, FaultKind::Duplicate | FaultKind::Shuffle) && fault.operation != Operation::Events {
+                return Err(FaultsError::OnlyEvents { index });
+            }
         }
+        Ok(faults)
     }
 }
 
@@ -229,6 +240,8 @@ mod tests {
             "[[fault]]\noperation = \"post\"\nkind = \"lost\"",
             "[[fault]]\noperation = \"send\"\nkind = \"418\"",
             "[[fault]]\noperation = \"send\"\nkind = \"slow\"\nrate = 2.0",
+            "[[fault]]\noperation = \"*\"\nkind = \"duplicate\"",
+            "[[fault]]\noperation = \"streams\"\nkind = \"shuffle\"",
             "faults = 3",
         ] {
             assert!(Faults::parse(text).is_err(), "{text}");

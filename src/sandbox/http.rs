@@ -11,7 +11,7 @@ use super::auth::{Caller, gateway};
 use super::faults::{FaultKind, Operation};
 use super::listener::Gate;
 use super::reply::{Problem, Reply, query};
-use super::streams::{self, Action};
+use super::streams::{self, Action, Disturbance};
 use super::{App, facts, inspect, preload, price, render, request};
 
 /// Largest JSON body taken.
@@ -134,7 +134,12 @@ pub async fn serve(State(app): State<Arc<App>>, ConnectInfo(gate): ConnectInfo<G
         _ => {}
     }
     let call = Call { headers: &parts.headers, query: parts.uri.query(), method: &parts.method };
-    let mut reply = answer(&app, route, &call, body).await;
+    let disturbed = match fault {
+        Some((FaultKind::Duplicate, _)) => Some(Disturbance::Duplicate),
+        Some((FaultKind::Shuffle, _)) => Some(Disturbance::Shuffle),
+        _ => None,
+    };
+    let mut reply = answer(&app, route, &call, body, disturbed).await;
     match fault {
         Some((FaultKind::Lost, _)) => gate.close(),
         Some((FaultKind::Truncated, _)) => gate.truncate(reply.body.len().div_ceil(2)),
@@ -162,7 +167,7 @@ impl Call<'_> {
     }
 }
 
-async fn answer(app: &Arc<App>, route: Route<'_>, call: &Call<'_>, body: Body) -> Reply {
+async fn answer(app: &Arc<App>, route: Route<'_>, call: &Call<'_>, body: Body, disturbed: Option<Disturbance>) -> Reply {
     match route {
         Route::Upload(key) => return preload::upload(app, key, call, body).await,
         Route::Download(key) => return facts::download(app, key, call),
@@ -179,7 +184,10 @@ async fn answer(app: &Arc<App>, route: Route<'_>, call: &Call<'_>, body: Body) -
         return app.auth.token(app, &body);
     }
     match app.auth.identify(app, call.header("x-api-key"), call.header("authorization")) {
-        Ok(caller) => operate(app, route, call, &caller, &body),
+        Ok(caller) => match route {
+            Route::StreamEvents(id) => streams::events(app, &caller, id, query(call.query, "lastEventId").as_deref(), disturbed),
+            route => operate(app, route, call, &caller, &body),
+        },
         Err(refusal) => refusal,
     }
 }
@@ -209,9 +217,10 @@ fn operate(app: &Arc<App>, route: Route<'_>, call: &Call<'_>, caller: &Caller, b
         Route::StreamUpdate(id) => streams::act(app, caller, id, Action::Update(body)),
         Route::StreamDelete(id) => streams::act(app, caller, id, Action::Delete),
         Route::StreamDisable(id) => streams::act(app, caller, id, Action::Disable),
-        Route::StreamEvents(id) => streams::events(app, caller, id, query(call.query, "lastEventId").as_deref()),
         Route::Platform => Reply::problem(200, status_body("[]")),
-        Route::Upload(_) | Route::Download(_) | Route::Token | Route::Inspect(_) | Route::Unknown => Reply::empty(404),
+        Route::StreamEvents(_) | Route::Upload(_) | Route::Download(_) | Route::Token | Route::Inspect(_) | Route::Unknown => {
+            Reply::empty(404)
+        }
     }
 }
 

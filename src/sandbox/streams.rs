@@ -14,6 +14,8 @@ use super::{App, auth::Caller, render};
 const PAGE: usize = 50;
 /// How far the counter of a replacement begins after the replaced one's.
 const REPLACEMENT_GAP: u64 = 1_000;
+/// How long a disabled stream can still be read.
+const DISABLED_FOR: Millis = 14 * DAY;
 
 /// One event waiting in a stream.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +25,8 @@ pub struct Event {
     pub element: u32,
     pub at: Millis,
     pub real_at: Millis,
+    /// The same element once more: it is not repeated again.
+    pub again: bool,
 }
 
 /// One stream.
@@ -36,12 +40,24 @@ pub struct Stream {
     pub wait_for_accepted: Option<bool>,
     pub activated_at: Millis,
     pub disabled_at: Option<Millis>,
+    disabled_real: Millis,
     categories: u64,
     statuses: u16,
     next_id: u64,
     pub events: VecDeque<Event>,
+    /// The last event that somebody has read: the same number is the same event ever after.
+    told: u64,
     /// Real instant before which another reading is too early.
     not_before: Millis,
+}
+
+/// What a stream may do to its reader: order is by number only, and the same element may come under two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disturbance {
+    /// Every event not yet read comes a second time, after the others.
+    Duplicate,
+    /// What happened last has the lowest number.
+    Shuffle,
 }
 
 impl Stream {
@@ -64,6 +80,32 @@ impl Stream {
         }
         self.next_id += 1;
         self.events.push_back(Event { id: self.next_id, ..event });
+    }
+
+    fn disable(&mut self, now: Millis) {
+        (self.disabled_at, self.disabled_real) = (Some(now), App::real_now());
+    }
+
+    /// Disturbs the page that is about to be read, as far as nobody has read it before.
+    fn disturb(&mut self, kind: Disturbance, now: Millis, real_now: Millis) {
+        let page = self.events.len().min(PAGE);
+        let first = self.events.iter().take(page).position(|event| event.id > self.told).unwrap_or(page);
+        let fresh: Vec<Event> = self.events.range(first..page).copied().collect();
+        match kind {
+            Disturbance::Duplicate if self.disabled_at.is_none() => {
+                for event in fresh.into_iter().filter(|event| !event.again) {
+                    self.next_id += 1;
+                    self.events.push_back(Event { id: self.next_id, at: now, real_at: real_now, again: true, ..event });
+                }
+            }
+            // Nothing is added to a disabled stream.
+            Disturbance::Duplicate => {}
+            Disturbance::Shuffle => {
+                for (event, other) in self.events.range_mut(first..page).zip(fresh.iter().rev()) {
+                    *event = Event { id: event.id, ..*other };
+                }
+            }
+        }
     }
 
     fn allows(&self, caller: &Caller) -> bool {
@@ -206,21 +248,24 @@ pub fn create(app: &App, caller: &Caller, body: &[u8]) -> Reply {
     }
     let now = app.now();
     let mut state = app.lock();
-    let Some(streams) = streams_of(&mut state, caller) else { return not_found() };
+    let Some(streams) = streams_of(&mut state, caller, now) else { return not_found() };
     let mut first_id = 0;
     if let Some(replaced) = wish.replaced {
-        let Some(old) = streams.iter_mut().find(|stream| stream.id == replaced) else { return not_found() };
+        let Some(old) = streams.iter().find(|stream| stream.id == replaced) else { return not_found() };
         if !old.allows(caller) || old.disabled_at.is_some() {
             return forbidden("Lo stream da sostituire non è utilizzabile con questa chiave");
         }
-        old.disabled_at = Some(now);
         first_id = old.next_id + REPLACEMENT_GAP;
     }
-    streams.retain(|stream| stream.disabled_at.is_none_or(|at| now < at + 14 * DAY));
-    if streams.iter().filter(|stream| stream.disabled_at.is_none()).count() >= app.limits.max_streams {
+    // The one that is replaced leaves its place.
+    let active = streams.iter().filter(|stream| stream.disabled_at.is_none() && Some(stream.id) != wish.replaced).count();
+    if active >= app.limits.max_streams {
         return Problem::new(409, "Conflict")
             .error("PN_WEBHOOK_MAXSTREAMSCOUNTREACHED", None, "Numero massimo di stream raggiunto")
             .reply();
+    }
+    if let Some(old) = streams.iter_mut().find(|stream| Some(stream.id) == wish.replaced) {
+        old.disable(now);
     }
     let mut stream = Stream {
         id: crate::clock::new_uuid(),
@@ -231,10 +276,12 @@ pub fn create(app: &App, caller: &Caller, body: &[u8]) -> Reply {
         wait_for_accepted: wish.wait_for_accepted,
         activated_at: now,
         disabled_at: None,
+        disabled_real: 0,
         categories: 0,
         statuses: 0,
         next_id: first_id,
         events: VecDeque::new(),
+        told: 0,
         not_before: 0,
     };
     stream.set_filter(wish.filter_values);
@@ -243,15 +290,19 @@ pub fn create(app: &App, caller: &Caller, body: &[u8]) -> Reply {
     reply
 }
 
-fn streams_of<'a>(state: &'a mut State, caller: &Caller) -> Option<&'a mut Vec<Stream>> {
-    state.pas.get_mut(caller.pa as usize).map(|pa| &mut pa.streams)
+/// The streams of an administration. One that is disabled is readable for fourteen business days (and a real minute), then gone.
+fn streams_of<'a>(state: &'a mut State, caller: &Caller, now: Millis) -> Option<&'a mut Vec<Stream>> {
+    let streams = state.pas.get_mut(caller.pa as usize).map(|pa| &mut pa.streams)?;
+    streams.retain(|stream| !is_gone(stream.disabled_at, stream.disabled_real, now, App::real_now()));
+    Some(streams)
 }
 
 /// `GET /streams`.
 pub fn list(app: &App, caller: &Caller) -> Reply {
+    let now = app.now();
     let mut state = app.lock();
     let mut out = String::from("[");
-    for stream in streams_of(&mut state, caller).into_iter().flatten() {
+    for stream in streams_of(&mut state, caller, now).into_iter().flatten() {
         if out.len() > 1 {
             out.push(',');
         }
@@ -286,7 +337,7 @@ pub fn act(app: &App, caller: &Caller, id: &str, action: Action<'_>) -> Reply {
     };
     let now = app.now();
     let mut state = app.lock();
-    let Some(streams) = streams_of(&mut state, caller) else { return not_found() };
+    let Some(streams) = streams_of(&mut state, caller, now) else { return not_found() };
     let Some(position) = streams.iter().position(|stream| stream.id == id) else { return not_found() };
     let Some(stream) = streams.get_mut(position) else { return not_found() };
     if !stream.allows(caller) {
@@ -301,7 +352,7 @@ pub fn act(app: &App, caller: &Caller, id: &str, action: Action<'_>) -> Reply {
             if stream.disabled_at.is_some() {
                 return forbidden("Lo stream è già disabilitato");
             }
-            stream.disabled_at = Some(now);
+            stream.disable(now);
             stream.metadata()
         }
         (Action::Update(_), Some(wish)) => {
@@ -323,12 +374,18 @@ pub fn act(app: &App, caller: &Caller, id: &str, action: Action<'_>) -> Reply {
     }
 }
 
+fn is_gone(disabled_at: Option<Millis>, disabled_real: Millis, now: Millis, real_now: Millis) -> bool {
+    disabled_at.is_some_and(|at| at + DISABLED_FOR <= now && disabled_real + MINUTE <= real_now)
+}
+
 fn bad_id() -> Reply {
     Problem::new(400, "Bad Request").error("PN_GENERIC_INVALIDPARAMETER", Some("streamId"), "must be a UUID").reply()
 }
 
 /// `GET /streams/{id}/events?lastEventId=`.
-pub fn events(app: &App, caller: &Caller, id: &str, last: Option<&str>) -> Reply {
+///
+/// `disturbed`: the events that are read for the first time now come out of order, or once more later.
+pub fn events(app: &App, caller: &Caller, id: &str, last: Option<&str>, disturbed: Option<Disturbance>) -> Reply {
     let Ok(id) = id.parse::<Uuid>() else { return bad_id() };
     let last = match last.map(parse_event_id) {
         None => None,
@@ -343,7 +400,7 @@ pub fn events(app: &App, caller: &Caller, id: &str, last: Option<&str>) -> Reply
     let mut guard = app.lock();
     let state = &mut *guard;
     let page: Vec<Event> = {
-        let Some(streams) = streams_of(state, caller) else { return not_found() };
+        let Some(streams) = streams_of(state, caller, app.now()) else { return not_found() };
         let Some(stream) = streams.iter_mut().find(|stream| stream.id == id) else { return not_found() };
         if !stream.allows(caller) {
             return forbidden("La chiave non ha i gruppi dello stream");
@@ -357,7 +414,11 @@ pub fn events(app: &App, caller: &Caller, id: &str, last: Option<&str>) -> Reply
             let read = stream.events.partition_point(|event| event.id <= last);
             stream.events.drain(..read);
         }
+        if let Some(kind) = disturbed {
+            stream.disturb(kind, app.now(), real_now);
+        }
         let page: Vec<Event> = stream.events.iter().take(PAGE).copied().collect();
+        stream.told = stream.told.max(page.last().map_or(0, |event| event.id));
         stream.not_before = if page.is_empty() { real_now + i64::from(pause) } else { 0 };
         page
     };
@@ -381,4 +442,22 @@ fn parse_event_id(text: &str) -> Option<u64> {
         return None;
     }
     Some(text.parse::<u128>().ok()?.try_into().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disabled_stream_is_gone_after_fourteen_days_and_a_real_minute() {
+        let table = [
+            (None, 99 * DAY, 99 * MINUTE, false),
+            (Some(DAY), 14 * DAY, 99 * MINUTE, false),
+            (Some(DAY), 15 * DAY, MINUTE, true),
+            (Some(DAY), 15 * DAY, MINUTE - 1, false),
+        ];
+        for (disabled_at, now, real_now, gone) in table {
+            assert_eq!(is_gone(disabled_at, 0, now, real_now), gone, "disabled at {disabled_at:?}, now {now} ({real_now} real)");
+        }
+    }
 }

@@ -1,6 +1,7 @@
-//! One channel per (ente, API key): its connector, circuit and stream. Keys of one ente share its quota.
+//! One channel per (ente, API key): its connector and stream. Keys of one ente share its quota and its circuit: the remote that
+//! does not answer one of them answers none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +14,9 @@ use crate::config::{ApiKey, Config, Institution, Quota};
 use crate::connectors::circuit::{Admission, Circuit, CircuitPolicy};
 use crate::connectors::http::{self, HttpSettings, HttpSetupError};
 use crate::connectors::pnd::{DayQuota, Governor, Pnd, PndSettings, PndSetupError, Priority, Timeouts, VoucherSettings};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+
+use super::Hub;
 
 /// Why a channel cannot be made: the configuration is at fault.
 #[derive(Debug, thiserror::Error)]
@@ -32,18 +35,49 @@ pub struct Channel {
     pub name: String,
     pub sender: String,
     pub denomination: String,
+    /// Sorted, each once.
     pub groups: Vec<String>,
     pub pnd: Pnd,
     pub quota: Quota,
-    circuit: Mutex<Circuit>,
+    pub remote: Arc<Remote>,
     /// The stream is active: nothing is POSTed before.
     pub listening: AtomicBool,
 }
 
-impl Channel {
+/// SEND as one ente meets it.
+pub struct Remote {
+    state: Mutex<Health>,
+}
+
+struct Health {
+    circuit: Circuit,
+    /// When the circuit opened.
+    down_since: Option<Timestamp>,
+    /// It has answered since the start.
+    answered: bool,
+}
+
+/// How a remote is, as far as operators should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    Up,
+    Down {
+        since: Timestamp,
+    },
+    /// Nobody has called yet.
+    Unknown,
+}
+
+impl Default for Remote {
+    fn default() -> Remote {
+        Remote { state: Mutex::new(Health { circuit: Circuit::new(CircuitPolicy::default()), down_since: None, answered: false }) }
+    }
+}
+
+impl Remote {
     /// Until when calls are held back, if they are.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        match self.lock().admit(now) {
+        match self.lock().circuit.admit(now) {
             Admission::Pass | Admission::Probe => None,
             Admission::Wait(until) => Some(until),
         }
@@ -51,17 +85,40 @@ impl Channel {
 
     /// Takes the result of a call. True: the remote has just gone down or come back.
     pub fn report(&self, outage: bool, now: Timestamp) -> bool {
-        self.lock().report(now, outage)
+        let mut health = self.lock();
+        let changed = health.circuit.report(now, outage);
+        if changed {
+            health.down_since = outage.then_some(now);
+        }
+        health.answered |= !outage;
+        changed
     }
 
-    /// Whether the remote is taken for down.
-    pub fn is_down(&self) -> bool {
-        self.lock().is_open()
+    /// How it is.
+    pub fn weather(&self) -> Weather {
+        let health = self.lock();
+        match health.down_since {
+            Some(since) => Weather::Down { since },
+            None if health.answered => Weather::Up,
+            None => Weather::Unknown,
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The code of a key that SEND refuses: with it not even the stream is read. Under the other stops what is at SEND is followed.
+pub const KEY_REFUSED: &str = "CHIAVE_RIFIUTATA";
+
+/// SEND refuses the sender: its ente stops, its acts are parked.
+pub async fn stop(hub: &Hub, channel: &str, code: &str) -> Result<(), StoreError> {
+    let now = hub.clock.now();
+    hub.store.stop_channel(channel, code, now).await?;
+    while hub.store.follow_stops(now).await? {}
+    hub.publish.notify_one();
+    Ok(())
 }
 
 /// Makes the channels of every key of every ente.
@@ -71,6 +128,7 @@ pub fn build(config: &Config, store: &Store, clock: Clock) -> Result<BTreeMap<St
     let mut channels = BTreeMap::new();
     for institution in &config.institutions {
         let governor = Arc::new(governor(institution, store, clock));
+        let remote = Arc::new(Remote::default());
         for key in &institution.keys {
             let name = format!("{}/{}", institution.tax_id, key.id);
             let secret = |reference: &crate::config::SecretRef| {
@@ -97,21 +155,22 @@ pub fn build(config: &Config, store: &Store, clock: Clock) -> Result<BTreeMap<St
                 clock,
             };
             let pnd = Pnd::new(settings, client.clone()).map_err(|error| ChannelError::Connector { channel: name.clone(), error })?;
-            channels.insert(name.clone(), Arc::new(channel(name, institution, key, pnd)));
+            channels.insert(name.clone(), Arc::new(channel(name, institution, key, pnd, remote.clone())));
         }
     }
     Ok(channels)
 }
 
-fn channel(name: String, institution: &Institution, key: &ApiKey, pnd: Pnd) -> Channel {
+fn channel(name: String, institution: &Institution, key: &ApiKey, pnd: Pnd, remote: Arc<Remote>) -> Channel {
+    let groups: BTreeSet<String> = key.groups.iter().cloned().collect();
     Channel {
         name,
         sender: institution.tax_id.clone(),
         denomination: institution.denomination.clone(),
-        groups: key.groups.clone(),
+        groups: groups.into_iter().collect(),
         pnd,
         quota: institution.quota.clone(),
-        circuit: Mutex::new(Circuit::new(CircuitPolicy::default())),
+        remote,
         listening: AtomicBool::new(false),
     }
 }

@@ -11,6 +11,7 @@ use super::{Hub, rome};
 use crate::batch::archive::{Archive, Ceilings, ReadAt, entry_reader};
 use crate::batch::layouts::{LAYOUTS, Layout, Rejected};
 use crate::batch::problem::{Code, Problem};
+use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::ReceiptState;
 use crate::domain::send::RefusalReason;
@@ -70,8 +71,44 @@ pub async fn receipt(hub: &Arc<Hub>, batch: BatchId) -> End {
 }
 
 async fn write_receipt(hub: &Arc<Hub>, batch: BatchId) -> Result<(), PublishError> {
+    let Some(receipt) = receipt_of(hub, batch).await? else { return Ok(()) };
+    for (extension, form) in [("xml", ReceiptForm::Xml), ("txt", ReceiptForm::Text)] {
+        let name = receipt_name(receipt.received_at, batch, &receipt.original_name, receipt.state, extension);
+        let source = receipt.source.clone();
+        let write = receipt_writer(hub, receipt.clone(), form);
+        once(hub, "RICEVUTA", &source, "ricevute", &name, Some(batch.0), write).await?;
+    }
+    Ok(())
+}
+
+/// XML for programs, text for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptForm {
+    Xml,
+    Text,
+}
+
+/// What writes a receipt. Called where blocking is allowed.
+pub fn receipt_writer(
+    hub: &Arc<Hub>,
+    receipt: Receipt,
+    form: ReceiptForm,
+) -> impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + use<> {
+    let mut pages =
+        Pages { hub: hub.clone(), batch: receipt.drop, runtime: tokio::runtime::Handle::current(), page: Vec::new().into_iter(), after: 0 };
+    move |out: &mut dyn io::Write| {
+        let sentences = (problems::sentence, remedy);
+        match form {
+            ReceiptForm::Xml => write_xml(&receipt, &mut pages, &sentences, out),
+            ReceiptForm::Text => write_text(&receipt, &mut pages, &sentences, out),
+        }
+    }
+}
+
+/// The receipt of a drop, once it has been read.
+pub async fn receipt_of(hub: &Hub, batch: BatchId) -> Result<Option<Receipt>, StoreError> {
     let summary = hub.store.batch(batch).await?;
-    let Ok(state) = summary.state.parse::<ReceiptState>() else { return Ok(()) };
+    let Ok(state) = summary.state.parse::<ReceiptState>() else { return Ok(None) };
     let duplicate_of = match summary.duplicate_of {
         Some(first) => {
             let first = hub.store.batch(first).await?;
@@ -112,18 +149,7 @@ async fn write_receipt(hub: &Arc<Hub>, batch: BatchId) -> Result<(), PublishErro
         problems_total: summary.problems,
         rejects_file: rejects.then(|| reject_file_name(&summary, 1)),
     };
-    for (extension, xml) in [("xml", true), ("txt", false)] {
-        let name = receipt_name(summary.received_at, batch, &summary.original_name, state, extension);
-        let (receipt, hub_for_pages) = (receipt.clone(), hub.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let write = move |out: &mut dyn io::Write| {
-            let mut pages = Pages { hub: hub_for_pages, batch, runtime, page: Vec::new().into_iter(), after: 0 };
-            let sentences = (problems::sentence, remedy);
-            if xml { write_xml(&receipt, &mut pages, &sentences, out) } else { write_text(&receipt, &mut pages, &sentences, out) }
-        };
-        once(hub, "RICEVUTA", &summary.source, "ricevute", &name, Some(batch.0), write).await?;
-    }
-    Ok(())
+    Ok(Some(receipt))
 }
 
 /// Problems of a batch, a page at a time. Used where blocking is allowed.
@@ -157,27 +183,18 @@ fn reject_file_name(summary: &BatchSummary, ordinal: u32) -> String {
 
 /// Writes the refused rows of a batch, in the layout they came in.
 pub async fn rejects(hub: &Arc<Hub>, batch: BatchId) -> End {
-    let kept = match hub.store.rejects(batch).await {
-        Ok(kept) => kept,
-        Err(error) => return End::from(error),
-    };
-    let rejects: Result<Vec<KeptReject>, _> = kept.iter().map(|text| serde_json::from_str(text)).collect();
-    match rejects {
-        Ok(rejects) => ended(write_rejects(hub, batch, rejects.into_iter().map(KeptReject::rejected).collect(), 1).await),
-        Err(error) => End::from(StoreError::from(error)),
-    }
+    ended(place_reject(hub, rejects_of(hub, batch).await, batch.0).await)
 }
 
 /// Writes an act that SEND refused, as a reject of its own.
 pub async fn refused_act(hub: &Arc<Hub>, act: ActId) -> End {
-    let RefusedAct { batch, place, content, reasons } = match hub.store.refused_act(act).await {
-        Ok(refused) => refused,
-        Err(error) => return End::from(error),
-    };
-    let ordinal = u32::try_from(place.ordinal).unwrap_or(u32::MAX).saturating_add(1);
-    let files = content.files().map(|file| file.file.clone()).collect();
-    let rejected = Rejected { place, reasons: reasons.iter().map(refusal).collect(), files };
-    ended(write_rejects(hub, batch, vec![rejected], ordinal).await)
+    ended(place_reject(hub, reject_of(hub, act).await, act.0).await)
+}
+
+async fn place_reject(hub: &Hub, reject: Result<Option<RejectFile>, StoreError>, subject: uuid::Uuid) -> Result<(), PublishError> {
+    let Some(file) = reject? else { return Ok(()) };
+    let (source, name) = (file.source().to_owned(), file.name());
+    once(hub, "SCARTO", &source, "scarti", &name, Some(subject), file.writer(hub)).await
 }
 
 /// Code and sentence of one reason for which SEND refused an act.
@@ -186,24 +203,69 @@ fn refusal(reason: &RefusalReason) -> (String, String) {
     (reason.code.clone(), outcomes::refusal_words(reason, sentence))
 }
 
-async fn write_rejects(hub: &Arc<Hub>, batch: BatchId, mut rejects: Vec<Rejected>, ordinal: u32) -> Result<(), PublishError> {
-    let summary = hub.store.batch(batch).await?;
-    if rejects.is_empty() {
-        return Ok(());
+/// A file of `scarti/` that can be written.
+pub struct RejectFile {
+    layout: &'static dyn Layout,
+    rejects: Vec<Rejected>,
+    summary: BatchSummary,
+    digest: Sha256,
+    batch_file: String,
+    flow_hint: Option<String>,
+    ordinal: u32,
+}
+
+/// The refused rows of a drop; `None`: there are none, or nothing is known of how they came.
+pub async fn rejects_of(hub: &Hub, batch: BatchId) -> Result<Option<RejectFile>, StoreError> {
+    let kept = hub.store.rejects(batch).await?;
+    let rejects = kept.iter().map(|text| serde_json::from_str::<KeptReject>(text)).collect::<Result<Vec<_>, _>>()?;
+    RejectFile::of(hub, batch, rejects.into_iter().map(KeptReject::rejected).collect(), 1).await
+}
+
+/// An act that SEND refused.
+pub async fn reject_of(hub: &Hub, act: ActId) -> Result<Option<RejectFile>, StoreError> {
+    let RefusedAct { batch, place, content, reasons } = hub.store.refused_act(act).await?;
+    let ordinal = u32::try_from(place.ordinal).unwrap_or(u32::MAX).saturating_add(1);
+    let files = content.files().map(|file| file.file.clone()).collect();
+    let rejected = Rejected { place, reasons: reasons.iter().map(refusal).collect(), files };
+    RejectFile::of(hub, batch, vec![rejected], ordinal).await
+}
+
+impl RejectFile {
+    async fn of(hub: &Hub, batch: BatchId, mut rejects: Vec<Rejected>, ordinal: u32) -> Result<Option<RejectFile>, StoreError> {
+        if rejects.is_empty() {
+            return Ok(None);
+        }
+        let summary = hub.store.batch(batch).await?;
+        rejects.sort_by_key(|reject| reject.place.start);
+        let layout = summary.layout.as_deref().and_then(|name| LAYOUTS.iter().find(|layout| layout.name() == name)).copied();
+        let (Some(layout), Some(digest), Some(batch_file)) = (layout, summary.sha256, summary.batch_file.clone()) else { return Ok(None) };
+        let flow_hint = hub.store.flow_hint(batch).await?;
+        Ok(Some(RejectFile { layout, rejects, summary, digest, batch_file, flow_hint, ordinal }))
     }
-    rejects.sort_by_key(|reject| reject.place.start);
-    let layout = summary.layout.as_deref().and_then(|name| LAYOUTS.iter().find(|layout| layout.name() == name)).copied();
-    let (Some(layout), Some(digest), Some(batch_file)) = (layout, summary.sha256, summary.batch_file.clone()) else { return Ok(()) };
-    let name = reject_file_name(&summary, ordinal);
-    let flow_hint = hub.store.flow_hint(batch).await?;
-    let (archives, ceilings, scratch) = (hub.archives.clone(), ceilings(hub), hub.config.data.clone());
-    let source = summary.source.clone();
-    let write = move |out: &mut dyn io::Write| {
-        let kept = archives.open(&digest)?;
-        let job = RejectJob { layout, rejects: &rejects, summary: &summary, flow_hint: flow_hint.as_deref(), batch_file: &batch_file };
-        job.write(&kept, &ceilings, &scratch, out)
-    };
-    once(hub, "SCARTO", &source, "scarti", &name, Some(batch.0), write).await
+
+    fn source(&self) -> &str {
+        &self.summary.source
+    }
+
+    fn name(&self) -> String {
+        reject_file_name(&self.summary, self.ordinal)
+    }
+
+    /// What writes it. Called where blocking is allowed.
+    pub fn writer(self, hub: &Hub) -> impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + use<> {
+        let (archives, ceilings, scratch) = (hub.archives.clone(), ceilings(hub), hub.config.data.clone());
+        move |out: &mut dyn io::Write| {
+            let kept = archives.open(&self.digest)?;
+            let job = RejectJob {
+                layout: self.layout,
+                rejects: &self.rejects,
+                summary: &self.summary,
+                flow_hint: self.flow_hint.as_deref(),
+                batch_file: &self.batch_file,
+            };
+            job.write(&kept, &ceilings, &scratch, out)
+        }
+    }
 }
 
 struct RejectJob<'a> {

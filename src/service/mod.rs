@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod notify;
 pub mod operate;
 pub mod publish;
+pub mod rebuild;
 pub mod report;
 pub mod streams;
 pub mod supervisor;

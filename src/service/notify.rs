@@ -50,9 +50,9 @@ fn act_of(job: &Leased) -> Option<ActId> {
 /// Tells the circuit how a call went; an outage that begins or ends is told to the operators.
 pub fn heard(hub: &Hub, channel: &Channel, error: Option<&ConnectorError>) {
     let outage = error.is_some_and(ConnectorError::is_outage);
-    if channel.report(outage, hub.clock.now()) {
+    if channel.remote.report(outage, hub.clock.now()) {
         if outage {
-            tracing::warn!(channel = channel.name, "SEND non risponde: le chiamate aspettano");
+            tracing::warn!(channel = channel.name, "SEND non risponde: le chiamate dell'ente aspettano");
         } else {
             tracing::info!(channel = channel.name, "SEND risponde di nuovo");
         }

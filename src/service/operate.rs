@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::domain::ids::ActId;
 use crate::flow::event::Order;
 use crate::flow::state::{HoldReason, State};
-use crate::store::{ActView, BatchSummary, Ordered, Store};
+use crate::store::{ActView, BatchSummary, Ordered, STOP_CODES, Store};
 
 /// Publishes files again; stands in the hub, which knows where gestionali read.
 #[async_trait]
@@ -137,6 +137,11 @@ impl Operator {
         if act.hold.is_some() {
             return Err(OperateError::HeldNotParked);
         }
+        if let Some(stop) = self.stop_of(&act.sender).await?
+            && act.park_code.as_deref().is_some_and(|code| STOP_CODES.contains(&code))
+        {
+            return Err(OperateError::SenderStopped { channel: stop.channel });
+        }
         if self.store.retry(Some(act.id), None, who.as_str(), &why, self.clock.now()).await? == 0 {
             return Err(OperateError::Stale);
         }
@@ -150,7 +155,16 @@ impl Operator {
         if code == TOO_MANY_REFUSED {
             return Err(OperateError::HeldNotParked);
         }
-        let count = self.store.retry(None, Some(code), who.as_str(), &why, self.clock.now()).await?;
+        let mut count = 0;
+        if STOP_CODES.contains(&code) {
+            // Their enti are stopped: resumed with them, or they would be parked again.
+            let parked = self.store.overview().await?.parked;
+            count = parked.iter().find(|(parked, _)| parked == code).map_or(0, |(_, acts)| usize::try_from(*acts).unwrap_or(usize::MAX));
+            for (channel, ..) in self.store.stopped_channels().await?.iter().filter(|(_, stopped, _)| stopped == code) {
+                self.resume(channel, who, &why).await?;
+            }
+        }
+        let count = self.store.retry(None, Some(code), who.as_str(), &why, self.clock.now()).await?.max(count);
         if count == 0 {
             return Err(OperateError::NoneParked { code: code.to_owned() });
         }
@@ -227,11 +241,25 @@ impl Operator {
         Ok(OrderReport { batch: Some(batch.id), count: count as u64, ..self.order(OrderKind::RetryBatch, who, why) })
     }
 
-    /// Resumes a key that SEND refused: `<tax id of the ente>/<id of the key>`.
+    /// Why an ente is stopped, if it is.
+    async fn stop_of(&self, sender: &str) -> Result<Option<StoppedChannel>, OperateError> {
+        let stopped = self.store.stopped_channels().await?;
+        let stop = stopped.into_iter().find(|(channel, ..)| channel.split('/').next() == Some(sender));
+        Ok(stop.map(|(channel, code, since)| StoppedChannel { channel, code, since }))
+    }
+
+    /// False: it was not stopped.
+    async fn resume(&self, channel: &str, who: &Who, why: &str) -> Result<bool, OperateError> {
+        let resumed = self.store.resume_channel_by(channel, who.as_str(), why, self.clock.now()).await?;
+        while self.store.follow_stops(self.clock.now()).await? {}
+        Ok(resumed)
+    }
+
+    /// Resumes a key that SEND refused, `<tax id of the ente>/<id of the key>`; with the last one, its ente and all its acts.
     pub async fn resume_channel(&self, channel: &str, who: &Who, why: &str) -> Result<OrderReport, OperateError> {
         let why = reason(why)?;
         let channel = channel.trim().to_owned();
-        if !self.store.resume_channel_by(&channel, who.as_str(), &why, self.clock.now()).await? {
+        if !self.resume(&channel, who, &why).await? {
             return Err(OperateError::ChannelNotStopped { channel });
         }
         Ok(OrderReport { channel: Some(channel), count: 1, ..self.order(OrderKind::ResumeChannel, who, why) })
@@ -287,8 +315,7 @@ impl Operator {
     }
 
     async fn detail(&self, act: ActView) -> Result<ActDetail, OperateError> {
-        let channel = format!("{}/{}", act.sender, act.key_id);
-        let stopped = self.store.stopped_channels().await?;
+        let stop = self.stop_of(&act.sender).await?;
         let last_lines = self.store.last_lines(act.id).await?;
         let mut files: Vec<_> =
             self.store.publications_of(act.id.0).await?.into_iter().map(|file| super::report::masked(file.into())).collect();
@@ -302,7 +329,8 @@ impl Operator {
         }
         Ok(ActDetail {
             batch_state: self.store.batch(act.batch).await?.state,
-            channel_stopped: stopped.into_iter().find(|(stopped, ..)| *stopped == channel).map(|(_, code, _)| code),
+            channel_stopped: stop.as_ref().map(|stop| stop.code.clone()),
+            stopped_channel: stop.map(|stop| stop.channel),
             recipients: self.store.recipients_of(act.id).await?.into_iter().map(Into::into).collect(),
             jobs: self.store.jobs_of(act.id.0).await?.into_iter().map(Into::into).collect(),
             legal_facts: self.store.legal_facts_of(act.id).await?.into_iter().map(Into::into).collect(),

@@ -8,14 +8,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::operate::{OperateError, Publisher};
-use super::report::RebuildReport;
 use super::{Hub, facts};
 use crate::clock;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
 use crate::outbox::place::{self, Parked, Pending};
-use crate::store::{PendingLines, Publication, StoreError};
+use crate::store::{IndexedFact, PendingLines, Publication, StoreError};
 use crate::text::it::parking;
 
 /// Why something could not be published.
@@ -251,11 +249,17 @@ pub async fn once(
     reveal(hub, &root, &file).await
 }
 
+/// Now, as the store will remember it: a copy of the file says the same.
+fn instant(hub: &Hub) -> Timestamp {
+    let now = hub.clock.now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
 /// Closes the pending lines of a gestionale into an outcome file, if their flows' cadence says so (or `now_please`).
 pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool, PublishError> {
     let Some(root) = root(hub, source) else { return Ok(false) };
     let Some(pending) = hub.store.pending_lines(source).await? else { return Ok(false) };
-    let now = hub.clock.now();
+    let now = instant(hub);
     let due = pending.flows.iter().any(|(flow, oldest)| {
         let minutes = hub.flows.get(flow).map_or(0, |flow| flow.outcome_minutes);
         now.duration_since(*oldest) >= SignedDuration::from_mins(i64::from(minutes))
@@ -293,13 +297,13 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
 }
 
 /// Digest of the XML of the outcome file before `number`.
-async fn previous(hub: &Hub, source: &str, number: u64) -> Result<Option<crate::domain::digest::Sha256>, StoreError> {
+pub(super) async fn previous(hub: &Hub, source: &str, number: u64) -> Result<Option<crate::domain::digest::Sha256>, StoreError> {
     let Some(before) = number.checked_sub(1).filter(|before| *before > 0) else { return Ok(None) };
     let files = hub.store.outcome_files(source, before).await?;
     Ok(files.into_iter().find(|file| file.number == Some(before) && file.name.ends_with(".xml")).map(|file| file.sha256))
 }
 
-async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Result<(Pending, Pending), PublishError> {
+pub(super) async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Result<(Pending, Pending), PublishError> {
     let mut csv = CsvFile::begin(header, Pending::begin(dir)?)?;
     let mut xml = XmlFile::begin(header, Pending::begin(dir)?)?;
     let mut next = header.first;
@@ -318,72 +322,6 @@ async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Result<(Pendin
     Ok((csv.end()?, xml.end()?))
 }
 
-/// Gives the outcome files of a gestionale again, from a number on, marked as copies; and the attestations that are no longer
-/// where they were. Answers how many files.
-pub async fn rebuild(hub: &Hub, source: &str, from: u64) -> Result<usize, PublishError> {
-    let Some(root) = root(hub, source) else { return Err(StoreError::NotFound("gestionale").into()) };
-    let mut written = 0;
-    let originals = hub.store.outcome_files(source, from).await?;
-    for original in originals.iter().filter(|file| file.name.ends_with(".csv")) {
-        let (Some(number), Some((first, last))) = (original.number, original.lines) else { continue };
-        let header = OutcomeHeader {
-            source: source.to_owned(),
-            number,
-            first,
-            last,
-            created_at: original.created_at,
-            previous: previous(hub, source, number).await?,
-            copy: true,
-        };
-        let (csv, xml) = render(hub, &header, &root.join("esiti")).await?;
-        for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
-            written += usize::from(!pending.commit(&outcome_name(&header, extension))?.already_there);
-        }
-    }
-    let kept = hub.config.data.join(facts::KEPT);
-    for fact in hub.store.stored_facts(source).await? {
-        let Some((folder, name)) = fact.name.rsplit_once('/') else { continue };
-        let dir = root.join("attestazioni").join(folder);
-        if dir.join(name).exists() {
-            continue;
-        }
-        let mut copy = std::fs::File::open(facts::kept_path(&kept, fact.happened_at, &fact.sha256))?;
-        let placed = place::place(&dir, name, |out| std::io::copy(&mut copy, out).map(drop))?;
-        written += usize::from(!placed.already_there);
-    }
-    Ok(written)
-}
-
-/// The hub as the operators' commands see it.
-pub struct Rebuilder(pub Arc<Hub>);
-
-#[async_trait::async_trait]
-impl Publisher for Rebuilder {
-    async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
-        let known: Vec<String> = self.0.config.sources.iter().map(|source| source.name.clone()).collect();
-        let wanted: Vec<String> = match source {
-            Some(source) if !known.iter().any(|name| name == source) => {
-                return Err(OperateError::UnknownSource { source: source.to_owned() });
-            }
-            Some(source) => vec![source.to_owned()],
-            None => known,
-        };
-        let mut report = RebuildReport { files: 0, folders: Vec::new() };
-        for source in wanted {
-            let written = rebuild(&self.0, &source, from.unwrap_or(1)).await.map_err(|error| {
-                tracing::error!(source, %error, "la ripubblicazione non è riuscita");
-                let code = if matches!(error, PublishError::Disk(_)) { "DISCO" } else { "ARCHIVIO_DATI" };
-                OperateError::PublishFailed { code: code.to_owned() }
-            })?;
-            report.files += written as u64;
-            if let Some(root) = root(&self.0, &source) {
-                report.folders.push(root.join("esiti").display().to_string());
-            }
-        }
-        Ok(report)
-    }
-}
-
 /// Lists the facts stored since the last index of a gestionale, with their digests.
 async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
     let Some(root) = root(hub, source) else { return Ok(false) };
@@ -391,29 +329,11 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
     if facts.is_empty() {
         return Ok(false);
     }
-    let now = hub.clock.now();
+    let now = instant(hub);
     let number = hub.store.next_index_number(source).await?;
     let header = IndexHeader { source: source.to_owned(), number, created_at: now, copy: false };
-    let entries: Vec<IndexEntry> = facts
-        .iter()
-        .map(|fact| IndexEntry {
-            file: fact.name.clone(),
-            sha256: fact.sha256,
-            size: fact.size,
-            sender_tax_id: fact.sender.clone(),
-            reference: fact.reference.clone(),
-            iun: fact.iun.clone(),
-            category: fact.category.clone(),
-            recipient: fact.recipient,
-            element_id: fact.element_id.clone(),
-            happened_at: fact.happened_at,
-        })
-        .collect();
-    let dir = root.join("attestazioni");
-    let mut csv = Pending::begin(&dir)?;
-    let mut xml = Pending::begin(&dir)?;
-    legal_facts::write_index_csv(&mut entries.iter().cloned(), &mut csv)?;
-    legal_facts::write_index_xml(&header, &mut entries.iter().cloned(), &mut xml)?;
+    let entries: Vec<IndexEntry> = facts.iter().map(index_entry).collect();
+    let (csv, xml) = render_index(&header, &entries, &root.join("attestazioni"))?;
     let mut files = Vec::new();
     for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
         let parked = pending.park()?;
@@ -428,4 +348,29 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         reveal(hub, &root, file).await?;
     }
     Ok(true)
+}
+
+/// A fact as an index lists it.
+pub(super) fn index_entry(fact: &IndexedFact) -> IndexEntry {
+    IndexEntry {
+        file: fact.name.clone(),
+        sha256: fact.sha256,
+        size: fact.size,
+        sender_tax_id: fact.sender.clone(),
+        reference: fact.reference.clone(),
+        iun: fact.iun.clone(),
+        category: fact.category.clone(),
+        recipient: fact.recipient,
+        element_id: fact.element_id.clone(),
+        happened_at: fact.happened_at,
+    }
+}
+
+/// Both forms of an index, CSV first.
+pub(super) fn render_index(header: &IndexHeader, entries: &[IndexEntry], dir: &Path) -> std::io::Result<(Pending, Pending)> {
+    let mut csv = Pending::begin(dir)?;
+    let mut xml = Pending::begin(dir)?;
+    legal_facts::write_index_csv(&mut entries.iter().cloned(), &mut csv)?;
+    legal_facts::write_index_xml(header, &mut entries.iter().cloned(), &mut xml)?;
+    Ok((csv, xml))
 }

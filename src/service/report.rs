@@ -213,8 +213,11 @@ pub struct ActDetail {
     pub act: ActEntry,
     /// State of its batch.
     pub batch_state: String,
-    /// The key it needs is stopped: why.
+    /// Its ente is stopped: why.
     pub channel_stopped: Option<String>,
+    /// The key that SEND refused, to be resumed: `ente/key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_channel: Option<String>,
     pub recipients: Vec<RecipientEntry>,
     /// What the gestionale was last told: of the act, and of each recipient.
     pub last_lines: Vec<OutcomeLine>,

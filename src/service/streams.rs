@@ -1,26 +1,55 @@
 //! One TIMELINE stream per channel: found or made before anything is POSTed, read as SEND says, stored before it is confirmed.
+//!
+//! Its title says which groups it covers. When a key is given others, another stream takes its place (`replacedStreamId`): SEND
+//! ends the old one in the same moment, and both are read, the old one first, until the old one has long been empty.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::Hub;
-use super::channels::Channel;
+use super::channels::{self, Channel};
 use super::notify;
+use crate::clock::monotonic;
 use crate::connectors::ConnectorError;
-use crate::connectors::pnd::StreamInfo;
+use crate::connectors::pnd::{EventsPage, StreamInfo};
+use crate::domain::digest::Sha256;
 use crate::store::{StoreError, StreamRow};
 
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Pause after a stream was lost and made anew: should the new one be refused too, SEND is not called without end.
 const AFTER_A_LOSS: Duration = Duration::from_millis(500);
+/// A replaced stream that was empty for so long is at its end (`reference send.md` 6).
+const DRAINED_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+/// A stream that SEND refuses to make or to let be read.
+const REFUSED: &str = "FLUSSO_EVENTI_RIFIUTATO";
+const RESUMED: &str = "FLUSSO_EVENTI_RIPRESO";
+
+/// What a listener remembers between two rounds.
+struct Listener {
+    /// Operators may think that the stream is refused: also after a start, when they may have been told before it.
+    troubled: bool,
+    draining: Option<Draining>,
+}
+
+/// A replaced stream that was empty when it was last read.
+struct Draining {
+    stream_id: String,
+    empty_since: Timestamp,
+    /// Not to be read before.
+    again: Instant,
+}
 
 /// Listens to one channel until the hub stops.
 pub async fn listen(hub: Arc<Hub>, channel: Arc<Channel>) {
     let mut failures = 0u32;
+    let mut listener = Listener { troubled: true, draining: None };
     while !hub.stopping.is_cancelled() {
-        let pause = match round(&hub, &channel).await {
+        let pause = match round(&hub, &channel, &mut listener).await {
             Ok(pause) => {
                 failures = 0;
                 pause
@@ -28,6 +57,12 @@ pub async fn listen(hub: Arc<Hub>, channel: Arc<Channel>) {
             Err(error) => {
                 failures += 1;
                 tracing::warn!(channel = channel.name, %error, "il flusso degli eventi non risponde");
+                if error.wants_a_person() {
+                    listener.troubled = true;
+                    if let Err(error) = hub.store.trouble_begins(REFUSED, &channel.name, hub.clock.now()).await {
+                        tracing::error!(%error, "un avviso non può essere salvato");
+                    }
+                }
                 LONGEST_PAUSE.min(Duration::from_millis(250) * 2u32.saturating_pow(failures.min(8)))
             }
         };
@@ -46,70 +81,212 @@ enum ListenError {
     Store(#[from] StoreError),
 }
 
+impl ListenError {
+    /// Waiting alone will not mend it: too many streams (409), a request that SEND does not understand (400).
+    fn wants_a_person(&self) -> bool {
+        matches!(
+            self,
+            ListenError::Remote(
+                ConnectorError::Conflict(_)
+                    | ConnectorError::Unclassified(_)
+                    | ConnectorError::Refused(_)
+                    | ConnectorError::Protocol { .. }
+            )
+        )
+    }
+}
+
 /// Reads one page; answers how long to wait before the next.
-async fn round(hub: &Hub, channel: &Channel) -> Result<Duration, ListenError> {
-    let now = hub.clock.now();
-    let stopped = hub.store.stopped_channels().await?.iter().any(|(name, ..)| *name == channel.name);
-    if stopped {
+async fn round(hub: &Hub, channel: &Channel, listener: &mut Listener) -> Result<Duration, ListenError> {
+    if hub.store.stopped_channels().await?.iter().any(|(name, code, _)| *name == channel.name && code == channels::KEY_REFUSED) {
         return Ok(Duration::from_secs(5));
     }
+    let title = title(&hub.config.installation, &channel.name, &channel.groups);
     let stream = match hub.store.stream(&channel.name).await? {
-        Some(stream) => stream,
-        None => find_or_make(hub, channel, None).await?,
+        Some(stream) if stream.title == title => stream,
+        Some(old) => replace(hub, channel, &title, &old).await?,
+        None => find_or_make(hub, channel, &title, None).await?,
     };
     channel.listening.store(true, Ordering::Release);
-    let answer = channel.pnd.events(&stream.stream_id, stream.last_event_id.as_deref()).await;
-    hear(hub, channel, answer.as_ref().err()).await?;
-    let page = match answer {
+    if !drain(hub, channel, listener).await? {
+        return Ok(Duration::ZERO);
+    }
+    let page = match read(hub, channel, &stream).await {
         Ok(page) => page,
-        Err(ConnectorError::NotFound(_)) => {
+        Err(ListenError::Remote(ConnectorError::NotFound(_))) => {
             channel.listening.store(false, Ordering::Release);
-            hub.store.forget_stream(&channel.name, now).await?;
-            find_or_make(hub, channel, Some(&stream.stream_id)).await?;
+            hub.store.forget_stream(&channel.name, &stream.stream_id, true, hub.clock.now()).await?;
+            find_or_make(hub, channel, &title, Some(&stream.stream_id)).await?;
             return Ok(AFTER_A_LOSS);
         }
-        Err(error) => return Ok(error.retry_after().map_or_else(|| Err(error), Ok)?),
+        Err(ListenError::Remote(error)) => return Ok(error.retry_after().map_or_else(|| Err(error), Ok)?),
+        Err(error) => return Err(error),
     };
-    if !page.events.is_empty() {
-        failpoint!("events.received");
-        let recorded = hub.store.record_events(&channel.name, &stream.stream_id, page.events, hub.clock.now()).await?;
-        failpoint!("events.recorded");
-        tracing::debug!(channel = channel.name, new = recorded.new, known = recorded.known, foreign = recorded.foreign, "eventi di SEND");
-        hub.publish.notify_one();
+    if listener.troubled {
+        hub.store.trouble_ends(REFUSED, RESUMED, &channel.name, hub.clock.now()).await?;
+        listener.troubled = false;
     }
     Ok(page.retry_after)
 }
 
-/// Feeds the circuit, and stops the channel when SEND refuses the key.
-async fn hear(hub: &Hub, channel: &Channel, error: Option<&ConnectorError>) -> Result<(), StoreError> {
+/// How a page was.
+struct Page {
+    empty: bool,
+    retry_after: Duration,
+}
+
+/// Reads and stores one page of a stream.
+async fn read(hub: &Hub, channel: &Channel, stream: &StreamRow) -> Result<Page, ListenError> {
+    let answer = channel.pnd.events(&stream.stream_id, stream.last_event_id.as_deref()).await;
+    hear(hub, channel, answer.as_ref().err()).await?;
+    let EventsPage { events, retry_after } = answer?;
+    let empty = events.is_empty();
+    if !empty {
+        failpoint!("events.received");
+        let recorded = hub.store.record_events(&channel.name, &stream.stream_id, events, hub.clock.now()).await?;
+        failpoint!("events.recorded");
+        tracing::debug!(channel = channel.name, new = recorded.new, known = recorded.known, foreign = recorded.foreign, "eventi di SEND");
+        hub.publish.notify_one();
+    }
+    Ok(Page { empty, retry_after })
+}
+
+/// Reads what a replaced stream still holds, one page. False: there was something, and the stream in use waits for the rest.
+async fn drain(hub: &Hub, channel: &Channel, listener: &mut Listener) -> Result<bool, ListenError> {
+    let Some(old) = hub.store.replaced_streams(&channel.name).await?.into_iter().next() else { return Ok(true) };
+    let known = listener.draining.as_ref().filter(|draining| draining.stream_id == old.stream_id);
+    if known.is_some_and(|draining| monotonic() < draining.again) {
+        return Ok(true);
+    }
     let now = hub.clock.now();
+    let empty_since = known.map_or(now, |draining| draining.empty_since);
+    let page = match read(hub, channel, &old).await {
+        Ok(page) => page,
+        Err(ListenError::Remote(ConnectorError::NotFound(_))) => {
+            // What it still held is read IUN by IUN.
+            read_one_by_one(hub, channel).await?;
+            hub.store.forget_stream(&channel.name, &old.stream_id, true, now).await?;
+            return Ok(true);
+        }
+        // Too early (429): the stream in use does not wait for that.
+        Err(ListenError::Remote(error)) if error.retry_after().is_some() => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    listener.draining = None;
+    if !page.empty {
+        return Ok(false);
+    }
+    if now.duration_since(empty_since) >= DRAINED_AFTER {
+        hub.store.forget_stream(&channel.name, &old.stream_id, false, now).await?;
+        tracing::info!(channel = channel.name, "il flusso di eventi sostituito è stato letto fino in fondo");
+    } else {
+        listener.draining = Some(Draining { stream_id: old.stream_id, empty_since, again: monotonic() + page.retry_after });
+    }
+    Ok(true)
+}
+
+/// Feeds the circuit, and stops the ente when SEND refuses the key.
+async fn hear(hub: &Hub, channel: &Channel, error: Option<&ConnectorError>) -> Result<(), StoreError> {
     notify::heard(hub, channel, error);
     if let Some(ConnectorError::Sender(problem)) = error {
-        hub.store.stop_channel(&channel.name, notify::stop_code(problem), now).await?;
+        channels::stop(hub, &channel.name, notify::stop_code(problem)).await?;
     }
     Ok(())
 }
 
-/// The stream with our title, or a new one. A title names the installation, so that two hubs of one ente never share.
-/// `lost`: one that SEND may still list, and of no use (disabled, of another version).
-async fn find_or_make(hub: &Hub, channel: &Channel, lost: Option<&str>) -> Result<StreamRow, ListenError> {
-    let title = format!("messo {} {} timeline-v2.9", hub.config.installation, channel.name);
+/// The title of a channel's stream. It names the installation, so that two hubs of one ente never share, and the groups.
+fn title(installation: &str, channel: &str, groups: &[String]) -> String {
+    let mut title = format!("messo {installation} {channel} timeline-v2.9");
+    if !groups.is_empty() {
+        // Their ids may be many, and a title is short.
+        let digest = Sha256::of(groups.join("\n").as_bytes()).to_hex();
+        title.push_str(" gruppi-");
+        title.extend(digest.chars().take(16));
+    }
+    title
+}
+
+/// A stream of ours that SEND has and that still takes events. `not`: one that is of no use.
+async fn find(hub: &Hub, channel: &Channel, title: &str, not: Option<&str>) -> Result<Option<StreamInfo>, ListenError> {
     let listed = channel.pnd.streams().await;
     hear(hub, channel, listed.as_ref().err()).await?;
-    let ours = |stream: &StreamInfo| stream.title == title && Some(stream.stream_id.as_str()) != lost;
-    let info = match listed?.into_iter().find(ours) {
+    for stream in listed?.into_iter().filter(|stream| stream.title == title && Some(stream.stream_id.as_str()) != not) {
+        let told = channel.pnd.stream(&stream.stream_id).await;
+        hear(hub, channel, told.as_ref().err()).await?;
+        match told {
+            Ok(stream) if !stream.disabled => return Ok(Some(stream)),
+            Ok(_) | Err(ConnectorError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// The stream with our title, or a new one.
+/// `lost`: one that SEND may still list, and of no use (disabled, of another version).
+async fn find_or_make(hub: &Hub, channel: &Channel, title: &str, lost: Option<&str>) -> Result<StreamRow, ListenError> {
+    let info = match find(hub, channel, title, lost).await? {
         Some(info) => info,
         None => {
-            let made = channel.pnd.create_stream(&title, &channel.groups).await;
+            let made = channel.pnd.create_stream(title, &channel.groups).await;
             hear(hub, channel, made.as_ref().err()).await?;
             made?
         }
     };
     failpoint!("stream.made");
-    // What no stream told is read IUN by IUN. Asked before the stream is kept: whatever interrupts, it is asked again.
+    // Asked before the stream is kept: whatever interrupts, it is asked again.
+    read_one_by_one(hub, channel).await?;
+    keep(hub, channel, info).await
+}
+
+/// Another stream in the place of `old`, which covers other groups. SEND ends the old one when the new one begins: between the
+/// two nothing is untold.
+async fn replace(hub: &Hub, channel: &Channel, title: &str, old: &StreamRow) -> Result<StreamRow, ListenError> {
+    // Made before a crash, or under an answer that was lost.
+    if let Some(info) = find(hub, channel, title, Some(&old.stream_id)).await? {
+        return keep(hub, channel, info).await;
+    }
+    let made = channel.pnd.replace_stream(title, &channel.groups, &old.stream_id).await;
+    hear(hub, channel, made.as_ref().err()).await?;
+    failpoint!("stream.made");
+    match made {
+        Ok(info) => keep(hub, channel, info).await,
+        // The key may no longer touch the old one, or it is gone: what it still held is read IUN by IUN.
+        Err(ConnectorError::NotFound(_)) => {
+            hub.store.forget_stream(&channel.name, &old.stream_id, true, hub.clock.now()).await?;
+            find_or_make(hub, channel, title, Some(&old.stream_id)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn keep(hub: &Hub, channel: &Channel, info: StreamInfo) -> Result<StreamRow, ListenError> {
+    let row = StreamRow { stream_id: info.stream_id, title: info.title, last_event_id: None };
+    hub.store.save_stream(&channel.name, row.clone(), hub.clock.now()).await?;
+    Ok(row)
+}
+
+/// What no stream told is read IUN by IUN.
+async fn read_one_by_one(hub: &Hub, channel: &Channel) -> Result<(), StoreError> {
     let now = hub.clock.now();
     while hub.store.resync(now, Some(&channel.name), now).await? > 0 {}
-    let row = StreamRow { stream_id: info.stream_id, title, last_event_id: None };
-    hub.store.save_stream(&channel.name, row.clone(), now).await?;
-    Ok(row)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_tell_installations_keys_and_groups_apart_and_fit() {
+        let groups = |list: &[&str]| list.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>();
+        assert_eq!(title("prova", "01234567897/prima", &[]), "messo prova 01234567897/prima timeline-v2.9");
+        let one = title("prova", "01234567897/prima", &groups(&["a"]));
+        assert!(one.starts_with("messo prova 01234567897/prima timeline-v2.9 gruppi-"), "{one}");
+        for other in [groups(&[]), groups(&["b"]), groups(&["a", "b"]), groups(&["a\nb"])] {
+            assert_ne!(title("prova", "01234567897/prima", &other), one, "{other:?}");
+        }
+        let many: Vec<String> = (0..500).map(|number| format!("{number:024}")).collect();
+        assert!(title(&"i".repeat(40), &format!("01234567897/{}", "k".repeat(32)), &many).len() <= 256);
+    }
 }

@@ -10,10 +10,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::channels::{self, ChannelError};
+use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
 use super::operate::Operator;
-use super::{Hub, dispatch, ingest, publish, streams, sweep};
+use super::{Hub, dispatch, ingest, publish, rebuild, streams, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
@@ -62,8 +62,17 @@ pub struct Running {
 pub fn open(loaded: LoadedConfig, clock: Clock) -> Result<Arc<Hub>, StartError> {
     check_clock(&clock, &loaded.config).map_err(StartError::Clock)?;
     let store = Store::open(&loaded.config.data)?;
-    let archives = FolderArchives::open(loaded.config.data.join("archivi"))?;
     let channels = channels::build(&loaded.config, &store, clock)?;
+    share(loaded, clock, store, channels)
+}
+
+/// What writes files out of a store that a command has opened: no remote, hence no secret, is needed.
+pub fn for_files(loaded: LoadedConfig, store: Store) -> Result<Arc<Hub>, StartError> {
+    share(loaded, Clock::REAL, store, BTreeMap::new())
+}
+
+fn share(loaded: LoadedConfig, clock: Clock, store: Store, channels: BTreeMap<String, Arc<Channel>>) -> Result<Arc<Hub>, StartError> {
+    let archives = FolderArchives::open(loaded.config.data.join("archivi"))?;
     let flows: BTreeMap<_, _> = loaded.flows.into_iter().map(|flow| (flow.name.clone(), flow)).collect();
     Ok(Arc::new(Hub {
         config: loaded.config,
@@ -95,7 +104,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     for channel in hub.channels.values() {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }
-    let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(publish::Rebuilder(hub.clone())));
+    let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())));
     let control = ControlServer::start(&hub.config.control_path(), operator)?;
     Ok(Running { hub, tasks, control })
 }

@@ -179,9 +179,10 @@ impl Store {
             for (channel, lane, count) in wanted {
                 let mut select = db.prepare_cached(
                     "SELECT id FROM job WHERE state = 'PRONTO' AND channel = ?1 AND lane = ?2 \
-                     AND NOT EXISTS (SELECT 1 FROM channel_stop s WHERE s.channel = ?1) ORDER BY priority, id LIMIT ?3",
+                     AND NOT EXISTS (SELECT 1 FROM channel_stop s WHERE s.sender = ?4 AND s.resumed IS NULL) ORDER BY priority, id LIMIT ?3",
                 )?;
-                let ids = select.query_map(params![channel, lane, count as i64], |row| uuid_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+                let of = params![channel, lane, count as i64, super::stops::sender_of(&channel)];
+                let ids = select.query_map(of, |row| uuid_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
                 for id in ids {
                     let mut update = db.prepare_cached(
                         "UPDATE job SET state = 'IN_CORSO', owner = ?2, lease_until = ?3, fence = fence + 1 WHERE id = ?1 \
@@ -288,17 +289,13 @@ impl Store {
         .await
     }
 
-    /// The remote refuses the sender: no job of that channel is leased until an operator resumes it.
-    pub async fn stop_channel(&self, channel: &str, code: &str, now: Timestamp) -> Result<(), StoreError> {
-        let (channel, code) = (channel.to_owned(), code.to_owned());
+    /// The job goes back as it was, due and without a failure: nothing could be tried.
+    pub async fn give_back_job(&self, job: JobRef, code: &str) -> Result<(), StoreError> {
+        let code = code.to_owned();
         self.write(move |db| {
-            let sql = "INSERT INTO channel_stop (channel, code, since) VALUES (?1, ?2, ?3) ON CONFLICT (channel) DO NOTHING";
-            let new = db.prepare_cached(sql)?.execute(params![channel, code, ms(now)])?;
-            if new == 1 {
-                let sender = channel.split('/').next();
-                engine::raise_alert_for(db, &code, sender, None, &channel, now)?;
-            }
-            Ok(())
+            let sql = "UPDATE job SET state = 'PRONTO', error = ?3 WHERE id = ?1 AND fence = ?2";
+            let changed = db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), job.fence, code])?;
+            if changed == 1 { Ok(()) } else { Err(StoreError::Stale) }
         })
         .await
     }
@@ -310,24 +307,6 @@ impl Store {
             Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
         })
         .await
-    }
-
-    /// Channels that are stopped, with code and since when.
-    pub async fn stopped_channels(&self) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
-        self.read(|db| {
-            let mut select = db.prepare_cached("SELECT channel, code, since FROM channel_stop ORDER BY channel")?;
-            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, super::codec::at(row.get(2)?))))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
-    /// An operator resumes a channel.
-    pub async fn resume_channel(&self, channel: &str) -> Result<bool, StoreError> {
-        let channel = channel.to_owned();
-        let resumed = self.write(move |db| Ok(db.execute("DELETE FROM channel_stop WHERE channel = ?1", [&channel])? == 1)).await?;
-        self.ring();
-        Ok(resumed)
     }
 
     /// Resumes one parked act, or all those parked with that code (`None`: with any), batches included. Answers how many.
@@ -385,7 +364,7 @@ fn parked_acts(db: &Connection, act: Option<ActId>, code: Option<&str>) -> Resul
     }
 }
 
-fn resume_act(db: &Connection, id: ActId, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn resume_act(db: &Connection, id: ActId, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
     let bytes = id.0.as_bytes();
     let mut act = ActRow::load(db, id)?;
     act.park_code = None;

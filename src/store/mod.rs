@@ -18,6 +18,7 @@ mod queries;
 mod refusals;
 mod staging;
 mod starting;
+mod stops;
 mod streams;
 
 #[cfg(test)]
@@ -29,10 +30,11 @@ pub use cancelling::Cancelling;
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
-pub use publications::{IndexedFact, LineWithEcho, PendingLines, Publication};
+pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
 pub use staging::{decode_place, encode_place};
+pub use stops::{STOP_CODES, Trouble};
 pub use streams::{Recorded, StreamRow};
 
 use std::fs::File;

@@ -68,22 +68,6 @@ impl Store {
         self.write(move |db| engine::append_history(db, "lotto", batch.0.as_bytes(), &order, None, Some(&about), now)).await
     }
 
-    /// An operator resumes a channel; kept in the history of the channel. False: it was not stopped, nothing is kept.
-    pub async fn resume_channel_by(&self, channel: &str, who: &str, why: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let (channel, about) = (channel.to_owned(), by(who, why));
-        let resumed = self
-            .write(move |db| {
-                let resumed = db.execute("DELETE FROM channel_stop WHERE channel = ?1", [&channel])? == 1;
-                if resumed {
-                    engine::append_history(db, "canale", channel.as_bytes(), "ORDINE_RIPRENDI", None, Some(&about), now)?;
-                }
-                Ok(resumed)
-            })
-            .await?;
-        self.ring();
-        Ok(resumed)
-    }
-
     /// The newest orders about channels: (channel, order).
     pub async fn channel_orders(&self, limit: usize) -> Result<Vec<(String, HistoryRow)>, StoreError> {
         self.read(move |db| {
@@ -220,7 +204,7 @@ pub(super) fn unpark(db: &Connection, act: ActId) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn by(who: &str, why: &str) -> String {
+pub(super) fn by(who: &str, why: &str) -> String {
     serde_json::json!({ "who": who, "why": why }).to_string()
 }
 

@@ -172,12 +172,22 @@ impl Store {
 
     /// Outcome files of a gestionale from a number on.
     pub async fn outcome_files(&self, source: &str, from: u64) -> Result<Vec<Publication>, StoreError> {
+        self.numbered_files(source, "ESITO", from).await
+    }
+
+    /// Indexes of attestations of a gestionale from a number on.
+    pub async fn index_files(&self, source: &str, from: u64) -> Result<Vec<Publication>, StoreError> {
+        self.numbered_files(source, "INDICE", from).await
+    }
+
+    async fn numbered_files(&self, source: &str, kind: &'static str, from: u64) -> Result<Vec<Publication>, StoreError> {
         let source = source.to_owned();
         self.read(move |db| {
-            let sql =
-                format!("SELECT {COLUMNS} FROM publication WHERE source = ?1 AND kind = 'ESITO' AND number IS NOT NULL AND number >= ?2 ORDER BY number, name");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM publication WHERE source = ?1 AND kind = ?2 AND number IS NOT NULL AND number >= ?3 ORDER BY number, name"
+            );
             let mut select = db.prepare_cached(&sql)?;
-            Ok(select.query_map(params![source, from as i64], read_publication)?.collect::<Result<_, _>>()?)
+            Ok(select.query_map(params![source, kind, from as i64], read_publication)?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -255,15 +265,41 @@ impl Store {
         .await
     }
 
-    /// Every stored legal fact of a gestionale.
-    pub async fn stored_facts(&self, source: &str) -> Result<Vec<IndexedFact>, StoreError> {
+    /// Stored legal facts of a gestionale, a page at a time in the order of their keys, with the place of the last one looked at:
+    /// `after` for the next page, `None` at the end.
+    pub async fn stored_facts(
+        &self,
+        source: &str,
+        after: Option<FactPlace>,
+        limit: usize,
+    ) -> Result<(Vec<StoredFact>, Option<FactPlace>), StoreError> {
         let source = source.to_owned();
         self.read(move |db| {
+            let (act, key) = after.map_or((Vec::new(), String::new()), |FactPlace(act, key)| (act.0.as_bytes().to_vec(), key));
             let mut select = db.prepare_cached(
-                "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size, a.sender, a.reference \
-                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.state = 'CONSERVATA' AND a.source = ?1 ORDER BY f.stored_at, f.name",
+                "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size, a.sender, a.reference, \
+                 f.indexed, f.stored_at FROM legal_fact f CROSS JOIN act a ON a.id = f.act_id WHERE (f.act_id, f.key) > (?2, ?3) \
+                 AND f.state = 'CONSERVATA' AND a.source = ?1 ORDER BY f.act_id, f.key LIMIT ?4",
             )?;
-            Ok(select.query_map([source], read_fact)?.collect::<Result<_, _>>()?)
+            let rows = select.query_map(params![source, act, key, limit as i64], |row| {
+                Ok(StoredFact { fact: read_fact(row)?, index: row.get::<_, i64>(12)?.unsigned_abs(), stored_at: at(row.get(13)?) })
+            })?;
+            let facts: Vec<StoredFact> = rows.collect::<Result<_, _>>()?;
+            let last = facts.last().filter(|_| facts.len() == limit).map(|last| FactPlace(last.fact.act, last.fact.key.clone()));
+            Ok((facts, last))
+        })
+        .await
+    }
+
+    /// Files of a gestionale that were published in one folder, by name, after that one.
+    pub async fn published_in(&self, source: &str, folder: &str, after: &str, limit: usize) -> Result<Vec<Publication>, StoreError> {
+        let (source, folder, after) = (source.to_owned(), folder.to_owned(), after.to_owned());
+        self.read(move |db| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM publication WHERE source = ?1 AND folder = ?2 AND name > ?3 AND state = 'PUBBLICATO' ORDER BY name LIMIT ?4"
+            );
+            let mut select = db.prepare_cached(&sql)?;
+            Ok(select.query_map(params![source, folder, after, limit as i64], read_publication)?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -280,15 +316,33 @@ impl Store {
 
     /// Tells that an index naming these facts lies whole under its temporary names.
     pub async fn prepare_index(&self, files: Vec<Publication>, facts: Vec<IndexedFact>) -> Result<(), StoreError> {
+        let number = files.iter().find_map(|file| file.number).ok_or(StoreError::Corrupt("an index without a number".to_owned()))?;
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.write(move |db| {
             for fact in &facts {
-                db.prepare_cached("UPDATE legal_fact SET indexed = 1 WHERE act_id = ?1 AND key = ?2")?
-                    .execute(params![fact.act.0.as_bytes(), fact.key])?;
+                db.prepare_cached("UPDATE legal_fact SET indexed = ?3 WHERE act_id = ?1 AND key = ?2")?.execute(params![
+                    fact.act.0.as_bytes(),
+                    fact.key,
+                    number
+                ])?;
             }
             files.iter().try_for_each(|file| insert(db, file))
         })
         .await
     }
+}
+
+/// Where a page of facts ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactPlace(crate::domain::ids::ActId, String);
+
+/// A legal fact that messo keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredFact {
+    pub fact: IndexedFact,
+    /// Number of the index that lists it; 0: none yet.
+    pub index: u64,
+    pub stored_at: Timestamp,
 }
 
 /// A legal fact on its way into an index.

@@ -35,40 +35,59 @@ pub struct Recorded {
     pub foreign: usize,
 }
 
+fn read_stream(row: &rusqlite::Row<'_>) -> rusqlite::Result<StreamRow> {
+    Ok(StreamRow { stream_id: row.get(0)?, title: row.get(1)?, last_event_id: row.get(2)? })
+}
+
 impl Store {
-    /// The stream of a channel.
+    /// The stream of a channel that is in use.
     pub async fn stream(&self, channel: &str) -> Result<Option<StreamRow>, StoreError> {
         let channel = channel.to_owned();
         self.read(move |db| {
-            optional(
-                db.prepare_cached("SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1")?
-                    .query_row([channel], |row| Ok(StreamRow { stream_id: row.get(0)?, title: row.get(1)?, last_event_id: row.get(2)? })),
-            )
+            let sql = "SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1 AND replaced_at IS NULL";
+            optional(db.prepare_cached(sql)?.query_row([channel], read_stream))
         })
         .await
     }
 
-    /// Keeps the stream of a channel; another one before it is forgotten with its position.
+    /// Streams of a channel that another has replaced and that are still to be read to their end, oldest first.
+    pub async fn replaced_streams(&self, channel: &str) -> Result<Vec<StreamRow>, StoreError> {
+        let channel = channel.to_owned();
+        self.read(move |db| {
+            let sql =
+                "SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1 AND replaced_at IS NOT NULL ORDER BY created_at";
+            let mut select = db.prepare_cached(sql)?;
+            Ok(select.query_map([channel], read_stream)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Keeps the stream of a channel. The one before it, if any, is kept beside it until [`Store::forget_stream`].
     pub async fn save_stream(&self, channel: &str, stream: StreamRow, now: Timestamp) -> Result<(), StoreError> {
         let channel = channel.to_owned();
         self.write(move |db| {
-            db.execute(
+            let sql = "UPDATE stream SET replaced_at = ?3 WHERE channel = ?1 AND replaced_at IS NULL AND stream_id <> ?2";
+            db.prepare_cached(sql)?.execute(params![channel, stream.stream_id, ms(now)])?;
+            db.prepare_cached(
                 "INSERT INTO stream (channel, stream_id, title, last_event_id, created_at) VALUES (?1,?2,?3,?4,?5) \
-                 ON CONFLICT (channel) DO UPDATE SET stream_id = excluded.stream_id, title = excluded.title, \
-                 last_event_id = excluded.last_event_id, created_at = excluded.created_at",
-                params![channel, stream.stream_id, stream.title, stream.last_event_id, ms(now)],
-            )?;
+                 ON CONFLICT (channel, stream_id) DO UPDATE SET title = excluded.title, last_event_id = excluded.last_event_id",
+            )?
+            .execute(params![channel, stream.stream_id, stream.title, stream.last_event_id, ms(now)])?;
             Ok(())
         })
         .await
     }
 
-    /// Forgets a stream that SEND no longer has.
-    pub async fn forget_stream(&self, channel: &str, now: Timestamp) -> Result<(), StoreError> {
-        let channel = channel.to_owned();
+    /// Forgets a stream: one that was replaced and read to its end, or (`lost`) one that SEND no longer has. Operators are told
+    /// of the second.
+    pub async fn forget_stream(&self, channel: &str, stream_id: &str, lost: bool, now: Timestamp) -> Result<(), StoreError> {
+        let (channel, stream_id) = (channel.to_owned(), stream_id.to_owned());
         self.write(move |db| {
-            db.execute("DELETE FROM stream WHERE channel = ?1", [&channel])?;
-            engine::raise_alert_for(db, "FLUSSO_EVENTI_PERSO", channel.split('/').next(), None, &channel, now)
+            db.prepare_cached("DELETE FROM stream WHERE channel = ?1 AND stream_id = ?2")?.execute([&channel, &stream_id])?;
+            if lost {
+                engine::raise_alert_for(db, "FLUSSO_EVENTI_PERSO", channel.split('/').next(), None, &channel, now)?;
+            }
+            Ok(())
         })
         .await
     }

@@ -92,6 +92,108 @@ async fn streams_page_confirm_and_guard() {
 }
 
 #[tokio::test]
+async fn a_replacement_takes_the_place_of_the_other_or_changes_nothing() {
+    let world = World::start(|options| options.limits.max_streams = 2).await;
+    let wish = |more: Value| {
+        let mut wish = json!({"title": "t", "eventType": "TIMELINE", "groups": []});
+        wish.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        wish
+    };
+    let refused = |told: (reqwest::StatusCode, Value)| (told.0.as_u16(), codes(&told.1).first().map(|code| (*code).to_owned()));
+    let (old, other) = (world.stream(wish(json!({}))).await, world.stream(wish(json!({}))).await);
+    let unknown = wish(json!({"replacedStreamId": "00000000-0000-4000-8000-000000000000"}));
+    assert_eq!(refused(world.post(STREAMS, &unknown).await), (404, Some("PN_WEBHOOK_NOT_FOUND".to_owned())));
+    // A key with groups may not touch a stream without, and what it asked for leaves that one as it was.
+    let bound = World { key: "12345678903-gruppo=vigili", ..world.clone() };
+    let mine = wish(json!({"groups": ["vigili"], "replacedStreamId": old}));
+    assert_eq!(refused(bound.post(STREAMS, &mine).await), (403, Some("PN_WEBHOOK_FORBIDDEN".to_owned())));
+    assert!(world.get(&format!("{STREAMS}/{old}")).await.1.get("disabledDate").is_none());
+
+    let body = world.request("S1", "VIA ROMA").await;
+    let iun = world.accepted(&body).await;
+    world.until(&iun, "REFINEMENT").await;
+    // All places are taken, but the one that is replaced leaves its own.
+    let new = world.stream(wish(json!({"replacedStreamId": old}))).await;
+    assert!(world.get(&format!("{STREAMS}/{old}")).await.1["disabledDate"].is_string());
+    assert_eq!(refused(world.post(STREAMS, &wish(json!({}))).await), (409, Some("PN_WEBHOOK_MAXSTREAMSCOUNTREACHED".to_owned())));
+    assert_eq!(refused(world.post(STREAMS, &wish(json!({"replacedStreamId": old}))).await), (403, Some("PN_WEBHOOK_FORBIDDEN".to_owned())));
+    let body = world.request("S2", "VIA ROMA").await;
+    let later = world.accepted(&body).await;
+    world.until(&later, "REFINEMENT").await;
+    // The old one is read to its end, page by page, and confirmed as ever; what came later is in the new one alone.
+    let all = async |stream: &str| {
+        let mut seen: Vec<Value> = Vec::new();
+        loop {
+            let last = seen.last().map(|event| event["eventId"].as_str().unwrap().to_owned());
+            let (page, _) = world.events(stream, last.as_deref()).await;
+            if page.is_empty() {
+                return seen;
+            }
+            seen.extend(page);
+        }
+    };
+    let (told, after, both) = (all(&old).await, all(&new).await, all(&other).await);
+    let ids = |events: &[Value]| events.iter().map(|event| event["element"]["elementId"].clone()).collect::<Vec<_>>();
+    assert_eq!([ids(&told), ids(&after)].concat(), ids(&both), "nothing is in both, nothing in neither");
+    assert!(told.iter().all(|event| event["iun"] == *iun) && after.iter().all(|event| event["iun"] == *later));
+    assert!(told.last().unwrap()["eventId"].as_str().unwrap() < after[0]["eventId"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn events_come_twice_and_out_of_order_on_demand_and_none_is_lost() {
+    for (kind, rate) in [("duplicate", 1.0), ("shuffle", 1.0), ("shuffle", 0.5)] {
+        let faults = format!("[[fault]]\noperation = \"events\"\nkind = \"{kind}\"\nrate = {rate}\n");
+        let world = World::start(|options| options.faults = Some(messo::sandbox::Faults::parse(&faults).unwrap())).await;
+        let stream = world.stream(json!({"title": "t", "eventType": "TIMELINE", "groups": []})).await;
+        let mut iuns = Vec::new();
+        for number in 0..4 {
+            let body = world.request(&format!("D{number}"), "VIA ROMA").await;
+            iuns.push(world.accepted(&body).await);
+        }
+        let mut wanted: Vec<String> = Vec::new();
+        for iun in &iuns {
+            let detail = world.until(iun, "REFINEMENT").await;
+            wanted.extend(detail["timeline"].as_array().unwrap().iter().map(|element| element["elementId"].as_str().unwrap().to_owned()));
+        }
+        let mut seen: Vec<Value> = Vec::new();
+        let mut again = Vec::new();
+        loop {
+            let last = seen.last().map(|event| event["eventId"].as_str().unwrap().to_owned());
+            let (page, _) = world.events(&stream, last.as_deref()).await;
+            // Asked again before it is confirmed, the page is the same, whatever it was.
+            let (repeated, _) = world.events(&stream, last.as_deref()).await;
+            assert_eq!(repeated[..page.len()], page[..], "{kind}");
+            if page.is_empty() {
+                break;
+            }
+            again.push(page.len());
+            seen.extend(page);
+            assert!(seen.len() < 10 * wanted.len(), "{kind}: it never ends");
+        }
+        let ids: Vec<&str> = seen.iter().map(|event| event["eventId"].as_str().unwrap()).collect();
+        assert!(ids.is_sorted() && ids.windows(2).all(|two| two[0] < two[1]), "{kind}: numbers always grow");
+        let mut told: Vec<String> = seen.iter().map(|event| event["element"]["elementId"].as_str().unwrap().to_owned()).collect();
+        let times: Vec<&str> = seen.iter().map(|event| event["element"]["eventTimestamp"].as_str().unwrap()).collect();
+        assert!(!times.is_sorted(), "{kind}: in the order of time");
+        let count = told.len();
+        told.sort();
+        told.dedup();
+        assert_eq!(count, if kind == "duplicate" { 2 * told.len() } else { told.len() }, "{kind}");
+        wanted.sort();
+        assert_eq!(told, wanted, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_command_cannot_obey_it_refuses() {
+    for cold in ["--cold=5", "--cold=-0.1", "--cold=NaN", "--cold=molti"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messo"));
+        let output = command.args(["sandbox", "--listen", "127.0.0.1:0", cold]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{cold}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
 async fn keys_with_groups_see_their_groups_only() {
     let world = World::start(|_| {}).await;
     let bound = World { key: "12345678903-gruppo=vigili", ..world.clone() };

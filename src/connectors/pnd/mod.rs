@@ -82,11 +82,13 @@ pub struct EventsPage {
     pub retry_after: Duration,
 }
 
-/// An active stream.
+/// A stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInfo {
     pub stream_id: String,
     pub title: String,
+    /// It takes no new events. The list does not tell: only [`Pnd::stream`].
+    pub disabled: bool,
 }
 
 /// What SEND says of itself (`GET /status`).

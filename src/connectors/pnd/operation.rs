@@ -19,7 +19,10 @@ pub enum Operation {
     LegalFact,
     LegalFacts,
     Streams,
+    Stream,
     CreateStream,
+    /// `CreateStream` with `replacedStreamId`.
+    ReplaceStream,
     Events,
     Status,
 }
@@ -38,7 +41,9 @@ impl Operation {
             Operation::LegalFact => "legal_fact",
             Operation::LegalFacts => "legal_facts",
             Operation::Streams => "streams",
+            Operation::Stream => "stream",
             Operation::CreateStream => "create_stream",
+            Operation::ReplaceStream => "replace_stream",
             Operation::Events => "events",
             Operation::Status => "status",
         }
@@ -57,7 +62,7 @@ impl Operation {
     /// Preloads expire unused and a second cancellation says so; a second send needs its token looked up first, and a
     /// second stream would take one of ten places.
     pub fn repeatable(self) -> bool {
-        !matches!(self, Operation::Send | Operation::CreateStream)
+        !matches!(self, Operation::Send | Operation::CreateStream | Operation::ReplaceStream)
     }
 
     /// Whether it speaks of one act, so that a refusal can be a fault of its data. A preload mixes acts.
@@ -71,13 +76,24 @@ impl Operation {
             | Operation::Cancel
             | Operation::LegalFact
             | Operation::LegalFacts => true,
-            Operation::Preload | Operation::Streams | Operation::CreateStream | Operation::Events | Operation::Status => false,
+            Operation::Preload
+            | Operation::Streams
+            | Operation::Stream
+            | Operation::CreateStream
+            | Operation::ReplaceStream
+            | Operation::Events
+            | Operation::Status => false,
         }
     }
 
     /// Whether 404 means that the thing asked for is not there; elsewhere it is a wrong address of ours.
     fn looks_for_something(self) -> bool {
-        self.about_an_act() && self != Operation::Send || self == Operation::Events
+        self.about_an_act() && self != Operation::Send || self.asks_one_stream()
+    }
+
+    /// Whether it needs a stream that is there: one that is lost, disabled or of other groups is not.
+    fn asks_one_stream(self) -> bool {
+        matches!(self, Operation::Events | Operation::Stream | Operation::ReplaceStream)
     }
 
     /// The error for an outcome that nobody knows: a request that left and was not (wholly) answered.
@@ -128,7 +144,7 @@ pub(super) fn classify(operation: Operation, status: u16, retry_after: Option<Du
     match status {
         429 => later(what::THROTTLED.to_owned()),
         // The stream's own 403 (other version, groups, disabled) is not the gateway's.
-        403 if operation == Operation::Events && problem.errors.iter().any(|error| error.code.starts_with("PN_WEBHOOK_")) => {
+        403 if operation.asks_one_stream() && problem.errors.iter().any(|error| error.code.starts_with("PN_WEBHOOK_")) => {
             ConnectorError::NotFound(problem)
         }
         401 | 403 => ConnectorError::Sender(problem),
@@ -226,6 +242,13 @@ mod tests {
             // A stream that is lost.
             (Events, 403, &["PN_WEBHOOK_FORBIDDEN"], "not found"),
             (Events, 404, &["PN_WEBHOOK_NOT_FOUND"], "not found"),
+            (Stream, 403, &["PN_WEBHOOK_FORBIDDEN"], "not found"),
+            (Stream, 404, &[], "not found"),
+            (Stream, 403, &["GATEWAY"], "sender"),
+            (ReplaceStream, 403, &["PN_WEBHOOK_FORBIDDEN"], "not found"),
+            (ReplaceStream, 404, &["PN_WEBHOOK_NOT_FOUND"], "not found"),
+            (ReplaceStream, 409, &["PN_WEBHOOK_MAXSTREAMSCOUNTREACHED"], "conflict"),
+            (ReplaceStream, 503, &[], "uncertain"),
             // Keys already used.
             (Send, 409, &["PN_GENERIC_INVALIDPARAMETER_DUPLICATED"], "conflict"),
             (CreateStream, 409, &["PN_WEBHOOK_MAXSTREAMSCOUNTREACHED"], "conflict"),

@@ -22,6 +22,12 @@ impl Pnd {
         read(Operation::Streams, answer::streams(&answer.body))
     }
 
+    /// What SEND says of one stream. `NotFound`: it is gone, or not for this key.
+    pub async fn stream(&self, stream_id: &str) -> Result<StreamInfo, ConnectorError> {
+        let answer = self.get(Operation::Stream, self.url(&["delivery-progresses", "v2.9", "streams", stream_id])).await?;
+        read(Operation::Stream, answer::stream(&answer.body))
+    }
+
     /// Creates a TIMELINE stream of every category: only events after this moment reach it.
     ///
     /// `Uncertain`: look for its title in [`Pnd::streams`] before repeating. `Conflict`: SEND allows no more streams.
@@ -29,7 +35,8 @@ impl Pnd {
         self.new_stream(title, groups, None).await
     }
 
-    /// The same in the place of another, which takes no new event but can be read to its end.
+    /// The same in the place of another, which takes no new event but can be read to its end. `NotFound`: the other is gone, was
+    /// disabled before, or has groups that the key lacks.
     pub async fn replace_stream(&self, title: &str, groups: &[String], replaced: &str) -> Result<StreamInfo, ConnectorError> {
         self.new_stream(title, groups, Some(replaced)).await
     }
@@ -43,8 +50,9 @@ impl Pnd {
             wait_for_accepted: false,
             replaced_stream_id: replaced,
         };
-        let answer = self.post(Operation::CreateStream, self.url(&["delivery-progresses", "v2.9", "streams"]), &body).await?;
-        read(Operation::CreateStream, answer::stream(&answer.body))
+        let operation = if replaced.is_some() { Operation::ReplaceStream } else { Operation::CreateStream };
+        let answer = self.post(operation, self.url(&["delivery-progresses", "v2.9", "streams"]), &body).await?;
+        read(operation, answer::stream(&answer.body))
     }
 
     /// The events after `last_event_id` (without it: from the first stored), which **confirms** all up to it: they can never

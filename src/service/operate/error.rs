@@ -44,6 +44,10 @@ pub enum OperateError {
     ChannelNotStopped {
         channel: String,
     },
+    /// The ente of the act is stopped: it is resumed as a whole.
+    SenderStopped {
+        channel: String,
+    },
     NoReason,
     ReasonTooLong,
     /// A reason stays in the history, which holds no personal data.
@@ -86,6 +90,7 @@ impl OperateError {
             OperateError::HeldWithdrawn { .. } => "ATTI_GIA_RITIRATI",
             OperateError::GuardWaits { .. } => "PRIMI_ATTI_IN_CORSO",
             OperateError::ChannelNotStopped { .. } => "CHIAVE_NON_FERMA",
+            OperateError::SenderStopped { .. } => "ENTE_FERMO",
             OperateError::NoReason => "MOTIVO_MANCANTE",
             OperateError::ReasonTooLong => "MOTIVO_TROPPO_LUNGO",
             OperateError::ReasonWithTaxId => "MOTIVO_CON_CODICE_FISCALE",
@@ -132,6 +137,7 @@ impl std::fmt::Display for OperateError {
             OperateError::HeldWithdrawn { withdrawn } => f.write_str(&words::held_withdrawn(*withdrawn)),
             OperateError::GuardWaits { open, first } => f.write_str(&words::guard_waits(*open, *first)),
             OperateError::ChannelNotStopped { channel } => f.write_str(&words::channel_not_stopped(channel)),
+            OperateError::SenderStopped { channel } => f.write_str(&words::sender_stopped(channel)),
             OperateError::NoReason => f.write_str(words::NO_REASON),
             OperateError::ReasonTooLong => f.write_str(&words::reason_too_long(LONGEST_REASON)),
             OperateError::ReasonWithTaxId => f.write_str(words::REASON_WITH_TAX_ID),

@@ -244,7 +244,12 @@ CREATE INDEX job_due ON job (due_at) WHERE state = 'ATTESA';
 CREATE INDEX job_taken ON job (lease_until) WHERE state = 'IN_CORSO';
 CREATE INDEX job_parked ON job (subject_kind, subject_id) WHERE state = 'SOSPESO';
 
-CREATE TABLE channel_stop (channel TEXT PRIMARY KEY, code TEXT NOT NULL, since INTEGER NOT NULL);
+-- A key that SEND refuses stops its whole ente. resumed: who resumed it and why, until its acts go on.
+CREATE TABLE channel_stop (channel TEXT PRIMARY KEY, sender TEXT NOT NULL, code TEXT NOT NULL, since INTEGER NOT NULL, resumed TEXT);
+CREATE INDEX channel_stop_by_sender ON channel_stop (sender);
+
+-- What operators were told of and is not over: told once when it begins and once when it ends, restarts notwithstanding.
+CREATE TABLE trouble (code TEXT NOT NULL, about TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (code, about)) WITHOUT ROWID;
 
 -- closed_line: the last one that is in a file.
 CREATE TABLE counter (source TEXT PRIMARY KEY, next_line INTEGER NOT NULL, next_file INTEGER NOT NULL, closed_line INTEGER NOT NULL DEFAULT 0);
@@ -314,18 +319,21 @@ CREATE TABLE legal_fact (
   sha256 BLOB,
   size INTEGER,
   stored_at INTEGER,
-  indexed INTEGER NOT NULL DEFAULT 0,
+  indexed INTEGER NOT NULL DEFAULT 0, -- number of the index that lists it
   PRIMARY KEY (act_id, key)
 ) WITHOUT ROWID;
 CREATE INDEX legal_fact_to_index ON legal_fact (stored_at, name) WHERE indexed = 0 AND state = 'CONSERVATA';
 
 CREATE TABLE stream (
-  channel TEXT PRIMARY KEY,
+  channel TEXT NOT NULL,
   stream_id TEXT NOT NULL,
-  title TEXT NOT NULL,
+  title TEXT NOT NULL,             -- says which groups it covers
   last_event_id TEXT,
-  created_at INTEGER NOT NULL
-);
+  created_at INTEGER NOT NULL,
+  replaced_at INTEGER,             -- another took its place: it is read to its end
+  PRIMARY KEY (channel, stream_id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX stream_in_use ON stream (channel) WHERE replaced_at IS NULL;
 
 CREATE TABLE quota (sender TEXT NOT NULL, day TEXT NOT NULL, calls INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (sender, day)) WITHOUT ROWID;
 

@@ -100,7 +100,16 @@ async fn legal_facts_are_stored_once_told_once_and_indexed_once() {
     world.store.prepare_index(vec![index], facts).await.unwrap();
     assert!(world.store.facts_to_index(SOURCE).await.unwrap().is_empty());
     assert_eq!(world.store.next_index_number(SOURCE).await.unwrap(), 2);
-    assert_eq!(world.store.stored_facts(SOURCE).await.unwrap().len(), 2);
+    // A page at a time; each fact says which index lists it.
+    let (first, next) = world.store.stored_facts(SOURCE, None, 1).await.unwrap();
+    let (second, last) = world.store.stored_facts(SOURCE, next, 1).await.unwrap();
+    let (none, end) = world.store.stored_facts(SOURCE, last, 1).await.unwrap();
+    let listed: Vec<_> = first.iter().chain(&second).map(|stored| (stored.fact.key.as_str(), stored.index)).collect();
+    assert_eq!((listed, none.len(), end), (vec![("k1", 1), ("k2", 1)], 0, None));
+    assert!(world.store.stored_facts("altri", None, 10).await.unwrap().0.is_empty());
+    let numbers = |files: Vec<Publication>| files.into_iter().map(|file| file.number).collect::<Vec<_>>();
+    assert_eq!(numbers(world.store.index_files(SOURCE, 1).await.unwrap()), [Some(1)]);
+    assert_eq!(numbers(world.store.index_files(SOURCE, 2).await.unwrap()), []);
 }
 
 #[tokio::test]
@@ -207,7 +216,7 @@ async fn a_lost_stream_or_a_long_silence_reads_every_open_act_again_once() {
 async fn a_forgotten_stream_is_told_and_begins_anew() {
     let world = World::new();
     world.listen().await;
-    world.store.forget_stream(CHANNEL, world.now()).await.unwrap();
+    world.store.forget_stream(CHANNEL, "flusso", true, world.now()).await.unwrap();
     assert_eq!(world.store.stream(CHANNEL).await.unwrap(), None);
     assert_eq!(world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap()[0].code, "FLUSSO_EVENTI_PERSO");
 }

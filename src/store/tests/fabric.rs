@@ -121,10 +121,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT state, count(*) FROM job", "the overview, from an index alone"),
     ("SELECT kind, count(*) FROM job", "what is left, asked by the benches"),
     ("SELECT {SUMMARY} FROM batch ORDER BY received_at", "in the order of an index, up to a limit"),
-    ("SELECT channel, code, since FROM channel_stop", "one row per stopped key"),
+    (" FROM channel_stop", "one row per stopped key"),
+    ("SELECT code, about FROM trouble", "a few rows"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
     ("SELECT source FROM counter", "one row per gestionale"),
-    ("FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.state = 'CONSERVATA'", "everything again, by command"),
 ];
 
 /// Every literal handed to `prepare_cached`, `execute` or kept in a `sql` of the store's sources.
@@ -142,6 +142,7 @@ fn statements() -> Vec<(String, String)> {
         ("refusals", include_str!("../refusals.rs")),
         ("staging", include_str!("../staging.rs")),
         ("starting", include_str!("../starting.rs")),
+        ("stops", include_str!("../stops.rs")),
         ("streams", include_str!("../streams.rs")),
     ];
     let mut found = Vec::new();

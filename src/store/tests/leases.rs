@@ -165,9 +165,119 @@ async fn a_stopped_channel_gives_no_work_until_it_is_resumed() {
     assert_eq!(stopped, [(CHANNEL.to_owned(), "CHIAVE_RIFIUTATA".to_owned(), world.now())]);
     let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
     assert_eq!(alerts.iter().filter(|alert| alert.code == "CHIAVE_RIFIUTATA").count(), 1, "told once");
-    assert!(world.store.resume_channel(CHANNEL).await.unwrap());
-    assert!(!world.store.resume_channel(CHANNEL).await.unwrap());
+    assert!(world.store.resume_channel_by(CHANNEL, "op", "prova", world.now()).await.unwrap());
+    assert!(!world.store.resume_channel_by(CHANNEL, "op", "prova", world.now()).await.unwrap());
     assert_eq!(world.lease(10).await.len(), 2);
+}
+
+/// Twenty-five acts at ten a transaction: one alert, one line each, and one order brings all back. The neighbour goes on.
+#[tokio::test]
+async fn a_refused_key_parks_the_acts_of_its_ente_and_one_order_resumes_them() {
+    let world = World::new();
+    world.listen().await;
+    let names: Vec<String> = (0..25).map(|number| format!("n{number:02}")).collect();
+    let batch = world.accept(names.iter().map(|name| act(name)).collect(), flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    world.store.free_leases().await.unwrap();
+    // The work under way was refused and given back; another key of the ente is refused as well.
+    let leased = world.lease(1).await.remove(0);
+    world.store.give_back_job(leased.job, "CHIAVE_RIFIUTATA").await.unwrap();
+    let other = format!("{ENTE}/altra");
+    world.store.stop_channel(CHANNEL, "CHIAVE_RIFIUTATA", world.now()).await.unwrap();
+    world.pass(SignedDuration::from_secs(1));
+    world.store.stop_channel(&other, "GRUPPO_RIFIUTATO", world.now()).await.unwrap();
+    let mut turns = 0;
+    while world.store.follow_stops(world.now()).await.unwrap() {
+        turns += 1;
+    }
+    assert_eq!(turns, 3, "ten at a time");
+    assert_eq!(world.states(batch).await, [("SOSPESO".to_owned(), 25)]);
+    let parked = world.lines().await.into_iter().filter(|line| line.state == OutcomeState::Parked).collect::<Vec<_>>();
+    assert!(parked.len() == 25 && parked.iter().all(|line| line.code.as_deref() == Some("CHIAVE_RIFIUTATA")), "{parked:?}");
+    let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 100).await.unwrap();
+    assert_eq!(alerts.iter().filter(|alert| alert.sender.as_deref() == Some(ENTE)).count(), 2, "one for each key: {alerts:?}");
+    assert!(world.lease(100).await.is_empty());
+    world.is_sound().await;
+
+    // With the first key nothing moves yet; with the second all does, attempts notwithstanding.
+    assert!(world.store.resume_channel_by(CHANNEL, "op", "chiave nuova", world.now()).await.unwrap());
+    while world.store.follow_stops(world.now()).await.unwrap() {}
+    assert_eq!(world.states(batch).await, [("SOSPESO".to_owned(), 25)]);
+    assert!(world.store.resume_channel_by(&other, "op", "gruppo tolto", world.now()).await.unwrap());
+    while world.store.follow_stops(world.now()).await.unwrap() {}
+    assert_eq!((world.store.stopped_channels().await.unwrap(), world.count("SELECT count(*) FROM channel_stop")), (vec![], 0));
+    let resumed = world.lines().await.into_iter().filter(|line| line.event == "RIPRESO").count();
+    assert_eq!(resumed, 25);
+    world.settle().await;
+    assert_eq!(world.states(batch).await, [("INVIATO".to_owned(), 25)]);
+    world.is_sound().await;
+}
+
+/// An act that waits only for an attestation is complete: nothing is said of it. One that comes to its turn later is parked then.
+#[tokio::test]
+async fn a_stop_parks_acts_when_their_turn_comes_and_not_complete_ones() {
+    let world = world_with(2).await;
+    world.accepted(&["n0", "n1"]).await;
+    let mut viewed = world.event("n0", "NOTIFICATION_VIEWED", json!({"recIndex": 0})).await;
+    viewed.element.legal_facts_ids = vec![fact("accesso", "RECIPIENT_ACCESS")];
+    world.tell(vec![viewed]).await;
+    world.store.stop_channel(CHANNEL, "QUOTA_SEND_ESAURITA", world.now()).await.unwrap();
+    assert!(!world.store.follow_stops(world.now()).await.unwrap(), "nothing of n1 is due, n0 is complete");
+    let mut sent = world.event("n1", "SEND_ANALOG_DOMICILE", json!({"recIndex": 0})).await;
+    sent.element.legal_facts_ids = vec![fact("carta", "ANALOG_DELIVERY")];
+    world.tell(vec![sent]).await;
+    assert!(world.store.follow_stops(world.now()).await.unwrap());
+    assert_eq!((world.act("n0").await.park_code, world.act("n1").await.park_code.as_deref()), (None, Some("QUOTA_SEND_ESAURITA")));
+    // Refused again at once: a new stop, told again.
+    world.store.resume_channel_by(CHANNEL, "op", "", world.now()).await.unwrap();
+    world.store.stop_channel(CHANNEL, "QUOTA_SEND_ESAURITA", world.now()).await.unwrap();
+    let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 100).await.unwrap();
+    assert_eq!(alerts.iter().filter(|alert| alert.code == "QUOTA_SEND_ESAURITA").count(), 2);
+    world.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_trouble_is_told_once_when_it_begins_and_once_when_it_ends() {
+    let world = World::new();
+    let codes = || async {
+        let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
+        alerts.into_iter().map(|alert| (alert.code, alert.sender.unwrap())).rev().collect::<Vec<_>>()
+    };
+    world.store.trouble_ends("GIU", "SU", ENTE, world.now()).await.unwrap();
+    assert_eq!(codes().await, []);
+    for _ in 0..2 {
+        world.store.trouble_begins("GIU", ENTE, world.now()).await.unwrap();
+    }
+    assert_eq!(world.store.troubles().await.unwrap(), [Trouble { code: "GIU".to_owned(), about: ENTE.to_owned() }]);
+    for _ in 0..2 {
+        world.store.trouble_ends("GIU", "SU", ENTE, world.now()).await.unwrap();
+    }
+    assert_eq!(codes().await, [("GIU".to_owned(), ENTE.to_owned()), ("SU".to_owned(), ENTE.to_owned())]);
+    assert_eq!(world.store.troubles().await.unwrap(), []);
+}
+
+/// The old stream keeps its position until it is read to its end, whatever interrupts.
+#[tokio::test]
+async fn a_replaced_stream_is_kept_beside_its_successor() {
+    let world = world_with(1).await;
+    world.settle().await;
+    let accepted = world.event("n0", "REQUEST_ACCEPTED", json!({})).await;
+    world.tell(vec![accepted.clone()]).await;
+    let new = StreamRow { stream_id: "nuovo".to_owned(), title: "messo b".to_owned(), last_event_id: None };
+    world.store.save_stream(CHANNEL, new.clone(), world.now()).await.unwrap();
+    assert_eq!(world.store.stream(CHANNEL).await.unwrap(), Some(new));
+    let old = world.store.replaced_streams(CHANNEL).await.unwrap();
+    assert_eq!((old.len(), old[0].stream_id.as_str(), old[0].last_event_id.as_deref()), (1, "flusso", Some(accepted.event_id.as_str())));
+    // The same element from both: taken once. Each has its own position.
+    let again = world.store.record_events(CHANNEL, "nuovo", vec![accepted], world.now()).await.unwrap();
+    assert_eq!((again.new, again.known), (0, 1));
+    let refined = world.event("n0", "REFINEMENT", json!({"recIndex": 0})).await;
+    assert_eq!(world.tell(vec![refined.clone()]).await.new, 1);
+    assert_eq!(world.store.replaced_streams(CHANNEL).await.unwrap()[0].last_event_id, Some(refined.event_id));
+    world.store.forget_stream(CHANNEL, "flusso", false, world.now()).await.unwrap();
+    assert_eq!(world.store.replaced_streams(CHANNEL).await.unwrap(), []);
+    assert!(world.store.stream(CHANNEL).await.unwrap().unwrap().last_event_id.is_some());
+    assert_eq!(world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap(), [], "as it should be: nobody is told");
 }
 
 #[tokio::test]

@@ -62,6 +62,10 @@ pub fn channel_not_stopped(channel: &str) -> String {
     format!("la chiave «{channel}» non è ferma (si scrive ENTE/CHIAVE, come in «messo status»)")
 }
 
+pub fn sender_stopped(channel: &str) -> String {
+    format!("l'ente è fermo e i suoi atti si riprendono tutti insieme: «messo act retry --channel {channel}»")
+}
+
 pub const NO_REASON: &str = "manca il motivo: --reason \"…\"";
 
 pub fn reason_too_long(limit: usize) -> String {
@@ -71,7 +75,7 @@ pub fn reason_too_long(limit: usize) -> String {
 pub const REASON_WITH_TAX_ID: &str =
     "il motivo resta nella storia dell'atto e non può contenere un codice fiscale: citare il riferimento o il protocollo";
 
-pub const NO_PUBLISHER: &str = "questo programma non può ripubblicare i file: serve il servizio acceso";
+pub const NO_PUBLISHER: &str = "chi ha risposto non può ripubblicare i file";
 
 pub fn publish_failed(code: &str) -> String {
     format!("ripubblicazione non riuscita: {code}")

@@ -37,22 +37,22 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("TENTATIVI_ESAURITI", "Troppi tentativi senza risposta.", "Verificare che SEND sia raggiungibile, poi messo act retry."),
     (
         "CHIAVE_RIFIUTATA",
-        "SEND rifiuta la chiave o il voucher dell'ente: gli invii dell'ente sono fermi.",
+        "SEND rifiuta la chiave o il voucher dell'ente: l'ente è fermo.",
         "Correggere la chiave nella configurazione, poi messo act retry --channel ENTE/CHIAVE.",
     ),
     (
         "QUOTA_SEND_ESAURITA",
-        "L'ente ha esaurito le notifiche concesse da SEND: gli invii dell'ente sono fermi.",
+        "L'ente ha esaurito le notifiche concesse da SEND: l'ente è fermo.",
         "Accordarsi con SEND, poi messo act retry --channel ENTE/CHIAVE.",
     ),
     (
         "GRUPPO_RIFIUTATO",
-        "SEND rifiuta il gruppo: gli invii con quella chiave sono fermi.",
+        "SEND rifiuta il gruppo: l'ente è fermo.",
         "Verificare i gruppi della chiave, poi messo act retry --channel ENTE/CHIAVE.",
     ),
     (
         "ENTE_NON_ABILITATO",
-        "SEND non accetta l'ente come mittente: gli invii dell'ente sono fermi.",
+        "SEND non accetta l'ente come mittente: l'ente è fermo.",
         "Verificare l'adesione a SEND e il codice fiscale dell'ente, poi messo act retry --channel ENTE/CHIAVE.",
     ),
     (
@@ -107,6 +107,19 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "SEND non ha più il flusso degli eventi: è stato rifatto, e gli atti aperti vengono riletti uno per uno.",
         "Nessuna azione.",
     ),
+    (
+        "SEND_NON_RAGGIUNGIBILE",
+        "SEND non risponde all'ente da parecchi minuti (send_down_minutes nella configurazione).",
+        "Verificare la rete e lo stato di SEND; messo riprova da solo.",
+    ),
+    ("SEND_DI_NUOVO_RAGGIUNGIBILE", "SEND risponde di nuovo all'ente.", "Nessuna azione."),
+    (
+        "FLUSSO_EVENTI_RIFIUTATO",
+        "SEND rifiuta di creare o di far leggere il flusso degli eventi di una chiave (troppi flussi, o una richiesta che non capisce): \
+         con quella chiave non si invia e non si sa che cosa accade.",
+        "Leggere il registro (traceId); se i flussi dell'ente su SEND sono troppi, toglierne uno. messo riprova da solo.",
+    ),
+    ("FLUSSO_EVENTI_RIPRESO", "Il flusso degli eventi di quella chiave si legge di nuovo.", "Nessuna azione."),
     (
         "NOME_GIA_PRESENTE",
         "Nella cartella del gestionale c'è già un altro file con il nome di uno da pubblicare: non è stato sovrascritto.",

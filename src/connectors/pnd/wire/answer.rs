@@ -357,11 +357,13 @@ pub fn streams(body: &[u8]) -> Result<Vec<StreamInfo>, ReadError> {
 struct StreamWire {
     stream_id: String,
     title: String,
+    disabled_date: Option<Value>,
 }
 
 impl StreamWire {
     fn info(self) -> StreamInfo {
-        StreamInfo { stream_id: self.stream_id, title: self.title }
+        let disabled = self.disabled_date.is_some_and(|date| !date.is_null());
+        StreamInfo { stream_id: self.stream_id, title: self.title, disabled }
     }
 }
 

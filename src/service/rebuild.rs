@@ -1,0 +1,275 @@
+//! Gives again what was published: the folders are a projection of the store, and a gestionale that lost them gets them back.
+//!
+//! Nothing that is there is touched. A file that comes out as it was takes its own name again; outcome files and indexes,
+//! which are numbered, and whatever comes out otherwise (the configuration changed since) say in their name that they are copies.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::files::{self, ReceiptForm};
+use super::operate::{OperateError, Publisher};
+use super::publish::{PublishError, index_entry, previous, render, render_index, root};
+use super::report::RebuildReport;
+use super::{Hub, facts};
+use crate::domain::ids::{ActId, BatchId};
+use crate::outbox::legal_facts::{IndexEntry, IndexHeader, index_name};
+use crate::outbox::outcomes::{OutcomeHeader, outcome_name};
+use crate::outbox::place::Pending;
+use crate::store::{Publication, StoreError, StoredFact};
+
+/// Facts and files read from the store at a time.
+const PAGE: usize = 1_000;
+/// Indexes made in one reading of the facts: each lists five thousand at most.
+const INDEXES: usize = 10;
+
+/// What is given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Everything,
+    /// Outcome files and indexes from that number on, with the attestations that those list.
+    From(u64),
+}
+
+impl Wanted {
+    fn first(self) -> u64 {
+        match self {
+            Wanted::Everything => 1,
+            Wanted::From(number) => number,
+        }
+    }
+
+    /// Where its files lie.
+    fn folders(self) -> &'static [&'static str] {
+        match self {
+            Wanted::Everything => &["ricevute", "scarti", "esiti", "attestazioni"],
+            Wanted::From(_) => &["esiti", "attestazioni"],
+        }
+    }
+}
+
+/// The hub as the operators' commands see it.
+pub struct Rebuilder(pub Arc<Hub>);
+
+#[async_trait::async_trait]
+impl Publisher for Rebuilder {
+    async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
+        let known: Vec<String> = self.0.config.sources.iter().map(|source| source.name.clone()).collect();
+        let sources: Vec<String> = match source {
+            Some(source) if !known.iter().any(|name| name == source) => {
+                return Err(OperateError::UnknownSource { source: source.to_owned() });
+            }
+            Some(source) => vec![source.to_owned()],
+            None => known,
+        };
+        let wanted = from.map_or(Wanted::Everything, Wanted::From);
+        let mut report = RebuildReport { files: 0, folders: Vec::new() };
+        for source in sources {
+            let written = rebuild(&self.0, &source, wanted).await.map_err(|error| {
+                tracing::error!(source, %error, "la ripubblicazione non è riuscita");
+                let code = if matches!(error, PublishError::Disk(_)) { "DISCO" } else { "ARCHIVIO_DATI" };
+                OperateError::PublishFailed { code: code.to_owned() }
+            })?;
+            report.files += written as u64;
+            if let Some(root) = root(&self.0, &source) {
+                report.folders.extend(wanted.folders().iter().map(|folder| root.join(folder).display().to_string()));
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Gives the files of a gestionale again. Answers how many were written.
+pub async fn rebuild(hub: &Arc<Hub>, source: &str, wanted: Wanted) -> Result<usize, PublishError> {
+    let Some(root) = root(hub, source) else { return Err(StoreError::NotFound("gestionale").into()) };
+    let mut written = 0;
+    if wanted == Wanted::Everything {
+        written += answers(hub, &root, source).await?;
+    }
+    written += outcomes(hub, &root, source, wanted.first()).await?;
+    written += attestations(hub, &root, source, wanted).await?;
+    written += indexes(hub, &root, source, wanted.first()).await?;
+    Ok(written)
+}
+
+/// Receipts and rejects that are no longer where they were.
+async fn answers(hub: &Arc<Hub>, root: &Path, source: &str) -> Result<usize, PublishError> {
+    let mut written = 0;
+    for folder in ["ricevute", "scarti"] {
+        let mut after = String::new();
+        loop {
+            let page = hub.store.published_in(source, folder, &after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.name.clone();
+            for file in page {
+                if root.join(folder).join(&file.name).exists() {
+                    continue;
+                }
+                let restored = if folder == "ricevute" { receipt(hub, root, file).await } else { reject(hub, root, file).await };
+                written += usize::from(restored?);
+            }
+        }
+    }
+    Ok(written)
+}
+
+async fn receipt(hub: &Arc<Hub>, root: &Path, file: Publication) -> Result<bool, PublishError> {
+    let Some(batch) = file.subject.map(BatchId) else { return Ok(false) };
+    let Some(receipt) = unless_gone(files::receipt_of(hub, batch).await)?.flatten() else { return Ok(false) };
+    let form = if file.name.ends_with(".xml") { ReceiptForm::Xml } else { ReceiptForm::Text };
+    Ok(restore(root, file, files::receipt_writer(hub, receipt, form)).await?)
+}
+
+async fn reject(hub: &Arc<Hub>, root: &Path, file: Publication) -> Result<bool, PublishError> {
+    let Some(subject) = file.subject else { return Ok(false) };
+    // Of a whole drop, or of one act that SEND refused.
+    let reject = match unless_gone(files::rejects_of(hub, BatchId(subject)).await)?.flatten() {
+        Some(reject) => Some(reject),
+        None => unless_gone(files::reject_of(hub, ActId(subject)).await)?.flatten(),
+    };
+    let Some(reject) = reject else { return Ok(false) };
+    match restore(root, file, reject.writer(hub)).await {
+        // Its archive was erased: what is not kept is not given again.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        other => Ok(other?),
+    }
+}
+
+/// What was deleted from the store cannot be given again, and is no error.
+fn unless_gone<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file again: under its own name if it comes out as it was, else as a copy.
+async fn restore(
+    root: &Path,
+    file: Publication,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+) -> io::Result<bool> {
+    let dir = root.join(&file.folder);
+    let work = move || {
+        let mut pending = Pending::begin(&dir)?;
+        write(&mut pending)?;
+        if pending.sha256() == file.sha256 { commit(pending, &file.name) } else { commit(pending, &copy_name(&file.name)) }
+    };
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Gives a name that nobody has. False: somebody has it.
+fn commit(pending: Pending, name: &str) -> io::Result<bool> {
+    match pending.commit(name) {
+        Ok(placed) => Ok(!placed.already_there),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// `ricevuta_..._copia.xml`.
+fn copy_name(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, extension)) => format!("{stem}_copia.{extension}"),
+        None => format!("{name}_copia"),
+    }
+}
+
+/// Outcome files, as copies.
+async fn outcomes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usize, PublishError> {
+    let mut written = 0;
+    let originals = hub.store.outcome_files(source, from).await?;
+    for original in originals.iter().filter(|file| file.name.ends_with(".csv")) {
+        let (Some(number), Some((first, last))) = (original.number, original.lines) else { continue };
+        let header = OutcomeHeader {
+            source: source.to_owned(),
+            number,
+            first,
+            last,
+            created_at: original.created_at,
+            previous: previous(hub, source, number).await?,
+            copy: true,
+        };
+        let (csv, xml) = render(hub, &header, &root.join("esiti")).await?;
+        for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
+            written += usize::from(commit(pending, &outcome_name(&header, extension))?);
+        }
+    }
+    Ok(written)
+}
+
+/// Attestations that are no longer where they were: the same bytes under the same name.
+async fn attestations(hub: &Arc<Hub>, root: &Path, source: &str, wanted: Wanted) -> Result<usize, PublishError> {
+    let mut written = 0;
+    let mut after = None;
+    loop {
+        let (page, next) = hub.store.stored_facts(source, after, PAGE).await?;
+        let page: Vec<StoredFact> = page.into_iter().filter(|fact| wanted == Wanted::Everything || fact.index >= wanted.first()).collect();
+        let (dir, kept) = (root.join("attestazioni"), hub.config.data.join(facts::KEPT));
+        written += tokio::task::spawn_blocking(move || restore_facts(&page, &dir, &kept)).await.map_err(io::Error::other)??;
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(written),
+        }
+    }
+}
+
+fn restore_facts(page: &[StoredFact], dir: &Path, kept: &Path) -> io::Result<usize> {
+    let mut written = 0;
+    for StoredFact { fact, .. } in page {
+        let Some((folder, name)) = fact.name.rsplit_once('/') else { continue };
+        let folder = dir.join(folder);
+        if folder.join(name).exists() {
+            continue;
+        }
+        let mut bytes = match std::fs::File::open(facts::kept_path(kept, fact.happened_at, &fact.sha256)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                tracing::warn!(name, "un'attestazione non è più fra quelle conservate");
+                continue;
+            }
+            opened => opened?,
+        };
+        let mut pending = Pending::begin(&folder)?;
+        io::copy(&mut bytes, &mut pending)?;
+        written += usize::from(commit(pending, name)?);
+    }
+    Ok(written)
+}
+
+/// Indexes of attestations, as copies: some numbers in each reading of the facts.
+async fn indexes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usize, PublishError> {
+    let files = hub.store.index_files(source, from).await?;
+    let originals: Vec<&Publication> = files.iter().filter(|file| file.name.ends_with(".csv")).collect();
+    let mut written = 0;
+    for some in originals.chunks(INDEXES) {
+        let mut listed: BTreeMap<u64, Vec<(jiff::Timestamp, IndexEntry)>> =
+            some.iter().filter_map(|file| Some((file.number?, Vec::new()))).collect();
+        let mut after = None;
+        loop {
+            let (page, next) = hub.store.stored_facts(source, after, PAGE).await?;
+            for stored in page {
+                if let Some(entries) = listed.get_mut(&stored.index) {
+                    entries.push((stored.stored_at, index_entry(&stored.fact)));
+                }
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        for original in some {
+            let Some((number, mut entries)) = original.number.and_then(|number| listed.remove_entry(&number)) else { continue };
+            // In the order of the original.
+            entries.sort_by(|a, b| (a.0, &a.1.file).cmp(&(b.0, &b.1.file)));
+            let entries: Vec<IndexEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
+            let header = IndexHeader { source: source.to_owned(), number, created_at: original.created_at, copy: true };
+            let (csv, xml) = render_index(&header, &entries, &root.join("attestazioni"))?;
+            for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
+                written += usize::from(commit(pending, &index_name(&header, extension))?);
+            }
+        }
+    }
+    Ok(written)
+}
