@@ -8,16 +8,19 @@ use serde::{Deserialize, Serialize};
 use super::dispatch::End;
 use super::publish::{PublishError, once};
 use super::{Hub, rome};
-use crate::batch::archive::{Archive, Ceilings, ReadAt, entry_reader};
-use crate::batch::layouts::{LAYOUTS, Layout, Rejected};
+use crate::batch::archive::{Ceilings, Entry, Method};
+use crate::batch::layouts::{LAYOUTS, Layout, Rejected, RejectedFile};
 use crate::batch::problem::{Code, Problem};
+use crate::domain::act::Act;
+use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::ReceiptState;
 use crate::flow::retry::FailureClass;
 use crate::outbox::place;
 use crate::outbox::receipts::{DuplicateOf, Forecast, Receipt, ReceiptInstitution, receipt_name, write_text, write_xml};
-use crate::outbox::rejects::{Rejects, reject_name, write_bare, write_zip};
-use crate::store::{BatchSummary, StoreError, decode_place, encode_place};
+use crate::outbox::rejects::{Rejects, RowsReader, reject_name, write_bare, write_zip};
+use crate::store::archives::{VerifiedReader, is_changed};
+use crate::store::{BatchSummary, KeptEntry, StoreError, decode_place, encode_place};
 use crate::text::it::{parking, problems};
 
 /// A reject as the store keeps it.
@@ -25,7 +28,8 @@ use crate::text::it::{parking, problems};
 pub struct KeptReject {
     place: String,
     reasons: Vec<(String, String)>,
-    files: Vec<String>,
+    /// Name and entry of each file.
+    files: Vec<(String, Option<u32>)>,
 }
 
 /// Reasons that a reject carries; the receipt has them all.
@@ -33,18 +37,24 @@ const REASONS: usize = 10;
 
 impl KeptReject {
     /// Of a row refused by messo.
-    pub fn of(place: &crate::batch::row::Place, problems: &[Problem], files: Vec<String>) -> KeptReject {
+    pub fn of(place: &crate::batch::row::Place, problems: &[Problem], files: Vec<RejectedFile>) -> KeptReject {
         let mut reasons: Vec<(String, String)> =
             problems.iter().take(REASONS).map(|problem| (problem.code.to_string(), problems::sentence(problem))).collect();
         if problems.len() > REASONS {
             reasons.push(("ALTRI".to_owned(), format!("Altri {} problemi sono nella ricevuta.", problems.len() - REASONS)));
         }
-        KeptReject { place: encode_place(place), reasons, files }
+        KeptReject { place: encode_place(place), reasons, files: files.into_iter().map(|file| (file.name, file.entry)).collect() }
     }
 
     fn rejected(self) -> Rejected {
-        Rejected { place: decode_place(&self.place), reasons: self.reasons, files: self.files }
+        let files = self.files.into_iter().map(|(name, entry)| RejectedFile { name, entry }).collect();
+        Rejected { place: decode_place(&self.place), reasons: self.reasons, files }
     }
+}
+
+/// The files of an act that was read whole: its entries are known.
+pub fn files_of(act: &Act) -> Vec<RejectedFile> {
+    act.files().map(|file| RejectedFile { name: file.file.clone(), entry: file.stored.map(|stored| stored.entry) }).collect()
 }
 
 /// Remedy of a code of messo, for receipts.
@@ -56,6 +66,14 @@ fn ended(result: Result<(), PublishError>) -> End {
     match result {
         Ok(()) => End::Nothing,
         Err(PublishError::Store(error)) => End::from(error),
+        // Never a file made of what nobody accepted.
+        Err(PublishError::Disk(error)) if is_changed(&error) => {
+            tracing::error!("un file dell'archivio non è più quello accettato");
+            End::Failed { class: FailureClass::Person { code: ARCHIVE_CHANGED }, code: ARCHIVE_CHANGED }
+        }
+        Err(PublishError::Disk(error)) if error.get_ref().is_some_and(|inner| inner.is::<NoArchive>()) => {
+            End::Failed { class: FailureClass::Person { code: "ARCHIVIO_MANCANTE" }, code: "ARCHIVIO_MANCANTE" }
+        }
         Err(PublishError::Disk(error)) => {
             tracing::error!(%error, "un file per il gestionale non può essere scritto");
             End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "DISCO" }
@@ -154,16 +172,24 @@ fn reject_file_name(summary: &BatchSummary, ordinal: u32) -> String {
     reject_name(summary.id, &summary.original_name, ordinal, extension)
 }
 
+/// A kept file is not what was accepted.
+pub const ARCHIVE_CHANGED: &str = "FILE_CAMBIATO_NELL_ARCHIVIO";
+
+/// The archive, or what is known of one of its entries, is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the archive is not kept")]
+struct NoArchive;
+
+fn no_archive() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, NoArchive)
+}
+
 /// Writes the refused rows of a batch, in the layout they came in.
 pub async fn rejects(hub: &Arc<Hub>, batch: BatchId) -> End {
-    let kept = match hub.store.rejects(batch).await {
-        Ok(kept) => kept,
-        Err(error) => return End::from(error),
-    };
-    let rejects: Result<Vec<KeptReject>, _> = kept.iter().map(|text| serde_json::from_str(text)).collect();
-    match rejects {
-        Ok(rejects) => ended(write_rejects(hub, batch, rejects.into_iter().map(KeptReject::rejected).collect(), 1).await),
-        Err(error) => End::from(StoreError::from(error)),
+    match hub.store.count_rejects(batch).await {
+        Ok(0) => End::Nothing,
+        Ok(count) => ended(write_rejects(hub, batch, Refused::Rows { count }, 1).await),
+        Err(error) => End::from(error),
     }
 }
 
@@ -176,70 +202,122 @@ pub async fn refused_act(hub: &Arc<Hub>, act: ActId) -> End {
     let sentence = problems::refusal_sentence(&code).or_else(|| parking::sentence(&code)).unwrap_or("SEND ha rifiutato l'atto.").to_owned();
     let place = decode_place(&place);
     let ordinal = u32::try_from(place.ordinal).unwrap_or(u32::MAX).saturating_add(1);
-    let files = content.files().map(|file| file.file.clone()).collect();
-    let rejected = Rejected { place, reasons: vec![(code, sentence)], files };
-    ended(write_rejects(hub, batch, vec![rejected], ordinal).await)
+    let rejected = Rejected { place, reasons: vec![(code, sentence)], files: files_of(&content) };
+    ended(write_rejects(hub, batch, Refused::Act(Box::new(rejected)), ordinal).await)
 }
 
-async fn write_rejects(hub: &Arc<Hub>, batch: BatchId, mut rejects: Vec<Rejected>, ordinal: u32) -> Result<(), PublishError> {
+/// What goes into a reject file.
+enum Refused {
+    /// The rows that messo refused, read from the store as they are written.
+    Rows { count: u64 },
+    /// An act that SEND refused.
+    Act(Box<Rejected>),
+}
+
+async fn write_rejects(hub: &Arc<Hub>, batch: BatchId, refused: Refused, ordinal: u32) -> Result<(), PublishError> {
     let summary = hub.store.batch(batch).await?;
-    if rejects.is_empty() {
-        return Ok(());
-    }
-    rejects.sort_by_key(|reject| reject.place.start);
     let layout = summary.layout.as_deref().and_then(|name| LAYOUTS.iter().find(|layout| layout.name() == name)).copied();
-    let (Some(layout), Some(digest), Some(batch_file)) = (layout, summary.sha256, summary.batch_file.clone()) else { return Ok(()) };
+    let (Some(layout), Some(digest)) = (layout, summary.sha256) else { return Ok(()) };
     let name = reject_file_name(&summary, ordinal);
     let flow_hint = hub.store.flow_hint(batch).await?;
-    let (archives, ceilings, scratch) = (hub.archives.clone(), ceilings(hub), hub.config.data.clone());
     let source = summary.source.clone();
-    let write = move |out: &mut dyn io::Write| {
-        let kept = archives.open(&digest)?;
-        let job = RejectJob { layout, rejects: &rejects, summary: &summary, flow_hint: flow_hint.as_deref(), batch_file: &batch_file };
-        job.write(&kept, &ceilings, &scratch, out)
-    };
-    once(hub, "SCARTO", &source, "scarti", &name, Some(batch.0), write).await
+    let runtime = tokio::runtime::Handle::current();
+    let job = RejectJob { hub: hub.clone(), runtime, layout, refused, summary, digest, flow_hint };
+    once(hub, "SCARTO", &source, "scarti", &name, Some(batch.0), move |out| job.write(out)).await
 }
 
-struct RejectJob<'a> {
+/// Used where blocking is allowed.
+struct RejectJob {
+    hub: Arc<Hub>,
+    runtime: tokio::runtime::Handle,
     layout: &'static dyn Layout,
-    rejects: &'a [Rejected],
-    summary: &'a BatchSummary,
-    flow_hint: Option<&'a str>,
-    batch_file: &'a str,
+    refused: Refused,
+    summary: BatchSummary,
+    digest: Sha256,
+    flow_hint: Option<String>,
 }
 
-impl RejectJob<'_> {
-    fn write(&self, kept: &dyn ReadAt, ceilings: &Ceilings, scratch: &std::path::Path, out: &mut dyn io::Write) -> io::Result<()> {
+impl RejectJob {
+    fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let rows = || self.rows();
         let rejects = Rejects {
             layout: self.layout,
-            rejects: self.rejects,
+            count: match self.refused {
+                Refused::Rows { count } => count,
+                Refused::Act(_) => 1,
+            },
+            rows: &rows,
             original_name: &self.summary.original_name,
             drop: self.summary.id,
             made_at: self.summary.finished_at.unwrap_or(self.summary.received_at),
-            folder: self.flow_hint,
+            folder: self.flow_hint.as_deref(),
         };
-        let archive = if self.summary.bare {
-            Archive::bare(self.batch_file, kept.len()?)
-        } else {
-            Archive::open(kept, ceilings).map_err(io::Error::other)?
-        };
-        let missing = || io::Error::from(io::ErrorKind::NotFound);
-        let entry = archive.by_index(self.summary.batch_entry).ok_or_else(missing)?;
-        let mut original = entry_reader(kept, entry);
+        let mut original = self.entry(self.summary.batch_entry)?;
         if self.summary.bare {
-            return write_bare(&rejects, &mut original, out).map(drop);
+            return write_bare(&rejects, &mut original, out);
         }
-        let mut open = |name: &str| -> io::Result<Box<dyn Read>> {
+        let mut open = |file: &RejectedFile| -> io::Result<Option<Box<dyn Read>>> {
             failpoint!("reject.writing");
-            let entry = archive.find(name).ok_or_else(missing)?;
-            let mut bytes = Vec::new();
-            // Whole in memory, one at a time: an entry is at most what the ceilings allow, and most are small.
-            entry_reader(kept, entry).read_to_end(&mut bytes)?;
-            Ok(Box::new(io::Cursor::new(bytes)))
+            file.entry.map(|entry| Ok(Box::new(self.entry(entry)?) as Box<dyn Read>)).transpose()
         };
-        let mut spool = place::scratch(scratch)?;
+        let mut spool = place::scratch(&self.hub.config.data)?;
         write_zip(&rejects, &mut original, &mut open, &mut spool, out).map(drop)
+    }
+
+    /// An entry of the archive, proved at its end to be what was accepted. Where it lies is what the store remembers: the
+    /// directory of the archive may have been changed too.
+    fn entry(&self, index: u32) -> io::Result<VerifiedReader> {
+        let kept = match self.runtime.block_on(self.hub.store.kept_entry(self.digest, index)) {
+            Ok(kept) => kept,
+            Err(StoreError::NotFound(_)) => return Err(no_archive()),
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let opened = self.hub.archives.verified_entry(&self.digest, &entry_of(&kept), kept.sha256);
+        opened.map_err(|error| if error.kind() == io::ErrorKind::NotFound { no_archive() } else { error })
+    }
+
+    fn rows(&self) -> RowsReader<'_> {
+        match &self.refused {
+            Refused::Act(rejected) => Box::new(std::iter::once(Ok((**rejected).clone()))),
+            Refused::Rows { .. } => Box::new(RejectPages { job: self, page: Vec::new().into_iter(), after: 0 }),
+        }
+    }
+}
+
+/// Where an entry lies, as the store remembers it. Its name is nobody's business here.
+pub fn entry_of(kept: &KeptEntry) -> Entry {
+    Entry {
+        index: kept.entry,
+        name: String::new().into(),
+        header_offset: kept.header_offset,
+        data_start: kept.data_start,
+        compressed: kept.compressed,
+        size: kept.size,
+        crc32: kept.crc,
+        method: kept.method.parse().ok().and_then(Method::from_number).unwrap_or(Method::Stored),
+    }
+}
+
+/// Refused rows of a batch, a page at a time.
+struct RejectPages<'a> {
+    job: &'a RejectJob,
+    page: std::vec::IntoIter<(u64, String)>,
+    after: u64,
+}
+
+impl Iterator for RejectPages<'_> {
+    type Item = io::Result<Rejected>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0 {
+            match self.job.runtime.block_on(self.job.hub.store.rejects(self.job.summary.id, self.after)) {
+                Ok(page) => self.page = page.into_iter(),
+                Err(error) => return Some(Err(io::Error::other(error))),
+            }
+        }
+        let (number, text) = self.page.next()?;
+        self.after = number;
+        Some(serde_json::from_str(&text).map(KeptReject::rejected).map_err(io::Error::other))
     }
 }
 

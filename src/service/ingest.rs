@@ -8,10 +8,11 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::files::{KeptReject, ceilings};
+use super::files::{KeptReject, ceilings, files_of};
 use super::{Hub, rome};
 use crate::batch::archive::{Hashing, hash_whole};
 use crate::batch::files::FileFacts;
+use crate::batch::layouts::RejectedFile;
 use crate::batch::pipeline::{self, Judge, Judged, Opened, Senders, Stopped, Totals};
 use crate::batch::problem::{Code, Problem, Severity};
 use crate::batch::row::Place;
@@ -406,7 +407,7 @@ impl Rows<'_> {
                 Judged::Bad { place, files, problems: found, .. } => {
                     self.counts.acts += 1;
                     self.counts.refused += 1;
-                    rejects.push((place.ordinal, encode(&KeptReject::of(&place, &found, files))?));
+                    rejects.push((place.ordinal, encode(&KeptReject::of(&place, &found, self.entries(files)))?));
                     problems.extend(found);
                 }
                 Judged::Notice { problems: found } => problems.extend(found),
@@ -425,6 +426,12 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Where the files that a row names lie in the archive.
+    fn entries(&self, names: Vec<String>) -> Vec<RejectedFile> {
+        let entry = |name: &str| self.opened.archive.find(name).map(|entry| entry.index);
+        names.into_iter().map(|name| RejectedFile { entry: entry(&name), name }).collect()
+    }
+
     async fn good(
         &mut self,
         good: Vec<(Box<Act>, Place)>,
@@ -433,10 +440,8 @@ impl Rows<'_> {
     ) -> Result<(), IngestError> {
         let hub = self.hub;
         let received = self.claimed.received_at;
-        let described: Vec<(String, Vec<String>, Place)> = good
-            .iter()
-            .map(|(act, place)| (act.reference.clone(), act.files().map(|file| file.file.clone()).collect(), place.clone()))
-            .collect();
+        let described: Vec<(String, Vec<RejectedFile>, Place)> =
+            good.iter().map(|(act, place)| (act.reference.clone(), files_of(act), place.clone())).collect();
         let staged = good
             .into_iter()
             .map(|(act, place)| {

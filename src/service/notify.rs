@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::channels::Channel;
 use super::dispatch::{End, settle};
 use super::facts::{self, FactFault};
+use super::files::{ARCHIVE_CHANGED, entry_of};
 use super::{Hub, rome};
-use crate::batch::archive::{Entry, Method};
 use crate::connectors::pnd::{
     CancelAnswer, ContentType, LegalFactLink, PreloadItem, RequestState, SendParts, UploadError, UploadSlot, Uploaded, duplicate_is_ours,
     new_notification,
@@ -171,7 +171,6 @@ struct FileJob {
     act: usize,
     file: u32,
     archive: Sha256,
-    bare: bool,
     entry: u32,
     sha256: Sha256,
     size: u64,
@@ -226,7 +225,6 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
                 act: index,
                 file: number,
                 archive: material.archive,
-                bare: material.bare,
                 entry: stored.entry,
                 sha256: stored.sha256,
                 size: stored.size,
@@ -331,7 +329,7 @@ async fn upload_file(hub: &Hub, channel: &Channel, file: &FileJob, mut slot: Upl
 fn source_fault(error: &std::io::Error) -> End {
     if is_changed(error) {
         tracing::error!("un file dell'archivio non è più quello accettato");
-        person("FILE_CAMBIATO_NELL_ARCHIVIO")
+        person(ARCHIVE_CHANGED)
     } else if error.kind() == std::io::ErrorKind::NotFound {
         person("ARCHIVIO_MANCANTE")
     } else {
@@ -347,20 +345,7 @@ type Body = std::pin::Pin<Box<dyn futures_util::Stream<Item = std::io::Result<By
 
 async fn body(hub: &Hub, file: &FileJob) -> Result<Body, End> {
     let kept = hub.store.kept_entry(file.archive, file.entry).await.map_err(|_| person("ARCHIVIO_MANCANTE"))?;
-    let entry = Entry {
-        index: kept.entry,
-        name: String::new().into(),
-        header_offset: kept.header_offset,
-        data_start: kept.data_start,
-        compressed: kept.compressed,
-        size: kept.size,
-        crc32: kept.crc,
-        method: kept.method.parse::<u8>().ok().and_then(Method::from_number).unwrap_or(if file.bare {
-            Method::Bare
-        } else {
-            Method::Stored
-        }),
-    };
+    let entry = entry_of(&kept);
     let (archives, digest, expected) = (hub.archives.clone(), file.archive, file.sha256);
     if file.size <= SMALL {
         let size = usize::try_from(file.size).unwrap_or(0);

@@ -8,7 +8,7 @@ use super::engine;
 use super::jobs::{self, BatchWork};
 use super::staging::{StagingBatch, discard_chunk, stage_row};
 use super::starting::guard_of_flow;
-use super::{Store, StoreError};
+use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::{Problem, Severity};
 use crate::batch::row::Place;
 use crate::domain::act::Act;
@@ -337,11 +337,26 @@ impl Store {
         .await
     }
 
-    /// Refused rows of a batch, in order of the file, not yet published.
-    pub async fn rejects(&self, batch: BatchId) -> Result<Vec<String>, StoreError> {
+    /// How many rows of a batch were refused by messo.
+    pub async fn count_rejects(&self, batch: BatchId) -> Result<u64, StoreError> {
         self.read(move |db| {
-            let mut select = db.prepare_cached("SELECT data FROM reject WHERE batch_id = ?1 AND act_id IS NULL ORDER BY ordinal")?;
-            Ok(select.query_map([batch.0.as_bytes()], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            let sql = "SELECT count(*) FROM reject WHERE batch_id = ?1 AND act_id IS NULL";
+            Ok(db.prepare_cached(sql)?.query_row([batch.0.as_bytes()], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        })
+        .await
+    }
+
+    /// Refused rows of a batch after number `after`, in order of the file, at most a thousand: (number, encoded reject).
+    pub async fn rejects(&self, batch: BatchId, after: u64) -> Result<Vec<(u64, String)>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT ordinal, data FROM reject WHERE batch_id = ?1 AND ordinal > ?2 AND act_id IS NULL ORDER BY ordinal LIMIT ?3",
+            )?;
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            let rows = select.query_map(params![batch.0.as_bytes(), after, CHUNK as i64], |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
     }

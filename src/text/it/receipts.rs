@@ -24,7 +24,7 @@ pub fn receipt_state(state: ReceiptState) -> &'static str {
 #[derive(Debug, Clone, Copy)]
 pub struct RejectPage<'a> {
     /// Refused acts in the archive.
-    pub acts: usize,
+    pub acts: u64,
     /// Name and id of the drop.
     pub original_name: &'a str,
     pub drop: &'a str,
