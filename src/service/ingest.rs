@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::files::{KeptReject, ceilings, files_of};
+use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
 use super::{Hub, rome};
 use crate::batch::archive::{Hashing, hash_whole};
 use crate::batch::files::FileFacts;
@@ -33,6 +34,9 @@ pub enum IngestError {
     Store(#[from] StoreError),
     #[error("disk: {0}")]
     Disk(#[from] std::io::Error),
+    /// The claimed file itself cannot be opened or read: nothing of ours is at fault.
+    #[error("claimed file: {0}")]
+    Unreadable(std::io::Error),
     /// A defect of ours met while reading this drop.
     #[error("a panic while reading the drop")]
     Panicked,
@@ -62,6 +66,9 @@ pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError
     failpoint!("claim.journaled");
     if known.state.is_none() {
         take(hub, claimed).await?;
+    } else if hub.store.batch(claimed.id).await?.sha256.is_none() {
+        // Refused because it could not be read: nothing else has its bytes, so it stays where it is.
+        return Ok(());
     }
     failpoint!("batch.finished");
     let claimed = claimed.clone();
@@ -84,14 +91,20 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     let path = claimed.path.clone();
     let hashing = tokio::task::spawn_blocking(move || hash_whole(&File::open(path)?));
     let looked = look(hub, claimed).await?;
-    let (sha256, size) = hashing.await??;
+    let (sha256, size) = hashing.await?.map_err(IngestError::Unreadable)?;
     let kept = Kept { sha256, size };
+    // A run that was interrupted had begun with other bytes: somebody has written to the file since.
+    let changed = hub.store.batch(claimed.id).await?.sha256.is_some_and(|before| before != sha256);
     if let Some(first) = hub.store.content_seen(&claimed.source, sha256, claimed.id).await?.filter(|_| !claimed.dry_run) {
         return duplicate(hub, claimed, &kept, first).await;
     }
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
-    blocking(move || archives.keep(&path, &sha256)).await?;
+    let keeping = tokio::task::spawn_blocking(move || archives.keep(&path, &sha256)).await?;
+    keeping.map_err(|error| if error.kind() == ErrorKind::NotFound { IngestError::Unreadable(error) } else { error.into() })?;
     failpoint!("archive.kept");
+    if changed {
+        return changed_meanwhile(hub, claimed, &kept, None).await;
+    }
     if let Some(problem) = companion_fault(claimed, &kept) {
         return refuse(hub, claimed, &kept, None, problem).await;
     }
@@ -106,7 +119,7 @@ fn reserve(hub: &Hub) -> Result<(), IngestError> {
     let stat = rustix::fs::statvfs(&hub.config.data).map_err(std::io::Error::from)?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free < hub.config.limits.disk_reserve_bytes {
-        return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "the reserve of the data disk is reached").into());
+        return Err(std::io::Error::new(ErrorKind::StorageFull, "the reserve of the data disk is reached").into());
     }
     Ok(())
 }
@@ -126,7 +139,8 @@ async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
     match outcome {
         Ok(found) => Ok(Ok(found)),
         Err(Stopped::Refused(problem)) => Ok(Err(problem)),
-        Err(Stopped::Ours(error)) => Err(error.into()),
+        Err(Stopped::Changed) => Ok(Err(Box::new(Problem::of_drop(&claimed.original_name, Code::DropChanged)))),
+        Err(Stopped::Ours(error)) => Err(IngestError::Unreadable(error)),
     }
 }
 
@@ -195,6 +209,24 @@ async fn refuse(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opene
     hub.store.begin_staging(staging(claimed, kept, opened)).await?;
     hub.store.add_problems(claimed.id, vec![problem]).await?;
     Ok(hub.store.finish_batch(claimed.id, NOTHING, hub.clock.now()).await?)
+}
+
+/// Somebody writes to the file that is being examined: nothing of it is taken.
+async fn changed_meanwhile(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opened>) -> Result<(), IngestError> {
+    hub.store.alert(ARCHIVE_CHANGED, None, Some(claimed.id), &claimed.id.to_string(), hub.clock.now()).await?;
+    refuse(hub, claimed, kept, opened, Problem::of_drop(&claimed.original_name, Code::DropChanged)).await
+}
+
+/// A claimed file that could never be read: told, so that its gestionale knows. It stays in the work folder.
+pub async fn unreadable(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
+    let now = hub.clock.now();
+    if hub.store.batch(claimed.id).await?.state.parse::<ReceiptState>().is_ok() {
+        return Ok(());
+    }
+    hub.store.forget_reading(claimed.id).await?;
+    hub.store.add_problems(claimed.id, vec![Problem::of_drop(&claimed.original_name, Code::DropUnreadable)]).await?;
+    hub.store.alert("DEPOSITO_ABBANDONATO", None, Some(claimed.id), &claimed.id.to_string(), now).await?;
+    Ok(hub.store.finish_batch(claimed.id, NOTHING, now).await?)
 }
 
 /// A drop that makes the program itself fail, time after time: told, so that it does not stop what comes behind it.
@@ -291,6 +323,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     let header = match header {
         Ok(header) => header,
         Err(Stopped::Refused(problem)) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
+        Err(Stopped::Changed) => return changed_meanwhile(hub, claimed, kept, Some(&opened)).await,
         Err(Stopped::Ours(error)) => return Err(error.into()),
     };
     let flow = match flow_of(hub, source, claimed, header.flow.as_deref()) {
@@ -340,6 +373,10 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         Err(Stopped::Refused(problem)) => {
             hub.store.discard_staged(claimed.id).await?;
             refuse(hub, claimed, kept, Some(&opened), *problem).await
+        }
+        Err(Stopped::Changed) => {
+            hub.store.discard_staged(claimed.id).await?;
+            changed_meanwhile(hub, claimed, kept, Some(&opened)).await
         }
         Err(Stopped::Ours(error)) => Err(error.into()),
     }

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod notify;
 pub mod operate;
 pub mod publish;
+mod queue;
 pub mod report;
 pub mod streams;
 pub mod supervisor;
@@ -65,3 +66,6 @@ impl Hub {
 pub fn rome(at: jiff::Timestamp) -> jiff::Zoned {
     at.to_zoned(jiff::tz::TimeZone::get("Europe/Rome").unwrap_or(jiff::tz::TimeZone::UTC))
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,31 @@ pub struct SendMaterial {
     pub notify_by: Option<Timestamp>,
 }
 
+/// What was found of several acts.
+#[derive(Debug, Clone, Default)]
+pub struct Materials {
+    pub ready: Vec<SendMaterial>,
+    /// Acts whose stored data cannot be decoded: a person is needed, for each by itself.
+    pub unreadable: Vec<ActId>,
+}
+
+impl Materials {
+    /// The material of one act.
+    pub fn of(&self, act: ActId) -> Option<&SendMaterial> {
+        self.ready.iter().find(|material| material.id == act)
+    }
+}
+
+/// Whether the base fee of an act may be spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spend {
+    Reserved,
+    /// The ceiling of the day is reached.
+    NotToday,
+    /// The act by itself costs more than the ceiling: no day will do.
+    Never,
+}
+
 /// An act as commands show it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ActView {
@@ -126,6 +151,9 @@ pub(super) fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<ActView> {
     })
 }
 
+/// SEND's base fee for each recipient, cents.
+const BASE_FEE: i64 = 100;
+
 /// Facts of a closed act still come: postal reports, costs, corrections. Milliseconds: 120 days.
 const LATE_FACTS: i64 = 120 * 86_400_000;
 
@@ -164,10 +192,18 @@ impl Store {
     }
 
     /// What calls about these acts need; acts that are gone or whose content was deleted are left out.
-    pub async fn material(&self, acts: Vec<ActId>) -> Result<Vec<SendMaterial>, StoreError> {
+    pub async fn material(&self, acts: Vec<ActId>) -> Result<Materials, StoreError> {
         self.read(move |db| {
             let mut flows = Flows::default();
-            acts.into_iter().filter_map(|act| load_material(db, act, &mut flows).transpose()).collect()
+            let mut found = Materials::default();
+            for act in acts {
+                match load_material(db, act, &mut flows) {
+                    Ok(material) => found.ready.extend(material),
+                    Err(StoreError::Corrupt(_)) => found.unreadable.push(act),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
         })
         .await
     }
@@ -216,7 +252,7 @@ impl Store {
         .await
     }
 
-    /// Reserves the base fee of an act in the ente's day, once per act. False: the ceiling of the day is reached.
+    /// Reserves the base fee of an act in the ente's day, once per act.
     ///
     /// Called before every POST, ceiling or not: from here on SEND may have the act, and only what it says ends it. An act
     /// that was changed or withdrawn meanwhile, or whose job is another worker's by now, answers [`StoreError::Stale`] and must
@@ -228,7 +264,7 @@ impl Store {
         day: &str,
         ceiling_cents: u64,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Spend, StoreError> {
         let day = day.to_owned();
         self.write(move |db| {
             let found: Option<(String, i64, Option<String>)> = optional(
@@ -240,14 +276,18 @@ impl Store {
             )?;
             let Some((sender, recipients, reserved)) = found else { return Err(StoreError::Stale) };
             if reserved.is_some() {
-                return Ok(true);
+                return Ok(Spend::Reserved);
             }
-            let cost = recipients * 100;
+            let cost = recipients * BASE_FEE;
+            let ceiling = i64::try_from(ceiling_cents).unwrap_or(i64::MAX);
+            if ceiling > 0 && cost > ceiling {
+                return Ok(Spend::Never);
+            }
             let spent: i64 = optional(
                 db.prepare_cached("SELECT spent FROM quota WHERE sender = ?1 AND day = ?2")?.query_row(params![sender, day], |row| row.get(0)),
             )?
             .unwrap_or(0);
-            if ceiling_cents > 0 && spent + cost > i64::try_from(ceiling_cents).unwrap_or(i64::MAX) {
+            if ceiling > 0 && spent + cost > ceiling {
                 let told: bool = db.query_row(
                     "SELECT EXISTS (SELECT 1 FROM alert WHERE code = 'TETTO_DI_SPESA' AND sender = ?1 AND about = ?2)",
                     params![sender, day],
@@ -256,14 +296,14 @@ impl Store {
                 if !told {
                     engine::raise_alert_for(db, "TETTO_DI_SPESA", Some(&sender), None, &day, now)?;
                 }
-                return Ok(false);
+                return Ok(Spend::NotToday);
             }
             db.prepare_cached(
                 "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, ?3) ON CONFLICT (sender, day) DO UPDATE SET spent = spent + ?3",
             )?
             .execute(params![sender, day, cost])?;
             db.prepare_cached("UPDATE act SET spend_day = ?2 WHERE id = ?1")?.execute(params![act.0.as_bytes(), day])?;
-            Ok(true)
+            Ok(Spend::Reserved)
         })
         .await
     }

@@ -266,6 +266,24 @@ impl Store {
         .await
     }
 
+    /// Nothing that was read of an unfinished drop counts: its bytes are gone. Its rows were thrown away before.
+    pub async fn forget_reading(&self, batch: BatchId) -> Result<(), StoreError> {
+        self.discard_staged(batch).await?;
+        self.write(move |db| {
+            unfinished(db, batch)?;
+            for sql in [
+                "DELETE FROM problem WHERE batch_id = ?1",
+                "DELETE FROM reject WHERE batch_id = ?1",
+                "DELETE FROM batch_order WHERE batch_id = ?1",
+                "UPDATE batch SET sha256 = NULL, size = NULL, layout = NULL, problems = 0, warnings = 0 WHERE id = ?1",
+            ] {
+                db.execute(sql, [batch.0.as_bytes()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Keeps rows until the batch is accepted, after looking at what is already here. Answers row by row.
     pub async fn stage(&self, batch: BatchId, rows: Vec<Staged>, now: Timestamp) -> Result<Vec<Verdict>, StoreError> {
         self.write(move |db| {

@@ -172,7 +172,7 @@ impl<'a> Life<'a> {
                 }
                 "CARICA" => {
                     let materials = self.store.material(jobs.iter().map(|(_, act, _)| *act).collect()).await?;
-                    let uploads = materials.iter().flat_map(|material| {
+                    let uploads = materials.ready.iter().flat_map(|material| {
                         material.content.files().zip(0u32..).map(move |(file, number)| (material.id, number, uploaded(file)))
                     });
                     self.store.save_uploads(uploads.collect()).await?;

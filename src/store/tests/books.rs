@@ -127,16 +127,18 @@ async fn the_spending_ceiling_counts_each_act_once() {
     world.settle_but(|effect| *effect == Effect::Send).await;
     let (a, b, c) = (world.act_id("a").await, world.act_id("b").await, world.act_id("c").await);
     let spend = |act, day: &'static str| world.store.reserve_spend(act, None, day, 200, world.now());
-    assert!(spend(a, "2026-11-22").await.unwrap());
-    assert!(spend(a, "2026-11-22").await.unwrap(), "a repetition costs nothing");
-    assert!(spend(b, "2026-11-22").await.unwrap());
+    // A ceiling under the fee of one act will never do; nothing is told twice: whoever asks parks the act.
+    assert_eq!(world.store.reserve_spend(a, None, "2026-11-22", 99, world.now()).await.unwrap(), Spend::Never);
+    assert_eq!(spend(a, "2026-11-22").await.unwrap(), Spend::Reserved);
+    assert_eq!(spend(a, "2026-11-22").await.unwrap(), Spend::Reserved, "a repetition costs nothing");
+    assert_eq!(spend(b, "2026-11-22").await.unwrap(), Spend::Reserved);
     for _ in 0..2 {
-        assert!(!spend(c, "2026-11-22").await.unwrap());
+        assert_eq!(spend(c, "2026-11-22").await.unwrap(), Spend::NotToday);
     }
     let told = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
     assert_eq!(told.iter().filter(|alert| alert.code == "TETTO_DI_SPESA").count(), 1);
-    assert!(spend(c, "2026-11-23").await.unwrap(), "tomorrow");
-    assert!(spend(a, "2026-11-23").await.unwrap());
+    assert_eq!(spend(c, "2026-11-23").await.unwrap(), Spend::Reserved, "tomorrow");
+    assert_eq!(spend(a, "2026-11-23").await.unwrap(), Spend::Reserved);
     assert_eq!(world.count("SELECT spent FROM quota WHERE day = '2026-11-23'"), 100);
 }
 

@@ -169,6 +169,18 @@ pub(super) fn entry(code: Code) -> Entry {
             "L'impronta dichiarata da una riga è quella del file di un'altra: le cartelle sono scambiate o slittate.",
             "Esportare di nuovo l'archivio: nessuna riga è stata accettata, per non notificare al cittadino sbagliato.",
         ),
+        Code::DropChanged => (
+            "Il file è cambiato mentre messo lo esaminava",
+            ATTESO,
+            "Un programma che lo teneva ancora aperto ha scritto nel file dopo il deposito.",
+            "Chiudere il programma che scrive il file e depositarlo di nuovo, intero: nessun atto è stato preso in carico.",
+        ),
+        Code::DropUnreadable => (
+            "Il file depositato non si apre o non si legge",
+            ATTESO,
+            "Mancano i permessi di lettura, il disco o la condivisione danno errore, o qualcuno ha tolto il file.",
+            "Verificare permessi e disco con chi gestisce messo, poi depositare di nuovo il file.",
+        ),
         Code::InternalError => (
             "messo non è riuscito a esaminare il file per un guasto proprio",
             ATTESO,
