@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Hub;
 use super::dispatch::End;
 use super::publish::{PublishError, once};
-use super::{Hub, rome};
 use crate::batch::archive::{Ceilings, Entry, Method};
 use crate::batch::layouts::{LAYOUTS, Layout, Rejected, RejectedFile};
 use crate::batch::problem::{Code, Problem};
@@ -97,7 +97,11 @@ async fn write_receipt(hub: &Arc<Hub>, batch: BatchId) -> Result<(), PublishErro
         None => None,
     };
     let rejects = !summary.dry_run && hub.store.has_rejects(batch).await?;
-    let institutions = summary.sender.as_deref().and_then(|sender| hub.config.institution(sender)).map(|institution| ReceiptInstitution {
+    let forecasts: Vec<Forecast> =
+        hub.store.forecasts(batch).await?.into_iter().map(|(tax_id, last_send)| Forecast { tax_id, last_send }).collect();
+    let others = forecasts.iter().map(|forecast| &forecast.tax_id).filter(|tax_id| summary.sender.as_ref() != Some(tax_id));
+    let institutions = summary.sender.iter().chain(others).filter_map(|tax_id| hub.config.institution(tax_id));
+    let institutions = institutions.map(|institution| ReceiptInstitution {
         tax_id: institution.tax_id.clone(),
         denomination: institution.denomination.clone(),
         environment: institution.ambiente.as_str().to_owned(),
@@ -112,7 +116,7 @@ async fn write_receipt(hub: &Arc<Hub>, batch: BatchId) -> Result<(), PublishErro
         sha256: summary.sha256,
         size: summary.size,
         layout: summary.layout.clone(),
-        institutions: institutions.into_iter().collect(),
+        institutions: institutions.collect(),
         flow: summary.flow.as_ref().map(|name| (name.clone(), hub.flows.get(name).map_or_else(|| name.clone(), |flow| flow.title.clone()))),
         dry_run: summary.dry_run,
         acts: summary.acts,
@@ -121,10 +125,7 @@ async fn write_receipt(hub: &Arc<Hub>, batch: BatchId) -> Result<(), PublishErro
         duplicates: summary.duplicates,
         warnings: summary.warnings,
         duplicate_of,
-        forecast: summary.forecast.map(|last| Forecast {
-            last_send: rome(last).date(),
-            sentence: "La previsione tiene conto delle chiamate concesse all'ente ogni giorno e degli atti già in coda.".to_owned(),
-        }),
+        forecasts,
         held: summary.hold.as_deref().and_then(parking::sentence).map(str::to_owned),
         problems_total: summary.problems,
         rejects_file: rejects.then(|| reject_file_name(&summary, 1)),

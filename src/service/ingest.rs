@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::sync::mpsc;
 
 use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
@@ -24,8 +25,9 @@ use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
+use crate::flow::forecast::{Limits, last_send};
 use crate::intake::{Claimed, Companion, claim, watch};
-use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Staged, Staging, StoreError, Verdict};
+use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Verdict};
 
 /// Why a drop could not be taken now: a disk or the store. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -201,6 +203,7 @@ const NOTHING: Finished = Finished {
     duplicate_of: None,
     held: false,
     forecast: None,
+    forecasts: Vec::new(),
 };
 
 /// The drop as a whole is refused.
@@ -567,12 +570,13 @@ async fn finish(hub: &Hub, claimed: &Claimed, flow: &FlowDefinition, totals: Tot
         (_, 0, _) => ReceiptState::Taken,
         _ => ReceiptState::Partial,
     };
-    if claimed.dry_run || end.accepted == 0 {
-        hub.store.discard_staged(claimed.id).await?;
-    }
     end.held = !claimed.dry_run && end.accepted > 0 && flow.sending == Sending::Held;
     if end.accepted > 0 && !end.held {
-        end.forecast = Some(forecast(hub, claimed.id, end.accepted).await?);
+        end.forecasts = forecasts(hub, claimed.id, flow).await?;
+        end.forecast = end.forecasts.iter().filter_map(|(_, day)| *day).max().and_then(end_of_day);
+    }
+    if claimed.dry_run || end.accepted == 0 {
+        hub.store.discard_staged(claimed.id).await?;
     }
     tracing::info!(
         batch.id = %claimed.id, source = claimed.source, state = end.state.as_str(), acts = end.acts, accepted = end.accepted,
@@ -581,22 +585,31 @@ async fn finish(hub: &Hub, claimed: &Claimed, flow: &FlowDefinition, totals: Tot
     Ok(hub.store.finish_batch(claimed.id, end, hub.clock.now()).await?)
 }
 
-/// When the last act of a batch leaves under the day's calls: about four calls an act, after what is queued.
-async fn forecast(hub: &Hub, batch: BatchId, accepted: u64) -> Result<Timestamp, IngestError> {
-    const CALLS: u64 = 4;
+/// When the last act of each ente is expected to leave: its limits, the hours of the flow, what is in its queue before.
+async fn forecasts(hub: &Hub, batch: BatchId, flow: &FlowDefinition) -> Result<Vec<(String, Option<Date>)>, IngestError> {
     let now = hub.clock.now();
-    let sender = hub.store.batch(batch).await?.sender;
-    let quota = sender.as_deref().and_then(|sender| hub.config.institution(sender)).map_or(0, |institution| institution.quota.per_day);
-    if quota == 0 {
-        return Ok(now);
-    }
-    let queued = match &sender {
-        Some(sender) => hub.store.backlog(sender).await?,
-        None => 0,
+    let window = match flow.sending {
+        Sending::Hours { from, to } => Some((from, to)),
+        Sending::AtOnce | Sending::Held => None,
     };
-    let days = (queued + accepted) * CALLS / u64::from(quota);
-    let span = SignedDuration::from_hours(24 * i64::try_from(days).unwrap_or(3_650).min(3_650));
-    Ok(now.saturating_add(span).unwrap_or(Timestamp::MAX))
+    let queues = hub.store.queues(batch, &hub.day(now)).await?;
+    let of = |queue: Queue| {
+        let quota = hub.config.institution(&queue.sender).map(|institution| institution.quota.clone()).unwrap_or_default();
+        let limits = Limits {
+            calls_per_day: quota.per_day.into(),
+            calls_per_second: quota.per_second.into(),
+            spend_per_day: quota.spend_cents_per_day,
+            window,
+        };
+        let last = last_send(&limits, queue.ahead, queue.own, queue.used, rome(now).datetime());
+        (queue.sender, last)
+    };
+    Ok(queues.into_iter().map(of).collect())
+}
+
+/// The last second of a Rome day.
+fn end_of_day(day: Date) -> Option<Timestamp> {
+    Some(day.at(23, 59, 59, 0).to_zoned(rome(Timestamp::UNIX_EPOCH).time_zone().clone()).ok()?.timestamp())
 }
 
 /// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.

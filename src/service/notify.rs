@@ -24,6 +24,7 @@ use crate::domain::digest::Sha256;
 use crate::domain::ids::ActId;
 use crate::flow::definition::Sending;
 use crate::flow::event::Fact;
+use crate::flow::forecast::BASE_FEE;
 use crate::flow::retry::FailureClass;
 use crate::flow::state::State;
 use crate::store::archives::is_changed;
@@ -38,8 +39,6 @@ const PRELOADS_AT_ONCE: usize = 6;
 const UPLOADS_AT_ONCE: usize = 8;
 /// Uploads whose slot SEND no longer takes are announced anew this often at most.
 const REDO_PRELOAD: u32 = 3;
-/// SEND's base fee for each recipient.
-pub const BASE_FEE_CENTS: u64 = 100;
 const ABOVE_CEILING: &str = "TETTO_INFERIORE_ALL_ATTO";
 
 fn act_of(job: &Leased) -> Option<ActId> {
@@ -148,7 +147,7 @@ fn material_for<'m>(materials: &'m Materials, job: &Leased) -> Result<&'m SendMa
 /// Whether the act by itself costs more than its ente may spend in a day: no day will do.
 fn exceeds_ceiling(hub: &Hub, material: &SendMaterial) -> bool {
     let ceiling = hub.config.institution(&material.sender).map_or(0, |institution| institution.quota.spend_cents_per_day);
-    let fees = material.content.recipients.len() as u64 * BASE_FEE_CENTS;
+    let fees = material.content.recipients.len() as u64 * BASE_FEE;
     ceiling > 0 && fees > ceiling && material.spend_day.is_none()
 }
 

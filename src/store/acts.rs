@@ -16,6 +16,7 @@ use crate::domain::send::Uploaded;
 use crate::flow::definition::FlowDefinition;
 use crate::flow::effect::Effect;
 use crate::flow::event::{Fact, Order};
+use crate::flow::forecast::BASE_FEE;
 use crate::flow::state::State;
 
 /// Everything a call about an act may need. Holds personal data: never logged, never kept.
@@ -151,9 +152,6 @@ pub(super) fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<ActView> {
     })
 }
 
-/// SEND's base fee for each recipient, cents.
-const BASE_FEE: i64 = 100;
-
 /// Facts of a closed act still come: postal reports, costs, corrections. Milliseconds: 120 days.
 const LATE_FACTS: i64 = 120 * 86_400_000;
 
@@ -278,7 +276,7 @@ impl Store {
             if reserved.is_some() {
                 return Ok(Spend::Reserved);
             }
-            let cost = recipients * BASE_FEE;
+            let cost = recipients * i64::try_from(BASE_FEE).unwrap_or(i64::MAX);
             let ceiling = i64::try_from(ceiling_cents).unwrap_or(i64::MAX);
             if ceiling > 0 && cost > ceiling {
                 return Ok(Spend::Never);

@@ -132,6 +132,7 @@ impl<'a> Life<'a> {
             duplicate_of: None,
             held: false,
             forecast: None,
+            forecasts: Vec::new(),
         };
         self.store.finish_batch(batch, end, now()).await
     }

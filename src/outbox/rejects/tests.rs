@@ -69,7 +69,7 @@ fn rejects<'a>(layout: &'a dyn Layout, count: usize, rows: &'a dyn Fn() -> RowsR
         original_name: "TARI novembre.zip",
         drop: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
         made_at: "2026-11-22T17:01:04Z".parse().unwrap(),
-        folder: Some("tari"),
+        folder: Some("tributi-pagamento"),
     }
 }
 
@@ -127,7 +127,7 @@ fn an_archive_holds_batch_file_documents_and_instructions() {
     ZIP con gli stessi nomi e depositarlo di nuovo. Codici, motivi e questa pagina
     possono restare: vengono ignorati.
 
-    Dove: nella cartella «in/tari», come la prima volta.
+    Dove: nella cartella «in/tributi-pagamento», come la prima volta.
 
     1 documento citato dagli atti non era nell'archivio originale e va aggiunto.
 

@@ -143,7 +143,17 @@ async fn a_refused_batch_and_a_trial_leave_no_rows() {
         let staged = vec![act("a"), order(Action::Cancel, act("noto"))];
         assert_eq!(world.store.stage(id, rows(staged), world.now()).await.unwrap(), [Verdict::New, Verdict::New]);
         world.store.add_rejects(id, vec![(3, "{}".to_owned())]).await.unwrap();
-        let end = Finished { state, acts: 2, accepted: 0, refused: 2, duplicates: 0, duplicate_of: None, held: false, forecast: None };
+        let end = Finished {
+            state,
+            acts: 2,
+            accepted: 0,
+            refused: 2,
+            duplicates: 0,
+            duplicate_of: None,
+            held: false,
+            forecast: None,
+            forecasts: vec![],
+        };
         world.store.finish_batch(id, end, world.now()).await.unwrap();
         let jobs: Vec<String> = world.store.jobs_of(id.0).await.unwrap().into_iter().map(|job| job.kind).collect();
         assert_eq!(jobs.contains(&"SCARTI".to_owned()), !dry_run, "{state} {dry_run}");

@@ -104,6 +104,7 @@ impl World {
             duplicate_of: None,
             held,
             forecast: None,
+            forecasts: Vec::new(),
         };
         self.store.finish_batch(batch, end, self.now()).await.unwrap();
     }
