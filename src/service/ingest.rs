@@ -208,7 +208,7 @@ const NOTHING: Finished = Finished {
 
 /// The drop as a whole is refused.
 async fn refuse(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opened>, problem: Problem) -> Result<(), IngestError> {
-    tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "consegna scartata");
+    tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "file depositato scartato");
     hub.store.begin_staging(staging(claimed, kept, opened)).await?;
     hub.store.add_problems(claimed.id, vec![problem]).await?;
     Ok(hub.store.finish_batch(claimed.id, NOTHING, hub.clock.now()).await?)
@@ -580,7 +580,7 @@ async fn finish(hub: &Hub, claimed: &Claimed, flow: &FlowDefinition, totals: Tot
     }
     tracing::info!(
         batch.id = %claimed.id, source = claimed.source, state = end.state.as_str(), acts = end.acts, accepted = end.accepted,
-        refused = end.refused, "consegna esaminata"
+        refused = end.refused, "file depositato esaminato"
     );
     Ok(hub.store.finish_batch(claimed.id, end, hub.clock.now()).await?)
 }

@@ -152,7 +152,7 @@ pub(super) fn entry(code: Code) -> Entry {
             "Depositare il file nella sottocartella del flusso (per esempio in/cds/) o indicare il flusso nel lotto.",
         ),
         Code::AllOrNothing => (
-            "Il lotto è respinto per intero perché contiene righe errate",
+            "Il lotto è scartato per intero perché contiene righe errate",
             ATTESO,
             "Il flusso accetta un lotto solo se tutte le sue righe sono corrette.",
             "Correggere le righe segnalate e depositare di nuovo il lotto intero.",
