@@ -35,6 +35,9 @@ pub struct Rejects<'a> {
     pub folder: Option<&'a str>,
 }
 
+/// Gives the bytes of a file of the original archive, if it holds it.
+pub type OpenFile<'a> = dyn FnMut(&RejectedFile) -> io::Result<Option<Box<dyn Read>>> + 'a;
+
 /// Refused rows, one at a time.
 pub type RowsReader<'a> = Box<dyn Iterator<Item = io::Result<Rejected>> + 'a>;
 
@@ -74,7 +77,7 @@ pub fn write_bare(rejects: &Rejects<'_>, original: &mut dyn Read, out: &mut dyn 
 pub fn write_zip<S: Read + Write + Seek>(
     rejects: &Rejects<'_>,
     original: &mut dyn Read,
-    open: &mut dyn FnMut(&RejectedFile) -> io::Result<Option<Box<dyn Read>>>,
+    open: &mut OpenFile<'_>,
     spool: &mut S,
     out: &mut dyn Write,
 ) -> io::Result<RejectSummary> {

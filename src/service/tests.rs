@@ -28,10 +28,15 @@ pub(super) struct House {
 
 impl House {
     pub fn new() -> House {
+        House::with_ceiling(0)
+    }
+
+    /// The ente may spend so much a day.
+    fn with_ceiling(cents: u64) -> House {
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
             "data = \"dati\"\ninstallation = \"prova\"\n\n[[ente]]\ntax_id = \"01234567897\"\ndenomination = \"Comune di Prova\"\n\
-             ambiente = \"collaudo\"\nsend_url = \"http://127.0.0.1:9\"\n\n[[ente.key]]\nid = \"generale\"\nsecret = \"file:chiave\"\n\n\
+             ambiente = \"collaudo\"\nsend_url = \"http://127.0.0.1:9\"\n\n[ente.quota]\nspend_cents_per_day = {cents}\n\n[[ente.key]]\nid = \"generale\"\nsecret = \"file:chiave\"\n\n\
              [[gestionale]]\nname = \"{SOURCE}\"\nroot = \"casa\"\nenti = [\"01234567897\"]\nflows = [\"extra-cds\"]\n"
         );
         fs::write(dir.path().join("messo.toml"), config).unwrap();
@@ -209,4 +214,27 @@ async fn a_drop_that_was_changed_while_the_hub_was_down_is_refused() {
         ("SCARTATO", vec!["FILE_CAMBIATO_IN_LAVORAZIONE".to_owned()])
     );
     assert_eq!(house.alerts().await, [files::ARCHIVE_CHANGED]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_act_dearer_than_the_ceiling_is_parked_at_once_and_one_that_fits_goes_on() {
+    for (ceiling, parked) in [(99, true), (100, false), (0, false)] {
+        let house = House::with_ceiling(ceiling);
+        let claimed = house.claimed("lotto.zip", Some(&example()));
+        ingest::ingest(&house.hub, &claimed).await.unwrap();
+        let now = house.hub.clock.now();
+        let until = now + SignedDuration::from_hours(1);
+        let jobs = house.hub.store.lease("prova", vec![(String::new(), 0, 100)], until, now).await.unwrap();
+        let start = jobs.iter().find(|job| job.subject == Subject::Lotto { batch: claimed.id, work: BatchWork::Start }).unwrap();
+        while house.hub.store.start_acts(claimed.id, start.job, now).await.unwrap() {}
+        let jobs = house.hub.store.lease("prova", vec![(String::new(), 1, 100)], until, now).await.unwrap();
+        assert_eq!(jobs.len(), 2, "two acts are prepared");
+        super::notify::prepare(&house.hub, &jobs).await;
+        let acts = house.hub.store.acts_of_batch(claimed.id, 0, 10).await.unwrap();
+        let want = if parked { ("IN_PREPARAZIONE", Some("TETTO_INFERIORE_ALL_ATTO")) } else { ("IN_CARICAMENTO", None) };
+        for act in &acts {
+            assert_eq!((act.state.as_str(), act.park_code.as_deref()), want, "under {ceiling}");
+        }
+        assert_eq!(house.alerts().await, vec!["TETTO_INFERIORE_ALL_ATTO"; if parked { 2 } else { 0 }], "under {ceiling}");
+    }
 }

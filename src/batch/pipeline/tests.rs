@@ -6,13 +6,17 @@ use crate::batch::archive::sample::{piece, zip};
 const CEILINGS: Ceilings = Ceilings { max_entries: 100, max_entry_bytes: 1 << 20, max_total_bytes: 1 << 20, max_ratio: 100 };
 const ROW: &str = "riferimento;ente;azione\nA1;01234567897;annulla\nA2;01234567897;annulla\n";
 
+/// Acts, and rows told of; or why not.
+type Outcome<E> = Result<(u64, usize), E>;
+
 /// Looks into `bytes`, then judges `later`.
-fn judged(name: &str, bytes: &Vec<u8>, later: &Vec<u8>) -> Result<(u64, usize), String> {
-    let opened = open(bytes, name, &CEILINGS).map_err(|stopped| stopped.to_string())?;
-    let facts = look_into(bytes, &opened, name, &Hashing::default()).map_err(|stopped| stopped.to_string())?;
+fn judged(name: &str, bytes: &[u8], later: &[u8]) -> Outcome<String> {
+    let (bytes, later) = (bytes.to_vec(), later.to_vec());
+    let opened = open(&bytes, name, &CEILINGS).map_err(|stopped| stopped.to_string())?;
+    let facts = look_into(&bytes, &opened, name, &Hashing::default()).map_err(|stopped| stopped.to_string())?;
     let mut rows = 0;
     let by = Judge { flow: None, senders: None, today: None, max_acts: 10 };
-    let totals = judge(later, &opened, facts, &by, &mut |_| {
+    let totals = judge(&later, &opened, facts, &by, &mut |_| {
         rows += 1;
         ControlFlow::Continue(())
     });
@@ -37,7 +41,9 @@ fn what_has_changed_since_it_was_looked_into_is_not_judged() {
     let mut spoiled = archive.clone();
     let middle = archive.len() / 3;
     spoiled[middle] ^= 0x55;
-    let table: [(&str, &str, &Vec<u8>, Vec<u8>, Result<(u64, usize), &str>); 8] = [
+    // What, name, bytes looked into, bytes judged.
+    type Row<'a> = (&'a str, &'a str, &'a [u8], Vec<u8>, Outcome<&'a str>);
+    let table: [Row<'_>; 8] = [
         ("bare, as it was", "lotto.csv", &bare, bare.clone(), Ok((2, 2))),
         ("bare, another reference", "lotto.csv", &bare, changed(&bare, b"A2", b"A3"), Err("changed")),
         ("bare, no longer a batch", "lotto.csv", &bare, vec![b'x'; bare.len()], Err("changed")),
