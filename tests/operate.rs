@@ -157,6 +157,7 @@ impl World {
                 duplicate_of: None,
                 held,
                 forecast: None,
+                forecasts: Vec::new(),
             };
             store.finish_batch(id, end, now).await.unwrap();
         });

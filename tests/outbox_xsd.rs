@@ -200,7 +200,10 @@ fn receipt(text: &str, state: ReceiptState, full: bool) -> Receipt {
             original_name: text.to_owned(),
             received_at: at("2026-11-22T17:01:02Z"),
         }),
-        forecast: full.then(|| Forecast { last_send: jiff::civil::date(2026, 11, 30), sentence: text.to_owned() }),
+        forecasts: match full {
+            true => [Some(jiff::civil::date(2026, 11, 30)), None].map(|last_send| Forecast { tax_id: text.to_owned(), last_send }).to_vec(),
+            false => vec![],
+        },
         held: full.then(|| text.to_owned()),
         problems_total: 2,
         rejects_file: full.then(|| text.to_owned()),

@@ -105,6 +105,8 @@ fn credentials_of_the_example_have_the_prefix_of_the_unit() {
     assert!(!names.is_empty(), "no credential in the example");
     for name in names {
         assert!(name.starts_with("send_"), "{name}");
+        let file = format!("/etc/messo/credenziali/{}", name.trim_start_matches("send_"));
+        assert!(read("README.md").lines().any(|line| line.ends_with(&file)), "README.md does not make {file}");
     }
 }
 
@@ -154,6 +156,63 @@ fn systemd_accepts_the_unit() {
     let run = Command::new("systemd-analyze").args(["verify", "--man=no", "--recursive-errors=no"]).arg(&path).output().unwrap();
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success() && !said.contains("messo.service"), "systemd-analyze verify: {said}");
+}
+
+/// The value of a key at the left margin, or at that many spaces.
+fn yaml<'t>(text: &'t str, indent: usize, key: &str) -> &'t str {
+    let start = format!("{}{key}:", " ".repeat(indent));
+    let line = text.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("publiccode.yml: no {key}"));
+    line[start.len()..].trim().trim_matches('"')
+}
+
+/// What publiccode.yml 0.4 demands, held against Cargo.toml. Of the address only the form can be right before publication: while it
+/// is the placeholder, both files say so beside it.
+#[test]
+fn publiccode_agrees_with_the_package_and_says_what_is_left_to_set() {
+    let (catalogue, package) = (read("publiccode.yml"), read("Cargo.toml"));
+    let package: toml::Table = toml::from_str(&package).unwrap();
+    let of = |key: &str| package["package"][key].as_str().unwrap().to_owned();
+    assert_eq!(yaml(&catalogue, 0, "publiccodeYmlVersion"), "0.4");
+    assert_eq!(yaml(&catalogue, 0, "name"), of("name"));
+    assert_eq!(yaml(&catalogue, 0, "softwareVersion"), of("version"));
+    assert_eq!(yaml(&catalogue, 2, "license"), of("license"));
+    let url = yaml(&catalogue, 0, "url");
+    assert_eq!(url, of("repository"));
+    let path =
+        url.strip_prefix("https://").and_then(|rest| rest.split_once('/')).unwrap_or_else(|| panic!("{url}: not an absolute https URL"));
+    assert!(path.0.contains('.') && !path.1.is_empty() && !url.contains([' ', '<', '>', '{']), "{url}");
+    if path.0.ends_with(".invalid") {
+        let before = |text: &str, key: &str| {
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let at = lines.iter().position(|line| line.starts_with(key)).unwrap();
+            lines[at - 1].clone()
+        };
+        assert!(before(&catalogue, "url:").contains("SEGNAPOSTO"), "publiccode.yml says that the address must be set");
+        assert!(before(&read("Cargo.toml"), "repository").contains("Placeholder"), "Cargo.toml says so too");
+    }
+    for (indent, key) in [
+        (0, "platforms"),
+        (0, "categories"),
+        (0, "developmentStatus"),
+        (0, "softwareType"),
+        (4, "shortDescription"),
+        (4, "longDescription"),
+        (4, "features"),
+        (2, "type"),
+        (2, "contacts"),
+        (2, "localisationReady"),
+        (2, "availableLanguages"),
+    ] {
+        yaml(&catalogue, indent, key);
+    }
+    assert!(yaml(&catalogue, 4, "shortDescription").chars().count() <= 150);
+    let long: Vec<&str> = catalogue
+        .lines()
+        .skip_while(|line| !line.contains("longDescription"))
+        .skip(1)
+        .take_while(|line| !line.contains("features:"))
+        .collect();
+    assert!((150..=10_000).contains(&long.concat().split_whitespace().collect::<Vec<_>>().join(" ").chars().count()));
 }
 
 #[test]

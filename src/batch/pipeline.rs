@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use jiff::civil::Date;
 
-use super::archive::{Archive, ArchiveError, Ceilings, Entry, Hashing, ReadAt, entry_reader, hash_entries, looks_like_zip};
+use super::archive::{Archive, ArchiveError, Ceilings, Entry, EntryFault, Hashing, ReadAt, entry_reader, hash_entries, looks_like_zip};
 use super::fields::{self as f, Field};
 use super::files::FileFacts;
 use super::layouts::{self, Layout, Peek, ReadContext, ReadError};
@@ -19,6 +19,7 @@ use super::validate::batch_rules::BatchRules;
 use super::validate::files::FileTable;
 use super::validate::{Rules, SenderFacts, check_act, f24};
 use crate::domain::act::Act;
+use crate::domain::digest::{Hasher, Sha256};
 use crate::flow::definition::{FlowDefinition, UnreferencedFiles};
 
 /// Why a drop was not read to its end.
@@ -27,6 +28,9 @@ pub enum Stopped {
     /// The drop as a whole is refused.
     #[error("{}", .0.code)]
     Refused(Box<Problem>),
+    /// The bytes are no longer those that were looked into: somebody writes to the file.
+    #[error("the drop has changed since it was looked into")]
+    Changed,
     /// A disk of ours: nothing is known of the drop, try again.
     #[error(transparent)]
     Ours(io::Error),
@@ -124,7 +128,7 @@ pub fn header(source: &dyn ReadAt, opened: &Opened) -> Result<BatchHeader, Stopp
 
 /// An entry that cannot be read to its end was already judged by its bytes: what is left is the disk.
 fn io_fault(error: io::Error, opened: &Opened) -> Stopped {
-    match super::archive::EntryFault::of(&error) {
+    match EntryFault::of(&error) {
         Some(_) => Problem::of_drop(opened.batch_file.name.to_string(), Code::ArchiveCrc).into(),
         None => Stopped::Ours(error),
     }
@@ -182,6 +186,7 @@ pub fn judge(
     sink: &mut dyn FnMut(Judged) -> ControlFlow<()>,
 ) -> Result<Totals, Stopped> {
     let file: &str = &opened.batch_file.name;
+    let accepted = facts.iter().find(|fact| fact.entry == opened.batch_file.index).map(|fact| fact.sha256);
     let table = if opened.bare { FileTable::bare() } else { FileTable::new(facts).with_batch_file(opened.batch_file.index) };
     let mut rows = Rows {
         source,
@@ -192,6 +197,7 @@ pub fn judge(
         totals: Totals::default(),
         header: BatchHeader::default(),
         refused: None,
+        changed: false,
     };
     let names: Vec<&str> = opened.archive.sorted_names().collect();
     let organization = |id: &str| match judge.senders {
@@ -205,7 +211,12 @@ pub fn judge(
         names: &names,
     };
     let mut each = |parsed: Parsed| rows.take(parsed, sink);
-    let outcome = opened.layout.read(&mut entry_reader(source, &opened.batch_file), &context, &mut each);
+    let mut bytes = Hashed { inner: entry_reader(source, &opened.batch_file), hasher: Hasher::new(), failed: false };
+    let outcome = opened.layout.read(&mut bytes, &context, &mut each);
+    // Not always read to its end: whatever was made of it counts only if it is what was looked into.
+    if rows.changed || !bytes.is(accepted).map_err(Stopped::Ours)? {
+        return Err(Stopped::Changed);
+    }
     if let Some(problem) = rows.refused {
         return Err(problem.into());
     }
@@ -252,6 +263,37 @@ struct Rows<'a> {
     totals: Totals,
     header: BatchHeader,
     refused: Option<Problem>,
+    changed: bool,
+}
+
+/// The batch file on its second reading, with what it is.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+    failed: bool,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(out).inspect_err(|error| {
+            self.failed |= EntryFault::of(error).is_some() || error.kind() == io::ErrorKind::UnexpectedEof;
+        })?;
+        self.hasher.update(out.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
+impl<R: Read> Hashed<R> {
+    /// Reads what is left. Whether all of it was what the first reading saw.
+    fn is(mut self, accepted: Option<Sha256>) -> io::Result<bool> {
+        if !self.failed
+            && let Err(error) = io::copy(&mut self, &mut io::sink())
+            && !self.failed
+        {
+            return Err(error);
+        }
+        Ok(!self.failed && accepted.is_none_or(|accepted| self.hasher.finish() == accepted))
+    }
 }
 
 impl Rows<'_> {
@@ -300,11 +342,14 @@ impl Rows<'_> {
         let rules = Rules { flow: self.judge.flow, sender: sender.as_ref(), today: self.judge.today };
         check_act(&mut act, &rules, &mut findings);
         let (source, opened) = (self.source, self.opened);
-        let mut read = |entry: u32| {
+        let changed = &mut self.changed;
+        let mut read = |entry: u32, accepted: Sha256| {
             let entry = opened.archive.by_index(entry)?;
             let mut bytes = Vec::new();
-            entry_reader(source, entry).take(f24::MAX_BYTES).read_to_end(&mut bytes).ok()?;
-            Some(bytes)
+            let whole = entry_reader(source, entry).take(f24::MAX_BYTES).read_to_end(&mut bytes);
+            let faulty = whole.as_ref().is_err_and(|error| EntryFault::of(error).is_some());
+            *changed |= faulty || (whole.is_ok() && bytes.len() as u64 == entry.size && Sha256::of(&bytes) != accepted);
+            whole.ok().map(|_| bytes)
         };
         self.table.resolve(&mut act, &rules, &mut read, &mut findings);
         self.batch.check(&act, place.row, &mut findings);
@@ -371,3 +416,6 @@ impl Rows<'_> {
         problems
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,6 +159,10 @@ codes! {
     AllOrNothing = "LOTTO_TUTTO_O_NIENTE",
     FoldersAndRows = "CARTELLE_E_RIGHE_DIVERSE",
     ShiftedFolders = "CARTELLE_SCAMBIATE",
+    /// Changed on the disk between two readings.
+    DropChanged = "FILE_CAMBIATO_IN_LAVORAZIONE",
+    /// Claimed, and then it cannot be opened or read.
+    DropUnreadable = "FILE_NON_LEGGIBILE",
     InternalError = "ERRORE_INTERNO",
     // reading rows
     XmlMalformed = "XML_NON_BEN_FORMATO",

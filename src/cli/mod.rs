@@ -6,6 +6,7 @@ pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod hub;
+pub mod italian;
 pub mod publish;
 pub mod run;
 pub mod sandbox;
@@ -15,7 +16,7 @@ pub mod validate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 /// messo: gli atti dai gestionali ai cittadini, con la prova.
 #[derive(Debug, Parser)]
@@ -52,7 +53,13 @@ pub enum Command {
 
 /// Runs the command line; the exit code is documented by each command.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let read =
+        italian::matches(std::env::args_os()).and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| italian::tell(&error)));
+    let cli = match read {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
+    };
+    match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Validate(args) => validate::run(args),

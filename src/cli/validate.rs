@@ -85,6 +85,7 @@ fn validate(args: &Args) -> Result<u8, String> {
             report.refused = report.acts;
             spool.add(&problem);
         }
+        Err(Stopped::Changed) => return Err(format!("{}: il file è cambiato mentre veniva letto", args.file.display())),
         Err(Stopped::Ours(error)) => return Err(format!("{}: {error}", args.file.display())),
     }
     report.state = match (report.accepted, report.refused) {

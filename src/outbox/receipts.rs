@@ -52,7 +52,8 @@ pub struct Receipt {
     /// Warnings among the problems.
     pub warnings: u64,
     pub duplicate_of: Option<DuplicateOf>,
-    pub forecast: Option<Forecast>,
+    /// One for each ente of the accepted acts, when they leave by themselves.
+    pub forecasts: Vec<Forecast>,
     /// Why accepted acts do not leave at once, in Italian.
     pub held: Option<String>,
     /// How many problems the stream holds.
@@ -78,13 +79,13 @@ pub struct DuplicateOf {
     pub received_at: Timestamp,
 }
 
-/// When the last act is expected to leave for SEND.
+/// When the last act of an ente is expected to leave for SEND.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forecast {
-    /// Rome date.
-    pub last_send: Date,
-    /// What it depends on, in Italian. May be empty.
-    pub sentence: String,
+    /// Tax id of the ente.
+    pub tax_id: String,
+    /// Rome date; `None`: its limits never let it.
+    pub last_send: Option<Date>,
 }
 
 /// Sentences for problems: `text::it::problems` in the product.
@@ -185,11 +186,14 @@ pub fn write_xml(
         xml::plain(&mut text, "ricevuto_utc", earlier.received_at);
         text.push_str("</duplicato_di>\n");
     }
-    if let Some(forecast) = &receipt.forecast {
+    for forecast in &receipt.forecasts {
         text.push_str("<previsione");
-        xml::attribute(&mut text, "ultimo_invio", &forecast.last_send.to_string());
+        xml::attribute(&mut text, "ente", &forecast.tax_id);
+        if let Some(day) = forecast.last_send {
+            xml::attribute(&mut text, "ultimo_invio", &day.to_string());
+        }
         text.push('>');
-        xml::escape(&mut text, &forecast.sentence);
+        xml::escape(&mut text, if forecast.last_send.is_some() { it::FORECAST } else { it::NEVER_SENT });
         text.push_str("</previsione>\n");
     }
     if let Some(held) = &receipt.held {
@@ -332,10 +336,18 @@ fn write_summary(text: &mut String, receipt: &Receipt) {
     if let Some(held) = &receipt.held {
         line(text, "In attesa:", held);
     }
-    if let Some(forecast) = &receipt.forecast {
-        let day = forecast.last_send;
-        let sentence = format!("{:02}/{:02}/{:04}. {}", day.day(), day.month(), day.year(), forecast.sentence);
-        line(text, "Ultimo invio:", &format!("previsto entro il {}", sentence.trim_end()));
+    for forecast in &receipt.forecasts {
+        let denomination = receipt.institutions.iter().find(|ente| ente.tax_id == forecast.tax_id).map(|ente| ente.denomination.as_str());
+        // One ente needs no name.
+        let ente = if receipt.forecasts.len() > 1 { format!("{}: ", denomination.unwrap_or(&forecast.tax_id)) } else { String::new() };
+        let said = match forecast.last_send {
+            Some(day) => format!("previsto entro il {:02}/{:02}/{:04}.", day.day(), day.month(), day.year()),
+            None => it::NEVER_SENT.to_owned(),
+        };
+        line(text, "Ultimo invio:", &format!("{ente}{said}"));
+    }
+    if receipt.forecasts.iter().any(|forecast| forecast.last_send.is_some()) {
+        line(text, "", it::FORECAST);
     }
     text.push_str("\r\n");
     wrap::paragraph(text, "", 0, it::NOT_SERVICE);

@@ -1,7 +1,7 @@
 //! `scarti/`: refused acts, in the layout they came in, with code and reason: to be corrected and dropped again.
 //!
 //! The layout writes the batch file from the original; this module packs it with the PDFs of those acts and a page that
-//! says what to do. Everything streams: only names are kept.
+//! says what to do. Everything streams: only the names of the files are kept, as the directory of the archive wants them.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, Write};
@@ -12,7 +12,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::names::{rome, short, stem};
 use super::wrap;
-use crate::batch::layouts::{Layout, RejectShape, Rejected};
+use crate::batch::layouts::{Layout, RejectRows, Rejected, RejectedFile};
 use crate::domain::ids::BatchId;
 use crate::text::it::receipts::{RejectPage, reject_page};
 
@@ -22,7 +22,10 @@ pub const README: &str = "LEGGIMI.txt";
 /// What a reject archive is made of.
 pub struct Rejects<'a> {
     pub layout: &'a dyn Layout,
-    pub rejects: &'a [Rejected],
+    /// How many refused rows there are.
+    pub count: u64,
+    /// Begins a reading of them, in the order of the file. Asked twice: for the batch file, then for the documents.
+    pub rows: &'a dyn Fn() -> RowsReader<'a>,
     /// The name the drop had.
     pub original_name: &'a str,
     pub drop: BatchId,
@@ -32,10 +35,15 @@ pub struct Rejects<'a> {
     pub folder: Option<&'a str>,
 }
 
+/// Gives the bytes of a file of the original archive, if it holds it.
+pub type OpenFile<'a> = dyn FnMut(&RejectedFile) -> io::Result<Option<Box<dyn Read>>> + 'a;
+
+/// Refused rows, one at a time.
+pub type RowsReader<'a> = Box<dyn Iterator<Item = io::Result<Rejected>> + 'a>;
+
 /// What went into a reject archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectSummary {
-    pub shape: RejectShape,
     /// Files of the acts copied along.
     pub copied: u64,
     /// Files named by the acts that the original archive does not hold.
@@ -51,63 +59,68 @@ pub fn reject_name(drop: BatchId, original_name: &str, ordinal: u32, extension: 
 }
 
 /// Writes the rejects of a bare drop (a batch file without archive) as the file that it was.
-pub fn write_bare(rejects: &Rejects<'_>, original: &mut dyn Read, out: &mut dyn Write) -> io::Result<RejectShape> {
-    rejects.layout.write_rejects(original, rejects.rejects, out)
+pub fn write_bare(rejects: &Rejects<'_>, original: &mut dyn Read, out: &mut dyn Write) -> io::Result<()> {
+    let mut rows = (rejects.rows)();
+    let written = rejects.layout.write_rejects(original, &mut RejectRows { count: rejects.count, rows: &mut rows }, out);
+    // A reader that proves what it gives does so at its end; what the layout made of changed bytes counts for nothing.
+    match (written, io::copy(original, &mut io::sink())) {
+        (_, Err(changed)) if changed.kind() == io::ErrorKind::InvalidData => Err(changed),
+        (Ok(()), Err(error)) => Err(error),
+        (written, _) => written,
+    }
 }
 
 /// Writes the reject archive.
 ///
-/// `original` is the batch file of the drop, `open` gives a file of its archive by name (`NotFound`: it has none by that
-/// name, which may be why the act was refused). `spool` holds the batch file until its name is known; it begins empty.
+/// `original` is the batch file of the drop, `open` gives a file of its archive (`None`: it has none by that name, which may be
+/// why the act was refused). `spool` holds the batch file until the original was read to its end; it begins empty.
 pub fn write_zip<S: Read + Write + Seek>(
     rejects: &Rejects<'_>,
     original: &mut dyn Read,
-    open: &mut dyn FnMut(&str) -> io::Result<Box<dyn Read>>,
+    open: &mut OpenFile<'_>,
     spool: &mut S,
     out: &mut dyn Write,
 ) -> io::Result<RejectSummary> {
-    let shape = {
+    {
         let mut buffered = io::BufWriter::with_capacity(1 << 16, &mut *spool);
-        let shape = rejects.layout.write_rejects(original, rejects.rejects, &mut buffered)?;
+        write_bare(rejects, original, &mut buffered)?;
         buffered.flush()?;
-        shape
-    };
+    }
+    let batch_file = rejects.layout.reject_batch_file();
     let size = spool.stream_position()?;
     spool.rewind()?;
 
     let mut archive = ZipWriter::new_stream(out);
     let options = options(rejects.made_at);
-    archive.start_file(shape.batch_file.as_str(), options.large_file(size >= u64::from(u32::MAX)))?;
+    archive.start_file(batch_file, options.large_file(size >= u64::from(u32::MAX)))?;
     io::copy(spool, &mut archive)?;
 
-    let mut taken: HashSet<&str> = HashSet::from([shape.batch_file.as_str()]);
+    let mut taken: HashSet<String> = HashSet::from([batch_file.to_owned()]);
     let (mut copied, mut missing) = (0, 0);
-    for (reject, targets) in rejects.rejects.iter().zip(&shape.files) {
-        for (source, target) in reject.files.iter().zip(targets) {
+    for (position, reject) in (0u64..).zip((rejects.rows)()) {
+        let reject = reject?;
+        for source in &reject.files {
+            let target = rejects.layout.reject_file(position, &reject, &source.name);
             // A file shared by two acts is written once.
-            if taken.contains(target.as_str()) {
+            if taken.contains(&target) {
                 continue;
             }
-            let mut file = match open(source) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    missing += 1;
-                    continue;
-                }
-                Err(error) => return Err(error),
+            let Some(mut file) = open(source)? else {
+                missing += 1;
+                continue;
             };
-            taken.insert(target);
             archive.start_file(target.as_str(), options)?;
             io::copy(&mut file, &mut archive)?;
+            taken.insert(target);
             copied += 1;
         }
     }
     if !taken.contains(README) {
         archive.start_file(README, options)?;
-        archive.write_all(instructions(rejects, &shape, missing).as_bytes())?;
+        archive.write_all(instructions(rejects, batch_file, missing).as_bytes())?;
     }
     archive.finish()?;
-    Ok(RejectSummary { shape, copied, missing })
+    Ok(RejectSummary { copied, missing })
 }
 
 fn options(made_at: Timestamp) -> SimpleFileOptions {
@@ -131,14 +144,14 @@ fn options(made_at: Timestamp) -> SimpleFileOptions {
 }
 
 /// The page of instructions.
-fn instructions(rejects: &Rejects<'_>, shape: &RejectShape, missing: u64) -> String {
+fn instructions(rejects: &Rejects<'_>, batch_file: &str, missing: u64) -> String {
     let mut text = String::from("\u{feff}");
     wrap::heading(&mut text, "ATTI SCARTATI", '=');
     let page = RejectPage {
-        acts: rejects.rejects.len(),
+        acts: rejects.count,
         original_name: rejects.original_name,
         drop: &rejects.drop.to_string(),
-        batch_file: &shape.batch_file,
+        batch_file,
         folder: rejects.folder,
         missing,
     };

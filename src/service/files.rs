@@ -1,16 +1,18 @@
 //! The files that answer one drop: its receipt, its rejects, and the reject of an act that SEND refused later.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Hub;
 use super::dispatch::End;
 use super::publish::{PublishError, once};
-use super::{Hub, rome};
-use crate::batch::archive::{Archive, Ceilings, ReadAt, entry_reader};
-use crate::batch::layouts::{LAYOUTS, Layout, Rejected};
+use crate::batch::archive::{Ceilings, Entry, Method};
+use crate::batch::layouts::{LAYOUTS, Layout, Rejected, RejectedFile};
 use crate::batch::problem::{Code, Problem};
+use crate::domain::act::Act;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::ReceiptState;
@@ -18,8 +20,9 @@ use crate::domain::send::RefusalReason;
 use crate::flow::retry::FailureClass;
 use crate::outbox::place;
 use crate::outbox::receipts::{DuplicateOf, Forecast, Receipt, ReceiptInstitution, receipt_name, write_text, write_xml};
-use crate::outbox::rejects::{Rejects, reject_name, write_bare, write_zip};
-use crate::store::{BatchSummary, RefusedAct, StoreError, decode_place, encode_place};
+use crate::outbox::rejects::{Rejects, RowsReader, reject_name, write_bare, write_zip};
+use crate::store::archives::{Archives, VerifiedReader, is_changed};
+use crate::store::{BatchSummary, KeptEntry, RefusedAct, Store, StoreError, decode_place, encode_place};
 use crate::text::it::{outcomes, parking, problems};
 
 /// A reject as the store keeps it.
@@ -27,7 +30,8 @@ use crate::text::it::{outcomes, parking, problems};
 pub struct KeptReject {
     place: String,
     reasons: Vec<(String, String)>,
-    files: Vec<String>,
+    /// Name and entry of each file.
+    files: Vec<(String, Option<u32>)>,
 }
 
 /// Reasons that a reject carries; the receipt has them all.
@@ -35,18 +39,24 @@ const REASONS: usize = 10;
 
 impl KeptReject {
     /// Of a row refused by messo.
-    pub fn of(place: &crate::batch::row::Place, problems: &[Problem], files: Vec<String>) -> KeptReject {
+    pub fn of(place: &crate::batch::row::Place, problems: &[Problem], files: Vec<RejectedFile>) -> KeptReject {
         let mut reasons: Vec<(String, String)> =
             problems.iter().take(REASONS).map(|problem| (problem.code.to_string(), problems::sentence(problem))).collect();
         if problems.len() > REASONS {
             reasons.push(("ALTRI".to_owned(), format!("Altri {} problemi sono nella ricevuta.", problems.len() - REASONS)));
         }
-        KeptReject { place: encode_place(place), reasons, files }
+        KeptReject { place: encode_place(place), reasons, files: files.into_iter().map(|file| (file.name, file.entry)).collect() }
     }
 
     fn rejected(self) -> Rejected {
-        Rejected { place: decode_place(&self.place), reasons: self.reasons, files: self.files }
+        let files = self.files.into_iter().map(|(name, entry)| RejectedFile { name, entry }).collect();
+        Rejected { place: decode_place(&self.place), reasons: self.reasons, files }
     }
+}
+
+/// The files of an act that was read whole: its entries are known.
+pub fn files_of(act: &Act) -> Vec<RejectedFile> {
+    act.files().map(|file| RejectedFile { name: file.file.clone(), entry: file.stored.map(|stored| stored.entry) }).collect()
 }
 
 /// Remedy of a code of messo, for receipts.
@@ -58,6 +68,14 @@ fn ended(result: Result<(), PublishError>) -> End {
     match result {
         Ok(()) => End::Nothing,
         Err(PublishError::Store(error)) => End::from(error),
+        // Never a file made of what nobody accepted.
+        Err(PublishError::Disk(error)) if is_changed(&error) => {
+            tracing::error!("un file dell'archivio non è più quello accettato");
+            End::Failed { class: FailureClass::Person { code: ARCHIVE_CHANGED }, code: ARCHIVE_CHANGED }
+        }
+        Err(PublishError::Disk(error)) if error.get_ref().is_some_and(|inner| inner.is::<NoArchive>()) => {
+            End::Failed { class: FailureClass::Person { code: "ARCHIVIO_MANCANTE" }, code: "ARCHIVIO_MANCANTE" }
+        }
         Err(PublishError::Disk(error)) => {
             tracing::error!(%error, "un file per il gestionale non può essere scritto");
             End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "DISCO" }
@@ -117,7 +135,11 @@ pub async fn receipt_of(hub: &Hub, batch: BatchId) -> Result<Option<Receipt>, St
         None => None,
     };
     let rejects = !summary.dry_run && hub.store.has_rejects(batch).await?;
-    let institutions = summary.sender.as_deref().and_then(|sender| hub.config.institution(sender)).map(|institution| ReceiptInstitution {
+    let forecasts: Vec<Forecast> =
+        hub.store.forecasts(batch).await?.into_iter().map(|(tax_id, last_send)| Forecast { tax_id, last_send }).collect();
+    let others = forecasts.iter().map(|forecast| &forecast.tax_id).filter(|tax_id| summary.sender.as_ref() != Some(tax_id));
+    let institutions = summary.sender.iter().chain(others).filter_map(|tax_id| hub.config.institution(tax_id));
+    let institutions = institutions.map(|institution| ReceiptInstitution {
         tax_id: institution.tax_id.clone(),
         denomination: institution.denomination.clone(),
         environment: institution.ambiente.as_str().to_owned(),
@@ -132,7 +154,7 @@ pub async fn receipt_of(hub: &Hub, batch: BatchId) -> Result<Option<Receipt>, St
         sha256: summary.sha256,
         size: summary.size,
         layout: summary.layout.clone(),
-        institutions: institutions.into_iter().collect(),
+        institutions: institutions.collect(),
         flow: summary.flow.as_ref().map(|name| (name.clone(), hub.flows.get(name).map_or_else(|| name.clone(), |flow| flow.title.clone()))),
         dry_run: summary.dry_run,
         acts: summary.acts,
@@ -141,10 +163,7 @@ pub async fn receipt_of(hub: &Hub, batch: BatchId) -> Result<Option<Receipt>, St
         duplicates: summary.duplicates,
         warnings: summary.warnings,
         duplicate_of,
-        forecast: summary.forecast.map(|last| Forecast {
-            last_send: rome(last).date(),
-            sentence: "La previsione tiene conto delle chiamate concesse all'ente ogni giorno e degli atti già in coda.".to_owned(),
-        }),
+        forecasts,
         held: summary.hold.as_deref().and_then(parking::sentence).map(str::to_owned),
         problems_total: summary.problems,
         rejects_file: rejects.then(|| reject_file_name(&summary, 1)),
@@ -181,6 +200,18 @@ fn reject_file_name(summary: &BatchSummary, ordinal: u32) -> String {
     reject_name(summary.id, &summary.original_name, ordinal, extension)
 }
 
+/// A kept file is not what was accepted.
+pub const ARCHIVE_CHANGED: &str = "FILE_CAMBIATO_NELL_ARCHIVIO";
+
+/// The archive, or what is known of one of its entries, is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the archive is not kept")]
+struct NoArchive;
+
+fn no_archive() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, NoArchive)
+}
+
 /// Writes the refused rows of a batch, in the layout they came in.
 pub async fn rejects(hub: &Arc<Hub>, batch: BatchId) -> End {
     ended(place_reject(hub, rejects_of(hub, batch).await, batch.0).await)
@@ -194,7 +225,7 @@ pub async fn refused_act(hub: &Arc<Hub>, act: ActId) -> End {
 async fn place_reject(hub: &Hub, reject: Result<Option<RejectFile>, StoreError>, subject: uuid::Uuid) -> Result<(), PublishError> {
     let Some(file) = reject? else { return Ok(()) };
     let (source, name) = (file.source().to_owned(), file.name());
-    once(hub, "SCARTO", &source, "scarti", &name, Some(subject), file.writer(hub)).await
+    once(hub, "SCARTO", &source, "scarti", &name, Some(subject), file.writer()).await
 }
 
 /// Code and sentence of one reason for which SEND refused an act.
@@ -203,44 +234,62 @@ fn refusal(reason: &RefusalReason) -> (String, String) {
     (reason.code.clone(), outcomes::refusal_words(reason, sentence))
 }
 
-/// A file of `scarti/` that can be written.
-pub struct RejectFile {
-    layout: &'static dyn Layout,
-    rejects: Vec<Rejected>,
-    summary: BatchSummary,
-    digest: Sha256,
-    batch_file: String,
-    flow_hint: Option<String>,
-    ordinal: u32,
-}
-
 /// The refused rows of a drop; `None`: there are none, or nothing is known of how they came.
 pub async fn rejects_of(hub: &Hub, batch: BatchId) -> Result<Option<RejectFile>, StoreError> {
-    let kept = hub.store.rejects(batch).await?;
-    let rejects = kept.iter().map(|text| serde_json::from_str::<KeptReject>(text)).collect::<Result<Vec<_>, _>>()?;
-    RejectFile::of(hub, batch, rejects.into_iter().map(KeptReject::rejected).collect(), 1).await
+    match hub.store.count_rejects(batch).await? {
+        0 => Ok(None),
+        count => RejectFile::of(hub, batch, Refused::Rows { count }, 1).await,
+    }
 }
 
 /// An act that SEND refused.
 pub async fn reject_of(hub: &Hub, act: ActId) -> Result<Option<RejectFile>, StoreError> {
     let RefusedAct { batch, place, content, reasons } = hub.store.refused_act(act).await?;
     let ordinal = u32::try_from(place.ordinal).unwrap_or(u32::MAX).saturating_add(1);
-    let files = content.files().map(|file| file.file.clone()).collect();
-    let rejected = Rejected { place, reasons: reasons.iter().map(refusal).collect(), files };
-    RejectFile::of(hub, batch, vec![rejected], ordinal).await
+    let rejected = Rejected { place, reasons: reasons.iter().map(refusal).collect(), files: files_of(&content) };
+    RejectFile::of(hub, batch, Refused::Act(Box::new(rejected)), ordinal).await
+}
+
+/// What goes into a reject file.
+enum Refused {
+    /// The rows that messo refused, read from the store as they are written.
+    Rows { count: u64 },
+    /// An act that SEND refused.
+    Act(Box<Rejected>),
+}
+
+/// A file of `scarti/` that can be written, where blocking is allowed.
+pub struct RejectFile {
+    store: Store,
+    archives: Arc<dyn Archives>,
+    scratch: PathBuf,
+    runtime: tokio::runtime::Handle,
+    layout: &'static dyn Layout,
+    refused: Refused,
+    summary: BatchSummary,
+    digest: Sha256,
+    flow_hint: Option<String>,
+    ordinal: u32,
 }
 
 impl RejectFile {
-    async fn of(hub: &Hub, batch: BatchId, mut rejects: Vec<Rejected>, ordinal: u32) -> Result<Option<RejectFile>, StoreError> {
-        if rejects.is_empty() {
-            return Ok(None);
-        }
+    async fn of(hub: &Hub, batch: BatchId, refused: Refused, ordinal: u32) -> Result<Option<RejectFile>, StoreError> {
         let summary = hub.store.batch(batch).await?;
-        rejects.sort_by_key(|reject| reject.place.start);
         let layout = summary.layout.as_deref().and_then(|name| LAYOUTS.iter().find(|layout| layout.name() == name)).copied();
-        let (Some(layout), Some(digest), Some(batch_file)) = (layout, summary.sha256, summary.batch_file.clone()) else { return Ok(None) };
+        let (Some(layout), Some(digest)) = (layout, summary.sha256) else { return Ok(None) };
         let flow_hint = hub.store.flow_hint(batch).await?;
-        Ok(Some(RejectFile { layout, rejects, summary, digest, batch_file, flow_hint, ordinal }))
+        Ok(Some(RejectFile {
+            store: hub.store.clone(),
+            archives: hub.archives.clone(),
+            scratch: hub.config.data.clone(),
+            runtime: tokio::runtime::Handle::current(),
+            layout,
+            refused,
+            summary,
+            digest,
+            flow_hint,
+            ordinal,
+        }))
     }
 
     fn source(&self) -> &str {
@@ -252,61 +301,90 @@ impl RejectFile {
     }
 
     /// What writes it. Called where blocking is allowed.
-    pub fn writer(self, hub: &Hub) -> impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + use<> {
-        let (archives, ceilings, scratch) = (hub.archives.clone(), ceilings(hub), hub.config.data.clone());
-        move |out: &mut dyn io::Write| {
-            let kept = archives.open(&self.digest)?;
-            let job = RejectJob {
-                layout: self.layout,
-                rejects: &self.rejects,
-                summary: &self.summary,
-                flow_hint: self.flow_hint.as_deref(),
-                batch_file: &self.batch_file,
-            };
-            job.write(&kept, &ceilings, &scratch, out)
+    pub fn writer(self) -> impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send {
+        move |out: &mut dyn io::Write| self.write(out)
+    }
+
+    fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let rows = || self.rows();
+        let rejects = Rejects {
+            layout: self.layout,
+            count: match self.refused {
+                Refused::Rows { count } => count,
+                Refused::Act(_) => 1,
+            },
+            rows: &rows,
+            original_name: &self.summary.original_name,
+            drop: self.summary.id,
+            made_at: self.summary.finished_at.unwrap_or(self.summary.received_at),
+            folder: self.flow_hint.as_deref(),
+        };
+        let mut original = self.entry(self.summary.batch_entry)?;
+        if self.summary.bare {
+            return write_bare(&rejects, &mut original, out);
+        }
+        let mut open = |file: &RejectedFile| -> io::Result<Option<Box<dyn Read>>> {
+            failpoint!("reject.writing");
+            file.entry.map(|entry| Ok(Box::new(self.entry(entry)?) as Box<dyn Read>)).transpose()
+        };
+        let mut spool = place::scratch(&self.scratch)?;
+        write_zip(&rejects, &mut original, &mut open, &mut spool, out).map(drop)
+    }
+
+    /// An entry of the archive, proved at its end to be what was accepted. Where it lies is what the store remembers: the
+    /// directory of the archive may have been changed too.
+    fn entry(&self, index: u32) -> io::Result<VerifiedReader> {
+        let kept = match self.runtime.block_on(self.store.kept_entry(self.digest, index)) {
+            Ok(kept) => kept,
+            Err(StoreError::NotFound(_)) => return Err(no_archive()),
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let opened = self.archives.verified_entry(&self.digest, &entry_of(&kept), kept.sha256);
+        opened.map_err(|error| if error.kind() == io::ErrorKind::NotFound { no_archive() } else { error })
+    }
+
+    fn rows(&self) -> RowsReader<'_> {
+        match &self.refused {
+            Refused::Act(rejected) => Box::new(std::iter::once(Ok((**rejected).clone()))),
+            Refused::Rows { .. } => Box::new(RejectPages { job: self, page: Vec::new().into_iter(), after: 0 }),
         }
     }
 }
 
-struct RejectJob<'a> {
-    layout: &'static dyn Layout,
-    rejects: &'a [Rejected],
-    summary: &'a BatchSummary,
-    flow_hint: Option<&'a str>,
-    batch_file: &'a str,
+/// Where an entry lies, as the store remembers it. Its name is nobody's business here.
+pub fn entry_of(kept: &KeptEntry) -> Entry {
+    Entry {
+        index: kept.entry,
+        name: String::new().into(),
+        header_offset: kept.header_offset,
+        data_start: kept.data_start,
+        compressed: kept.compressed,
+        size: kept.size,
+        crc32: kept.crc,
+        method: kept.method.parse().ok().and_then(Method::from_number).unwrap_or(Method::Stored),
+    }
 }
 
-impl RejectJob<'_> {
-    fn write(&self, kept: &dyn ReadAt, ceilings: &Ceilings, scratch: &std::path::Path, out: &mut dyn io::Write) -> io::Result<()> {
-        let rejects = Rejects {
-            layout: self.layout,
-            rejects: self.rejects,
-            original_name: &self.summary.original_name,
-            drop: self.summary.id,
-            made_at: self.summary.finished_at.unwrap_or(self.summary.received_at),
-            folder: self.flow_hint,
-        };
-        let archive = if self.summary.bare {
-            Archive::bare(self.batch_file, kept.len()?)
-        } else {
-            Archive::open(kept, ceilings).map_err(io::Error::other)?
-        };
-        let missing = || io::Error::from(io::ErrorKind::NotFound);
-        let entry = archive.by_index(self.summary.batch_entry).ok_or_else(missing)?;
-        let mut original = entry_reader(kept, entry);
-        if self.summary.bare {
-            return write_bare(&rejects, &mut original, out).map(drop);
+/// Refused rows of a batch, a page at a time.
+struct RejectPages<'a> {
+    job: &'a RejectFile,
+    page: std::vec::IntoIter<(u64, String)>,
+    after: u64,
+}
+
+impl Iterator for RejectPages<'_> {
+    type Item = io::Result<Rejected>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0 {
+            match self.job.runtime.block_on(self.job.store.rejects(self.job.summary.id, self.after)) {
+                Ok(page) => self.page = page.into_iter(),
+                Err(error) => return Some(Err(io::Error::other(error))),
+            }
         }
-        let mut open = |name: &str| -> io::Result<Box<dyn Read>> {
-            failpoint!("reject.writing");
-            let entry = archive.find(name).ok_or_else(missing)?;
-            let mut bytes = Vec::new();
-            // Whole in memory, one at a time: an entry is at most what the ceilings allow, and most are small.
-            entry_reader(kept, entry).read_to_end(&mut bytes)?;
-            Ok(Box::new(io::Cursor::new(bytes)))
-        };
-        let mut spool = place::scratch(scratch)?;
-        write_zip(&rejects, &mut original, &mut open, &mut spool, out).map(drop)
+        let (number, text) = self.page.next()?;
+        self.after = number;
+        Some(serde_json::from_str(&text).map(KeptReject::rejected).map_err(io::Error::other))
     }
 }
 

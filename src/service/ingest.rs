@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::sync::mpsc;
 
-use super::files::{KeptReject, ceilings};
+use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
 use super::{Hub, rome};
 use crate::batch::archive::{Hashing, hash_whole};
 use crate::batch::files::FileFacts;
+use crate::batch::layouts::RejectedFile;
 use crate::batch::pipeline::{self, Judge, Judged, Opened, Senders, Stopped, Totals};
 use crate::batch::problem::{Code, Problem, Severity};
 use crate::batch::row::Place;
@@ -22,8 +25,9 @@ use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
+use crate::flow::forecast::{Limits, last_send};
 use crate::intake::{Claimed, Companion, claim, watch};
-use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Staged, Staging, StoreError, Verdict};
+use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Verdict};
 
 /// Why a drop could not be taken now: a disk or the store. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +36,9 @@ pub enum IngestError {
     Store(#[from] StoreError),
     #[error("disk: {0}")]
     Disk(#[from] std::io::Error),
+    /// The claimed file itself cannot be opened or read: nothing of ours is at fault.
+    #[error("claimed file: {0}")]
+    Unreadable(std::io::Error),
     /// A defect of ours met while reading this drop.
     #[error("a panic while reading the drop")]
     Panicked,
@@ -61,6 +68,9 @@ pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError
     failpoint!("claim.journaled");
     if known.state.is_none() {
         take(hub, claimed).await?;
+    } else if hub.store.batch(claimed.id).await?.sha256.is_none() {
+        // Refused because it could not be read: nothing else has its bytes, so it stays where it is.
+        return Ok(());
     }
     failpoint!("batch.finished");
     let claimed = claimed.clone();
@@ -83,14 +93,20 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     let path = claimed.path.clone();
     let hashing = tokio::task::spawn_blocking(move || hash_whole(&File::open(path)?));
     let looked = look(hub, claimed).await?;
-    let (sha256, size) = hashing.await??;
+    let (sha256, size) = hashing.await?.map_err(IngestError::Unreadable)?;
     let kept = Kept { sha256, size };
+    // A run that was interrupted had begun with other bytes: somebody has written to the file since.
+    let changed = hub.store.batch(claimed.id).await?.sha256.is_some_and(|before| before != sha256);
     if let Some(first) = hub.store.content_seen(&claimed.source, sha256, claimed.id).await?.filter(|_| !claimed.dry_run) {
         return duplicate(hub, claimed, &kept, first).await;
     }
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
-    blocking(move || archives.keep(&path, &sha256)).await?;
+    let keeping = tokio::task::spawn_blocking(move || archives.keep(&path, &sha256)).await?;
+    keeping.map_err(|error| if error.kind() == ErrorKind::NotFound { IngestError::Unreadable(error) } else { error.into() })?;
     failpoint!("archive.kept");
+    if changed {
+        return changed_meanwhile(hub, claimed, &kept, None).await;
+    }
     if let Some(problem) = companion_fault(claimed, &kept) {
         return refuse(hub, claimed, &kept, None, problem).await;
     }
@@ -105,7 +121,7 @@ fn reserve(hub: &Hub) -> Result<(), IngestError> {
     let stat = rustix::fs::statvfs(&hub.config.data).map_err(std::io::Error::from)?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free < hub.config.limits.disk_reserve_bytes {
-        return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "the reserve of the data disk is reached").into());
+        return Err(std::io::Error::new(ErrorKind::StorageFull, "the reserve of the data disk is reached").into());
     }
     Ok(())
 }
@@ -125,7 +141,8 @@ async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
     match outcome {
         Ok(found) => Ok(Ok(found)),
         Err(Stopped::Refused(problem)) => Ok(Err(problem)),
-        Err(Stopped::Ours(error)) => Err(error.into()),
+        Err(Stopped::Changed) => Ok(Err(Box::new(Problem::of_drop(&claimed.original_name, Code::DropChanged)))),
+        Err(Stopped::Ours(error)) => Err(IngestError::Unreadable(error)),
     }
 }
 
@@ -186,14 +203,33 @@ const NOTHING: Finished = Finished {
     duplicate_of: None,
     held: false,
     forecast: None,
+    forecasts: Vec::new(),
 };
 
 /// The drop as a whole is refused.
 async fn refuse(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opened>, problem: Problem) -> Result<(), IngestError> {
-    tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "consegna scartata");
+    tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "file depositato scartato");
     hub.store.begin_staging(staging(claimed, kept, opened)).await?;
     hub.store.add_problems(claimed.id, vec![problem]).await?;
     Ok(hub.store.finish_batch(claimed.id, NOTHING, hub.clock.now()).await?)
+}
+
+/// Somebody writes to the file that is being examined: nothing of it is taken.
+async fn changed_meanwhile(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opened>) -> Result<(), IngestError> {
+    hub.store.alert(ARCHIVE_CHANGED, None, Some(claimed.id), &claimed.id.to_string(), hub.clock.now()).await?;
+    refuse(hub, claimed, kept, opened, Problem::of_drop(&claimed.original_name, Code::DropChanged)).await
+}
+
+/// A claimed file that could never be read: told, so that its gestionale knows. It stays in the work folder.
+pub async fn unreadable(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
+    let now = hub.clock.now();
+    if hub.store.batch(claimed.id).await?.state.parse::<ReceiptState>().is_ok() {
+        return Ok(());
+    }
+    hub.store.forget_reading(claimed.id).await?;
+    hub.store.add_problems(claimed.id, vec![Problem::of_drop(&claimed.original_name, Code::DropUnreadable)]).await?;
+    hub.store.alert("DEPOSITO_ABBANDONATO", None, Some(claimed.id), &claimed.id.to_string(), now).await?;
+    Ok(hub.store.finish_batch(claimed.id, NOTHING, now).await?)
 }
 
 /// A drop that makes the program itself fail, time after time: told, so that it does not stop what comes behind it.
@@ -290,6 +326,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     let header = match header {
         Ok(header) => header,
         Err(Stopped::Refused(problem)) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
+        Err(Stopped::Changed) => return changed_meanwhile(hub, claimed, kept, Some(&opened)).await,
         Err(Stopped::Ours(error)) => return Err(error.into()),
     };
     let flow = match flow_of(hub, source, claimed, header.flow.as_deref()) {
@@ -339,6 +376,10 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         Err(Stopped::Refused(problem)) => {
             hub.store.discard_staged(claimed.id).await?;
             refuse(hub, claimed, kept, Some(&opened), *problem).await
+        }
+        Err(Stopped::Changed) => {
+            hub.store.discard_staged(claimed.id).await?;
+            changed_meanwhile(hub, claimed, kept, Some(&opened)).await
         }
         Err(Stopped::Ours(error)) => Err(error.into()),
     }
@@ -406,7 +447,7 @@ impl Rows<'_> {
                 Judged::Bad { place, files, problems: found, .. } => {
                     self.counts.acts += 1;
                     self.counts.refused += 1;
-                    rejects.push((place.ordinal, encode(&KeptReject::of(&place, &found, files))?));
+                    rejects.push((place.ordinal, encode(&KeptReject::of(&place, &found, self.entries(files)))?));
                     problems.extend(found);
                 }
                 Judged::Notice { problems: found } => problems.extend(found),
@@ -425,6 +466,12 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Where the files that a row names lie in the archive.
+    fn entries(&self, names: Vec<String>) -> Vec<RejectedFile> {
+        let entry = |name: &str| self.opened.archive.find(name).map(|entry| entry.index);
+        names.into_iter().map(|name| RejectedFile { entry: entry(&name), name }).collect()
+    }
+
     async fn good(
         &mut self,
         good: Vec<(Box<Act>, Place)>,
@@ -433,10 +480,8 @@ impl Rows<'_> {
     ) -> Result<(), IngestError> {
         let hub = self.hub;
         let received = self.claimed.received_at;
-        let described: Vec<(String, Vec<String>, Place)> = good
-            .iter()
-            .map(|(act, place)| (act.reference.clone(), act.files().map(|file| file.file.clone()).collect(), place.clone()))
-            .collect();
+        let described: Vec<(String, Vec<RejectedFile>, Place)> =
+            good.iter().map(|(act, place)| (act.reference.clone(), files_of(act), place.clone())).collect();
         let staged = good
             .into_iter()
             .map(|(act, place)| {
@@ -525,36 +570,46 @@ async fn finish(hub: &Hub, claimed: &Claimed, flow: &FlowDefinition, totals: Tot
         (_, 0, _) => ReceiptState::Taken,
         _ => ReceiptState::Partial,
     };
+    end.held = !claimed.dry_run && end.accepted > 0 && flow.sending == Sending::Held;
+    if end.accepted > 0 && !end.held {
+        end.forecasts = forecasts(hub, claimed.id, flow).await?;
+        end.forecast = end.forecasts.iter().filter_map(|(_, day)| *day).max().and_then(end_of_day);
+    }
     if claimed.dry_run || end.accepted == 0 {
         hub.store.discard_staged(claimed.id).await?;
     }
-    end.held = !claimed.dry_run && end.accepted > 0 && flow.sending == Sending::Held;
-    if end.accepted > 0 && !end.held {
-        end.forecast = Some(forecast(hub, claimed.id, end.accepted).await?);
-    }
     tracing::info!(
         batch.id = %claimed.id, source = claimed.source, state = end.state.as_str(), acts = end.acts, accepted = end.accepted,
-        refused = end.refused, "consegna esaminata"
+        refused = end.refused, "file depositato esaminato"
     );
     Ok(hub.store.finish_batch(claimed.id, end, hub.clock.now()).await?)
 }
 
-/// When the last act of a batch leaves under the day's calls: about four calls an act, after what is queued.
-async fn forecast(hub: &Hub, batch: BatchId, accepted: u64) -> Result<Timestamp, IngestError> {
-    const CALLS: u64 = 4;
+/// When the last act of each ente is expected to leave: its limits, the hours of the flow, what is in its queue before.
+async fn forecasts(hub: &Hub, batch: BatchId, flow: &FlowDefinition) -> Result<Vec<(String, Option<Date>)>, IngestError> {
     let now = hub.clock.now();
-    let sender = hub.store.batch(batch).await?.sender;
-    let quota = sender.as_deref().and_then(|sender| hub.config.institution(sender)).map_or(0, |institution| institution.quota.per_day);
-    if quota == 0 {
-        return Ok(now);
-    }
-    let queued = match &sender {
-        Some(sender) => hub.store.backlog(sender).await?,
-        None => 0,
+    let window = match flow.sending {
+        Sending::Hours { from, to } => Some((from, to)),
+        Sending::AtOnce | Sending::Held => None,
     };
-    let days = (queued + accepted) * CALLS / u64::from(quota);
-    let span = SignedDuration::from_hours(24 * i64::try_from(days).unwrap_or(3_650).min(3_650));
-    Ok(now.saturating_add(span).unwrap_or(Timestamp::MAX))
+    let queues = hub.store.queues(batch, &hub.day(now)).await?;
+    let of = |queue: Queue| {
+        let quota = hub.config.institution(&queue.sender).map(|institution| institution.quota.clone()).unwrap_or_default();
+        let limits = Limits {
+            calls_per_day: quota.per_day.into(),
+            calls_per_second: quota.per_second.into(),
+            spend_per_day: quota.spend_cents_per_day,
+            window,
+        };
+        let last = last_send(&limits, queue.ahead, queue.own, queue.used, rome(now).datetime());
+        (queue.sender, last)
+    };
+    Ok(queues.into_iter().map(of).collect())
+}
+
+/// The last second of a Rome day.
+fn end_of_day(day: Date) -> Option<Timestamp> {
+    Some(day.at(23, 59, 59, 0).to_zoned(rome(Timestamp::UNIX_EPOCH).time_zone().clone()).ok()?.timestamp())
 }
 
 /// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod notify;
 pub mod operate;
 pub mod publish;
+mod queue;
 pub mod rebuild;
 pub mod report;
 pub mod streams;
@@ -66,3 +67,6 @@ impl Hub {
 pub fn rome(at: jiff::Timestamp) -> jiff::Zoned {
     at.to_zoned(jiff::tz::TimeZone::get("Europe/Rome").unwrap_or(jiff::tz::TimeZone::UTC))
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::channels::Channel;
 use super::dispatch::{End, settle};
 use super::facts::{self, FactFault};
+use super::files::{ARCHIVE_CHANGED, entry_of};
 use super::{Hub, rome};
-use crate::batch::archive::{Entry, Method};
 use crate::connectors::pnd::{
     CancelAnswer, ContentType, LegalFactLink, PreloadItem, RequestState, SendParts, UploadError, UploadSlot, Uploaded, duplicate_is_ours,
     new_notification,
@@ -25,10 +25,11 @@ use crate::domain::ids::ActId;
 use crate::domain::send::{RefusalReason, cleaned_reasons};
 use crate::flow::definition::Sending;
 use crate::flow::event::Fact;
+use crate::flow::forecast::BASE_FEE;
 use crate::flow::retry::FailureClass;
 use crate::flow::state::State;
 use crate::store::archives::is_changed;
-use crate::store::{Cancelling, Leased, LegalFactToFetch, SendMaterial, StoreError, Subject};
+use crate::store::{Cancelling, Leased, LegalFactToFetch, Materials, SendMaterial, Spend, StoreError, Subject};
 
 /// SEND deletes unused files after 7 days: a day before, they are uploaded again.
 const UPLOAD_LIFE: SignedDuration = SignedDuration::from_hours(24 * 6);
@@ -39,6 +40,7 @@ const PRELOADS_AT_ONCE: usize = 6;
 const UPLOADS_AT_ONCE: usize = 8;
 /// Uploads whose slot SEND no longer takes are announced anew this often at most.
 const REDO_PRELOAD: u32 = 3;
+const ABOVE_CEILING: &str = "TETTO_INFERIORE_ALL_ATTO";
 
 fn act_of(job: &Leased) -> Option<ActId> {
     match &job.subject {
@@ -121,12 +123,12 @@ pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
     let now = hub.clock.now();
     let mut each: Vec<BoxFuture<'_, ()>> = Vec::new();
     for job in jobs {
-        let material = materials.iter().find(|material| Some(material.id) == act_of(job));
+        let materials = &materials;
         each.push(
             async move {
-                let end = match material {
-                    Some(material) => prepare_one(hub, job, material, now).await,
-                    None => End::Nothing,
+                let end = match material_for(materials, job) {
+                    Ok(material) => prepare_one(hub, job, material, now).await,
+                    Err(end) => end,
                 };
                 settle(hub, job, end).await;
             }
@@ -136,7 +138,24 @@ pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
     join_all(each).await;
 }
 
+/// The material of a job's act, or how the job ends without it.
+fn material_for<'m>(materials: &'m Materials, job: &Leased) -> Result<&'m SendMaterial, End> {
+    let act = act_of(job).ok_or(End::Nothing)?;
+    // Of an act that is gone nothing is left to do.
+    materials.of(act).ok_or_else(|| if materials.unreadable.contains(&act) { person("DATI_ILLEGGIBILI") } else { End::Nothing })
+}
+
+/// Whether the act by itself costs more than its ente may spend in a day: no day will do.
+fn exceeds_ceiling(hub: &Hub, material: &SendMaterial) -> bool {
+    let ceiling = hub.config.institution(&material.sender).map_or(0, |institution| institution.quota.spend_cents_per_day);
+    let fees = material.content.recipients.len() as u64 * BASE_FEE;
+    ceiling > 0 && fees > ceiling && material.spend_day.is_none()
+}
+
 async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Timestamp) -> End {
+    if exceeds_ceiling(hub, material) {
+        return person(ABOVE_CEILING);
+    }
     if let Some(at) = opens_at(&material.flow.sending, now) {
         return End::Later { at, code: "FASCIA_ORARIA" };
     }
@@ -174,7 +193,6 @@ struct FileJob {
     act: usize,
     file: u32,
     archive: Sha256,
-    bare: bool,
     entry: u32,
     sha256: Sha256,
     size: u64,
@@ -197,7 +215,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let fresh_since = hub.clock.now().saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
     let mut files = Vec::new();
     let mut ends: Vec<Option<End>> = Vec::new();
-    for (index, material) in materials.iter().enumerate() {
+    for (index, material) in materials.ready.iter().enumerate() {
         ends.push(None);
         if material.state != State::Uploading {
             continue;
@@ -229,7 +247,6 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
                 act: index,
                 file: number,
                 archive: material.archive,
-                bare: material.bare,
                 entry: stored.entry,
                 sha256: stored.sha256,
                 size: stored.size,
@@ -245,7 +262,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let results: Vec<_> = stream::iter(calls).buffered(PRELOADS_AT_ONCE).collect().await;
     let mut saved = Vec::new();
     for (act, file, result) in results.into_iter().flatten() {
-        match (result, ends.get_mut(act), materials.get(act)) {
+        match (result, ends.get_mut(act), materials.ready.get(act)) {
             (Ok(uploaded), _, Some(material)) => saved.push((material.id, file, uploaded)),
             (Err(end), Some(slot), _) => *slot = Some(end),
             _ => {}
@@ -256,15 +273,14 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     failpoint!("upload.saved");
     let failed = kept.is_err();
     let each = jobs.iter().map(|job| {
-        let position = materials.iter().position(|material| Some(material.id) == act_of(job));
-        let material = position.and_then(|index| materials.get(index));
+        let position = materials.ready.iter().position(|material| Some(material.id) == act_of(job));
+        let material = material_for(&materials, job);
         let end = position.and_then(|index| ends.get_mut(index)).and_then(Option::take);
         async move {
             let end = match (material, end) {
-                (None, _) => End::Nothing,
-                (Some(_), Some(end)) => end,
-                (Some(_), None) if failed => End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" },
-                (Some(material), None) => match hub.store.record(material.id, Fact::Uploaded, Some(job.job), hub.clock.now()).await {
+                (Err(end), _) | (Ok(_), Some(end)) => end,
+                (Ok(_), None) if failed => End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" },
+                (Ok(material), None) => match hub.store.record(material.id, Fact::Uploaded, Some(job.job), hub.clock.now()).await {
                     Ok(()) => End::Saved,
                     Err(error) => End::from(error),
                 },
@@ -334,7 +350,7 @@ async fn upload_file(hub: &Hub, channel: &Channel, file: &FileJob, mut slot: Upl
 fn source_fault(error: &std::io::Error) -> End {
     if is_changed(error) {
         tracing::error!("un file dell'archivio non è più quello accettato");
-        person("FILE_CAMBIATO_NELL_ARCHIVIO")
+        person(ARCHIVE_CHANGED)
     } else if error.kind() == std::io::ErrorKind::NotFound {
         person("ARCHIVIO_MANCANTE")
     } else {
@@ -350,20 +366,7 @@ type Body = std::pin::Pin<Box<dyn futures_util::Stream<Item = std::io::Result<By
 
 async fn body(hub: &Hub, file: &FileJob) -> Result<Body, End> {
     let kept = hub.store.kept_entry(file.archive, file.entry).await.map_err(|_| person("ARCHIVIO_MANCANTE"))?;
-    let entry = Entry {
-        index: kept.entry,
-        name: String::new().into(),
-        header_offset: kept.header_offset,
-        data_start: kept.data_start,
-        compressed: kept.compressed,
-        size: kept.size,
-        crc32: kept.crc,
-        method: kept.method.parse::<u8>().ok().and_then(Method::from_number).unwrap_or(if file.bare {
-            Method::Bare
-        } else {
-            Method::Stored
-        }),
-    };
+    let entry = entry_of(&kept);
     let (archives, digest, expected) = (hub.archives.clone(), file.archive, file.sha256);
     if file.size <= SMALL {
         let size = usize::try_from(file.size).unwrap_or(0);
@@ -421,11 +424,11 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
     };
     let each = jobs.iter().map(|job| {
-        let material = materials.iter().find(|material| Some(material.id) == act_of(job));
+        let material = material_for(&materials, job);
         async move {
             let end = match material {
-                Some(material) => send(hub, channel, job, material).await,
-                None => End::Nothing,
+                Ok(material) => send(hub, channel, job, material).await,
+                Err(end) => end,
             };
             settle(hub, job, end).await;
         }
@@ -470,8 +473,9 @@ async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMateria
         return End::Later { at, code: "FASCIA_ORARIA" };
     }
     match hub.store.reserve_spend(material.id, Some(job.job), &hub.day(now), channel.quota.spend_cents_per_day, now).await {
-        Ok(true) => {}
-        Ok(false) => return End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
+        Ok(Spend::Reserved) => {}
+        Ok(Spend::NotToday) => return End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
+        Ok(Spend::Never) => return person(ABOVE_CEILING),
         Err(error) => return End::from(error),
     }
     let parts = SendParts { idempotence_token: &material.token, protocol, sender_denomination: &channel.denomination, files: &uploads };
@@ -539,7 +543,10 @@ fn fact_of(state: RequestState, now: Timestamp) -> Fact {
 
 async fn material_of(hub: &Hub, act: ActId) -> Result<SendMaterial, End> {
     let found = hub.store.material(vec![act]).await.map_err(End::from)?;
-    found.into_iter().next().ok_or(End::Nothing)
+    if found.unreadable.contains(&act) {
+        return Err(person("DATI_ILLEGGIBILI"));
+    }
+    found.ready.into_iter().next().ok_or(End::Nothing)
 }
 
 /// The stream stayed silent about a request: its state is asked, and a whole timeline if it was accepted.

@@ -129,7 +129,7 @@ async fn reject(hub: &Arc<Hub>, root: &Path, file: Publication) -> Result<bool, 
         None => unless_gone(files::reject_of(hub, ActId(subject)).await)?.flatten(),
     };
     let Some(reject) = reject else { return Ok(false) };
-    match restore(root, file, reject.writer(hub)).await {
+    match restore(root, file, reject.writer()).await {
         // Its archive was erased: what is not kept is not given again.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         other => Ok(other?),

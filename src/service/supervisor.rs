@@ -1,6 +1,6 @@
 //! Starts the hub, keeps its tasks, stops it: no new work on the first signal, what runs is finished.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
 use super::operate::Operator;
-use super::{Hub, dispatch, ingest, publish, rebuild, streams, sweep};
+use super::{Hub, dispatch, ingest, publish, queue, rebuild, streams, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
@@ -97,7 +97,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     let mut tasks = JoinSet::new();
     let (claims, claimed) = mpsc::channel(64);
     tasks.spawn(intake(hub.clone(), claims));
-    tasks.spawn(take_in(hub.clone(), claimed));
+    tasks.spawn(queue::run(hub.clone(), claimed));
     tasks.spawn(dispatch::run(hub.clone()));
     tasks.spawn(publish::run(hub.clone()));
     tasks.spawn(sweep::run(hub.clone()));
@@ -201,56 +201,5 @@ fn wholeness(path: &Path) -> Wholeness {
     match File::open(path) {
         Ok(file) if looks_whole(&file) => Wholeness::Whole,
         _ => Wholeness::NotYet,
-    }
-}
-
-/// Takes claimed files in: one at a time for each gestionale, several gestionali at once.
-async fn take_in(hub: Arc<Hub>, mut claimed: mpsc::Receiver<Claimed>) {
-    let mut queues: HashMap<String, mpsc::UnboundedSender<Claimed>> = HashMap::new();
-    let mut workers = JoinSet::new();
-    loop {
-        let next = tokio::select! {
-            next = claimed.recv() => next,
-            () = hub.stopping.cancelled() => None,
-        };
-        let Some(next) = next else { break };
-        let queue = queues.entry(next.source.clone()).or_insert_with(|| {
-            let (send, receive) = mpsc::unbounded_channel();
-            workers.spawn(source_queue(hub.clone(), receive));
-            send
-        });
-        let _ = queue.send(next);
-    }
-    drop(queues);
-    while workers.join_next().await.is_some() {}
-}
-
-async fn source_queue(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>) {
-    while let Some(claimed) = queue.recv().await {
-        let mut pause = Duration::from_millis(500);
-        let mut failures = 0u32;
-        // What is not finished now is found again in the work folder at the next start.
-        while !hub.stopping.is_cancelled() {
-            match ingest::ingest(&hub, &claimed).await {
-                Ok(()) => {
-                    hub.publish.notify_one();
-                    break;
-                }
-                Err(ingest::IngestError::Panicked) if failures >= 2 && ingest::give_up(&hub, &claimed).await.is_ok() => break,
-                Err(error) => {
-                    failures += 1;
-                    tracing::error!(batch.id = %claimed.id, source = claimed.source, %error, "una consegna non può essere presa in carico ora");
-                    if failures == 1 {
-                        let about = claimed.id.to_string();
-                        let _ = hub.store.alert("CONSEGNA_INTERROTTA", None, Some(claimed.id), &about, hub.clock.now()).await;
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = hub.stopping.cancelled() => {}
-                    }
-                    pause = (pause * 2).min(Duration::from_secs(60));
-                }
-            }
-        }
     }
 }

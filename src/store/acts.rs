@@ -16,6 +16,7 @@ use crate::domain::send::Uploaded;
 use crate::flow::definition::FlowDefinition;
 use crate::flow::effect::Effect;
 use crate::flow::event::{Fact, Order, OrderRefused};
+use crate::flow::forecast::BASE_FEE;
 use crate::flow::state::State;
 
 /// Everything a call about an act may need. Holds personal data: never logged, never kept.
@@ -39,6 +40,31 @@ pub struct SendMaterial {
     pub uploads: Vec<(u32, Uploaded)>,
     pub spend_day: Option<String>,
     pub notify_by: Option<Timestamp>,
+}
+
+/// What was found of several acts.
+#[derive(Debug, Clone, Default)]
+pub struct Materials {
+    pub ready: Vec<SendMaterial>,
+    /// Acts whose stored data cannot be decoded: a person is needed, for each by itself.
+    pub unreadable: Vec<ActId>,
+}
+
+impl Materials {
+    /// The material of one act.
+    pub fn of(&self, act: ActId) -> Option<&SendMaterial> {
+        self.ready.iter().find(|material| material.id == act)
+    }
+}
+
+/// Whether the base fee of an act may be spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spend {
+    Reserved,
+    /// The ceiling of the day is reached.
+    NotToday,
+    /// The act by itself costs more than the ceiling: no day will do.
+    Never,
 }
 
 /// An act as commands show it.
@@ -172,10 +198,18 @@ impl Store {
     }
 
     /// What calls about these acts need; acts that are gone or whose content was deleted are left out.
-    pub async fn material(&self, acts: Vec<ActId>) -> Result<Vec<SendMaterial>, StoreError> {
+    pub async fn material(&self, acts: Vec<ActId>) -> Result<Materials, StoreError> {
         self.read(move |db| {
             let mut flows = Flows::default();
-            acts.into_iter().filter_map(|act| load_material(db, act, &mut flows).transpose()).collect()
+            let mut found = Materials::default();
+            for act in acts {
+                match load_material(db, act, &mut flows) {
+                    Ok(material) => found.ready.extend(material),
+                    Err(StoreError::Corrupt(_)) => found.unreadable.push(act),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
         })
         .await
     }
@@ -235,7 +269,7 @@ impl Store {
         .await
     }
 
-    /// Reserves the base fee of an act in the ente's day, once per act. False: the ceiling of the day is reached.
+    /// Reserves the base fee of an act in the ente's day, once per act.
     ///
     /// Called before every POST, ceiling or not: from here on SEND may have the act, and only what it says ends it. An act
     /// that was changed or withdrawn meanwhile, or whose job is another worker's by now, answers [`StoreError::Stale`] and must
@@ -247,7 +281,7 @@ impl Store {
         day: &str,
         ceiling_cents: u64,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Spend, StoreError> {
         let day = day.to_owned();
         self.write(move |db| {
             let found: Option<(String, i64, Option<String>)> = optional(
@@ -259,14 +293,18 @@ impl Store {
             )?;
             let Some((sender, recipients, reserved)) = found else { return Err(StoreError::Stale) };
             if reserved.is_some() {
-                return Ok(true);
+                return Ok(Spend::Reserved);
             }
-            let cost = recipients * 100;
+            let cost = recipients * i64::try_from(BASE_FEE).unwrap_or(i64::MAX);
+            let ceiling = i64::try_from(ceiling_cents).unwrap_or(i64::MAX);
+            if ceiling > 0 && cost > ceiling {
+                return Ok(Spend::Never);
+            }
             let spent: i64 = optional(
                 db.prepare_cached("SELECT spent FROM quota WHERE sender = ?1 AND day = ?2")?.query_row(params![sender, day], |row| row.get(0)),
             )?
             .unwrap_or(0);
-            if ceiling_cents > 0 && spent + cost > i64::try_from(ceiling_cents).unwrap_or(i64::MAX) {
+            if ceiling > 0 && spent + cost > ceiling {
                 let told: bool = db.query_row(
                     "SELECT EXISTS (SELECT 1 FROM alert WHERE code = 'TETTO_DI_SPESA' AND sender = ?1 AND about = ?2)",
                     params![sender, day],
@@ -275,14 +313,14 @@ impl Store {
                 if !told {
                     engine::raise_alert_for(db, "TETTO_DI_SPESA", Some(&sender), None, &day, now)?;
                 }
-                return Ok(false);
+                return Ok(Spend::NotToday);
             }
             db.prepare_cached(
                 "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, ?3) ON CONFLICT (sender, day) DO UPDATE SET spent = spent + ?3",
             )?
             .execute(params![sender, day, cost])?;
             db.prepare_cached("UPDATE act SET spend_day = ?2 WHERE id = ?1")?.execute(params![act.0.as_bytes(), day])?;
-            Ok(true)
+            Ok(Spend::Reserved)
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! Drops and batches: from the claim of a file to the start of its acts.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
 use super::codec::{at, batch_at, digest, ms, optional};
@@ -8,7 +9,7 @@ use super::engine;
 use super::jobs::{self, BatchWork};
 use super::staging::{StagingBatch, discard_chunk, stage_row};
 use super::starting::guard_of_flow;
-use super::{Store, StoreError};
+use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::{Problem, Severity};
 use crate::batch::row::Place;
 use crate::domain::act::Act;
@@ -16,6 +17,7 @@ use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::FlowDefinition;
+use crate::flow::forecast::{Used, Work};
 use crate::flow::state::HoldReason;
 
 /// A claimed file, before anyone has looked inside.
@@ -134,8 +136,20 @@ pub struct Finished {
     pub duplicate_of: Option<BatchId>,
     /// Acts wait for an operator.
     pub held: bool,
-    /// When the last act will be sent under the quota.
+    /// When the last act of all is expected to be sent.
     pub forecast: Option<Timestamp>,
+    /// The Rome day of the last act of each ente; `None`: its limits never let it.
+    pub forecasts: Vec<(String, Option<Date>)>,
+}
+
+/// What a batch adds to the queue of one ente, and what goes before its last act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    pub sender: String,
+    pub own: Work,
+    /// Open acts whose term is not after the last one of the batch.
+    pub ahead: Work,
+    pub used: Used,
 }
 
 pub(super) const SUMMARY: &str = "id, source, original_name, dry_run, received_at, finished_at, state, sha256, size, layout, batch_file, batch_entry, bare, flow, sender, \
@@ -266,6 +280,24 @@ impl Store {
         .await
     }
 
+    /// Nothing that was read of an unfinished drop counts: its bytes are gone. Its rows were thrown away before.
+    pub async fn forget_reading(&self, batch: BatchId) -> Result<(), StoreError> {
+        self.discard_staged(batch).await?;
+        self.write(move |db| {
+            unfinished(db, batch)?;
+            for sql in [
+                "DELETE FROM problem WHERE batch_id = ?1",
+                "DELETE FROM reject WHERE batch_id = ?1",
+                "DELETE FROM batch_order WHERE batch_id = ?1",
+                "UPDATE batch SET sha256 = NULL, size = NULL, layout = NULL, problems = 0, warnings = 0 WHERE id = ?1",
+            ] {
+                db.execute(sql, [batch.0.as_bytes()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Keeps rows until the batch is accepted, after looking at what is already here. Answers row by row.
     pub async fn stage(&self, batch: BatchId, rows: Vec<Staged>, now: Timestamp) -> Result<Vec<Verdict>, StoreError> {
         self.write(move |db| {
@@ -337,11 +369,26 @@ impl Store {
         .await
     }
 
-    /// Refused rows of a batch, in order of the file, not yet published.
-    pub async fn rejects(&self, batch: BatchId) -> Result<Vec<String>, StoreError> {
+    /// How many rows of a batch were refused by messo.
+    pub async fn count_rejects(&self, batch: BatchId) -> Result<u64, StoreError> {
         self.read(move |db| {
-            let mut select = db.prepare_cached("SELECT data FROM reject WHERE batch_id = ?1 AND act_id IS NULL ORDER BY ordinal")?;
-            Ok(select.query_map([batch.0.as_bytes()], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            let sql = "SELECT count(*) FROM reject WHERE batch_id = ?1 AND act_id IS NULL";
+            Ok(db.prepare_cached(sql)?.query_row([batch.0.as_bytes()], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        })
+        .await
+    }
+
+    /// Refused rows of a batch after number `after`, in order of the file, at most a thousand: (number, encoded reject).
+    pub async fn rejects(&self, batch: BatchId, after: u64) -> Result<Vec<(u64, String)>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT ordinal, data FROM reject WHERE batch_id = ?1 AND ordinal > ?2 AND act_id IS NULL ORDER BY ordinal LIMIT ?3",
+            )?;
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            let rows = select.query_map(params![batch.0.as_bytes(), after, CHUNK as i64], |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -403,6 +450,10 @@ impl Store {
                     guard,
                 ],
             )?;
+            for (sender, day) in &end.forecasts {
+                db.prepare_cached("INSERT INTO batch_forecast (batch_id, sender, last_day) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+                    .execute(params![batch.0.as_bytes(), sender, day.map(|day| day.to_string())])?;
+            }
             engine::append_history(db, "lotto", batch.0.as_bytes(), end.state.as_str(), None, None, now)?;
             jobs::enqueue_batch(db, batch, BatchWork::Receipt, now)?;
             let rejects: bool =
@@ -450,13 +501,49 @@ impl Store {
         self.read(move |db| Ok(db.query_row("SELECT flow_hint FROM batch WHERE id = ?1", [id.0.as_bytes()], |row| row.get(0))?)).await
     }
 
-    /// How many recipients wait to be sent for an ente (for the forecast). Those held until an operator releases them do not count.
-    pub async fn backlog(&self, sender: &str) -> Result<u64, StoreError> {
-        let sender = sender.to_owned();
+    /// The queue of each ente for which acts of the batch are staged, with what is used of its `day`. Acts that wait for an
+    /// operator or are parked are before nobody.
+    pub async fn queues(&self, batch: BatchId, day: &str) -> Result<Vec<Queue>, StoreError> {
+        let day = day.to_owned();
         self.read(move |db| {
-            let sql = "SELECT coalesce(sum(recipients), 0) FROM act WHERE state IN ('IN_ATTESA', 'IN_PREPARAZIONE', 'IN_CARICAMENTO', 'IN_INVIO') \
-                 AND sender = ?1 AND staged = 0 AND hold IS NOT 'OPERATORE'";
-            Ok(db.prepare_cached(sql)?.query_row([sender], |row| row.get::<_, i64>(0))?.unsigned_abs())
+            let mut select = db.prepare_cached(
+                "SELECT count(*), sum(recipients), sum(files), sender, max(coalesce(notify_by, ?2)) FROM act WHERE batch_id = ?1 AND staged = 1 \
+                 GROUP BY sender ORDER BY sender",
+            )?;
+            let own = select.query_map(params![batch.0.as_bytes(), i64::MAX], |row| {
+                Ok((read_work(row)?, row.get::<_, String>(3)?, row.get::<_, i64>(4)?))
+            })?;
+            let mut queues = Vec::new();
+            for row in own {
+                let (own, sender, last) = row?;
+                let ahead = db
+                    .prepare_cached(
+                        "SELECT count(*), coalesce(sum(recipients), 0), coalesce(sum(files), 0) FROM act \
+                         WHERE state IN ('IN_ATTESA', 'IN_PREPARAZIONE', 'IN_CARICAMENTO', 'IN_INVIO') AND sender = ?1 AND staged = 0 \
+                         AND hold IS NOT 'OPERATORE' AND park_code IS NULL AND coalesce(notify_by, ?3) <= ?2",
+                    )?
+                    .query_row(params![sender, last, i64::MAX], read_work)?;
+                let sql = "SELECT calls, spent FROM quota WHERE sender = ?1 AND day = ?2";
+                let used = optional(db.prepare_cached(sql)?.query_row(params![sender, day], |row| {
+                    Ok(Used { calls: row.get::<_, i64>(0)?.unsigned_abs(), cents: row.get::<_, i64>(1)?.unsigned_abs() })
+                }))?;
+                queues.push(Queue { sender, own, ahead, used: used.unwrap_or_default() });
+            }
+            Ok(queues)
+        })
+        .await
+    }
+
+    /// The day of the last act of each ente of a batch, as it was expected when the batch was accepted.
+    pub async fn forecasts(&self, batch: BatchId) -> Result<Vec<(String, Option<Date>)>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached("SELECT sender, last_day FROM batch_forecast WHERE batch_id = ?1 ORDER BY sender")?;
+            let rows = select.query_map([batch.0.as_bytes()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))?;
+            rows.map(|row| {
+                let (sender, day) = row?;
+                Ok((sender, day.and_then(|day| day.parse().ok())))
+            })
+            .collect()
         })
         .await
     }
@@ -509,6 +596,11 @@ impl Store {
         })
         .await
     }
+}
+
+fn read_work(row: &rusqlite::Row<'_>) -> rusqlite::Result<Work> {
+    let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+    Ok(Work { acts: count(0)?, recipients: count(1)?, files: count(2)? })
 }
 
 /// Where an entry lies in its archive and what it must be.

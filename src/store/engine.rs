@@ -504,8 +504,22 @@ pub(super) fn park_act(db: &Connection, act: &ActRow, code: &str, now: Timestamp
     raise_alert(db, code, Some(act), act.state.name(), now)
 }
 
+/// Parks an act whose state itself may not be readable.
+pub(super) fn park_unreadable(db: &Connection, id: ActId, code: &str, now: Timestamp) -> Result<(), StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM act WHERE id = ?1");
+    let found = optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], read_row))?;
+    // Its state is a stand-in: nothing here depends on it.
+    let act = found.ok_or(StoreError::NotFound("act"))?.row;
+    park_as(db, &act, code, None, now)?;
+    raise_alert(db, code, Some(&act), "dati illeggibili", now)
+}
+
 /// The same without an alert of its own, for acts that are parked together.
 pub(super) fn tell_parked(db: &Connection, act: &ActRow, code: &str, now: Timestamp) -> Result<(), StoreError> {
+    park_as(db, act, code, Some(act.state.name()), now)
+}
+
+fn park_as(db: &Connection, act: &ActRow, code: &str, state: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE act SET park_code = ?2, updated_at = ?3 WHERE id = ?1")?.execute(params![
         act.id.0.as_bytes(),
         code,
@@ -515,7 +529,7 @@ pub(super) fn tell_parked(db: &Connection, act: &ActRow, code: &str, now: Timest
     line.code = Some(code.to_owned());
     publish_line(db, act, line, now)?;
     let about = serde_json::json!({ "code": code }).to_string();
-    append_history(db, "notifica", act.id.0.as_bytes(), "SOSPESO", Some(act.state.name()), Some(&about), now)
+    append_history(db, "notifica", act.id.0.as_bytes(), "SOSPESO", state, Some(&about), now)
 }
 
 /// An operator's or gestionale's order on one act.

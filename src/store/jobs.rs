@@ -198,10 +198,19 @@ impl Store {
                         ))
                     })?;
                     let (kind, subject, payload, attempts, fence) = row;
-                    let subject = if kind == "notifica" {
-                        Subject::Notifica { act: ActId(subject), effect: serde_json::from_str(&payload)? }
+                    let decoded = if kind == "notifica" {
+                        serde_json::from_str(&payload).map(|effect| Subject::Notifica { act: ActId(subject), effect })
                     } else {
-                        Subject::Lotto { batch: BatchId(subject), work: serde_json::from_str(&payload)? }
+                        serde_json::from_str(&payload).map(|work| Subject::Lotto { batch: BatchId(subject), work })
+                    };
+                    let subject = match decoded {
+                        Ok(subject) => subject,
+                        // One that cannot be read must not keep the others from being taken.
+                        Err(_) if kind == "notifica" => {
+                            suspend_unreadable(db, id, ActId(subject), now)?;
+                            continue;
+                        }
+                        Err(error) => return Err(error.into()),
                     };
                     taken.push(Leased { job: JobRef { id, fence }, subject, channel: channel.clone(), attempts });
                 }
@@ -253,7 +262,15 @@ impl Store {
             else {
                 return Err(StoreError::Stale);
             };
-            let act = if kind == "notifica" { Some(ActRow::load(db, ActId(subject))?) } else { None };
+            let act = match kind.as_str() {
+                "notifica" => match ActRow::load(db, ActId(subject)) {
+                    Ok(act) => Some(act),
+                    // Nothing can be done about it but to show it.
+                    Err(StoreError::Corrupt(_)) => return suspend_unreadable(db, job.id, ActId(subject), now),
+                    Err(error) => return Err(error),
+                },
+                _ => None,
+            };
             if let Some(act) = &act
                 && !serde_json::from_str::<Effect>(&payload)?.is_wanted(&act.state)
             {
@@ -342,6 +359,16 @@ impl Store {
         self.ring();
         Ok(resumed)
     }
+}
+
+/// Under this code wait acts whose stored data cannot be decoded.
+pub(super) const UNREADABLE: &str = "DATI_ILLEGGIBILI";
+
+/// Suspends a job that cannot be understood, or whose act cannot: the act is parked as far as it can be read.
+fn suspend_unreadable(db: &Connection, job: Uuid, act: ActId, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE job SET state = 'SOSPESO', attempts = attempts + 1, error = ?2 WHERE id = ?1")?
+        .execute(params![job.as_bytes(), UNREADABLE])?;
+    engine::park_unreadable(db, act, UNREADABLE, now)
 }
 
 /// Up to a thousand parked acts.

@@ -24,8 +24,8 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use acts::{ActView, KeptFact, LegalFactToFetch, Ordered, SendMaterial};
-pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
+pub use acts::{ActView, KeptFact, LegalFactToFetch, Materials, Ordered, SendMaterial, Spend};
+pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Verdict};
 pub use cancelling::Cancelling;
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
@@ -77,7 +77,14 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        StoreError::Database(error.to_string())
+        use rusqlite::Error as E;
+        match &error {
+            // A cell that is not what its column holds: this row is at fault, not the database.
+            E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) | E::InvalidColumnType(..) | E::Utf8Error(..) => {
+                StoreError::Corrupt(error.to_string())
+            }
+            _ => StoreError::Database(error.to_string()),
+        }
     }
 }
 impl From<serde_json::Error> for StoreError {

@@ -221,8 +221,8 @@ impl Store {
         let source = source.to_owned();
         self.read(move |db| {
             let mut select = db.prepare_cached(
-                "SELECT l.data, json_extract(c.json, '$.echo') FROM line l LEFT JOIN act_content c ON c.act_id = l.act_id \
-                 WHERE l.source = ?1 AND l.line >= ?2 AND l.line <= ?3 ORDER BY l.line LIMIT ?4",
+                "SELECT l.data, CASE WHEN json_valid(c.json) THEN json_extract(c.json, '$.echo') END FROM line l \
+                 LEFT JOIN act_content c ON c.act_id = l.act_id WHERE l.source = ?1 AND l.line >= ?2 AND l.line <= ?3 ORDER BY l.line LIMIT ?4",
             )?;
             let rows = select.query_map(params![source, first as i64, last as i64, limit as i64], |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))

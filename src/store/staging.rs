@@ -134,8 +134,8 @@ pub(super) fn insert_act(db: &Connection, new: &NewAct<'_>, now: Timestamp) -> R
     db.prepare_cached(
         "INSERT INTO act (id, sender, source, reference, submission, batch_id, content_batch, ordinal, row, place, flow, flow_digest, key_id, \
          protocol, token, staged, state, state_data, state_version, revision, live, content_digest, recipients, applies_cost, amount, notify_by, \
-         replaces, resubmissions, created_at, updated_at) \
-         VALUES (?1,?2,?3,?4,?5,?6,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,0,1,?19,?20,?21,?22,?23,?24,?25,?26,?26)",
+         replaces, resubmissions, created_at, updated_at, files) \
+         VALUES (?1,?2,?3,?4,?5,?6,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,0,1,?19,?20,?21,?22,?23,?24,?25,?26,?26,?27)",
     )?
     .execute(params![
         id.0.as_bytes(),
@@ -164,6 +164,7 @@ pub(super) fn insert_act(db: &Connection, new: &NewAct<'_>, now: Timestamp) -> R
         new.replaces.map(|old| old.0.as_bytes().to_vec()),
         new.resubmissions,
         ms(now),
+        act.files().count() as i64,
     ])?;
     write_content(db, id, act)?;
     Ok(id)

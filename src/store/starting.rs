@@ -420,7 +420,7 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
     }
     db.prepare_cached(
         "UPDATE act SET content_batch = ?2, content_digest = ?3, protocol = ?4, recipients = ?5, applies_cost = ?6, amount = ?7, place = ?8, \
-         key_id = ?9, notify_by = ?10, deadline_told = NULL WHERE id = ?1",
+         key_id = ?9, notify_by = ?10, files = ?11, deadline_told = NULL WHERE id = ?1",
     )?
     .execute(params![
         bytes,
@@ -433,6 +433,7 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
         place,
         change.key_id,
         change.notify_by.map(ms),
+        act.files().count() as i64,
     ])?;
     staging::write_content(db, id, act)?;
     let mut act = ActRow::load(db, id)?;

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use encoding_rs::WINDOWS_1252;
 
-use super::Rejected;
+use super::{RejectRows, Rejected};
 use crate::batch::csv::{CsvError, Encoding, Record, Records};
 
 /// Columns of the reasons: ignored when the file is dropped again.
@@ -14,7 +14,7 @@ pub const REASON_COLUMN: &str = "esito_motivo";
 const LINE_END: &[u8] = b"\r\n";
 
 /// Copies the rejected records in one pass, in the bytes they came in. Ranges must grow, as the rows came.
-pub fn write(original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn Write) -> io::Result<()> {
+pub fn write(original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut records = Records::new(original).map_err(io_error)?;
     let delimiter = records.delimiter();
     out.write_all(records.preamble())?;
@@ -30,8 +30,8 @@ pub fn write(original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn Write)
         }
     }
     out.write_all(LINE_END)?;
-    let mut rejects = rejects.iter().peekable();
-    while let Some(reject) = rejects.peek() {
+    let mut next = rejects.next_row()?;
+    while let Some(reject) = &next {
         let Some(record) = records.next_record().map_err(io_error)? else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         if record.start >= reject.place.end {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "rejects out of order"));
@@ -42,7 +42,7 @@ pub fn write(original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn Write)
             write_row(&fields, width, old, delimiter, &reasons(reject), records.encoding(), out)?;
         }
         if inside && last {
-            rejects.next();
+            next = rejects.next_row()?;
         }
     }
     Ok(())

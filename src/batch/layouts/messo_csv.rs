@@ -15,7 +15,7 @@ use super::csv_rejects::{self, CODE_COLUMN, REASON_COLUMN};
 use super::draft::finish::Completeness;
 use super::draft::{Draft, MAX_RECIPIENTS, Part, Slot};
 use super::resolve::{Names, folder_of};
-use super::{Layout, Peek, ReadContext, ReadError, RejectShape, Rejected};
+use super::{Layout, Peek, ReadContext, ReadError, RejectRows};
 use crate::batch::csv::{CsvError, Defect, Record, Records, peek_header};
 use crate::batch::fields::{self, Field};
 use crate::batch::problem::{Code, Finding, Problem, Severity};
@@ -93,9 +93,12 @@ impl Layout for MessoCsv {
         locate(field, place)
     }
 
-    fn write_rejects(&self, original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn io::Write) -> io::Result<RejectShape> {
-        csv_rejects::write(original, rejects, out)?;
-        Ok(RejectShape { batch_file: BATCH_FILE.to_owned(), files: rejects.iter().map(|reject| reject.files.clone()).collect() })
+    fn write_rejects(&self, original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+        csv_rejects::write(original, rejects, out)
+    }
+
+    fn reject_batch_file(&self) -> &'static str {
+        BATCH_FILE
     }
 }
 

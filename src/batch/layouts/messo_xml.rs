@@ -16,7 +16,7 @@ use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
 use super::resolve::folder_of;
-use super::{Layout, Peek, ReadContext, ReadError, RejectShape, Rejected};
+use super::{Layout, Peek, ReadContext, ReadError, RejectRows};
 use crate::batch::fields::Field;
 use crate::batch::row::{Parsed, Place};
 use crate::batch::xml::Utf8Source;
@@ -51,8 +51,12 @@ impl Layout for MessoXml {
         locate::locate(field, place.ordinal)
     }
 
-    fn write_rejects(&self, original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn io::Write) -> io::Result<RejectShape> {
+    fn write_rejects(&self, original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         rejects::write(original, rejects, out)
+    }
+
+    fn reject_batch_file(&self) -> &'static str {
+        "lotto.xml"
     }
 }
 

@@ -37,9 +37,19 @@ pub trait Layout: Sync {
     /// The column name or XPath of `field`, as the office finds it in its own file.
     fn locate(&self, field: Field, place: &Place) -> String;
 
-    /// Writes rejected rows in this layout with code and reason, so that they can be corrected and dropped again.
-    /// Returns the name the batch file must have inside the reject archive.
-    fn write_rejects(&self, original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn io::Write) -> io::Result<RejectShape>;
+    /// Writes rejected rows in this layout with code and reason, so that they can be corrected and dropped again. In constant
+    /// memory: rows are asked for one at a time, and `original` is read once, not always to its end.
+    fn write_rejects(&self, original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dyn io::Write) -> io::Result<()>;
+
+    /// The name the batch file must have inside the reject archive.
+    fn reject_batch_file(&self) -> &'static str;
+
+    /// The name that `file`, of the reject at `position` (from 0), takes inside the reject archive (PU renumbers folders; others
+    /// keep names).
+    fn reject_file(&self, position: u64, reject: &Rejected, file: &str) -> String {
+        let _ = (position, reject);
+        file.to_owned()
+    }
 }
 
 /// Every layout, tried in turn.
@@ -132,17 +142,31 @@ pub struct Rejected {
     pub place: Place,
     /// (code, sentence) of each problem, in Italian already.
     pub reasons: Vec<(String, String)>,
-    /// Files of the act inside the original archive.
-    pub files: Vec<String>,
+    /// Files that the act names.
+    pub files: Vec<RejectedFile>,
 }
 
-/// How the reject archive is laid out.
+/// A file of a rejected act.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectShape {
-    /// Name of the batch file inside it.
-    pub batch_file: String,
-    /// For each reject in order: the names its files take inside it (PU renumbers folders; others keep names).
-    pub files: Vec<Vec<String>>,
+pub struct RejectedFile {
+    /// Its name in the original archive, or as the row has it.
+    pub name: String,
+    /// Its entry in the original archive (index in the central directory); `None`: it holds none.
+    pub entry: Option<u32>,
+}
+
+/// Refused rows in the order of the file, read as they are needed: there may be more than memory should hold.
+pub struct RejectRows<'a> {
+    /// How many there are.
+    pub count: u64,
+    pub rows: &'a mut dyn Iterator<Item = io::Result<Rejected>>,
+}
+
+impl RejectRows<'_> {
+    /// The next one.
+    pub fn next_row(&mut self) -> io::Result<Option<Rejected>> {
+        self.rows.next().transpose()
+    }
 }
 
 #[cfg(test)]

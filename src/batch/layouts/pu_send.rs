@@ -17,7 +17,7 @@ use super::draft::finish::Completeness;
 use super::draft::{Dialect, Draft, Part, Slot, iso_date};
 use super::messo_csv::{Office, problems, refused, zip_lost_zeros};
 use super::resolve::{Names, folder_of};
-use super::{Layout, Peek, ReadContext, ReadError, RejectShape, Rejected};
+use super::{Layout, Peek, ReadContext, ReadError, RejectRows, Rejected};
 use crate::batch::csv::{Defect, Record, Records, peek_header};
 use crate::batch::fields::{self, Field};
 use crate::batch::problem::{Code, Finding, Problem, excerpt};
@@ -126,13 +126,16 @@ impl Layout for PuSend {
         locate(field, place)
     }
 
-    fn write_rejects(&self, original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn io::Write) -> io::Result<RejectShape> {
-        csv_rejects::write(original, rejects, out)?;
-        let renamed = |(index, reject): (usize, &Rejected)| {
-            let inside = |file: &String| format!("{}/{}", index + 1, inside_folder(file, reject.place.ordinal));
-            reject.files.iter().map(inside).collect()
-        };
-        Ok(RejectShape { batch_file: BATCH_FILE.to_owned(), files: rejects.iter().enumerate().map(renamed).collect() })
+    fn write_rejects(&self, original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+        csv_rejects::write(original, rejects, out)
+    }
+
+    fn reject_batch_file(&self) -> &'static str {
+        BATCH_FILE
+    }
+
+    fn reject_file(&self, position: u64, reject: &Rejected, file: &str) -> String {
+        format!("{}/{}", position + 1, inside_folder(file, reject.place.ordinal))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Layout, ReadContext, ReadError, Rejected};
+use super::{Layout, ReadContext, ReadError, RejectRows, Rejected, RejectedFile};
 use crate::batch::row::{Parsed, ParsedAct, Place};
 
 /// Everything a layout yields, and the code that ended it, if one did.
@@ -67,6 +67,22 @@ pub fn rejected(place: &Place, files: &[&str]) -> Rejected {
     Rejected {
         place: place.clone(),
         reasons: vec![("CAP_NON_VALIDO".into(), "Il CAP non è valido; \"correggere\" & riprovare".into())],
-        files: files.iter().map(|file| (*file).to_owned()).collect(),
+        files: files.iter().map(|file| RejectedFile { name: (*file).to_owned(), entry: None }).collect(),
     }
+}
+
+/// The rejects as the layout writes them.
+pub fn write_rejects(layout: &dyn Layout, mut original: &[u8], rejects: &[Rejected]) -> Vec<u8> {
+    let mut rows = rejects.iter().cloned().map(Ok);
+    let mut out = Vec::new();
+    layout.write_rejects(&mut original, &mut RejectRows { count: rejects.len() as u64, rows: &mut rows }, &mut out).unwrap();
+    out
+}
+
+/// The names that the files of the rejects take.
+pub fn reject_files(layout: &dyn Layout, rejects: &[Rejected]) -> Vec<Vec<String>> {
+    let names = |(position, reject): (u64, &Rejected)| {
+        reject.files.iter().map(|file| layout.reject_file(position, reject, &file.name)).collect::<Vec<_>>()
+    };
+    (0u64..).zip(rejects).map(names).collect()
 }

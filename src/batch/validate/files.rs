@@ -18,8 +18,9 @@ use super::request::LOOKED_AT;
 /// The largest PDF that SEND takes, bytes (`reference send.md` 2).
 const MAX_PDF: u64 = 200 << 20;
 
-/// Reads a whole entry of the archive of at most [`f24::MAX_BYTES`]; `None` when it cannot.
-pub type ReadEntry<'r> = dyn FnMut(u32) -> Option<Vec<u8>> + 'r;
+/// Reads a whole entry of the archive of at most [`f24::MAX_BYTES`], which had that digest when it was looked into; `None` when
+/// it cannot.
+pub type ReadEntry<'r> = dyn FnMut(u32, Sha256) -> Option<Vec<u8>> + 'r;
 
 /// Every file of a drop, and which of them an act has named.
 pub struct FileTable {
@@ -226,7 +227,7 @@ impl FileTable {
             out.push(finding.expected("al massimo 1 MiB"));
             return;
         }
-        let checked = read(slot.entry).map_or(Err(F24Error::NotJson), |bytes| f24::check(&bytes, apply_cost));
+        let checked = read(slot.entry, slot.sha256).map_or(Err(F24Error::NotJson), |bytes| f24::check(&bytes, apply_cost));
         out.push(match checked {
             Ok(()) => return,
             Err(F24Error::NotJson) => finding.expected("JSON"),
@@ -356,7 +357,7 @@ mod tests {
 
     fn resolved(table: &mut FileTable, act: &mut Act, rules: &Rules<'_>) -> Vec<(Code, Option<String>)> {
         let mut out = Vec::new();
-        table.resolve(act, rules, &mut |_| Some(b"{}".to_vec()), &mut out);
+        table.resolve(act, rules, &mut |_, _| Some(b"{}".to_vec()), &mut out);
         out.into_iter().map(|finding| (finding.code, finding.expected)).collect()
     }
 
@@ -453,7 +454,7 @@ mod tests {
         table.resolve(
             &mut act,
             &Rules::default(),
-            &mut |entry| {
+            &mut |entry, _| {
                 asked.push(entry);
                 Some(b"{}".to_vec())
             },
@@ -490,7 +491,7 @@ mod tests {
             let mut out = Vec::new();
             let rules = Rules { flow: Some(&flow), sender: Some(&light), today: None };
             let mut table = FileTable::new(facts);
-            table.resolve(&mut act, &rules, &mut |_| None, &mut out);
+            table.resolve(&mut act, &rules, &mut |_, _| None, &mut out);
             let count = |severity| out.iter().filter(|finding| finding.severity == severity).count();
             assert_eq!(
                 (count(crate::batch::problem::Severity::Error), count(crate::batch::problem::Severity::Warning)),
@@ -498,7 +499,7 @@ mod tests {
                 "{pages:?}"
             );
             out.clear();
-            table.resolve(&mut act, &Rules { sender: Some(&heavy), ..rules }, &mut |_| None, &mut out);
+            table.resolve(&mut act, &Rules { sender: Some(&heavy), ..rules }, &mut |_, _| None, &mut out);
             assert_eq!(out, [], "{pages:?}");
         }
         let mut act = samples::act();

@@ -415,7 +415,7 @@ proptest::proptest! {
         let mut batch = batch_rules::BatchRules::new();
         batch.check(&act, u64::MAX, &mut out);
         batch.check(&act, 0, &mut out);
-        files::FileTable::new(Vec::new()).resolve(&mut act, &rules, &mut |_| None, &mut out);
+        files::FileTable::new(Vec::new()).resolve(&mut act, &rules, &mut |_, _| None, &mut out);
     }
 }
 

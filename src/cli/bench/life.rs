@@ -132,6 +132,7 @@ impl<'a> Life<'a> {
             duplicate_of: None,
             held: false,
             forecast: None,
+            forecasts: Vec::new(),
         };
         self.store.finish_batch(batch, end, now()).await
     }
@@ -178,7 +179,7 @@ impl<'a> Life<'a> {
                 }
                 "CARICA" => {
                     let materials = self.store.material(jobs.iter().map(|(_, act, _)| *act).collect()).await?;
-                    let uploads = materials.iter().flat_map(|material| {
+                    let uploads = materials.ready.iter().flat_map(|material| {
                         material.content.files().zip(0u32..).map(move |(file, number)| (material.id, number, uploaded(file)))
                     });
                     self.store.save_uploads(uploads.collect()).await?;

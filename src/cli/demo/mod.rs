@@ -237,13 +237,15 @@ fn published(dir: &Path, examples: &[Example]) -> Vec<String> {
 /// Prints how each example ended; true when all ended as expected.
 async fn table(hub: &Hub, dir: &Path, examples: &[Example], in_time: &bool) -> Result<bool, StoreError> {
     let mut good = *in_time;
+    // As wide as the longest name: the columns stay below their heads.
+    let width = examples.iter().map(|example| example.name.chars().count()).max().unwrap_or(0).max("lotto".len());
     println!(
-        "\n{:<24} {:<16} {:>5} {:>9} {:>7} {:>8} {:>12} {:>5}  come previsto",
+        "\n{:<width$} {:<16} {:>5} {:>9} {:>7} {:>8} {:>12} {:>5}  come previsto",
         "lotto", "ricevuta", "atti", "accettati", "scarti", "conclusi", "attestazioni", "file"
     );
     for example in examples {
         let Some(batch) = batch_of(hub, example).await? else {
-            println!("{:<24} mai preso in carico", example.name);
+            println!("{:<width$} mai preso in carico", example.name);
             good = false;
             continue;
         };
@@ -257,7 +259,7 @@ async fn table(hub: &Hub, dir: &Path, examples: &[Example], in_time: &bool) -> R
         }
         let wrong = differences(hub, example, &batch, &finals).await?;
         println!(
-            "{:<24} {:<16} {:>5} {:>9} {:>7} {:>8} {:>12} {:>5}  {}",
+            "{:<width$} {:<16} {:>5} {:>9} {:>7} {:>8} {:>12} {:>5}  {}",
             example.name,
             batch.state,
             batch.acts,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::{Archives, Changed, Kept, KeptFile};
+use crate::batch::archive::hash_whole;
 use crate::domain::digest::{Hasher, Sha256};
 
 /// Copies in progress; on the same file system as the archives, emptied at start.
@@ -55,8 +56,8 @@ impl FolderArchives {
         let kept = match (file_len(claimed)?, file_len(&path)?) {
             (None, None) => return Err(io::ErrorKind::NotFound.into()),
             (None, Some(len)) => Kept { len, already: true },
-            (Some(claimed), Some(len)) if claimed == len => Kept { len, already: true },
-            // Content of one digest has one length: this kept file was damaged, and is replaced.
+            (Some(size), Some(len)) if size == len && is_intact(claimed, &path, digest)? => Kept { len, already: true },
+            // This kept file was damaged, and is replaced.
             (Some(_), Some(_)) => Kept { len: self.copy_in(claimed, &path, digest)?, already: false },
             (Some(len), None) => {
                 self.make_folders(&path)?;
@@ -137,6 +138,15 @@ impl FolderArchives {
     fn flush_folders(&self, kept: &Path) -> io::Result<()> {
         kept.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root)).try_for_each(flush_folder)
     }
+}
+
+/// Whether the kept file is what its name says: one file with the claimed one, whose digest was just taken, or read anew.
+fn is_intact(claimed: &Path, kept: &Path, digest: &Sha256) -> io::Result<bool> {
+    let (ours, theirs) = (fs::metadata(kept)?, fs::metadata(claimed)?);
+    if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) {
+        return Ok(true);
+    }
+    Ok(hash_whole(&File::open(kept)?)?.0 == *digest)
 }
 
 impl Archives for FolderArchives {

@@ -41,6 +41,9 @@ CREATE INDEX batch_by_content ON batch (source, sha256);
 CREATE INDEX batch_by_state ON batch (state, received_at);
 CREATE INDEX batch_by_time ON batch (received_at, id);
 
+-- Rome day on which the last act of each ente of a batch is expected to leave; NULL: its limits never let it.
+CREATE TABLE batch_forecast (batch_id BLOB NOT NULL, sender TEXT NOT NULL, last_day TEXT, PRIMARY KEY (batch_id, sender)) WITHOUT ROWID;
+
 CREATE TABLE problem (
   batch_id BLOB NOT NULL,
   seq INTEGER NOT NULL,
@@ -88,6 +91,7 @@ CREATE TABLE act (
   hold TEXT,
   content_digest BLOB NOT NULL,
   recipients INTEGER NOT NULL,
+  files INTEGER NOT NULL,
   applies_cost INTEGER NOT NULL,
   amount INTEGER,
   notify_by INTEGER,

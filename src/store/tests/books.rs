@@ -136,16 +136,18 @@ async fn the_spending_ceiling_counts_each_act_once() {
     world.settle_but(|effect| *effect == Effect::Send).await;
     let (a, b, c) = (world.act_id("a").await, world.act_id("b").await, world.act_id("c").await);
     let spend = |act, day: &'static str| world.store.reserve_spend(act, None, day, 200, world.now());
-    assert!(spend(a, "2026-11-22").await.unwrap());
-    assert!(spend(a, "2026-11-22").await.unwrap(), "a repetition costs nothing");
-    assert!(spend(b, "2026-11-22").await.unwrap());
+    // A ceiling under the fee of one act will never do; nothing is told twice: whoever asks parks the act.
+    assert_eq!(world.store.reserve_spend(a, None, "2026-11-22", 99, world.now()).await.unwrap(), Spend::Never);
+    assert_eq!(spend(a, "2026-11-22").await.unwrap(), Spend::Reserved);
+    assert_eq!(spend(a, "2026-11-22").await.unwrap(), Spend::Reserved, "a repetition costs nothing");
+    assert_eq!(spend(b, "2026-11-22").await.unwrap(), Spend::Reserved);
     for _ in 0..2 {
-        assert!(!spend(c, "2026-11-22").await.unwrap());
+        assert_eq!(spend(c, "2026-11-22").await.unwrap(), Spend::NotToday);
     }
     let told = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
     assert_eq!(told.iter().filter(|alert| alert.code == "TETTO_DI_SPESA").count(), 1);
-    assert!(spend(c, "2026-11-23").await.unwrap(), "tomorrow");
-    assert!(spend(a, "2026-11-23").await.unwrap());
+    assert_eq!(spend(c, "2026-11-23").await.unwrap(), Spend::Reserved, "tomorrow");
+    assert_eq!(spend(a, "2026-11-23").await.unwrap(), Spend::Reserved);
     assert_eq!(world.count("SELECT spent FROM quota WHERE day = '2026-11-23'"), 100);
 }
 
@@ -235,10 +237,64 @@ async fn an_act_is_found_by_everything_that_names_it() {
     }
     assert!(world.store.find_acts("niente").await.unwrap().is_empty());
     assert_eq!(world.store.acts_of_batch(found.batch, 1, 10).await.unwrap()[0].reference, "b");
-    assert_eq!(world.store.backlog(ENTE).await.unwrap(), 0);
-    world.accept(vec![act("c")], flow(0)).await;
+}
+
+/// What the receipt's forecast is made of: the queue of each ente, as far as it goes before the batch.
+#[tokio::test]
+async fn a_batch_stands_in_the_queue_of_each_ente_by_its_terms() {
+    use crate::flow::forecast::{Used, Work};
+    let world = World::new();
+    let day = |n: i64| Some(world.now() + SignedDuration::from_hours(24 * n));
+    let term = |rows: Vec<Staged>, terms: &[Option<Timestamp>]| -> Vec<Staged> {
+        rows.into_iter().zip(terms).map(|(row, notify_by)| Staged { notify_by: *notify_by, ..row }).collect()
+    };
+    // Under way: one by tomorrow, one in a month, one without term; one parked and one held by an operator count for nobody.
+    let open = world.claim(false).await;
+    world.begin(open, flow(0)).await;
+    let rows = term(rows(["a", "b", "c", "d"].map(act).to_vec()), &[day(1), day(30), None, day(1)]);
+    world.store.stage(open, rows, world.now()).await.unwrap();
+    world.finish(open, false).await;
     world.settle_but(|effect| *effect == Effect::Upload).await;
-    assert_eq!((world.store.backlog(ENTE).await.unwrap(), world.store.backlog("altro").await.unwrap()), (1, 0));
+    let parked = world.act_id("d").await;
+    let db = rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap();
+    db.execute("UPDATE act SET park_code = 'X' WHERE id = ?1", [parked.0.as_bytes()]).unwrap();
+    drop(db);
+    let held = world.stage(vec![act("e")], flow(0)).await.0;
+    world.finish(held, true).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    assert!(world.store.reserve_calls(ENTE, "2026-11-22", 40, 0).await.unwrap());
+
+    let new = world.claim(false).await;
+    world.begin(new, flow(0)).await;
+    let other = Act { sender_tax_id: "09876543210".to_owned(), ..act("h") };
+    let two = Act { recipients: [act("g").recipients, vec![recipient("Y", None)]].concat(), ..act("g") };
+    let staged = term(super::rows(vec![act("f"), two, other]), &[day(2), day(5), None]);
+    assert_eq!(world.store.stage(new, staged, world.now()).await.unwrap(), [Verdict::New, Verdict::New, Verdict::New]);
+    let files = act("f").files().count() as u64;
+    let work = |acts, recipients| Work { acts, recipients, files: acts * files };
+    let want = [
+        Queue { sender: ENTE.to_owned(), own: work(2, 3), ahead: work(1, 1), used: Used { calls: 40, cents: 0 } },
+        Queue { sender: "09876543210".to_owned(), own: work(1, 1), ahead: Work::default(), used: Used::default() },
+    ];
+    assert_eq!(world.store.queues(new, "2026-11-22").await.unwrap(), want);
+    // With an act that has no term everything goes before.
+    let late = world.stage(vec![act("i")], flow(0)).await.0;
+    assert_eq!(world.store.queues(late, "2026-11-23").await.unwrap()[0].ahead, work(3, 3));
+
+    let forecasts = vec![(ENTE.to_owned(), Some(jiff::civil::date(2026, 11, 24))), ("09876543210".to_owned(), None)];
+    let end = Finished {
+        state: ReceiptState::Taken,
+        acts: 3,
+        accepted: 3,
+        refused: 0,
+        duplicates: 0,
+        duplicate_of: None,
+        held: false,
+        forecast: None,
+        forecasts: forecasts.clone(),
+    };
+    world.store.finish_batch(new, end, world.now()).await.unwrap();
+    assert_eq!(world.store.forecasts(new).await.unwrap(), forecasts);
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn a_crash_while_reading_leaves_nothing_behind() {
     assert_eq!(world.states(id).await, [("INVIATO".to_owned(), 2)]);
     assert_eq!(world.store.batch(id).await.unwrap().problems, 1);
     assert_eq!(world.store.problems(id, 0).await.unwrap().len(), 1);
-    assert!(world.store.rejects(id).await.unwrap().is_empty());
+    assert!(world.store.rejects(id, 0).await.unwrap().is_empty());
     world.is_sound().await;
 }
 
@@ -143,7 +143,17 @@ async fn a_refused_batch_and_a_trial_leave_no_rows() {
         let staged = vec![act("a"), order(Action::Cancel, act("noto"))];
         assert_eq!(world.store.stage(id, rows(staged), world.now()).await.unwrap(), [Verdict::New, Verdict::New]);
         world.store.add_rejects(id, vec![(3, "{}".to_owned())]).await.unwrap();
-        let end = Finished { state, acts: 2, accepted: 0, refused: 2, duplicates: 0, duplicate_of: None, held: false, forecast: None };
+        let end = Finished {
+            state,
+            acts: 2,
+            accepted: 0,
+            refused: 2,
+            duplicates: 0,
+            duplicate_of: None,
+            held: false,
+            forecast: None,
+            forecasts: vec![],
+        };
         world.store.finish_batch(id, end, world.now()).await.unwrap();
         let jobs: Vec<String> = world.store.jobs_of(id.0).await.unwrap().into_iter().map(|job| job.kind).collect();
         assert_eq!(jobs.contains(&"SCARTI".to_owned()), !dry_run, "{state} {dry_run}");
@@ -220,4 +230,27 @@ async fn the_same_bytes_are_known_again_once_accepted() {
     assert_eq!(world.store.content_seen(SOURCE, sha256, again).await.unwrap().unwrap().id, first);
     assert_eq!(world.store.content_seen(SOURCE, sha256, first).await.unwrap(), None);
     assert_eq!(world.store.content_seen("altro", sha256, again).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn refused_rows_are_read_a_page_at_a_time_in_the_order_of_the_file() {
+    let world = World::new();
+    let id = world.claim(false).await;
+    world.begin(id, flow(0)).await;
+    // Rows that messo refuses come before those that the store refuses, chunk by chunk.
+    let numbers: Vec<u64> = (1..=25).rev().chain(40..=47).collect();
+    for page in numbers.chunks(10) {
+        world.store.add_rejects(id, page.iter().map(|n| (*n, n.to_string())).collect()).await.unwrap();
+    }
+    assert_eq!(world.store.count_rejects(id).await.unwrap(), 33);
+    let (mut pages, mut seen, mut after) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let page = world.store.rejects(id, after).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        pages.push(page.len());
+        seen.extend(page.into_iter().map(|(number, data)| (number, data.parse::<u64>().unwrap())));
+    }
+    assert_eq!(pages, [10, 10, 10, 3], "a page is {CHUNK} rows in tests");
+    assert!(seen.iter().all(|(number, data)| number == data) && seen.is_sorted());
 }

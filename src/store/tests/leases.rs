@@ -326,3 +326,49 @@ async fn the_same_work_asked_for_again_while_it_runs_is_done_once_more() {
     world.settle().await;
     assert_eq!(world.lines().await.last().unwrap().citizen_cost, Some(847));
 }
+
+/// Each is one cell that cannot be decoded: only its act is parked, with an alert, and what was leased with it goes on.
+#[tokio::test]
+async fn one_row_that_cannot_be_read_parks_its_act_alone() {
+    let table = [
+        ("content", "UPDATE act_content SET json = '{' WHERE act_id = ?1"),
+        ("content, no text", "UPDATE act_content SET json = x'ff00' WHERE act_id = ?1"),
+        ("state", "UPDATE act SET state_data = '\"Altro\"' WHERE id = ?1"),
+        ("job", "UPDATE job SET payload = '{}' WHERE subject_id = ?1"),
+    ];
+    for (what, sql) in table {
+        let world = World::new();
+        world.listen().await;
+        world.accept(vec![act("a"), act("b"), act("c")], flow(0)).await;
+        world.settle_but(|effect| *effect == Effect::Prepare).await;
+        world.store.free_leases().await.unwrap();
+        let (a, b, c) = (world.act_id("a").await, world.act_id("b").await, world.act_id("c").await);
+        let db = rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap();
+        assert_eq!(db.execute(sql, [b.0.as_bytes()]).unwrap(), 1, "{what}");
+        drop(db);
+
+        let leased = world.lease(64).await;
+        let materials = world.store.material(vec![a, b, c]).await.unwrap();
+        let ready: Vec<ActId> = materials.ready.iter().map(|material| material.id).collect();
+        if what == "job" {
+            assert_eq!((leased.len(), ready.len()), (2, 3), "{what}");
+        } else {
+            assert_eq!((leased.len(), ready, materials.unreadable), (3, vec![a, c], vec![b]), "{what}");
+            let hers = leased.iter().find(|job| matches!(&job.subject, Subject::Notifica { act, .. } if *act == b)).unwrap();
+            let next = crate::flow::retry::Next::Park { code: "DATI_ILLEGGIBILI" };
+            world.store.fail_job(hers.job, next, "DATI_ILLEGGIBILI", world.now()).await.unwrap();
+        }
+        let parked = world.act("b").await;
+        assert_eq!(parked.park_code.as_deref(), Some("DATI_ILLEGGIBILI"), "{what}");
+        assert_eq!(world.told("b").await.last().unwrap().0, OutcomeState::Parked, "{what}");
+        let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
+        assert_eq!(alerts.iter().map(|alert| alert.code.as_str()).collect::<Vec<_>>(), ["DATI_ILLEGGIBILI"], "{what}");
+        for job in leased {
+            if !matches!(&job.subject, Subject::Notifica { act, .. } if *act == b) {
+                world.work(job).await;
+            }
+        }
+        world.settle().await;
+        assert_eq!((world.state("a").await.as_str(), world.state("c").await.as_str()), ("INVIATO", "INVIATO"), "{what}");
+    }
+}

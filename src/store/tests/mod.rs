@@ -104,6 +104,7 @@ impl World {
             duplicate_of: None,
             held,
             forecast: None,
+            forecasts: Vec::new(),
         };
         self.store.finish_batch(batch, end, self.now()).await.unwrap();
     }
@@ -184,7 +185,7 @@ impl World {
                 store.record(act, Fact::Uploaded, Some(job), now).await
             }
             Effect::Send => {
-                assert!(store.reserve_spend(act, None, "2026-11-22", 0, now).await?);
+                assert_eq!(store.reserve_spend(act, None, "2026-11-22", 0, now).await?, Spend::Reserved);
                 let material = self.material(act).await;
                 assert_eq!(material.uploads.len(), material.content.files().count(), "{} lacks files", material.content.reference);
                 *self.posts.borrow_mut().entry(material.token.clone()).or_default() += 1;
@@ -221,7 +222,7 @@ impl World {
     }
 
     async fn material(&self, act: ActId) -> SendMaterial {
-        self.store.material(vec![act]).await.unwrap().remove(0)
+        self.store.material(vec![act]).await.unwrap().ready.remove(0)
     }
 
     /// The only act with that reference, also while its batch is not started.

@@ -368,7 +368,8 @@ async fn what_send_provably_never_had_is_withdrawn() {
     world.store.free_leases().await.unwrap();
     let id = world.act("a").await.id;
     let job = world.lease_one(id, "INVIA").await.job;
-    assert!(world.store.reserve_spend(id, Some(job), "2026-11-22", 0, world.now()).await.unwrap());
+    let spend = world.store.reserve_spend(id, Some(job), "2026-11-22", 0, world.now()).await.unwrap();
+    assert_eq!(spend, crate::store::Spend::Reserved);
 
     // While the POST is under way nothing can be proved.
     assert_eq!(world.store.order(id, Order::Cancel, "op", "errato", world.now()).await.unwrap(), Ordered::Remembered);

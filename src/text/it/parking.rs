@@ -73,8 +73,8 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("DOCUMENTO_NON_CONSERVATO", "Un documento dell'atto non è tra quelli conservati.", "Inviare di nuovo l'atto con azione modifica."),
     (
         "FILE_CAMBIATO_NELL_ARCHIVIO",
-        "Un documento non è più quello accettato: qualcuno ha scritto nell'archivio. Non è stato inviato nulla.",
-        "Inviare di nuovo l'atto con azione modifica.",
+        "Un file non è più quello accettato: qualcuno ha scritto nell'archivio. Di quel file non è stato inviato né pubblicato nulla.",
+        "Depositare di nuovo l'atto con azione modifica; per gli scarti di un lotto, correggere e depositare il file originale.",
     ),
     ("ARCHIVIO_MANCANTE", "L'archivio che contiene i documenti dell'atto non c'è.", "Inviare di nuovo l'atto con azione modifica."),
     ("PROTOCOLLO_MANCANTE", "L'atto non ha un protocollo.", "Inviare di nuovo l'atto con azione modifica e il protocollo."),
@@ -127,9 +127,29 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("RIFIUTO_SENZA_MOTIVO", "SEND ha rifiutato senza dire il motivo.", "Aprire una segnalazione a SEND."),
     (
-        "CONSEGNA_INTERROTTA",
+        "DEPOSITO_INTERROTTO",
         "Un file depositato non può essere letto né conservato.",
         "Verificare disco e permessi; il file resta nella cartella di lavoro e viene riletto.",
+    ),
+    (
+        "DEPOSITO_ACCANTONATO",
+        "Un file depositato non si apre o non si legge: gli altri del gestionale vanno avanti, e viene ritentato a intervalli crescenti.",
+        "Verificare permessi e disco della cartella di lavoro; dopo circa un'ora il file è scartato con una ricevuta.",
+    ),
+    (
+        "DEPOSITO_ABBANDONATO",
+        "Un file depositato non si è mai potuto leggere: è scartato con una ricevuta e resta nella cartella di lavoro.",
+        "Recuperare il file da .messo/lavoro e depositarlo di nuovo.",
+    ),
+    (
+        "TETTO_INFERIORE_ALL_ATTO",
+        "L'atto da solo costa più del tetto di spesa giornaliero dell'ente: non partirebbe mai.",
+        "Alzare il tetto nella configurazione dell'ente e riavviare, poi messo act retry; oppure messo act cancel.",
+    ),
+    (
+        "DATI_ILLEGGIBILI",
+        "I dati conservati dell'atto non si leggono più: non è stato inviato nulla.",
+        "Depositare di nuovo l'atto con azione modifica; se si ripete, verificare il disco della cartella dei dati.",
     ),
 ];
 

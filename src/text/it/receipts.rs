@@ -5,6 +5,13 @@ use crate::domain::outcome::ReceiptState;
 /// What a receipt does not do.
 pub const NOT_SERVICE: &str = "Questa ricevuta non perfeziona la notifica: attesta soltanto che messo ha ricevuto ed esaminato il file.";
 
+/// What the day of the last send depends on.
+pub const FORECAST: &str = "La previsione tiene conto degli orari del flusso, delle chiamate e della spesa concesse ogni giorno all'ente, dei file da \
+     caricare e degli atti già in coda.";
+
+/// Said instead of a day.
+pub const NEVER_SENT: &str = "Con i limiti di spesa configurati per l'ente gli atti non possono partire: avvisare chi gestisce messo.";
+
 /// Said of a drop made only to see its receipt.
 pub const DRY_RUN: &str = "il file era nella cartella di prova: nessun atto viene inviato a SEND.";
 
@@ -24,7 +31,7 @@ pub fn receipt_state(state: ReceiptState) -> &'static str {
 #[derive(Debug, Clone, Copy)]
 pub struct RejectPage<'a> {
     /// Refused acts in the archive.
-    pub acts: usize,
+    pub acts: u64,
     /// Name and id of the drop.
     pub original_name: &'a str,
     pub drop: &'a str,

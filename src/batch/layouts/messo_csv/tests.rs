@@ -1,7 +1,7 @@
 //! Tests of `messo_csv`: hostile input is refused by name, good input read to the byte.
 
 use super::*;
-use crate::batch::layouts::testing::{Reading, read, rejected};
+use crate::batch::layouts::testing::{Reading, read, rejected, write_rejects};
 use crate::domain::act::{Action, CommunicationType, Payment, RecipientType};
 
 fn reading(text: &str) -> Reading {
@@ -167,19 +167,16 @@ fn rejects_come_back_as_the_same_acts_in_every_encoding() {
     for (name, bytes) in table {
         let first = read(&MessoCsv, &bytes, "lotto.csv", &["lotto.csv"]);
         assert_eq!((first.found(&MessoCsv), first.acts().len()), (Vec::<String>::new(), 3), "{name}");
-        let rejects: Vec<Rejected> = [0, 1].map(|index| rejected(&first.acts()[index].place, &["a.pdf"])).to_vec();
-        let mut out = Vec::new();
-        MessoCsv.write_rejects(&mut bytes.as_slice(), &rejects, &mut out).unwrap();
+        let rejects: Vec<_> = [0, 1].map(|index| rejected(&first.acts()[index].place, &["a.pdf"])).to_vec();
+        let out = write_rejects(&MessoCsv, &bytes, &rejects);
         let again = read(&MessoCsv, &out, "lotto.csv", &["lotto.csv"]);
         let shown = String::from_utf8_lossy(&out).into_owned();
         assert_eq!(again.found(&MessoCsv), Vec::<String>::new(), "{name}: {shown}");
         let acts = |reading: &Reading| reading.acts().iter().take(2).map(|act| act.act.clone()).collect::<Vec<_>>();
         assert_eq!((again.acts().len(), acts(&again)), (2, acts(&first)), "{name}: {shown}");
         // A second refusal replaces the columns instead of adding two more.
-        let rejects: Vec<Rejected> = again.acts().iter().map(|act| rejected(&act.place, &[])).collect();
-        let mut twice = Vec::new();
-        MessoCsv.write_rejects(&mut out.as_slice(), &rejects, &mut twice).unwrap();
-        assert_eq!(twice, out, "{name}");
+        let rejects: Vec<_> = again.acts().iter().map(|act| rejected(&act.place, &[])).collect();
+        assert_eq!(write_rejects(&MessoCsv, &out, &rejects), out, "{name}");
     }
 }
 

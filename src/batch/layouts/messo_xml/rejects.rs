@@ -7,16 +7,14 @@ use quick_xml::reader::Reader;
 
 use super::grammar::NAMESPACE;
 use super::read::root_prefix;
-use crate::batch::layouts::{RejectShape, Rejected};
+use crate::batch::layouts::{RejectRows, Rejected};
 use crate::batch::xml::{Utf8Source, escape, trim};
 
-/// Name of the batch file inside the reject archive.
-const BATCH_FILE: &str = "lotto.xml";
 /// Bytes of one act that are taken apart to drop an earlier `<scarto>`; a longer one (blanks, comments) is copied as it is.
 const ACT_KEPT: u64 = 4 << 20;
 
 /// Copies the rejected acts in one pass. Ranges must grow, as the acts came. What is written is UTF-8.
-pub fn write(original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn Write) -> io::Result<RejectShape> {
+pub fn write(original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut reader = Reader::from_reader(Utf8Source::new(original));
     let head = Head::read(&mut reader)?;
     let prefix = head.prefix.as_str();
@@ -26,10 +24,10 @@ pub fn write(original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn Write)
     for (name, value) in &head.values {
         writeln!(out, "    <{prefix}{name}>{}</{prefix}{name}>", escape(value))?;
     }
-    writeln!(out, "    <{prefix}numeroAtti>{}</{prefix}numeroAtti>", rejects.len())?;
+    writeln!(out, "    <{prefix}numeroAtti>{}</{prefix}numeroAtti>", rejects.count)?;
     writeln!(out, "  </{prefix}intestazione>")?;
     let mut source = reader.into_inner();
-    for reject in rejects {
+    while let Some(reject) = rejects.next_row()? {
         skip_to(&mut source, reject.place.start)?;
         let length = reject.place.end.saturating_sub(reject.place.start);
         out.write_all(b"  ")?;
@@ -39,10 +37,9 @@ pub fn write(original: &mut dyn Read, rejects: &[Rejected], out: &mut dyn Write)
         let mut bytes = Vec::new();
         (&mut source).take(length).read_to_end(&mut bytes)?;
         let text = String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "act not in UTF-8"))?;
-        write_act(&text, prefix, reject, out)?;
+        write_act(&text, prefix, &reject, out)?;
     }
-    writeln!(out, "</{prefix}lotto>")?;
-    Ok(RejectShape { batch_file: BATCH_FILE.to_owned(), files: rejects.iter().map(|reject| reject.files.clone()).collect() })
+    writeln!(out, "</{prefix}lotto>")
 }
 
 fn skip_to(source: &mut Utf8Source<'_>, offset: u64) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Tests of `messo_xml`: hostile input is refused by name, good input read to the byte.
 
 use super::*;
-use crate::batch::layouts::testing::{Reading, read, rejected};
+use crate::batch::layouts::testing::{Reading, read, reject_files, rejected, write_rejects};
 use crate::batch::problem::Code;
 use crate::domain::act::{Action, Payment};
 use crate::domain::amount_rule::StepAmount;
@@ -176,10 +176,13 @@ fn rejects_come_back_as_the_same_acts_in_every_encoding_and_prefix() {
     for (name, bytes) in table {
         let first = read(&MessoXml, &bytes, "lotto.xml", &["lotto.xml"]);
         assert_eq!((first.found(&MessoXml), first.acts().len()), (Vec::<String>::new(), 3), "{name}");
-        let rejects: Vec<Rejected> = first.acts()[1..].iter().map(|act| rejected(&act.place, &["a.pdf"])).collect();
-        let mut out = Vec::new();
-        let shape = MessoXml.write_rejects(&mut bytes.as_slice(), &rejects, &mut out).unwrap();
-        assert_eq!((shape.batch_file.as_str(), shape.files), ("lotto.xml", vec![vec!["a.pdf".to_owned()]; 2]), "{name}");
+        let rejects: Vec<_> = first.acts()[1..].iter().map(|act| rejected(&act.place, &["a.pdf"])).collect();
+        let out = write_rejects(&MessoXml, &bytes, &rejects);
+        assert_eq!(
+            (MessoXml.reject_batch_file(), reject_files(&MessoXml, &rejects)),
+            ("lotto.xml", vec![vec!["a.pdf".to_owned()]; 2]),
+            "{name}"
+        );
         let text = String::from_utf8(out.clone()).unwrap();
         assert!(!text.contains("VECCHIO") && text.contains("motivo>Il CAP non è valido; &quot;"), "{name}: {text}");
         let again = read(&MessoXml, &out, "lotto.xml", &["lotto.xml"]);

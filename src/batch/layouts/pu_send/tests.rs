@@ -1,7 +1,7 @@
 //! Tests of `pu_send`: hostile input is refused by name, good input read to the byte.
 
 use super::*;
-use crate::batch::layouts::testing::{Reading, read, rejected};
+use crate::batch::layouts::testing::{Reading, read, reject_files, rejected, write_rejects};
 use crate::domain::act::{FeePolicy, Payment};
 
 const HEADER: &str = "organizationId;paProtocolNumber;externalCampaignId;notificationFeePolicy;physicalCommunicationType;subject;senderDenomination;\
@@ -133,10 +133,9 @@ fn rejects_are_renumbered_with_their_files() {
     let first = read(&PuSend, text.as_bytes(), "dati.csv", &names);
     let acts = first.acts();
     let rejects = [rejected(&acts[1].place, &["2/atto.pdf"]), rejected(&acts[2].place, &["3/atto.pdf", "3/sub/avviso.pdf"])];
-    let mut out = Vec::new();
-    let shape = PuSend.write_rejects(&mut text.as_bytes(), &rejects, &mut out).unwrap();
-    assert_eq!(shape.files, vec![vec!["1/atto.pdf".to_owned()], vec!["2/atto.pdf".into(), "2/sub/avviso.pdf".into()]]);
-    let again = read(&PuSend, &out, &shape.batch_file, &["send_notification.csv", "1/atto.pdf", "1/avviso.pdf", "2/atto.pdf"]);
+    let out = write_rejects(&PuSend, text.as_bytes(), &rejects);
+    assert_eq!(reject_files(&PuSend, &rejects), vec![vec!["1/atto.pdf".to_owned()], vec!["2/atto.pdf".into(), "2/sub/avviso.pdf".into()]]);
+    let again = read(&PuSend, &out, PuSend.reject_batch_file(), &["send_notification.csv", "1/atto.pdf", "1/avviso.pdf", "2/atto.pdf"]);
     assert_eq!(again.found(&PuSend), Vec::<String>::new());
     let protocols: Vec<&str> = again.acts().iter().map(|act| act.act.reference.as_str()).collect();
     assert_eq!(protocols, ["PROT 2", "PROT 3"]);

@@ -152,7 +152,7 @@ pub(super) fn entry(code: Code) -> Entry {
             "Depositare il file nella sottocartella del flusso (per esempio in/cds/) o indicare il flusso nel lotto.",
         ),
         Code::AllOrNothing => (
-            "Il lotto è respinto per intero perché contiene righe errate",
+            "Il lotto è scartato per intero perché contiene righe errate",
             ATTESO,
             "Il flusso accetta un lotto solo se tutte le sue righe sono corrette.",
             "Correggere le righe segnalate e depositare di nuovo il lotto intero.",
@@ -168,6 +168,18 @@ pub(super) fn entry(code: Code) -> Entry {
             "il file è in {}",
             "L'impronta dichiarata da una riga è quella del file di un'altra: le cartelle sono scambiate o slittate.",
             "Esportare di nuovo l'archivio: nessuna riga è stata accettata, per non notificare al cittadino sbagliato.",
+        ),
+        Code::DropChanged => (
+            "Il file è cambiato mentre messo lo esaminava",
+            ATTESO,
+            "Un programma che lo teneva ancora aperto ha scritto nel file dopo il deposito.",
+            "Chiudere il programma che scrive il file e depositarlo di nuovo, intero: nessun atto è stato preso in carico.",
+        ),
+        Code::DropUnreadable => (
+            "Il file depositato non si apre o non si legge",
+            ATTESO,
+            "Mancano i permessi di lettura, il disco o la condivisione danno errore, o qualcuno ha tolto il file.",
+            "Verificare permessi e disco con chi gestisce messo, poi depositare di nuovo il file.",
         ),
         Code::InternalError => (
             "messo non è riuscito a esaminare il file per un guasto proprio",
