@@ -192,6 +192,12 @@ impl World {
         found[0].id
     }
 
+    /// Gives an act its protocol; without one it has work to be done before its upload, which needs no remote.
+    fn protocol(&self, reference: &str) {
+        let (store, act) = (self.store(), self.act(reference));
+        assert!(self.runtime.block_on(store.save_protocol(act, format!("PROT-{reference}"))).unwrap());
+    }
+
     fn record(&self, act: ActId, fact: Fact) {
         self.runtime.block_on(self.store().record(act, fact, None, Clock::REAL.now())).unwrap();
     }
@@ -222,7 +228,7 @@ impl World {
 
 fn staged(reference: &str, index: usize) -> Staged {
     let act: Act = serde_json::from_value(json!({
-        "sender_tax_id": ENTE, "reference": reference, "action": "inserisci", "protocol": format!("PROT-{reference}"),
+        "sender_tax_id": ENTE, "reference": reference, "action": "inserisci",
         "subject": "Avviso", "documents": [{"file": "a.pdf"}],
         "recipients": [{"recipient_type": "PF", "tax_id": PERSON[0], "denomination": PERSON[1],
             "address": {"address": PERSON[2], "municipality": "ROMA", "zip": "00100", "province": "RM"}}],
@@ -252,6 +258,7 @@ fn the_hub_is_told_in_words_and_in_json_without_personal_data() {
     let batch = world.batch(&["TARI-1", "TARI-2"], false, 0);
     world.start();
     let act = world.act("TARI-1");
+    world.protocol("TARI-1");
     world.send(act);
     world.accept(act, IUN);
     let element: TimelineElement = serde_json::from_value(json!({
@@ -323,6 +330,7 @@ fn orders_are_carried_out_and_recorded_with_user_and_reason() {
     world.start();
     world.send(world.act("A"));
     world.accept(world.act("A"), IUN);
+    world.protocol("C");
     world.park(world.act("B"), "ARCHIVIO_CAMBIATO");
 
     let table = [
@@ -473,8 +481,8 @@ fn a_reference_of_several_acts_is_not_guessed_but_submissions_of_one_are() {
     world.listen();
     world.batch(&["A", "B"], false, 0);
     world.start();
-    // B carries as protocol what is the reference of A.
-    assert!(world.runtime.block_on(world.store().save_protocol(world.act("B"), "X".to_owned())).unwrap());
+    // B carries as protocol what will be the reference of another act.
+    world.protocol("B");
     world.run(&["act", "cancel", "A", "--reason", "sbagliato"]);
     world.batch(&["A"], false, 0);
     world.start();
