@@ -113,7 +113,7 @@ fn channel<'h>(hub: &'h Hub, name: &str) -> Result<&'h Arc<Channel>, End> {
         .ok_or(End::Failed { class: FailureClass::Person { code: "CHIAVE_NON_CONFIGURATA" }, code: "CHIAVE_NON_CONFIGURATA" })
 }
 
-/// The stage before upload. Nothing in it yet but the protocol that an act must have, and the hours of the flow.
+/// The stage before upload. Nothing in it yet but the protocol that an act must have.
 pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
     let acts: Vec<ActId> = jobs.iter().filter_map(act_of).collect();
     let materials = match hub.store.material(acts).await {
@@ -153,12 +153,6 @@ fn exceeds_ceiling(hub: &Hub, material: &SendMaterial) -> bool {
 }
 
 async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Timestamp) -> End {
-    if exceeds_ceiling(hub, material) {
-        return person(ABOVE_CEILING);
-    }
-    if let Some(at) = opens_at(&material.flow.sending, now) {
-        return End::Later { at, code: "FASCIA_ORARIA" };
-    }
     if material.protocol.is_none() {
         // No protocollo informatico is connected: the reference of the gestionale stands in.
         let protocol: String = material.content.reference.chars().take(256).collect();
@@ -216,8 +210,15 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let mut files = Vec::new();
     let mut ends: Vec<Option<End>> = Vec::new();
     for (index, material) in materials.ready.iter().enumerate() {
-        ends.push(None);
-        if material.state != State::Uploading {
+        ends.push(if material.state != State::Uploading {
+            None
+        } else if exceeds_ceiling(hub, material) {
+            Some(person(ABOVE_CEILING))
+        } else {
+            // Outside the hours of the flow nothing is done: what is uploaded soon grows old.
+            opens_at(&material.flow.sending, hub.clock.now()).map(|at| End::Later { at, code: "FASCIA_ORARIA" })
+        });
+        if material.state != State::Uploading || ends.last().is_some_and(Option::is_some) {
             continue;
         }
         let metadata: Vec<&str> = material

@@ -227,11 +227,12 @@ async fn an_act_dearer_than_the_ceiling_is_parked_at_once_and_one_that_fits_goes
         let jobs = house.hub.store.lease("prova", vec![(String::new(), 0, 100)], until, now).await.unwrap();
         let start = jobs.iter().find(|job| job.subject == Subject::Lotto { batch: claimed.id, work: BatchWork::Start }).unwrap();
         while house.hub.store.start_acts(claimed.id, start.job, now).await.unwrap() {}
-        let jobs = house.hub.store.lease("prova", vec![(String::new(), 1, 100)], until, now).await.unwrap();
-        assert_eq!(jobs.len(), 2, "two acts are prepared");
-        super::notify::prepare(&house.hub, &jobs).await;
+        let channel = house.hub.channels.keys().next().unwrap().clone();
+        let jobs = house.hub.store.lease("prova", vec![(channel.clone(), 1, 100)], until, now).await.unwrap();
+        assert_eq!(jobs.len(), 2, "two acts are to be uploaded");
+        super::notify::upload(&house.hub, &channel, &jobs).await;
         let acts = house.hub.store.acts_of_batch(claimed.id, 0, 10).await.unwrap();
-        let want = if parked { ("IN_PREPARAZIONE", Some("TETTO_INFERIORE_ALL_ATTO")) } else { ("IN_CARICAMENTO", None) };
+        let want = if parked { ("IN_CARICAMENTO", Some("TETTO_INFERIORE_ALL_ATTO")) } else { ("IN_CARICAMENTO", None) };
         for act in &acts {
             assert_eq!((act.state.as_str(), act.park_code.as_deref()), want, "under {ceiling}");
         }

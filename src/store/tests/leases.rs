@@ -340,7 +340,7 @@ async fn one_row_that_cannot_be_read_parks_its_act_alone() {
         let world = World::new();
         world.listen().await;
         world.accept(vec![act("a"), act("b"), act("c")], flow(0)).await;
-        world.settle_but(|effect| *effect == Effect::Prepare).await;
+        world.settle_but(|effect| *effect == Effect::Upload).await;
         world.store.free_leases().await.unwrap();
         let (a, b, c) = (world.act_id("a").await, world.act_id("b").await, world.act_id("c").await);
         let db = rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap();
