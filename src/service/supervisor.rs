@@ -140,7 +140,12 @@ async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
     }
     let watch = &hub.config.watch;
     let settings = WatchSettings {
-        roots: hub.config.sources.iter().map(|source| Root { source: source.name.clone(), path: source.root.clone() }).collect(),
+        roots: hub
+            .config
+            .sources
+            .iter()
+            .map(|source| Root { source: source.name.clone(), path: source.root.clone(), arrivals: None })
+            .collect(),
         settle: Duration::from_millis(watch.settle_ms),
         scan: Duration::from_millis(watch.scan_ms),
         incomplete_after: Duration::from_secs(watch.incomplete_after_s),
