@@ -1,0 +1,1 @@
+//! The session as clients drive it, on a home in memory.
