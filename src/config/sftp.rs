@@ -288,7 +288,7 @@ pub(super) const SFTP: &[Key] = &[
     may("stalled_s", Kind::Whole(1, DAY)),
     may("keepalive_s", Kind::Whole(1, DAY)),
     may("stop_grace_s", Kind::Whole(0, 3_600)),
-    may("rekey_bytes", Kind::Whole(1 << 20, 1 << 36)),
+    may("rekey_bytes", Kind::Whole(1 << 20, 1 << 30)),
     may("max_connections", Kind::Whole(1, 100_000)),
     may("max_unauthenticated", Kind::Whole(1, 100_000)),
     may("max_channels", Kind::Whole(1, 64)),

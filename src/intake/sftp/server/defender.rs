@@ -15,7 +15,7 @@ pub enum Offence {
     UnknownUser,
     /// A wrong password, or a key that is not the account's, after all it had to offer.
     WrongSecret,
-    /// Came and went, or stayed, without ever trying to log in.
+    /// Kept a place for strangers until its time was over. Who merely comes and goes is a monitor.
     NoLogin,
     /// Spoke something that is not SSH, or not SFTP.
     Garbage,
@@ -27,7 +27,7 @@ impl Offence {
             Offence::UnknownUser => 20,
             Offence::WrongSecret => 10,
             Offence::Garbage => 5,
-            Offence::NoLogin => 2,
+            Offence::NoLogin => 5,
         }
     }
 }
