@@ -54,7 +54,13 @@ impl Arrivals {
         if inner.files.len() < MAX || inner.files.contains_key(file) {
             inner.files.insert(file.to_path_buf(), (monotonic() + self.settle, arrived));
         }
-        if let Some(ear) = &inner.ear {
+        drop(inner);
+        self.ring();
+    }
+
+    /// Something came that may matter: look.
+    pub fn ring(&self) {
+        if let Some(ear) = &self.lock().ear {
             // A full channel means that it is already awake.
             let _ = ear.try_send(());
         }

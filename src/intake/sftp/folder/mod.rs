@@ -5,12 +5,26 @@
 //! that a restart has nothing to remember. Opening a file of `in/` to write takes it back, unless the hub has taken it: of the two
 //! renames one wins. What the hub took is shown for a while longer, because clients look after they put.
 
+mod beneath;
+mod flush;
+mod handle;
+mod inbox;
+mod listing;
+mod path;
+mod published;
+mod ranges;
+mod session;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod upload;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+pub use self::session::FolderHome;
+pub use self::shared::Shared;
 use crate::domain::digest::Sha256;
 use crate::intake::arrivals::Arrivals;
 
@@ -94,88 +108,4 @@ pub enum Deed<'a> {
 pub struct Usage {
     pub bytes: u64,
     pub files: u64,
-}
-
-/// What the sessions of one root share. One for each root, whatever the number of accounts that lead to it.
-pub struct Shared {
-    settings: Settings,
-}
-
-impl Shared {
-    /// Makes the folders, cuts partial uploads of an earlier run to what is surely there, counts. Blocks.
-    ///
-    /// # Errors
-    /// The folders cannot be made or read, or `in/` and `.messo/` lie on different file systems.
-    pub fn open(settings: Settings) -> std::io::Result<Arc<Shared>> {
-        Ok(Arc::new(Shared { settings }))
-    }
-
-    /// Applies from the next request on.
-    pub fn set_limits(&self, limits: Limits) {
-        let _ = limits;
-    }
-
-    /// What waits now.
-    pub fn usage(&self) -> Usage {
-        Usage::default()
-    }
-
-    /// Removes partial uploads that nobody resumed, forgets what was shown long enough. To be called every hour or so; blocks.
-    ///
-    /// # Errors
-    /// The folders cannot be read.
-    pub fn tidy(&self, now: Timestamp) -> std::io::Result<()> {
-        let _ = (now, &self.settings);
-        Ok(())
-    }
-}
-
-/// The home as one session sees it.
-pub struct FolderHome {
-    shared: Arc<Shared>,
-    witness: Option<Arc<dyn Witness>>,
-}
-
-impl FolderHome {
-    /// One for each session: files that one session writes are busy for the others.
-    #[must_use]
-    pub fn new(shared: Arc<Shared>, witness: Option<Arc<dyn Witness>>) -> FolderHome {
-        FolderHome { shared, witness }
-    }
-}
-
-use crate::intake::sftp::home::{Attributes, Home, Listing, OpenFile, OpenFlags, Refused, Space};
-
-impl Home for FolderHome {
-    fn real_path(&self, _path: &[u8]) -> Result<String, Refused> {
-        let _ = (&self.shared, &self.witness);
-        Err(Refused::Unsupported)
-    }
-    fn stat(&self, _path: &[u8]) -> Result<Attributes, Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn set_attributes(&self, _path: &[u8], _attributes: &Attributes) -> Result<(), Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn open(&self, _path: &[u8], _flags: OpenFlags, _attributes: &Attributes) -> Result<Box<dyn OpenFile>, Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn list(&self, _path: &[u8]) -> Result<Box<dyn Listing>, Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn remove(&self, _path: &[u8]) -> Result<(), Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn make_folder(&self, _path: &[u8]) -> Result<(), Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn remove_folder(&self, _path: &[u8]) -> Result<(), Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn rename(&self, _from: &[u8], _to: &[u8], _replace: bool) -> Result<(), Refused> {
-        Err(Refused::Unsupported)
-    }
-    fn space(&self, _path: &[u8]) -> Result<Space, Refused> {
-        Err(Refused::Unsupported)
-    }
 }

@@ -1,0 +1,505 @@
+//! `in/`, where the gestionale writes: uploads that begin, go on, end; names that change. Each step is one rename or one removal,
+//! and of this and the hub's claim of the same file exactly one succeeds.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::beneath::{self, create, open_file, refused, rename_new};
+use super::path::{DRY_RUN, INBOX, Rel, check_new};
+use super::shared::{Desk, Found, Open, STAGING, Shared};
+use super::upload::{Ended, Upload, arrived, timestamps};
+use crate::domain::digest::Sha256;
+use crate::intake::arrivals::Arrived;
+use crate::intake::sftp::home::{Attributes, Ending, OpenFlags, Refused};
+
+/// How an upload ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Whole {
+        size: u64,
+        sha256: Option<Sha256>,
+    },
+    Partial {
+        size: u64,
+    },
+    /// Another handle of the session still has it, or nothing is left of it.
+    Nothing,
+}
+
+impl Shared {
+    /// Opens a file of `in/` to write it.
+    pub(super) fn open_write(&self, session: u64, rel: &Rel, flags: OpenFlags) -> Result<Arc<Upload>, Refused> {
+        self.check_reserve()?;
+        let mut desk = self.lock();
+        self.free(&mut desk, rel, Some(session))?;
+        if let Some(open) = desk.uploads.get_mut(rel) {
+            if flags.exclusive && flags.create {
+                return Err(Refused::AlreadyExists);
+            }
+            open.handles += 1;
+            let upload = open.upload.clone();
+            drop(desk);
+            if flags.truncate {
+                upload.set_size(self, 0).inspect_err(|_| self.let_go(rel, &upload))?;
+            }
+            return Ok(upload);
+        }
+        let found = self.find(&desk, rel)?;
+        if flags.exclusive && flags.create && matches!(found, Found::Staged(..) | Found::Real(..)) {
+            return Err(Refused::AlreadyExists);
+        }
+        let upload = match found {
+            Found::Staged(folder, name, stat) => self.go_on(rel, folder, name, &stat, flags.truncate)?,
+            Found::Real(folder, name, stat) => {
+                match beneath::kind(&stat) {
+                    FileType::Directory => return Err(Refused::IsAFolder),
+                    _ if beneath::is_single_file(&stat) => {}
+                    _ => return Err(Refused::Outside),
+                }
+                match self.take_back(rel, &folder, &name) {
+                    Ok(Some((folder, stat))) => self.go_on(rel, folder, rel.name().to_owned(), &stat, flags.truncate)?,
+                    // Taken by the hub this very moment.
+                    Ok(None) if flags.create => self.begin(&mut desk, rel)?,
+                    Ok(None) => return Err(Refused::NotFound),
+                    Err(why) => return Err(why),
+                }
+            }
+            Found::Taken(_) | Found::Nothing if flags.create => self.begin(&mut desk, rel)?,
+            Found::Taken(_) | Found::Nothing => return Err(Refused::NotFound),
+        };
+        let upload = Arc::new(upload);
+        upload.touch(self.now());
+        desk.hold(rel);
+        let open = Open { upload: upload.clone(), session, handles: 1, dropped: false, ending: false };
+        desk.uploads.insert(rel.clone(), open);
+        Ok(upload)
+    }
+
+    /// A new file.
+    fn begin(&self, desk: &mut Desk, rel: &Rel) -> Result<Upload, Refused> {
+        check_new(rel.name())?;
+        self.folder(INBOX, rel.parent()).map_err(refused)?;
+        if self.collides(desk, rel, None)? {
+            return Err(Refused::NameCollides);
+        }
+        self.check_files(desk)?;
+        let file = create(self.staging(rel.parent()).map_err(refused)?, rel.name()).map_err(refused)?;
+        let stat = rustix::fs::fstat(&file).map_err(refused)?;
+        // What is under that name in the hub's hands is another file.
+        desk.forget(rel);
+        self.opened(None);
+        Ok(Upload::new(rel.clone(), file, stat.st_ino, 0, self.settings.hash))
+    }
+
+    /// A file that is staged already.
+    fn go_on(&self, rel: &Rel, folder: OwnedFd, name: String, stat: &Stat, truncate: bool) -> Result<Upload, Refused> {
+        if truncate || stat.st_nlink != 1 {
+            // Never written into: a file of that name of our own.
+            rustix::fs::unlinkat(&folder, name.as_str(), AtFlags::empty()).map_err(refused)?;
+            let file = create(&folder, rel.name()).map_err(refused)?;
+            let inode = rustix::fs::fstat(&file).map_err(refused)?.st_ino;
+            self.removed(stat.st_size as u64);
+            self.opened(None);
+            return Ok(Upload::new(rel.clone(), file, inode, 0, self.settings.hash));
+        }
+        let (file, stat) = open_file(&folder, &name, OFlags::RDWR)?;
+        let size = stat.st_size as u64;
+        self.opened(Some(size));
+        Ok(Upload::new(rel.clone(), file, stat.st_ino, size, self.settings.hash))
+    }
+
+    /// Moves a whole file out of the watcher's sight; `None`: the hub was quicker.
+    fn take_back(&self, rel: &Rel, folder: &OwnedFd, name: &str) -> Result<Option<(OwnedFd, Stat)>, Refused> {
+        let staging = self.staging(rel.parent()).map_err(refused)?;
+        self.settings.arrivals.forget(rel.as_path());
+        match rename_new(folder, name, &staging, rel.name()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(refused(error)),
+        }
+        let stat = beneath::look(&staging, rel.name()).map_err(refused)?.ok_or(Refused::NotFound)?;
+        if !beneath::is_single_file(&stat) {
+            // Swapped between two looks: what is behind it was never touched.
+            let _ = rustix::fs::unlinkat(&staging, rel.name(), AtFlags::empty());
+            return Err(Refused::Outside);
+        }
+        Ok(Some((staging, stat)))
+    }
+
+    /// Lets nobody else be at work on that file: refuses, or takes it from a session that has gone silent.
+    fn free(&self, desk: &mut Desk, rel: &Rel, session: Option<u64>) -> Result<(), Refused> {
+        let Some(open) = desk.uploads.get(rel) else { return Ok(()) };
+        if !open.ending && Some(open.session) == session {
+            return Ok(());
+        }
+        let silent = self.now().saturating_sub(open.upload.last());
+        if open.ending || u128::from(silent) < self.settings.takeover.as_millis() {
+            return Err(Refused::Busy);
+        }
+        let ended = open.upload.take_over(self)?;
+        self.leave(desk, rel, ended)
+    }
+
+    /// A handle that could not be given.
+    fn let_go(&self, rel: &Rel, upload: &Arc<Upload>) {
+        if let Some(open) = self.lock().uploads.get_mut(rel).filter(|open| Arc::ptr_eq(&open.upload, upload)) {
+            open.handles = open.handles.saturating_sub(1);
+        }
+    }
+
+    /// A handle is closed, or its client is gone.
+    pub(super) fn finish(&self, upload: &Arc<Upload>, ending: Ending) -> Result<Outcome, Refused> {
+        let rel = &upload.rel;
+        let closed = {
+            let mut desk = self.lock();
+            let Some(open) = desk.uploads.get_mut(rel).filter(|open| Arc::ptr_eq(&open.upload, upload)) else {
+                // Taken over: what this handle wrote is in another's hands.
+                return if ending == Ending::Closed { Err(Refused::Busy) } else { Ok(Outcome::Nothing) };
+            };
+            open.handles = open.handles.saturating_sub(1);
+            open.dropped |= ending == Ending::Dropped;
+            if open.handles > 0 {
+                drop(desk);
+                if ending == Ending::Closed && self.settings.fsync {
+                    upload.sync()?;
+                }
+                return Ok(Outcome::Nothing);
+            }
+            open.ending = true;
+            !open.dropped
+        };
+        let ended = upload.end(self, closed);
+        let left = upload.told().0;
+        let mut desk = self.lock();
+        let arrived = match ended {
+            Ok(Ended::Whole(arrived)) => arrived,
+            Ok(ended) => {
+                self.leave(&mut desk, rel, ended)?;
+                return Ok(if left > 0 { Outcome::Partial { size: left } } else { Outcome::Nothing });
+            }
+            Err(why) => {
+                self.leave(&mut desk, rel, Ended::Partial { size: left })?;
+                return Err(why);
+            }
+        };
+        let entered = self.enter(rel);
+        desk.uploads.remove(rel);
+        self.ended(arrived.size, true);
+        desk.know(rel.clone(), arrived, self.settings.grace);
+        drop(desk);
+        // Somebody with access to the share put a file of that name there meanwhile: ours waits as it is.
+        entered.map_err(refused)?;
+        self.flush(rel.parent())?;
+        self.announce(rel, arrived);
+        Ok(Outcome::Whole { size: arrived.size, sha256: arrived.sha256 })
+    }
+
+    /// From the staged tree into `in/`.
+    fn enter(&self, rel: &Rel) -> Result<(), Errno> {
+        rename_new(self.folder(STAGING, rel.parent())?, rel.name(), self.folder(INBOX, rel.parent())?, rel.name())
+    }
+
+    /// An upload that is not whole: kept, unless nothing is in it.
+    fn leave(&self, desk: &mut Desk, rel: &Rel, ended: Ended) -> Result<(), Refused> {
+        desk.uploads.remove(rel);
+        let size = match ended {
+            Ended::Partial { size } if size > 0 => size,
+            _ => {
+                self.ended(0, false);
+                desk.forget(rel);
+                let folder = self.folder(STAGING, rel.parent()).map_err(refused)?;
+                return rustix::fs::unlinkat(folder, rel.name(), AtFlags::empty()).or_else(gone).map_err(refused);
+            }
+        };
+        self.ended(size, true);
+        desk.know(rel.clone(), Arrived { inode: 0, size, mtime: 0, sha256: None }, self.settings.grace);
+        Ok(())
+    }
+
+    pub(super) fn remove_file(&self, rel: &Rel) -> Result<(), Refused> {
+        let mut desk = self.lock();
+        self.free(&mut desk, rel, None)?;
+        match self.find(&desk, rel)? {
+            Found::Staged(folder, name, stat) => {
+                rustix::fs::unlinkat(&folder, name.as_str(), AtFlags::empty()).map_err(refused)?;
+                self.removed(stat.st_size as u64);
+            }
+            Found::Real(_, _, stat) if beneath::kind(&stat) == FileType::Directory => return Err(Refused::IsAFolder),
+            Found::Real(folder, name, stat) => {
+                self.settings.arrivals.forget(rel.as_path());
+                // Taken by the hub this very moment: as if it had been removed before.
+                rustix::fs::unlinkat(&folder, name.as_str(), AtFlags::empty()).or_else(gone).map_err(refused)?;
+                self.removed(stat.st_size as u64);
+            }
+            Found::Taken(_) => {}
+            Found::Nothing => return Err(Refused::NotFound),
+        }
+        desk.forget(rel);
+        drop(desk);
+        self.flush(rel.parent())
+    }
+
+    pub(super) fn rename_file(&self, from: &Rel, to: &Rel, replace: bool) -> Result<(), Refused> {
+        check_new(to.name())?;
+        let mut desk = self.lock();
+        self.free(&mut desk, from, None)?;
+        let source = self.find(&desk, from)?;
+        if let Found::Real(_, _, stat) = &source {
+            match beneath::kind(stat) {
+                // What is being sent into it would lose its place.
+                FileType::Directory => return Err(Refused::NotAllowed),
+                FileType::RegularFile => {}
+                _ => return Err(Refused::Outside),
+            }
+        }
+        if matches!(source, Found::Nothing) {
+            return Err(Refused::NotFound);
+        }
+        if from == to {
+            return Ok(());
+        }
+        self.free(&mut desk, to, None)?;
+        let target = self.find(&desk, to)?;
+        match &target {
+            Found::Real(_, _, stat) if beneath::kind(stat) != FileType::RegularFile => return Err(Refused::AlreadyExists),
+            Found::Staged(..) | Found::Real(..) if !replace => return Err(Refused::AlreadyExists),
+            _ => {}
+        }
+        if self.collides(&desk, to, Some(from))? {
+            return Err(Refused::NameCollides);
+        }
+        let inbox = self.folder(INBOX, to.parent()).map_err(refused)?;
+        let known = desk.known(from);
+        match source {
+            Found::Staged(folder, name, _) => {
+                // Stays what it is, not whole; only its name changes.
+                let staging = self.staging(to.parent()).map_err(refused)?;
+                rustix::fs::renameat(&folder, name.as_str(), &staging, to.name()).map_err(refused)?;
+                self.drop_target(to, &target, false)?;
+            }
+            Found::Real(folder, name, stat) => {
+                let told = self.settings.arrivals.forget(from.as_path()).or(known.map(|known| known.arrived));
+                if let Found::Real(..) = target {
+                    self.settings.arrivals.forget(to.as_path());
+                    rustix::fs::renameat(&folder, name.as_str(), &inbox, to.name())
+                } else {
+                    rename_new(&folder, name.as_str(), &inbox, to.name())
+                }
+                .map_err(refused)?;
+                self.drop_target(to, &target, true)?;
+                let told = told.filter(|told| told.inode == stat.st_ino && told.size == stat.st_size as u64);
+                desk.know(to.clone(), told.unwrap_or_else(|| arrived(&stat, None)), self.settings.grace);
+                desk.forget(from);
+                drop(desk);
+                // Two folders when it moved to another flow: the new name first.
+                self.flush(to.parent())?;
+                if from.parent() != to.parent() {
+                    self.flush(from.parent())?;
+                }
+                // One that came by the share settles as such files do.
+                match told {
+                    Some(told) => self.announce(to, told),
+                    None => self.settings.arrivals.ring(),
+                }
+                return Ok(());
+            }
+            // Under its old name in the hub's hands; what it replaces goes all the same.
+            Found::Taken(_) => self.drop_target(to, &target, matches!(target, Found::Staged(..)))?,
+            Found::Nothing => return Err(Refused::NotFound),
+        }
+        if let Some(known) = known {
+            desk.know(to.clone(), known.arrived, self.settings.grace);
+        }
+        desk.forget(from);
+        Ok(())
+    }
+
+    /// What was replaced and lies elsewhere: a staged file under a whole one, or the other way round.
+    fn drop_target(&self, to: &Rel, target: &Found, whole: bool) -> Result<(), Refused> {
+        let (Found::Staged(folder, name, stat) | Found::Real(folder, name, stat)) = target else { return Ok(()) };
+        self.removed(stat.st_size as u64);
+        let elsewhere = matches!(target, Found::Staged(..)) == whole;
+        if elsewhere {
+            self.settings.arrivals.forget(to.as_path());
+            rustix::fs::unlinkat(folder, name.as_str(), AtFlags::empty()).or_else(gone).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn make_inbox_folder(&self, rel: &Rel) -> Result<(), Refused> {
+        check_new(rel.name())?;
+        let parent = Rel::new(rel.parent());
+        // One level of flows, and one below `prova/`.
+        if !parent.is_empty() && parent.as_str() != DRY_RUN {
+            return Err(Refused::NotAllowed);
+        }
+        if rel.name().starts_with('.') {
+            // The watcher looks into none of these.
+            return Err(Refused::NameRefused);
+        }
+        let mut desk = self.lock();
+        let folder = self.folder(INBOX, parent.as_str()).map_err(refused)?;
+        if beneath::look(&folder, rel.name()).map_err(refused)?.is_some() || desk.uploads.contains_key(rel) {
+            return Err(Refused::AlreadyExists);
+        }
+        if super::shared::spelled_in(folder, rel.name()).is_some() || self.collides(&desk, rel, None)? {
+            return Err(Refused::NameCollides);
+        }
+        self.check_files(&mut desk)?;
+        let folder = self.folder(INBOX, parent.as_str()).map_err(refused)?;
+        rustix::fs::mkdirat(&folder, rel.name(), rustix::fs::Mode::from_raw_mode(0o777)).map_err(refused)?;
+        desk.forget(rel);
+        self.folder_made();
+        drop(desk);
+        self.flush(parent.as_str())
+    }
+
+    pub(super) fn remove_inbox_folder(&self, rel: &Rel) -> Result<(), Refused> {
+        if rel.is_empty() || rel.as_str() == DRY_RUN {
+            return Err(Refused::NotAllowed);
+        }
+        let _desk = self.lock();
+        let parent = self.folder(INBOX, rel.parent()).map_err(refused)?;
+        match beneath::look(&parent, rel.name()).map_err(refused)? {
+            None => return Err(Refused::NotFound),
+            Some(stat) if beneath::kind(&stat) != FileType::Directory => return Err(Refused::NotAFolder),
+            Some(_) => {}
+        }
+        if let Ok(staging) = self.folder(STAGING, rel.parent()) {
+            rustix::fs::unlinkat(staging, rel.name(), AtFlags::REMOVEDIR).or_else(gone).map_err(refused)?;
+        }
+        rustix::fs::unlinkat(parent, rel.name(), AtFlags::REMOVEDIR).map_err(refused)?;
+        self.removed(0);
+        Ok(())
+    }
+
+    /// Times are kept, sizes change the file, the rest is harmless.
+    pub(super) fn set_inbox(&self, session: u64, rel: &Rel, attributes: &Attributes) -> Result<(), Refused> {
+        let desk = self.lock();
+        if let Some(open) = desk.uploads.get(rel).filter(|open| !open.ending) {
+            let (upload, owner) = (open.upload.clone(), open.session);
+            drop(desk);
+            if let Some(size) = attributes.size {
+                if owner != session {
+                    return Err(Refused::Busy);
+                }
+                upload.set_size(self, size)?;
+            }
+            if let Some(times) = attributes.times {
+                upload.set_times(times);
+            }
+            return Ok(());
+        }
+        let (folder, name, stat, whole) = match self.find(&desk, rel)? {
+            Found::Nothing => return Err(Refused::NotFound),
+            Found::Taken(known) => {
+                drop(desk);
+                if attributes.size.is_some_and(|size| size != known.arrived.size) {
+                    // The bytes in work are never touched.
+                    return Err(Refused::NotFound);
+                }
+                self.set_known_times(rel, attributes);
+                return Ok(());
+            }
+            Found::Staged(folder, name, stat) => (folder, name, stat, false),
+            Found::Real(folder, name, stat) => (folder, name, stat, true),
+        };
+        drop(desk);
+        match beneath::kind(&stat) {
+            FileType::Directory => return Ok(()),
+            _ if beneath::is_single_file(&stat) => {}
+            _ => return Err(Refused::Outside),
+        }
+        if let Some(size) = attributes.size.filter(|size| *size != stat.st_size as u64) {
+            let upload = self.open_write(session, rel, OpenFlags { write: true, ..OpenFlags::default() })?;
+            let set = upload.set_size(self, size);
+            if let Some(times) = attributes.times {
+                upload.set_times(times);
+            }
+            // A whole file that was made shorter is judged again as such; one that was made longer has a hole at its end.
+            let ended = self.finish(&upload, if whole { Ending::Closed } else { Ending::Dropped });
+            return set.and(ended.map(|_| ()));
+        }
+        if let Some((access, modification)) = attributes.times {
+            match rustix::fs::utimensat(&folder, name.as_str(), &timestamps(access, modification), AtFlags::SYMLINK_NOFOLLOW) {
+                // Taken this very moment, or a share where times cannot be set.
+                Ok(()) | Err(_) => self.set_known_times(rel, attributes),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_known_times(&self, rel: &Rel, attributes: &Attributes) {
+        if let Some((_, modification)) = attributes.times {
+            let mtime = i128::from(modification) * 1_000_000_000;
+            self.lock().touch(rel, mtime);
+            self.settings.arrivals.touched(rel.as_path(), mtime);
+        }
+    }
+
+    pub(super) fn stat_inbox(&self, rel: &Rel) -> Result<Attributes, Refused> {
+        if rel.is_empty() {
+            let stat = rustix::fs::fstat(self.folder(INBOX, "").map_err(refused)?).map_err(refused)?;
+            return Ok(attributes(&stat));
+        }
+        let desk = self.lock();
+        if let Some(open) = desk.uploads.get(rel) {
+            let upload = open.upload.clone();
+            drop(desk);
+            let (size, times) = upload.told();
+            let times = times.or_else(|| self.staged_times(rel));
+            return Ok(Attributes { size: Some(size), owner: None, mode: Some(FILE_MODE), times });
+        }
+        match self.find(&desk, rel)? {
+            Found::Staged(_, _, stat) => Ok(attributes(&stat)),
+            Found::Real(_, _, stat) if matches!(beneath::kind(&stat), FileType::RegularFile | FileType::Directory) => Ok(attributes(&stat)),
+            // A link or a device that somebody put on the share: not shown, not there.
+            Found::Real(..) | Found::Nothing => Err(Refused::NotFound),
+            Found::Taken(known) => Ok(attributes_of(&known.arrived)),
+        }
+    }
+
+    fn staged_times(&self, rel: &Rel) -> Option<(u32, u32)> {
+        let folder = self.folder(STAGING, rel.parent()).ok()?;
+        attributes(&beneath::look(folder, rel.name()).ok()??).times
+    }
+
+    /// Opens a file of `in/` to read it back.
+    pub(super) fn open_inbox(&self, rel: &Rel) -> Result<(std::fs::File, Stat), Refused> {
+        let found = self.find(&self.lock(), rel)?;
+        match found {
+            Found::Staged(folder, name, _) | Found::Real(folder, name, _) => open_file(folder, &name, OFlags::RDONLY),
+            Found::Taken(_) | Found::Nothing => Err(Refused::NotFound),
+        }
+    }
+}
+
+/// A file of ours, as a client sees it.
+const FILE_MODE: u32 = 0o100_640;
+/// A folder.
+pub const FOLDER_MODE: u32 = 0o040_750;
+
+/// What a client is told of a file or folder.
+pub fn attributes(stat: &Stat) -> Attributes {
+    let seconds = |time: i64| u32::try_from(time.max(0)).unwrap_or(u32::MAX);
+    let folder = beneath::kind(stat) == FileType::Directory;
+    Attributes {
+        size: Some(stat.st_size as u64),
+        owner: None,
+        mode: Some(if folder { FOLDER_MODE } else { FILE_MODE }),
+        times: Some((seconds(stat.st_atime), seconds(stat.st_mtime))),
+    }
+}
+
+/// The same, of a file that the hub took.
+pub fn attributes_of(arrived: &Arrived) -> Attributes {
+    let seconds = u32::try_from((arrived.mtime / 1_000_000_000).max(0)).unwrap_or(u32::MAX);
+    Attributes { size: Some(arrived.size), owner: None, mode: Some(FILE_MODE), times: Some((seconds, seconds)) }
+}
+
+fn gone(error: Errno) -> Result<(), Errno> {
+    if error == Errno::NOENT { Ok(()) } else { Err(error) }
+}
