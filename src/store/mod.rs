@@ -8,6 +8,7 @@ mod acts;
 pub mod archives;
 mod batches;
 mod codec;
+mod door;
 mod engine;
 mod finals;
 mod jobs;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use acts::{ActView, KeptFact, LegalFactToFetch, SendMaterial};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Staged, Staging, Verdict};
+pub use door::{DoorBan, DoorEvent};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};

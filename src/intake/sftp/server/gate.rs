@@ -35,6 +35,8 @@ pub struct Link {
     begun: Instant,
     /// Milliseconds after `begun` at which a byte last went either way.
     moved: AtomicU64,
+    /// The same of when the system began to take no more of what is to be written; 0: it takes it.
+    blocked: AtomicU64,
     /// Who wants reading to pause.
     pausing: AtomicUsize,
     reader: AtomicWaker,
@@ -57,6 +59,15 @@ impl Link {
     #[must_use]
     pub fn still_ms(&self) -> u64 {
         self.age_ms().saturating_sub(self.moved.load(Ordering::Relaxed))
+    }
+
+    /// Milliseconds for which the client has taken nothing of what is written to it.
+    #[must_use]
+    pub fn blocked_ms(&self) -> u64 {
+        match self.blocked.load(Ordering::Relaxed) {
+            0 => 0,
+            since => self.age_ms().saturating_sub(since),
+        }
     }
 
     /// One more wants reading to pause, or one less.
@@ -108,7 +119,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// Gives what is to be written to the system.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.output))?;
+            let written = match Pin::new(&mut self.stream).poll_write(cx, &self.output) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    let _ = self.link.blocked.compare_exchange(0, self.link.age_ms().max(1), Ordering::Relaxed, Ordering::Relaxed);
+                    return Poll::Pending;
+                }
+            };
+            self.link.blocked.store(0, Ordering::Relaxed);
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

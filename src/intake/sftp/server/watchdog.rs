@@ -53,7 +53,7 @@ fn judge(door: &Inner, guest: &Guest) -> Sentence {
     };
     let lines = guest.lines();
     let health: Vec<_> = lines.iter().map(|line| line.health()).collect();
-    let stalled = health.iter().map(|health| health.stalled_ms).max().unwrap_or(0);
+    let stalled = health.iter().map(|health| health.stalled_ms).chain([guest.link.blocked_ms()]).max().unwrap_or(0);
     if stalled > limits.stalled_s.saturating_mul(1_000) {
         return Sentence::Stalled;
     }
