@@ -46,7 +46,14 @@ impl Link {
     /// A connection that begins now.
     #[must_use]
     pub fn new(over: CancellationToken) -> Arc<Link> {
-        Arc::new(Link { over, begun: monotonic(), moved: AtomicU64::new(0), pausing: AtomicUsize::new(0), reader: AtomicWaker::new() })
+        Arc::new(Link {
+            over,
+            begun: monotonic(),
+            moved: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            pausing: AtomicUsize::new(0),
+            reader: AtomicWaker::new(),
+        })
     }
 
     /// Milliseconds since it began.
@@ -185,7 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gate<S> {
             }
         }
         let now = buf.remaining().min(me.input.len());
-        buf.put_slice(&me.input.split_to(now));
+        buf.put_slice(me.input.get(..now).unwrap_or_default());
+        me.input.advance(now);
         Poll::Ready(Ok(()))
     }
 }
