@@ -378,6 +378,13 @@ impl Engine {
         self.queued_bytes + self.out_bytes + self.queue.back().map_or(0, |last| last.len() - self.whole)
     }
 
+    /// Whether requests wait only because the client has not taken the answers it has: nothing moves until [`Engine::output`] does.
+    /// Holding back the client's bytes (and with them its window) would then stop both sides for ever.
+    #[must_use]
+    pub fn waits_for_output(&self) -> bool {
+        self.out_requests == 0 && self.queued_requests > 0 && !self.affords(self.front_reply())
+    }
+
     /// Requests not yet answered.
     #[must_use]
     pub fn queued_requests(&self) -> usize {

@@ -7,6 +7,4 @@ pub mod engine;
 pub mod executor;
 pub mod home;
 pub mod protocol;
-#[cfg(test)]
-mod tests;
 pub mod witness;
