@@ -1,6 +1,8 @@
 //! The other side of a session: packets as clients write them, answers as clients read them, and the loop of the server around
 //! engine and executor.
 
+#![allow(dead_code, reason = "the fuzz target uses a part of this module")]
+
 use std::sync::Arc;
 
 use messo::intake::sftp::engine::{Ended, Engine, Limits};

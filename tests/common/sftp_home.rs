@@ -1,5 +1,7 @@
 //! A home in memory, with a diary of what was asked of it.
 
+#![allow(dead_code, reason = "the fuzz target uses a part of this module")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

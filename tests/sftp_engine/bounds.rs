@@ -5,7 +5,7 @@ use messo::intake::sftp::engine::{Engine, Limits};
 use messo::intake::sftp::protocol::{Request, kind};
 
 use super::recordings::{self, blocks};
-use super::sftp_client::{Script, Session, replies};
+use super::sftp_client::{NO_ATTRS, READ, Script, Session, replies};
 use super::sftp_home::MemoryHome;
 
 /// paramiko asks for a whole file of 1 GiB at once and takes the answers a window at a time.
@@ -65,6 +65,23 @@ fn answers_nobody_takes_stop_the_work() {
     session.pump();
     assert!(session.engine.is_idle() && !session.engine.waits_for_output());
     assert_eq!(session.lines().len(), 501);
+}
+
+/// Long READs of short files, none of whose answers is taken: what waits is what was read, not what was asked for.
+#[test]
+fn short_answers_to_long_reads_keep_no_long_buffers() {
+    for size in [10, 5_000, 100_000, 200_000] {
+        let home = MemoryHome::new().with("/esiti/esito.zip", &vec![1; size]);
+        let mut session = Session::new(&home);
+        session.engine.feed(&Script::init(3).open("/esiti/esito.zip", READ, &NO_ATTRS).bytes).unwrap();
+        session.step();
+        for id in 2..2_000 {
+            session.engine.feed(&Script { id, ..Script::default() }.read(1, 0, 255 * 1024).bytes).unwrap();
+            session.step();
+        }
+        let held = session.engine.held_bytes();
+        assert!(held < 5 << 20, "{held} bytes held for files of {size}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::recordings;
+use super::sftp_check::check;
 use super::sftp_client::{CREATE, NO_ATTRS, READ, Script, Session, WRITE, string};
 use super::sftp_home::MemoryHome;
 use messo::intake::sftp::engine::Ended;
@@ -106,5 +108,33 @@ proptest! {
         } else {
             prop_assert!(single.0.starts_with(&whole.0) && single.1.starts_with(&whole.1));
         }
+    }
+
+    /// What clients really send, with some bytes changed, taken away or added: whatever comes out of it, the rules of a session hold.
+    #[test]
+    fn damaged_recordings_keep_the_rules(
+        which in any::<prop::sample::Index>(),
+        how in any::<u8>(),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..12),
+    ) {
+        let recordings = recordings::all();
+        let mut bytes = which.get(&recordings).1.bytes.clone();
+        for (at, byte, what) in damage {
+            let at = at.index(bytes.len());
+            match what {
+                0 => bytes[at] = byte,
+                1 => drop(bytes.drain(at..bytes.len().min(at + usize::from(byte)))),
+                _ => bytes.insert(at, byte),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        check(&[&[how & !3][..], &bytes].concat());
+    }
+
+    #[test]
+    fn any_bytes_keep_the_rules(bytes in vec(any::<u8>(), 0..400)) {
+        check(&bytes);
     }
 }

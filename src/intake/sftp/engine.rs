@@ -349,9 +349,10 @@ impl Engine {
             return;
         }
         self.reply_bytes += bytes.len();
+        // Small answers travel together, and short answers to long READs do not keep the buffers that were made for long ones.
+        let worth = bytes.len() <= 4_096 || bytes.capacity() / 2 > bytes.len();
         match self.replies.back_mut() {
-            // Small answers travel together.
-            Some(last) if bytes.len() <= 4_096 && last.capacity() - last.len() >= bytes.len() => last.extend_from_slice(&bytes),
+            Some(last) if worth && last.capacity() - last.len() >= bytes.len() => last.extend_from_slice(&bytes),
             _ => self.replies.push_back(bytes),
         }
     }
