@@ -21,6 +21,8 @@ pub struct Tree {
     pub heard: Vec<String>,
     /// Bytes of all files together, past which writes are refused.
     pub quota: Option<usize>,
+    /// What the end of every file is refused with.
+    pub end_refused: Option<Refused>,
     /// READs that touched a file.
     pub reads: usize,
 }
@@ -284,7 +286,7 @@ impl OpenFile for Opened {
     fn finish(mut self: Box<Self>, ending: Ending) -> Result<(), Refused> {
         self.finished = true;
         self.home.note(format!("finish {} {ending:?}", self.path));
-        Ok(())
+        self.home.tree().end_refused.map_or(Ok(()), Err)
     }
 }
 
@@ -305,7 +307,7 @@ impl Witness for MemoryHome {
             Seen::Removed { path } => format!("removed {}", text(path)),
             Seen::FolderMade { path } => format!("folder {}", text(path)),
             Seen::Renamed { from, to } => format!("renamed {} {}", text(from), text(to)),
-            Seen::Refused { operation, why, .. } => format!("refused {operation} {why}"),
+            Seen::Refused { operation, path, why } => format!("refused {operation} {why} {}", path.map_or_else(String::new, text)),
         };
         self.tree().heard.push(line);
     }

@@ -29,7 +29,7 @@ fn winscp_overwrites_through_a_filepart() {
     assert_eq!(
         heard(&home),
         [
-            "refused stat SFTP_NON_TROVATO",
+            "refused stat SFTP_NON_TROVATO /in/lotto.zip.filepart",
             "uploaded /in/lotto.zip.filepart 327680 true",
             "removed /in/lotto.zip",
             "renamed /in/lotto.zip.filepart /in/lotto.zip"
@@ -122,7 +122,17 @@ fn one_refused_write_refuses_no_other() {
     let lines = play(&home, &script);
     assert_eq!(lines[1..], [OK, "status 4 SFTP_QUOTA_BYTE", OK, "status 4 SFTP_QUOTA_BYTE", OK]);
     assert_eq!(home.content("/in/a").unwrap(), b"abcdefghij");
-    assert_eq!(heard(&home), ["refused write SFTP_QUOTA_BYTE", "refused write SFTP_QUOTA_BYTE", "uploaded /in/a 10 true"]);
+    assert_eq!(heard(&home), ["refused write SFTP_QUOTA_BYTE /in/a", "refused write SFTP_QUOTA_BYTE /in/a", "uploaded /in/a 10 true"]);
+}
+
+#[test]
+fn a_close_that_fails_is_refused_and_the_file_is_closed_all_the_same() {
+    use messo::intake::sftp::home::Refused;
+    let home = MemoryHome::new();
+    home.tree().end_refused = Some(Refused::DiskFull);
+    let lines = play(&home, &begin().write(1, 0, b"abc").close(1).close(1));
+    assert_eq!(lines[1..], [OK, "status 4 SFTP_DISCO_PIENO", "status 4 SFTP_HANDLE"]);
+    assert_eq!(heard(&home), ["uploaded /in/a 3 false", "refused close SFTP_DISCO_PIENO /in/a", "refused close SFTP_HANDLE "]);
 }
 
 #[test]
