@@ -27,7 +27,7 @@ const MAX_PATH: usize = 4_096;
 /// What a session may do, and how it is told what it may not.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The Italian sentence of a refusal (`text::it::sftp::sentence`); its code is added.
+    /// The Italian sentence of a refusal (`text::it::sftp_refusals::sentence`); its code is added.
     pub sentence: fn(Refused) -> &'static str,
     /// Files and folders open at once.
     pub handles: usize,

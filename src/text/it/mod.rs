@@ -6,4 +6,4 @@ pub mod outcomes;
 pub mod parking;
 pub mod problems;
 pub mod receipts;
-pub mod sftp;
+pub mod sftp_refusals;

@@ -30,12 +30,12 @@ sentences! {
     NotAFolder => "Non è una cartella: controllare il percorso.",
     IsAFolder => "È una cartella, non un file: controllare il percorso.",
     FolderNotEmpty => "La cartella non è vuota: cancellare prima il suo contenuto.",
-    QuotaBytes => "Lo spazio assegnato al gestionale è finito: cancellare i file non più utili o chiedere più spazio.",
-    QuotaFiles => "Il numero di file assegnato al gestionale è raggiunto: cancellare i file non più utili.",
+    QuotaBytes => "Lo spazio del gestionale è finito: attendere che i depositi siano presi in carico o chiedere più spazio.",
+    QuotaFiles => "Il gestionale ha troppi file in attesa: attendere che i depositi siano presi in carico.",
     TooLarge => "Il file è più grande del massimo accettato: dividere il lotto in più archivi.",
     DiskReserve => "Lo spazio libero del server è sotto la riserva: riprovare più tardi.",
     DiskFull => "Il disco del server è pieno: riprovare più tardi e avvisare chi gestisce messo.",
-    Busy => "Un'altra sessione sta scrivendo questo file: attendere che finisca o chiuderla.",
+    Busy => "Un'altra sessione sta scrivendo questo file: attendere che finisca o chiudere quella sessione.",
     TooManyHandles => "Troppi file o cartelle aperti insieme: chiuderne qualcuno e riprovare.",
     BadHandle => "Il file non è aperto: aprirlo di nuovo e ripetere il trasferimento.",
     WrongMode => "Il file è stato aperto per un altro uso: riaprirlo in lettura o in scrittura.",
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(codes.len(), ALL.len(), "two refusals with one code");
     }
 
-    /// To write it anew: `MESSO_SCRIVI_CODICI=1 cargo test --lib text::it::sftp`.
+    /// To write it anew: `MESSO_SCRIVI_CODICI=1 cargo test --lib text::it::sftp_refusals`.
     #[test]
     fn the_document_lists_every_code() {
         const START: &str = "<!-- sftp: inizio (generati dal programma) -->\n";
