@@ -15,7 +15,7 @@ use crate::config::{self, Config, SftpAccount, SftpConfig, SourceSystem};
 use crate::intake::arrivals::Arrivals;
 use crate::intake::sftp::executor;
 use crate::intake::sftp::folder::{self, FolderHome, Shared};
-use crate::intake::sftp::home::{Home, Refused};
+use crate::intake::sftp::home::Home;
 use crate::intake::sftp::server::accounts::{Account, AccountError, Accounts};
 use crate::intake::sftp::server::defender::Ban;
 use crate::intake::sftp::server::host_keys::{self, HostKeyError};
@@ -50,11 +50,6 @@ pub enum DoorError {
     Store(#[from] StoreError),
     #[error("interrupted")]
     Interrupted,
-}
-
-/// The sentence of a refusal, as clients show it.
-fn sentence(why: Refused) -> &'static str {
-    it::sftp::refused(why.code())
 }
 
 /// What the door tells the watcher of each root. Made before either of them.
@@ -282,7 +277,7 @@ pub struct Desk {
 
 fn settings(sftp: &SftpConfig, hub: &Hub) -> Settings {
     use it::sftp as words;
-    let mut executor = executor::Settings::new(sentence);
+    let mut executor = executor::Settings::new(it::sftp_refusals::sentence);
     executor.handles = usize::try_from(sftp.limits.max_handles).unwrap_or(usize::MAX);
     Settings {
         max_channels: usize::try_from(sftp.limits.max_channels).unwrap_or(usize::MAX),

@@ -349,9 +349,10 @@ impl Engine {
             return;
         }
         self.reply_bytes += bytes.len();
+        // Small answers travel together, and short answers to long READs do not keep the buffers that were made for long ones.
+        let worth = bytes.len() <= 4_096 || bytes.capacity() / 2 > bytes.len();
         match self.replies.back_mut() {
-            // Small answers travel together.
-            Some(last) if bytes.len() <= 4_096 && last.capacity() - last.len() >= bytes.len() => last.extend_from_slice(&bytes),
+            Some(last) if worth && last.capacity() - last.len() >= bytes.len() => last.extend_from_slice(&bytes),
             _ => self.replies.push_back(bytes),
         }
     }
@@ -376,6 +377,13 @@ impl Engine {
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes + self.out_bytes + self.queue.back().map_or(0, |last| last.len() - self.whole)
+    }
+
+    /// Whether requests wait only because the client has not taken the answers it has: nothing moves until [`Engine::output`] does.
+    /// Holding back the client's bytes (and with them its window) would then stop both sides for ever.
+    #[must_use]
+    pub fn waits_for_output(&self) -> bool {
+        self.out_requests == 0 && self.queued_requests > 0 && !self.affords(self.front_reply())
     }
 
     /// Requests not yet answered.

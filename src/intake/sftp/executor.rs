@@ -27,7 +27,7 @@ const MAX_PATH: usize = 4_096;
 /// What a session may do, and how it is told what it may not.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The Italian sentence of a refusal (`text::it::sftp::sentence`); its code is added.
+    /// The Italian sentence of a refusal (`text::it::sftp_refusals::sentence`); its code is added.
     pub sentence: fn(Refused) -> &'static str,
     /// Files and folders open at once.
     pub handles: usize,
@@ -130,8 +130,15 @@ impl Executor {
     }
 
     fn one(&mut self, id: u32, request: &Request, replies: &mut Replies) {
+        // A CLOSE that fails is worth its path, which goes with the handle.
+        let closed = match request {
+            Request::Close { handle } => self.handles.get(*handle).ok().map(|open| Box::<[u8]>::from(open.path())),
+            _ => None,
+        };
         if let Err(why) = self.answer(id, request, replies) {
-            self.refuse(id, request.operation(), path_of(request), why, replies);
+            let open = handle_of(request).and_then(|handle| self.handles.path(handle));
+            let path = path_of(request).or(closed.as_deref()).or(open);
+            self.refuse(id, request.operation(), path, why, replies);
         }
     }
 
@@ -421,6 +428,19 @@ fn path_of(request: &Request) -> Option<&[u8]> {
         | Request::Space { path }
         | Request::ExpandPath { path } => Some(path),
         Request::Rename { from, .. } => Some(from),
+        _ => None,
+    }
+}
+
+fn handle_of(request: &Request) -> Option<Handle> {
+    match request {
+        Request::Read { handle, .. }
+        | Request::Write { handle, .. }
+        | Request::StatOpen { handle }
+        | Request::SetStatOpen { handle, .. }
+        | Request::ReadFolder { handle }
+        | Request::Sync { handle }
+        | Request::SpaceOpen { handle } => Some(*handle),
         _ => None,
     }
 }

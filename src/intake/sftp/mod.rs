@@ -9,6 +9,4 @@ pub mod folder;
 pub mod home;
 pub mod protocol;
 pub mod server;
-#[cfg(test)]
-mod tests;
 pub mod witness;

@@ -7,3 +7,4 @@ pub mod parking;
 pub mod problems;
 pub mod receipts;
 pub mod sftp;
+pub mod sftp_refusals;

@@ -1,35 +1,5 @@
 //! What clients of the SFTP door show to people, and what operators read of it.
 
-/// Why a request was refused, by its code.
-pub fn refused(code: &str) -> &'static str {
-    match code {
-        "SFTP_NON_TROVATO" => "il file o la cartella non esiste",
-        "SFTP_FUORI_CARTELLA" => "il percorso è fuori dalle cartelle di questo account",
-        "SFTP_SOLA_LETTURA" => "la cartella è in sola lettura: i file si depositano in «in»",
-        "SFTP_NON_CONSENTITO" => "operazione non consentita in questa cartella",
-        "SFTP_NOME_NON_VALIDO" => "il nome non è valido: cambiarlo e riprovare",
-        "SFTP_NOME_SIMILE" => "esiste già un nome uguale, salvo maiuscole o accenti: cambiarlo e riprovare",
-        "SFTP_ESISTE_GIA" => "esiste già",
-        "SFTP_NON_CARTELLA" => "non è una cartella",
-        "SFTP_CARTELLA" => "è una cartella, non un file",
-        "SFTP_CARTELLA_PIENA" => "la cartella non è vuota",
-        "SFTP_QUOTA_BYTE" => "lo spazio concesso all'account è esaurito: attendere che i file depositati siano presi in carico",
-        "SFTP_QUOTA_FILE" => "l'account ha troppi file in attesa: attendere che siano presi in carico",
-        "SFTP_TROPPO_GRANDE" => "il file supera la dimensione massima",
-        "SFTP_RISERVA_DISCO" => "spazio insufficiente sul server: riprovare più tardi",
-        "SFTP_DISCO_PIENO" => "il disco del server è pieno: riprovare più tardi",
-        "SFTP_IN_USO" => "un'altra sessione sta scrivendo questo file",
-        "SFTP_TROPPI_APERTI" => "troppi file aperti nella stessa sessione",
-        "SFTP_HANDLE" => "il file non è aperto",
-        "SFTP_MODO" => "il file non è stato aperto per questa operazione",
-        "SFTP_RICHIESTA" => "richiesta non valida",
-        "SFTP_NON_PREVISTO" => "operazione non prevista",
-        "SFTP_ACCOUNT" => "l'account è scaduto o è stato tolto: rivolgersi a chi gestisce messo",
-        "SFTP_ARRESTO" => "il servizio si sta fermando: riprendere il trasferimento più tardi",
-        _ => "il disco del server non ha risposto: riprovare più tardi",
-    }
-}
-
 pub const NO_SCP: &str = "messo: il vecchio protocollo scp non è disponibile. Usare «scp -s» (OpenSSH 8.7 o successivo), «sftp», oppure \
      impostare SFTP come protocollo nel programma.\r\n";
 pub const NO_SHELL: &str = "messo: questo server accetta soltanto SFTP, non comandi né terminali.\r\n";

@@ -112,6 +112,10 @@ impl Handles {
         self.open.get_mut(&handle.0).ok_or(Refused::BadHandle)
     }
 
+    pub fn path(&self, handle: Handle) -> Option<&[u8]> {
+        self.open.get(&handle.0).map(Open::path)
+    }
+
     pub fn file(&mut self, handle: Handle) -> Result<&mut File, Refused> {
         match self.get(handle)? {
             Open::File(file) => Ok(file),

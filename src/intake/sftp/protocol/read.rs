@@ -204,3 +204,70 @@ impl<'a> Fields<'a> {
         Some(attributes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(kind: u8, fields: &[&[u8]]) -> Bytes {
+        [&[kind, 0, 0, 0, 7][..], &fields.concat()].concat().into()
+    }
+
+    #[test]
+    fn open_flags_are_read_as_clients_mean_them() {
+        let letters = |flags: OpenFlags| {
+            let OpenFlags { read, write, append, create, truncate, exclusive } = flags;
+            let all = [(read, 'r'), (write, 'w'), (append, 'a'), (create, 'c'), (truncate, 't'), (exclusive, 'x')];
+            all.iter().filter(|(set, _)| *set).map(|(_, letter)| letter).collect::<String>()
+        };
+        // Opened for nothing: to read. Only APPEND: to write.
+        let table =
+            [(0, "r"), (1, "r"), (2, "w"), (3, "rw"), (4, "wa"), (26, "wct"), (14, "wac"), (42, "wcx"), (8, "rc"), (u32::MAX, "rwactx")];
+        for (bits, want) in table {
+            assert_eq!(letters(open_flags(bits)), want, "{bits}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_read_whole_or_not_at_all() {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        let some = Attributes { size: Some(5), owner: Some((1, 2)), mode: Some(0o644), times: Some((3, 4)) };
+        let table: &[(&[u32], Option<Attributes>)] = &[
+            (&[], Some(Attributes::default())),
+            (&[0], Some(Attributes::default())),
+            (&[0xF, 0, 5, 1, 2, 0o644, 3, 4], Some(some.clone())),
+            (&[0x8000_000F, 0, 5, 1, 2, 0o644, 3, 4, 1, 0, 0], Some(some.clone())),
+            (&[0xF, 0, 5, 1, 2, 0o644, 3, 4, 99, 99], Some(some)),
+            (&[0x4, 0o600], Some(Attributes { mode: Some(0o600), ..Attributes::default() })),
+            (&[0x1, 0], None),
+            (&[0x2, 1], None),
+            (&[0x4], None),
+            (&[0x8, 3], None),
+            (&[0x8000_0000], None),
+            (&[0x8000_0000, 2, 0, 0], None),
+            (&[0x8000_0000, 1, 5, 0], None),
+        ];
+        for (fields, want) in table {
+            let request = parse(&packet(kind::SETSTAT, &[&[0, 0, 0, 1, b'a'], &words(fields)])).unwrap().request;
+            let want = match want {
+                Some(attributes) => Request::SetStat { path: Bytes::from_static(b"a"), attributes: attributes.clone() },
+                None => Request::Refuse { operation: "setstat", why: Refused::BadMessage },
+            };
+            assert_eq!(request, want, "{fields:x?}");
+        }
+    }
+
+    #[test]
+    fn a_packet_without_a_number_is_nobodys() {
+        for length in 0..5 {
+            assert_eq!(parse(&packet(kind::STAT, &[]).slice(..length)), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn strings_are_slices_of_the_packet() {
+        let packet = packet(kind::STAT, &[&[0, 0, 0, 4], b"nome"]);
+        let Request::Stat { path } = parse(&packet).unwrap().request else { panic!("not a STAT") };
+        assert_eq!(path.as_ptr(), packet[9..].as_ptr());
+    }
+}

@@ -1,1 +1,0 @@
-//! The session as clients drive it, on a home in memory.
