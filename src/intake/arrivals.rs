@@ -78,6 +78,15 @@ impl Arrivals {
         self.lock().files.remove(file).map(|(_, arrived)| arrived)
     }
 
+    /// The file with that inode was claimed under that name: gives what was told of it. Another file that came under the same
+    /// name meanwhile stays.
+    pub(super) fn claimed(&self, file: &Path, inode: u64) -> Option<Arrived> {
+        let mut inner = self.lock();
+        let arrived = inner.files.get(file).map(|(_, arrived)| *arrived).filter(|arrived| arrived.inode == inode)?;
+        inner.files.remove(file);
+        Some(arrived)
+    }
+
     /// What is told of a file.
     #[must_use]
     pub fn get(&self, file: &Path) -> Option<Arrived> {
@@ -104,5 +113,36 @@ impl Arrivals {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn what_arrived_is_told_once_and_only_of_the_very_file() {
+        let arrivals = Arrivals::new(Duration::from_millis(50));
+        let (ear, woken) = sync_channel(1);
+        arrivals.listen(&ear);
+        let begin = monotonic();
+        let file = Path::new("cds/a.zip");
+        let arrived = |inode| Arrived { inode, size: 3, mtime: 7, sha256: None };
+        arrivals.whole(file, arrived(1));
+        assert!(woken.try_recv().is_ok(), "the watcher is woken");
+        let ready = arrivals.ready(begin);
+        assert!(ready.get(file).is_some_and(|ready| (50..2000).contains(&ready.as_millis())), "{ready:?}");
+        arrivals.touched(file, 8);
+        assert_eq!(arrivals.get(file).map(|arrived| arrived.mtime), Some(8));
+        // Sent again under the same name while the first was claimed.
+        arrivals.whole(file, arrived(2));
+        assert_eq!(arrivals.claimed(file, 1), None);
+        assert_eq!(arrivals.claimed(file, 2), Some(arrived(2)));
+        assert_eq!(arrivals.claimed(file, 2), None);
+        arrivals.whole(file, arrived(3));
+        assert_eq!(arrivals.forget(file), Some(arrived(3)));
+        assert!(arrivals.ready(begin).is_empty());
     }
 }

@@ -80,8 +80,12 @@ struct Kept {
 async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     reserve(hub)?;
     // The digest of the whole and a first look run side by side: both read the file once.
-    let path = claimed.path.clone();
-    let hashing = tokio::task::spawn_blocking(move || hash_whole(&File::open(path)?));
+    let (path, arrived) = (claimed.path.clone(), claimed.arrived);
+    let hashing = tokio::task::spawn_blocking(move || match arrived {
+        // Computed while it arrived by SFTP: a large archive is not read once more.
+        Some(sha256) => Ok((sha256, std::fs::metadata(path)?.len())),
+        None => hash_whole(&File::open(path)?),
+    });
     let looked = look(hub, claimed).await?;
     let (sha256, size) = hashing.await??;
     let kept = Kept { sha256, size };

@@ -6,12 +6,16 @@
 //! renames one wins. What the hub took is shown for a while longer, because clients look after they put.
 
 mod beneath;
+mod changes;
+mod desk;
 mod flush;
+mod gaps;
 mod handle;
 mod inbox;
 mod listing;
 mod path;
 mod published;
+mod quota;
 mod ranges;
 mod session;
 mod shared;
@@ -24,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::session::FolderHome;
-pub use self::shared::Shared;
+pub use self::shared::{STAGING, Shared};
 use crate::domain::digest::Sha256;
 use crate::intake::arrivals::Arrivals;
 

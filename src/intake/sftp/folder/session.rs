@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::handle::{ReadHandle, WriteHandle};
 use super::listing::{FolderListing, RootListing};
 use super::path::{Place, Rel, parse};
-use super::shared::{Shared, below, room};
+use super::quota::room;
+use super::shared::{Shared, below};
 use super::{Deed, Witness};
 use crate::intake::sftp::home::{Attributes, Home, Listing, OpenFile, OpenFlags, Refused, Space};
 

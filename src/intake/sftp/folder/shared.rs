@@ -1,21 +1,22 @@
 //! What the sessions of one root share: who writes what, how much waits, what was there a moment ago.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
-use super::beneath::{self, Beneath, refused, refused_io};
+use super::beneath::{self, Beneath, refused};
+use super::desk::{Desk, Known};
 use super::flush::Flush;
 use super::path::{self, INBOX, Rel};
-use super::upload::Upload;
-use super::{Limits, Settings, Usage};
+use super::quota::Count;
+use super::{Limits, Settings};
 use crate::clock::monotonic;
 use crate::intake::arrivals::Arrived;
 use crate::intake::names::{self, NameKind};
@@ -26,9 +27,7 @@ use crate::intake::watch::FOLDERS;
 /// Uploads that are not whole: a tree like `in/`.
 pub const STAGING: &str = ".messo/arrivo";
 /// How far a staged file goes without a hole, while it has one: `<inode>` holds the number of bytes.
-const GAPS: &str = ".messo/lacune";
-/// Most files that are remembered after they were taken.
-const MAX_KNOWN: usize = 20_000;
+pub const GAPS: &str = ".messo/lacune";
 
 /// What the sessions of one root share. One for each root, whatever the number of accounts that lead to it.
 pub struct Shared {
@@ -36,48 +35,11 @@ pub struct Shared {
     limits: RwLock<Limits>,
     pub(super) beneath: Beneath,
     desk: Mutex<Desk>,
-    settled: Count,
-    open: Count,
+    pub(super) settled: Count,
+    pub(super) open: Count,
     flushes: Mutex<HashMap<String, Arc<Flush>>>,
     begin: Instant,
     sessions: AtomicU64,
-}
-
-#[derive(Default)]
-struct Count {
-    bytes: AtomicU64,
-    files: AtomicU64,
-}
-
-/// Who is at what. Whoever holds it never waits for an upload's own lock.
-#[derive(Default)]
-pub struct Desk {
-    pub uploads: HashMap<Rel, Open>,
-    known: HashMap<Rel, Known>,
-    /// When what is known is to be forgotten.
-    queue: VecDeque<(Instant, Rel)>,
-    /// Folded path to path, of what is known or open.
-    folds: HashMap<String, Rel>,
-    /// When what waits was last counted, and how long that took.
-    counted: Option<(Instant, Duration)>,
-}
-
-/// A file that is being written.
-pub struct Open {
-    pub upload: Arc<Upload>,
-    pub session: u64,
-    pub handles: usize,
-    /// One of its handles was not closed.
-    pub dropped: bool,
-    /// The last handle is gone; it is being flushed.
-    pub ending: bool,
-}
-
-/// A file that a client put, or that waited at the start: shown for a while after the hub took it.
-#[derive(Clone, Copy)]
-pub struct Known {
-    pub arrived: Arrived,
-    until: Instant,
 }
 
 /// What has a name below `in/`.
@@ -130,17 +92,6 @@ impl Shared {
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// What waits now, counted again when that was long ago: the hub takes files without saying so.
-    pub fn usage(&self) -> Usage {
-        let mut desk = self.lock();
-        if desk.counted.is_none_or(|(at, took)| at.elapsed() > Duration::from_secs(5) + took * 20) {
-            // An old number is better than none.
-            let _ = self.count(&mut desk);
-        }
-        drop(desk);
-        self.sum()
-    }
-
     /// Removes partial uploads that nobody resumed, forgets what was shown long enough. To be called every hour or so; blocks.
     ///
     /// # Errors
@@ -184,8 +135,6 @@ impl Shared {
         self.sessions.fetch_add(1, Ordering::Relaxed)
     }
 
-    // ---- what is where
-
     /// The folder of `in/` (or of the staged tree) with that path.
     pub(super) fn folder(&self, top: &str, path: &str) -> Result<OwnedFd, Errno> {
         self.beneath.folder(&below(top, path))
@@ -224,8 +173,7 @@ impl Shared {
                 }
             }
         }
-        let now = monotonic();
-        Ok(desk.known.get(rel).filter(|known| known.until > now).map_or(Found::Nothing, |known| Found::Taken(*known)))
+        Ok(desk.known(rel).map_or(Found::Nothing, Found::Taken))
     }
 
     /// The same path with the folder as it is really spelled: `in/CDS/` is `in/cds/` for who comes from Windows.
@@ -243,7 +191,7 @@ impl Shared {
 
     /// Whether another file that waits differs from `rel` only by case. `except`: the one that is about to go.
     pub(super) fn collides(&self, desk: &Desk, rel: &Rel, except: Option<&Rel>) -> Result<bool, Refused> {
-        let Some(other) = desk.folds.get(&folded(rel)).filter(|other| *other != rel && Some(*other) != except) else {
+        let Some(other) = desk.like(rel).filter(|other| *other != rel && Some(*other) != except) else {
             return Ok(false);
         };
         Ok(matches!(self.find(desk, other)?, Found::Staged(..) | Found::Real(..)))
@@ -265,190 +213,6 @@ impl Shared {
             _ => self.settings.arrivals.ring(),
         }
     }
-
-    // ---- how much
-
-    fn sum(&self) -> Usage {
-        let of = |settled: &AtomicU64, open: &AtomicU64| settled.load(Ordering::Relaxed).saturating_add(open.load(Ordering::Relaxed));
-        Usage { bytes: of(&self.settled.bytes, &self.open.bytes), files: of(&self.settled.files, &self.open.files) }
-    }
-
-    /// Room for more bytes of an open file.
-    pub(super) fn grow(&self, bytes: u64) -> Result<(), Refused> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        self.open.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let most = self.limits().quota_bytes;
-        if self.sum().bytes <= most {
-            return Ok(());
-        }
-        self.count_again();
-        if self.sum().bytes <= most {
-            return Ok(());
-        }
-        self.shrink(bytes);
-        Err(Refused::QuotaBytes)
-    }
-
-    pub(super) fn shrink(&self, bytes: u64) {
-        less(&self.open.bytes, bytes);
-    }
-
-    /// Room for one more file or folder.
-    pub(super) fn check_files(&self, desk: &mut Desk) -> Result<(), Refused> {
-        let most = self.limits().quota_files;
-        if self.sum().files < most {
-            return Ok(());
-        }
-        self.count_if_due(desk);
-        if self.sum().files < most { Ok(()) } else { Err(Refused::QuotaFiles) }
-    }
-
-    /// A file is opened to be written: `size` bytes of it were there.
-    pub(super) fn opened(&self, was_there: Option<u64>) {
-        self.open.files.fetch_add(1, Ordering::Relaxed);
-        if let Some(size) = was_there {
-            self.removed(size);
-            self.open.bytes.fetch_add(size, Ordering::Relaxed);
-        }
-    }
-
-    /// A file that was open is left with `size` bytes; `None`: it is gone.
-    pub(super) fn ended(&self, size: u64, stays: bool) {
-        less(&self.open.files, 1);
-        less(&self.open.bytes, size);
-        if stays {
-            self.settled.files.fetch_add(1, Ordering::Relaxed);
-            self.settled.bytes.fetch_add(size, Ordering::Relaxed);
-        }
-    }
-
-    /// A file that nobody writes is gone.
-    pub(super) fn removed(&self, size: u64) {
-        less(&self.settled.files, 1);
-        less(&self.settled.bytes, size);
-    }
-
-    pub(super) fn folder_made(&self) {
-        self.settled.files.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn count_again(&self) {
-        let mut desk = self.lock();
-        self.count_if_due(&mut desk);
-    }
-
-    /// A quota that seems full may be so no more: the hub takes files without saying so.
-    fn count_if_due(&self, desk: &mut Desk) {
-        if desk.counted.is_none_or(|(at, took)| at.elapsed() > Duration::from_millis(200) + took * 20) {
-            // What cannot be counted stays refused.
-            let _ = self.count(desk);
-        }
-    }
-
-    fn count(&self, desk: &mut Desk) -> io::Result<()> {
-        let begin = monotonic();
-        let (mut bytes, mut files) = (0, 0);
-        for top in [INBOX, STAGING] {
-            let listing = scan::list_below(&self.beneath.folder(top)?)?;
-            if top == INBOX {
-                // `in/` and `prova/` are ours.
-                files += listing.folders.len().saturating_sub(2) as u64;
-            }
-            for (file, stamp) in &listing.files {
-                let rel = file.to_str().map(Rel::new);
-                if top == STAGING && rel.as_ref().is_some_and(|rel| desk.uploads.contains_key(rel)) {
-                    continue;
-                }
-                bytes += stamp.size;
-                files += 1;
-                if desk.counted.is_none()
-                    && let Some(rel) = rel
-                {
-                    // At the start: what waits is known, so that a name that differs only by case is refused.
-                    desk.know(rel, Arrived { inode: 0, size: stamp.size, mtime: stamp.mtime, sha256: None }, self.settings.grace);
-                }
-            }
-        }
-        self.settled.bytes.store(bytes, Ordering::Relaxed);
-        self.settled.files.store(files, Ordering::Relaxed);
-        desk.counted = Some((monotonic(), begin.elapsed()));
-        Ok(())
-    }
-
-    /// Free bytes and nodes of the disk, and all of it.
-    pub(super) fn disk(&self) -> Result<rustix::fs::StatVfs, Refused> {
-        rustix::fs::fstatvfs(self.beneath.root().map_err(refused)?).map_err(refused)
-    }
-
-    pub(super) fn check_reserve(&self) -> Result<(), Refused> {
-        let reserve = self.limits().disk_reserve;
-        if reserve == 0 {
-            return Ok(());
-        }
-        let disk = self.disk()?;
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < reserve { Err(Refused::DiskReserve) } else { Ok(()) }
-    }
-
-    // ---- holes, over restarts
-
-    pub(super) fn tell_gap(&self, inode: u64, prefix: u64) -> Result<(), Refused> {
-        let write = || -> io::Result<()> {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = rustix::fs::openat(self.beneath.folder(GAPS)?, inode.to_string(), flags, Mode::RUSR | Mode::WUSR)?;
-            // One call, and never shorter than before: a number is there at every moment.
-            rustix::io::pwrite(&file, format!("{prefix:020}").as_bytes(), 0)?;
-            Ok(())
-        };
-        write().map_err(|error| refused_io(&error))
-    }
-
-    pub(super) fn forget_gap(&self, inode: u64) {
-        if let Ok(folder) = self.beneath.folder(GAPS) {
-            // Left behind, it is cleared at the next start.
-            let _ = rustix::fs::unlinkat(folder, inode.to_string(), AtFlags::empty());
-        }
-    }
-
-    /// Cuts what an earlier run was writing to what is there without a hole: as far as a sidecar tells, and not past a hole
-    /// that the file system knows of (a power cut leaves such where bytes were not yet on the disk).
-    fn recover(&self) -> io::Result<()> {
-        let gaps = self.beneath.folder(GAPS)?;
-        let listing = scan::list_below(&self.beneath.folder(STAGING)?)?;
-        for file in listing.files.keys().filter_map(|file| file.to_str()) {
-            let rel = Rel::new(file);
-            let folder = self.folder(STAGING, rel.parent())?;
-            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let Ok(fd) = rustix::fs::openat(&folder, rel.name(), flags, Mode::empty()) else { continue };
-            let stat = rustix::fs::fstat(&fd)?;
-            let size = stat.st_size as u64;
-            let hole = rustix::fs::seek(&fd, SeekFrom::Hole(0)).unwrap_or(size);
-            let told = gap_told(&gaps, stat.st_ino).unwrap_or(size);
-            let prefix = size.min(hole).min(told);
-            if prefix < size {
-                rustix::fs::ftruncate(&fd, prefix)?;
-            }
-            if prefix == 0 {
-                rustix::fs::unlinkat(&folder, rel.name(), AtFlags::empty())?;
-            }
-        }
-        for entry in rustix::fs::Dir::read_from(&gaps)? {
-            let entry = entry?;
-            if entry.file_name().to_bytes().first().is_some_and(u8::is_ascii_digit) {
-                rustix::fs::unlinkat(&gaps, entry.file_name(), AtFlags::empty())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn gap_told(gaps: &OwnedFd, inode: u64) -> Option<u64> {
-    let fd = rustix::fs::openat(gaps, inode.to_string(), OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut text = [0; 20];
-    let read = rustix::io::pread(fd, &mut text, 0).ok()?;
-    // Created and not yet written: nothing is known to be there.
-    Some(text.get(..read).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// The name in a folder that differs from `name` at most by case.
@@ -468,71 +232,4 @@ pub fn below(top: &str, path: &str) -> String {
         (_, true) => top.to_owned(),
         _ => format!("{top}/{path}"),
     }
-}
-
-fn folded(rel: &Rel) -> String {
-    below(rel.parent(), &path::fold(rel.name()))
-}
-
-fn less(count: &AtomicU64, by: u64) {
-    // Never below zero: what was counted may be gone before it is taken off.
-    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(by)));
-}
-
-impl Desk {
-    pub fn known(&self, rel: &Rel) -> Option<Known> {
-        self.known.get(rel).copied()
-    }
-
-    /// A client put or renamed it: for `grace` it is shown even if it is no more there.
-    pub fn know(&mut self, rel: Rel, arrived: Arrived, grace: Duration) {
-        let until = monotonic() + grace;
-        self.folds.insert(folded(&rel), rel.clone());
-        self.queue.push_back((until, rel.clone()));
-        self.known.insert(rel, Known { arrived, until });
-        self.sweep();
-    }
-
-    /// Keeps its name against names that differ only by case.
-    pub fn hold(&mut self, rel: &Rel) {
-        self.folds.insert(folded(rel), rel.clone());
-    }
-
-    pub fn forget(&mut self, rel: &Rel) -> Option<Known> {
-        let fold = folded(rel);
-        if self.folds.get(&fold) == Some(rel) {
-            self.folds.remove(&fold);
-        }
-        self.known.remove(rel)
-    }
-
-    pub fn touch(&mut self, rel: &Rel, mtime: i128) {
-        if let Some(known) = self.known.get_mut(rel) {
-            known.arrived.mtime = mtime;
-        }
-    }
-
-    fn sweep(&mut self) {
-        let now = monotonic();
-        while let Some((until, _)) = self.queue.front()
-            && (*until <= now || self.queue.len() > MAX_KNOWN)
-        {
-            let Some((until, rel)) = self.queue.pop_front() else { break };
-            if self.known.get(&rel).is_some_and(|known| known.until == until) && !self.uploads.contains_key(&rel) {
-                self.forget(&rel);
-            }
-        }
-    }
-
-    /// Names of a folder that may have been taken, with what they were.
-    pub fn known_in(&self, folder: &str) -> Vec<(String, Known)> {
-        let now = monotonic();
-        let here = self.known.iter().filter(|(rel, known)| rel.parent() == folder && known.until > now);
-        here.map(|(rel, known)| (rel.name().to_owned(), *known)).collect()
-    }
-}
-
-/// How many bytes a client may still send, and nodes: the smaller of its quota and the disk.
-pub fn room(quota: u64, used: u64, free: u64) -> u64 {
-    quota.saturating_sub(used).min(free)
 }

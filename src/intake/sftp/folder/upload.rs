@@ -47,7 +47,7 @@ struct Inner {
     times: Option<(u32, u32)>,
     /// A sidecar tells how far the file goes without a hole.
     gap_told: bool,
-    /// Since the last look at the reserve.
+    /// Bytes since the last look at the reserve.
     unchecked: u64,
     /// The prefix that was sent off to the disk.
     sent_off: u64,
@@ -194,10 +194,11 @@ impl Inner {
         if end == start {
             return Ok(());
         }
-        let file = self.file.as_ref().ok_or((0, Refused::Busy))?;
         if self.unchecked >= STRIDE {
             shared.check_reserve().map_err(at_first)?;
+            self.send_off(inode, shared);
         }
+        let file = self.file.as_ref().ok_or((0, Refused::Busy))?;
         let gap = start > self.ranges.prefix();
         if gap && !self.ranges.has_room() {
             return Err((0, Refused::BadMessage));
@@ -221,9 +222,6 @@ impl Inner {
         self.ranges.add(start, reached);
         self.unchecked += reached - start;
         self.hash(pieces, start, reached);
-        if self.unchecked >= STRIDE && written.is_ok() {
-            self.send_off(inode, shared);
-        }
         self.forget_gap(inode, shared);
         written.map_err(|(written, errno)| {
             // The piece in which the bytes that were written end.
