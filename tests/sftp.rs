@@ -14,6 +14,7 @@ mod house;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::{require, wait_for};
@@ -181,6 +182,64 @@ fn passwords_and_keys_open_and_strangers_are_banned_for_a_while() {
     let ran = house.sftp(&[], "pwd\n");
     assert!(ran.ok, "{}", ran.text);
     house.stop();
+}
+
+#[test]
+fn old_algorithms_work_only_where_they_are_asked_for_and_are_told() {
+    if !require("sftp") {
+        return;
+    }
+    let mut house = House::start("", "");
+    let modern = house.address().port();
+    let legacy = common::free_port();
+    house.stop();
+    let listen = format!("[[sftp.listen]]\naddress = \"127.0.0.1:{legacy}\"\ncompat = \"legacy\"\n[[ente]]");
+    house.write_config(&house.config_text().replacen("[[ente]]", &listen, 1));
+    house.start_again();
+    let old = ["-oKexAlgorithms=diffie-hellman-group14-sha1", "-oHostKeyAlgorithms=ssh-rsa", "-oCiphers=aes128-cbc", "-oMACs=hmac-sha1"];
+    for option in old {
+        let ran = house.sftp(&[option], "pwd\n");
+        assert!(!ran.ok, "{option}: {}", ran.text);
+    }
+    house.use_port(legacy);
+    fs::write(house.local().join("a.bin"), bytes(3 << 20, 1)).unwrap();
+    let ran = house.sftp(&old, "put a.bin in/a.part\nget in/a.part b.bin\n");
+    assert!(ran.ok, "{}", ran.text);
+    assert!(fs::read(house.local().join("b.bin")).unwrap() == bytes(3 << 20, 1));
+    let log = house.office().log();
+    let told = log.lines().find(|line| line.contains("algoritmi superati")).unwrap_or_else(|| panic!("{log}"));
+    for word in ["polizia", "diffie-hellman-group14-sha1", "ssh-rsa", "aes128-cbc", "hmac-sha1"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    let before = log.matches("algoritmi superati").count();
+    let ran = house.sftp(&[], "pwd\n");
+    assert!(ran.ok, "{}", ran.text);
+    assert_eq!(house.office().log().matches("algoritmi superati").count(), before, "a modern client is not complained of");
+    house.use_port(modern);
+    house.stop();
+}
+
+#[test]
+fn operators_prepare_passwords_and_read_fingerprints() {
+    let ask = |lines: &str| {
+        let mut command = common::messo(&["password"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, hash) = ask("lunga e segreta\nlunga e segreta\n");
+    assert!(code == Some(0) && messo::config::sftp::is_password_hash(hash.trim()), "{hash}");
+    for lines in ["una\naltra\n", "\n\n", "una\n", ""] {
+        let (code, out) = ask(lines);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{lines:?}");
+    }
+    let mut house = House::start("", "");
+    house.stop();
+    let printed = house.office().command(&["sftp", "keys"]);
+    assert_eq!((printed.code, printed.out.matches("SHA256:").count()), (0, 3), "{}", printed.out);
+    assert_eq!(house.office().command(&["sftp", "status"]).code, 3, "nobody is there to ask");
+    assert_eq!(house.office().command(&["defender", "lift", "pippo"]).code, 2);
 }
 
 #[test]

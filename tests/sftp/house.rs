@@ -151,6 +151,11 @@ impl House {
         self.local.path().to_owned()
     }
 
+    /// Clients go there from now on.
+    pub fn use_port(&mut self, port: u16) {
+        self.port = port;
+    }
+
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }

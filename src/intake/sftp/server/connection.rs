@@ -137,7 +137,7 @@ impl Connection {
         let witness = Arc::new(witness);
         let home = self.door.homes.home(&account.name, witness.clone())?;
         let executor = Executor::new(home, witness, self.door.settings.executor.clone());
-        let line = Line::start(executor, engine::Limits::default(), self.guest.link.clone(), &self.door.counts, write);
+        let line = Line::start(executor, engine_limits(), self.guest.link.clone(), &self.door.counts, write);
         self.guest.add_line(&line);
         Some(line)
     }
@@ -154,6 +154,11 @@ impl Drop for Connection {
             self.door.offend(self.guest.peer.ip(), Offence::WrongSecret);
         }
     }
+}
+
+/// A client that takes its answers slowly costs half of what the engine would allow.
+fn engine_limits() -> engine::Limits {
+    engine::Limits { replies: 1 << 20, batch: 256 << 10, ..engine::Limits::default() }
 }
 
 /// No, and what may be tried.

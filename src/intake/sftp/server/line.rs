@@ -7,7 +7,8 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
@@ -22,9 +23,13 @@ use crate::intake::sftp::home::Refused;
 use crate::intake::sftp::protocol::Replies;
 
 /// Given to SSH at once; what waits there for the window is no more in the engine's budget.
-const CHUNK: usize = 128 << 10;
+const CHUNK: usize = 64 << 10;
 /// Bytes of requests past which the client's socket is not read until the disk has taken some.
 const FULL: usize = 2 << 20;
+
+/// How long a worker that has nothing to do waits for more before its thread is given back: a transfer goes from pause to pause of
+/// less than this, and a thread of its own for all of it keeps its memory in one place.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// See the module.
 pub struct Line {
@@ -33,6 +38,9 @@ pub struct Line {
     executor: Mutex<Option<Executor>>,
     /// 0: no worker. More: a worker runs, and looks again while this grows.
     signals: AtomicUsize,
+    /// Rung when `signals` grows while a worker lingers.
+    bell: Condvar,
+    lingering: Mutex<()>,
     output: Notify,
     /// Cancelled: the channel is over.
     over: CancellationToken,
@@ -77,6 +85,8 @@ impl Line {
             engine: Mutex::new(Engine::new(limits)),
             executor: Mutex::new(Some(executor)),
             signals: AtomicUsize::new(0),
+            bell: Condvar::new(),
+            lingering: Mutex::new(()),
             output: Notify::new(),
             over: link.over.child_token(),
             asked: AtomicU64::new(link.age_ms()),
@@ -153,7 +163,7 @@ impl Line {
             0 => 0,
             mark => now.saturating_sub(mark),
         };
-        let working = self.signals.load(Ordering::Acquire) > 0 || !lock(&self.engine).is_idle();
+        let working = !lock(&self.engine).is_idle();
         Health {
             idle_ms: if working { 0 } else { since(&self.asked) },
             // A packet stays incomplete while its socket is not read: that is not the client's fault.
@@ -173,6 +183,8 @@ impl Line {
 
     fn wake(self: &Arc<Self>) {
         if self.signals.fetch_add(1, Ordering::AcqRel) > 0 {
+            drop(lock(&self.lingering));
+            self.bell.notify_one();
             return;
         }
         let line = self.clone();
@@ -201,9 +213,12 @@ impl Line {
                 self.handles.store(0, Ordering::Relaxed);
                 self.uploads.store(false, Ordering::Relaxed);
             }
+            if !self.over.is_cancelled() {
+                let still = |(): &mut ()| self.signals.load(Ordering::Acquire) == seen;
+                let lingered = self.bell.wait_timeout_while(lock(&self.lingering), LINGER, still);
+                drop(lingered.unwrap_or_else(PoisonError::into_inner));
+            }
             if self.signals.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                // After EOF the channel is closed when nobody works.
-                self.output.notify_one();
                 return;
             }
         }
@@ -263,8 +278,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                 line.asked.store(line.link.age_ms().max(1), Ordering::Relaxed);
             }
             None => {
-                let quiet = line.signals.load(Ordering::Acquire) == 0 && lock(&line.engine).is_idle();
-                if quiet && line.eof.load(Ordering::Acquire) {
+                if line.eof.load(Ordering::Acquire) && lock(&line.engine).is_idle() {
                     let _ = write.exit_status(0).await;
                     let _ = write.eof().await;
                     let _ = write.close().await;
