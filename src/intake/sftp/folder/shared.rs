@@ -203,7 +203,12 @@ impl Shared {
             return Ok(());
         }
         let flush = self.flushes.lock().unwrap_or_else(PoisonError::into_inner).entry(folder.to_owned()).or_default().clone();
-        flush.wait(|| rustix::fs::fsync(self.folder(INBOX, folder)?)).map_err(refused)
+        let flushed = flush.wait(|| match rustix::fs::fsync(self.folder(INBOX, folder)?) {
+            // Shares whose folders cannot be flushed: their server keeps its own promises.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            flushed => flushed,
+        });
+        flushed.map_err(refused)
     }
 
     /// Tells the watcher of a whole file in `in/`.

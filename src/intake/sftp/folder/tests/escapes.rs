@@ -238,7 +238,7 @@ fn a_folder_that_becomes_a_link_while_it_is_used_leads_nowhere() {
                     swap("in/vera.zip", "in/falsa.zip");
                 }
             });
-            for round in 0..3000 {
+            for round in 0..500 {
                 let home = house.home();
                 for path in ["in/cds/lotto.zip", "in/vera.zip"] {
                     worked += usize::from(put(&home, path, format!("giro {round}").as_bytes()).is_ok());
@@ -260,6 +260,6 @@ fn a_folder_that_becomes_a_link_while_it_is_used_leads_nowhere() {
             stop.store(true, Ordering::Relaxed);
         });
         assert_eq!(tree(outside.path()), before, "openat2 {openat2}");
-        assert!(worked > 100, "{worked} uploads worked at all");
+        assert!(worked > 50, "{worked} uploads worked at all");
     }
 }
