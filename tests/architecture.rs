@@ -59,6 +59,7 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("config", "flow::definition", "flow files are configuration: `messo check` reads and checks them with the rest"),
     ("config", "flow::shape", "one reader of TOML that knows lines, for flow files and for the configuration"),
     ("batch", "flow::definition", "the rules for a row are those of its flow; the definition is data, the engine stays out"),
+    ("text", "intake::sftp::home::Refused", "the sentence that an SFTP client shows, by its refusal"),
     ("batch", "config::Limits", "the ceilings of a drop, declared and documented where the operator sets them"),
 ];
 

@@ -44,7 +44,7 @@ impl Home {
     fn new() -> Home {
         let place = tempfile::tempdir().unwrap();
         let settings = WatchSettings {
-            roots: vec![Root { source: "polizia".into(), path: place.path().to_path_buf() }],
+            roots: vec![Root { source: "polizia".into(), path: place.path().to_path_buf(), arrivals: None }],
             settle: SETTLE,
             // Hints alone must do, unless a test says otherwise.
             scan: Duration::from_secs(60),

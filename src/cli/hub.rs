@@ -117,7 +117,7 @@ fn ask(path: &Path, request: Request) -> Result<Answer, Failure> {
 }
 
 /// The configuration, with its relative paths as seen from its own folder.
-fn load(path: &Path) -> Result<Config, Failure> {
+pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     let refused =
         |detail: String| Failure { exit: 2, ..failure("CONFIGURAZIONE", words::config_unreadable(&path.display().to_string(), &detail)) };
     let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
@@ -125,6 +125,9 @@ fn load(path: &Path) -> Result<Config, Failure> {
     let folder = path.parent().unwrap_or(Path::new(""));
     config.data = folder.join(&config.data);
     config.control = config.control.map(|control| folder.join(control));
+    if let Some(sftp) = &mut config.sftp {
+        sftp.host_keys = sftp.host_keys.take().map(|keys| folder.join(keys));
+    }
     Ok(config)
 }
 

@@ -1,15 +1,19 @@
 //! One command, one file; `main` only sets the exit code. Each command reads its arguments, calls `service` and prints.
 
 pub mod act;
+pub mod audit;
 pub mod batch;
 pub mod bench;
 pub mod check;
+pub mod defender;
 pub mod demo;
 pub mod hub;
 pub mod italian;
+pub mod password;
 pub mod publish;
 pub mod run;
 pub mod sandbox;
+pub mod sftp;
 pub mod status;
 pub mod table;
 pub mod validate;
@@ -49,6 +53,14 @@ pub enum Command {
     Act(act::Args),
     /// Scrive di nuovo, come copie, i file pubblicati.
     Publish(publish::Args),
+    /// Dice come sta il server SFTP; stampa le impronte delle sue chiavi.
+    Sftp(sftp::Args),
+    /// Registro degli accessi e dei trasferimenti SFTP.
+    Audit(audit::Args),
+    /// Elenca e sblocca gli indirizzi bloccati.
+    Defender(defender::Args),
+    /// Prepara la password di un account SFTP.
+    Password(password::Args),
 }
 
 /// Runs the command line; the exit code is documented by each command.
@@ -70,5 +82,9 @@ pub fn main() -> ExitCode {
         Command::Batch(args) => batch::run(args),
         Command::Act(args) => act::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Sftp(args) => sftp::run(args),
+        Command::Audit(args) => audit::run(args),
+        Command::Defender(args) => defender::run(args),
+        Command::Password(args) => password::run(args),
     }
 }

@@ -1,6 +1,6 @@
 //! `messo run`: the hub. Exit 0 after an ordinary stop, 1 when it could not start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::clock::Clock;
@@ -9,7 +9,7 @@ use crate::service::supervisor;
 use crate::telemetry::{self, Format};
 use crate::text::it;
 
-/// Avvia il servizio, fino a SIGTERM o SIGINT: allora finisce il lavoro in corso e si ferma.
+/// Avvia il servizio, fino a SIGTERM o SIGINT: allora finisce il lavoro in corso e si ferma. SIGHUP rilegge gli account SFTP.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// La configurazione.
@@ -52,7 +52,7 @@ pub fn run(args: Args) -> ExitCode {
         match started {
             Ok(running) => {
                 tracing::info!("messo è in servizio");
-                stop_signal().await;
+                wait(&running, &args.config).await;
                 tracing::info!("arresto: nessun lavoro nuovo, si finisce quello in corso");
                 running.stop().await;
                 ExitCode::SUCCESS
@@ -63,6 +63,23 @@ pub fn run(args: Args) -> ExitCode {
             }
         }
     })
+}
+
+/// Until SIGTERM or SIGINT; at each SIGHUP the accounts are read again.
+async fn wait(running: &supervisor::Running, config: &Path) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return stop_signal().await };
+    let stop = stop_signal();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            heard = hangup.recv() => match heard {
+                Some(()) => running.reload(config).await,
+                None => return stop.await,
+            },
+        }
+    }
 }
 
 /// Resolves on SIGTERM or SIGINT.

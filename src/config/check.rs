@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
-use super::{Config, Environment, Institution, Limits, SourceSystem};
+use super::{Config, Environment, Institution, Limits, SftpConfig, SourceSystem};
 use crate::clock::Clock;
 use crate::flow::definition::{DefinitionFault, is_name};
 use crate::flow::shape::ShapeFault;
@@ -69,6 +69,24 @@ pub enum ConfigFault {
     },
     Burst,
     SocketPath,
+    /// Not `address:port`.
+    Listen,
+    /// Another listener has that address.
+    ListenTwice,
+    /// Not `[A-Za-z0-9._-]{1,64}`.
+    User,
+    /// Not a line of `authorized_keys`, or a key that is too weak.
+    PublicKey,
+    /// Neither a hash of argon2id nor the place of one.
+    PasswordHash,
+    /// Neither keys nor password.
+    NoLogin,
+    /// Not an address or `address/bits`.
+    Network,
+    /// Not `YYYY-MM-DD`.
+    Date,
+    /// An account, and no `[sftp]`.
+    NoListener,
     ClockNotReal {
         host: String,
     },
@@ -100,6 +118,14 @@ impl ConfigFault {
             ConfigFault::Order { .. } => "LIMITI_INCOERENTI",
             ConfigFault::Burst => "RAFFICA_TROPPO_PICCOLA",
             ConfigFault::SocketPath => "SOCKET_TROPPO_LUNGO",
+            ConfigFault::Listen | ConfigFault::ListenTwice => "ASCOLTO_NON_VALIDO",
+            ConfigFault::User => "UTENTE_NON_VALIDO",
+            ConfigFault::PublicKey => "CHIAVE_PUBBLICA_NON_VALIDA",
+            ConfigFault::PasswordHash => "PASSWORD_NON_VALIDA",
+            ConfigFault::NoLogin => "ACCESSO_MANCANTE",
+            ConfigFault::Network => "RETE_NON_VALIDA",
+            ConfigFault::Date => "DATA_NON_VALIDA",
+            ConfigFault::NoListener => "SFTP_NON_CONFIGURATO",
             ConfigFault::ClockNotReal { .. } => "OROLOGIO_NON_REALE",
         }
     }
@@ -132,6 +158,9 @@ pub(super) struct Parts {
     pub control: Option<PathBuf>,
     pub installation: Option<String>,
     pub limits: Option<Limits>,
+    pub sftp: Option<SftpConfig>,
+    /// `[sftp]` is there, broken or not.
+    pub has_sftp: bool,
     pub institutions: Vec<(usize, Institution)>,
     pub sources: Vec<(usize, SourceSystem)>,
     /// Of all enti, broken ones too.
@@ -160,6 +189,9 @@ impl Parts {
             && limits.max_entry_bytes > limits.max_total_bytes
         {
             add("limits.max_entry_bytes", ConfigFault::Order { other: "max_total_bytes" });
+        }
+        if let Some(sftp) = &self.sftp {
+            sftp.check(add);
         }
         self.check_institutions(add, line_of);
         self.check_sources(add, line_of);
@@ -215,12 +247,21 @@ impl Parts {
 
     fn check_sources(&self, add: Add<'_>, line_of: LineOf<'_>) {
         let mut names = Unique::default();
+        let mut users = Unique::default();
         for (index, source) in &self.sources {
             let key = |name: &str| format!("gestionale[{index}].{name}");
             if !is_name(&source.name) {
                 add(&key("name"), ConfigFault::Name);
             }
             names.add(&source.name, &key("name"), add, line_of);
+            if let Some(account) = &source.sftp {
+                let key = |name: &str| key(&format!("sftp.{name}"));
+                users.add(&account.user, &key("user"), add, line_of);
+                account.check(&key, add);
+                if !self.has_sftp {
+                    add(&format!("gestionale[{index}].sftp"), ConfigFault::NoListener);
+                }
+            }
             let mut enti = Unique::default();
             for (number, tax_id) in source.enti.iter().enumerate() {
                 let at = key(&format!("enti[{number}]"));

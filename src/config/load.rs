@@ -71,6 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     // A week: longer than that nobody waits to be told.
     may("alerts", Kind::Table(&[may("send_down_minutes", Kind::Whole(0, 10_080))])),
+    may("sftp", Kind::Table(super::sftp::SFTP)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
 ];
@@ -115,6 +116,7 @@ const GESTIONALE: &[Key] = &[
     need("flows", Kind::Texts),
     may("default_flow", Kind::Text),
     may("organization_ids", Kind::TextMap),
+    may("sftp", Kind::Table(super::sftp::ACCOUNT)),
 ];
 
 /// Reads and checks everything, folders on disk included.
@@ -153,14 +155,22 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
     for index in 0..document.count("gestionale") {
         if let Some(mut source) = document.part::<SourceSystem>("gestionale", Some(index)) {
             source.root = resolve(base, &source.root);
+            if let Some(password) = source.sftp.as_mut().and_then(|account| account.password.as_mut()) {
+                place_secret(password, base);
+            }
             parts.sources.push((index, source));
         }
     }
     parts.limits = document.part("limits", None);
+    parts.sftp = document.part("sftp", None);
+    parts.has_sftp = parts.sftp.is_some() || !document.is_clean("sftp");
     let config = document.whole::<Config>().map(|mut config| {
         config.data = resolve(base, &config.data);
         config.flows = config.flows.map(|flows| resolve(base, &flows));
         config.control = config.control.map(|control| resolve(base, &control));
+        if let Some(sftp) = &mut config.sftp {
+            sftp.host_keys = sftp.host_keys.take().map(|folder| resolve(base, &folder));
+        }
         config.institutions = parts.institutions.iter().map(|(_, institution)| institution.clone()).collect();
         config.sources = parts.sources.iter().map(|(_, source)| source.clone()).collect();
         config
@@ -260,16 +270,18 @@ fn resolve(base: &Path, path: &Path) -> PathBuf {
 }
 
 fn place_secrets(institution: &mut Institution, base: &Path) {
-    let place = |secret: &mut SecretRef| {
-        if let Some(path) = secret.0.strip_prefix("file:").filter(|path| !path.is_empty()) {
-            secret.0 = format!("file:{}", resolve(base, Path::new(path)).display());
-        }
-    };
+    let place = |secret: &mut SecretRef| place_secret(&mut secret.0, base);
     for key in &mut institution.keys {
         place(&mut key.secret);
         if let Some(pdnd) = &mut key.pdnd {
             place(&mut pdnd.private_key);
         }
+    }
+}
+
+fn place_secret(secret: &mut String, base: &Path) {
+    if let Some(path) = secret.strip_prefix("file:").filter(|path| !path.is_empty()) {
+        *secret = format!("file:{}", resolve(base, Path::new(path)).display());
     }
 }
 

@@ -4,6 +4,7 @@ mod address;
 pub mod check;
 pub mod load;
 pub mod secret;
+pub mod sftp;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 pub use check::{ConfigFault, check_clock};
 pub use load::{LoadedConfig, Problems, load};
+pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +35,9 @@ pub struct Config {
     pub limits: Limits,
     #[serde(default)]
     pub alerts: Alerts,
+    /// `[sftp]`: without it nothing listens.
+    #[serde(default)]
+    pub sftp: Option<SftpConfig>,
     /// `[[ente]]`
     #[serde(rename = "ente", default)]
     pub institutions: Vec<Institution>,
@@ -218,12 +223,19 @@ pub struct SourceSystem {
     /// Ente behind each `organizationId` of Piattaforma Unitaria files.
     #[serde(default)]
     pub organization_ids: BTreeMap<String, String>,
+    /// How it comes in over SFTP; without it, only through its folder.
+    #[serde(default)]
+    pub sftp: Option<SftpAccount>,
 }
 
 impl Config {
     /// The socket of the commands.
     pub fn control_path(&self) -> PathBuf {
         self.control.clone().unwrap_or_else(|| self.data.join("messo.sock"))
+    }
+    /// The folder of the SSH host keys.
+    pub fn host_keys(&self) -> PathBuf {
+        self.sftp.as_ref().and_then(|sftp| sftp.host_keys.clone()).unwrap_or_else(|| self.data.join("chiavi-ssh"))
     }
     /// The ente with that tax id.
     pub fn institution(&self, tax_id: &str) -> Option<&Institution> {

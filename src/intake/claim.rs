@@ -127,7 +127,17 @@ pub fn leftovers(source: &str, root: &Path, clock: &Clock) -> io::Result<Vec<Cla
         {
             let received_at = received_at(id, clock);
             let source = source.to_string();
-            claimed.push(Claimed { id, source, path: entry.path(), original_name, flow_hint, dry_run, received_at, companion: None });
+            claimed.push(Claimed {
+                id,
+                source,
+                path: entry.path(),
+                original_name,
+                flow_hint,
+                dry_run,
+                received_at,
+                companion: None,
+                arrived: None,
+            });
         }
     }
     claimed.sort_by_key(|claimed| claimed.id);

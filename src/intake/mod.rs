@@ -1,5 +1,6 @@
 //! Where drops come from. Hands over a finished file and its sender; knows nothing of layouts or of the store.
 
+pub mod arrivals;
 pub mod claim;
 pub mod companion;
 mod hints;
@@ -36,6 +37,8 @@ pub struct Claimed {
     pub received_at: Timestamp,
     /// Digest told by a `.sha256` companion and already found equal, with which the archive need not be hashed for acceptance.
     pub companion: Option<Companion>,
+    /// Digest of the bytes, computed by the SFTP door while they arrived and kept beside a file that nobody has changed since.
+    pub arrived: Option<Sha256>,
 }
 
 /// What came beside the drop.

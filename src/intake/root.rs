@@ -19,7 +19,8 @@ use super::hints::Hints;
 use super::names::{self, CompanionKind};
 use super::reported::{self, Reported};
 use super::scan::{self, Listing};
-use super::settle::{Incomplete, Settling, Stamp, Step};
+use super::settle::{Incomplete, Partials, Settling, Stamp, Step};
+use super::sftp::folder::STAGING;
 use super::watch::{FOLDERS, Root, Trouble, WatchEvent, WatchSettings, Wholeness};
 use super::{Claimed, Companion};
 use crate::clock::{monotonic, new_uuid};
@@ -43,6 +44,7 @@ pub(super) struct RootWatch {
     hints: Option<Arc<Hints>>,
     begin: Instant,
     settling: Settling,
+    partials: Partials,
     growing: Vec<Growing>,
     /// Folders that inotify watches, relative to `in/`.
     heard: BTreeSet<PathBuf>,
@@ -70,6 +72,7 @@ impl RootWatch {
             hints,
             begin: monotonic(),
             settling: Settling::new(settings.settle, settings.incomplete_after),
+            partials: Partials::new(settings.incomplete_after),
             growing: Vec::new(),
             heard: BTreeSet::new(),
             troubles: BTreeSet::new(),
@@ -80,12 +83,17 @@ impl RootWatch {
 
     /// Looks, waits, looks again, until it is told to stop.
     pub(super) fn run(mut self, woken: &Receiver<()>) {
+        if let Some(arrivals) = &self.root.arrivals {
+            arrivals.listen(&self.ear);
+        }
         while !self.stopped() {
             let before = self.now();
             self.round();
             let took = self.now().saturating_sub(before);
             // A burst of events is one look; a long listing is not repeated without pause.
-            let gap = (self.settings.settle / 4).clamp(Duration::from_millis(5), Duration::from_millis(200)).max(took * 4);
+            // What came by SFTP is known to be whole: its sender waits for a receipt, not for a size to stop changing.
+            let longest = Duration::from_millis(if self.root.arrivals.is_some() { 25 } else { 200 });
+            let gap = (self.settings.settle / 4).clamp(Duration::from_millis(5), longest).max(took * 4);
             let due = [self.settling.next_due(), self.growing.iter().map(|file| file.since + self.settings.settle).min()];
             let due = due.into_iter().flatten().min().map(|due| due.saturating_sub(self.now()));
             let wait = due.unwrap_or(self.settings.scan).min(self.settings.scan).max(gap);
@@ -130,6 +138,10 @@ impl RootWatch {
                 lasting.extend(self.troubles.iter().filter(|(kind, name)| *kind == 5 && there(name)).cloned());
                 self.note(&listing, &mut troubles);
                 self.listen(&listing, &mut troubles);
+                if let Some(arrivals) = &self.root.arrivals {
+                    arrivals.keep_only(|file| listing.files.contains_key(file));
+                    self.settling.told(arrivals.ready(self.begin));
+                }
                 let now = self.now();
                 for step in self.settling.observe(&listing.files, now) {
                     if self.stopped() {
@@ -142,6 +154,7 @@ impl RootWatch {
                 }
             }
         }
+        self.look_at_partials();
         self.look_at_growing();
         self.tell(troubles, lasting);
     }
@@ -256,8 +269,12 @@ impl RootWatch {
                 let received_at = self.settings.clock.now();
                 let companion = said.map(|(_, _, companion, _)| companion);
                 let source = self.root.source.clone();
-                let claimed = Claimed { id, source, path, original_name, flow_hint, dry_run, received_at, companion };
-                if after == stamp {
+                let inode = |path: &Path| rustix::fs::lstat(path).ok().map(|stat| stat.st_ino);
+                let arrivals = self.root.arrivals.as_ref();
+                let told = arrivals.and_then(|arrivals| arrivals.claimed(file, inode(&path)?)).filter(|told| told.size == after.size);
+                let arrived = told.filter(|told| told.mtime == after.mtime).and_then(|told| told.sha256);
+                let claimed = Claimed { id, source, path, original_name, flow_hint, dry_run, received_at, companion, arrived };
+                if after == stamp || told.is_some() {
                     self.send(WatchEvent::Claimed(claimed));
                 } else {
                     let now = self.now();
@@ -276,6 +293,20 @@ impl RootWatch {
     fn is_whole(&self, path: &Path, name: &Path) -> bool {
         let name = names::decode(name.file_name().map(OsStrExt::as_bytes).unwrap_or_default());
         names::is_bare(&name) || (self.settings.whole)(path) == Wholeness::Whole
+    }
+
+    /// Uploads by SFTP that nobody ends.
+    fn look_at_partials(&mut self) {
+        if self.root.arrivals.is_none() {
+            return;
+        }
+        let staging = scan::open_root(&self.root.path).and_then(|root| scan::open_folder(root, Path::new(STAGING)));
+        let Ok(listing) = staging.and_then(|staging| scan::list_below(&staging)) else { return };
+        for step in self.partials.observe(&listing.files, self.now()) {
+            if let Step::GiveUp { file, stamp, quiet, reason } = step {
+                self.give_up(&file, stamp, quiet, reason);
+            }
+        }
     }
 
     /// A writer kept the file open over the claim: the bytes still arrive, in the work folder.

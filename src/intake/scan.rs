@@ -70,9 +70,13 @@ pub fn open_root(root: &Path) -> io::Result<OwnedFd> {
 
 /// Lists `in/` of a root.
 pub fn list(root: &Path) -> io::Result<Listing> {
-    let inbox = open_folder(open_root(root)?, Path::new("in"))?;
+    list_below(&open_folder(open_root(root)?, Path::new("in"))?)
+}
+
+/// Lists a folder that is built like `in/`.
+pub fn list_below(inbox: &OwnedFd) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    let mut waiting = list_folder(&inbox, Path::new(""), &mut listing)?;
+    let mut waiting = list_folder(inbox, Path::new(""), &mut listing)?;
     listing.folders.push(PathBuf::new());
     while let Some(folder) = waiting.pop() {
         let depth = folder.components().count();
@@ -85,7 +89,7 @@ pub fn list(root: &Path) -> io::Result<Listing> {
             listing.too_many = true;
             break;
         }
-        match open_folder(&inbox, &folder).and_then(|fd| list_folder(&fd, &folder, &mut listing)) {
+        match open_folder(inbox, &folder).and_then(|fd| list_folder(&fd, &folder, &mut listing)) {
             Ok(below) => {
                 waiting.extend(below);
                 listing.folders.push(folder);

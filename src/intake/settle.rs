@@ -34,6 +34,8 @@ pub enum Incomplete {
     CompanionUnreadable,
     /// A companion without its file.
     OrphanCompanion,
+    /// Sent by SFTP, not to its end.
+    Interrupted,
 }
 
 /// What to do now.
@@ -51,6 +53,8 @@ pub struct Settling {
     window: Duration,
     incomplete_after: Duration,
     seen: BTreeMap<PathBuf, Seen>,
+    /// Files whose sender said that they are whole: from when on they may be taken.
+    told: BTreeMap<PathBuf, Duration>,
 }
 
 #[derive(Debug)]
@@ -76,7 +80,13 @@ const REMEMBER: Duration = Duration::from_secs(600);
 impl Settling {
     /// `window`: how long nothing may change; `incomplete_after`: how long until someone is told.
     pub fn new(window: Duration, incomplete_after: Duration) -> Settling {
-        Settling { window, incomplete_after, seen: BTreeMap::new() }
+        Settling { window, incomplete_after, seen: BTreeMap::new(), told: BTreeMap::new() }
+    }
+
+    /// Files whose sender said that they are whole, and from when on they may be taken: they need not stay as they are for the
+    /// window, and a change of their times is none.
+    pub fn told(&mut self, told: BTreeMap<PathBuf, Duration>) {
+        self.told = told;
     }
 
     /// Takes a whole listing (paths relative to `in/`), at a time that never goes back.
@@ -95,7 +105,7 @@ impl Settling {
                 NameKind::Companion(_) => Some(Incomplete::OrphanCompanion),
                 NameKind::Drop => {
                     let companion = companions.of_file(path);
-                    let stable = quiet >= self.window;
+                    let stable = self.told.get(path).map_or(quiet >= self.window, |ready| now >= *ready);
                     // A companion older than its file was sent first, and says nothing about when the file ends.
                     let at_once = companion.is_some_and(|(path, _, its)| {
                         its.mtime >= stamp.mtime && seen.tried_with.as_ref().is_none_or(|(tried, then)| tried != path || *then != its)
@@ -135,7 +145,8 @@ impl Settling {
     pub fn next_due(&self) -> Option<Duration> {
         let due = |(path, seen): (&PathBuf, &Seen)| {
             let give_up = (!seen.reported).then(|| seen.since + self.incomplete_after);
-            let look = (kind_of(path) == NameKind::Drop && seen.stamp.size > 0).then(|| seen.next_try.max(seen.since + self.window));
+            let settled = self.told.get(path).copied().unwrap_or(seen.since + self.window);
+            let look = (kind_of(path) == NameKind::Drop && seen.stamp.size > 0).then(|| seen.next_try.max(settled));
             [give_up, look].into_iter().flatten().min()
         };
         self.seen.iter().filter(|(_, seen)| seen.gone.is_none()).filter_map(due).min()
@@ -167,6 +178,39 @@ impl Settling {
             }
             now.saturating_sub(*seen.gone.get_or_insert(now)) < REMEMBER
         });
+    }
+}
+
+/// Uploads by SFTP that did not come to their end: told of once, when nothing changes any more.
+#[derive(Debug)]
+pub struct Partials {
+    incomplete_after: Duration,
+    /// What each is, since when, and whether it was told.
+    seen: BTreeMap<PathBuf, (Stamp, Duration, bool)>,
+}
+
+impl Partials {
+    /// `incomplete_after`: how long until someone is told.
+    pub fn new(incomplete_after: Duration) -> Partials {
+        Partials { incomplete_after, seen: BTreeMap::new() }
+    }
+
+    /// Takes a whole listing, at a time that never goes back.
+    pub fn observe(&mut self, listing: &BTreeMap<PathBuf, Stamp>, now: Duration) -> Vec<Step> {
+        self.seen.retain(|path, _| listing.contains_key(path));
+        let mut steps = Vec::new();
+        for (path, stamp) in listing {
+            let seen = self.seen.entry(path.clone()).or_insert((*stamp, now, false));
+            if seen.0 != *stamp {
+                *seen = (*stamp, now, false);
+            }
+            let quiet = now.saturating_sub(seen.1);
+            if !seen.2 && quiet >= self.incomplete_after && kind_of(path) != NameKind::Junk {
+                seen.2 = true;
+                steps.push(Step::GiveUp { file: path.clone(), stamp: *stamp, quiet, reason: Incomplete::Interrupted });
+            }
+        }
+        steps
     }
 }
 
@@ -358,6 +402,34 @@ mod tests {
                 (20, &[half, ("half.zip.md5", 32, 7)], &["try half.zip md5 at once"]),
             ],
         );
+    }
+
+    #[test]
+    fn what_its_sender_said_to_be_whole_waits_only_as_long_as_told() {
+        let mut settling = Settling::new(Duration::from_millis(WINDOW), Duration::from_millis(LATE));
+        let at = Duration::from_millis;
+        let listing = |mtime| BTreeMap::from([(PathBuf::from("a.zip"), Stamp { size: 1, mtime })]);
+        settling.told(BTreeMap::from([(PathBuf::from("a.zip"), at(30))]));
+        assert!(settling.observe(&listing(1), at(0)).is_empty(), "the client may still change its mind");
+        assert_eq!(settling.next_due(), Some(at(30)));
+        // Times set after CLOSE change nothing.
+        let steps = settling.observe(&listing(2), at(31));
+        assert!(matches!(steps.as_slice(), [Step::Try { stable: true, companion: None, .. }]), "{steps:?}");
+        settling.told(BTreeMap::new());
+        assert!(settling.observe(&listing(3), at(32)).is_empty(), "taken back: as any other file");
+    }
+
+    #[test]
+    fn an_interrupted_upload_is_told_once_until_it_goes_on() {
+        let mut partials = Partials::new(Duration::from_millis(LATE));
+        let mut steps = |size: Option<u64>, at: u64| {
+            let stamp = |size| (PathBuf::from("a.zip"), Stamp { size, mtime: 1 });
+            partials.observe(&size.map(stamp).into_iter().collect(), Duration::from_millis(at)).len()
+        };
+        let table = [(Some(1), 0, 0), (Some(1), 999, 0), (Some(1), 1000, 1), (Some(1), 3000, 0), (Some(2), 3001, 0), (Some(2), 4001, 1)];
+        for (size, at, want) in table.into_iter().chain([(None, 4002, 0), (Some(2), 4003, 0), (Some(2), 5003, 1)]) {
+            assert_eq!(steps(size, at), want, "at {at} ms");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
 
 use super::Claimed;
+use super::arrivals::Arrivals;
 use super::hints::Hints;
 use super::reported;
 use super::root::RootWatch;
@@ -31,6 +32,8 @@ pub struct Root {
     /// Name of the gestionale.
     pub source: String,
     pub path: PathBuf,
+    /// What the SFTP door tells of files of this root; shared with [`super::sftp::folder::Settings`].
+    pub arrivals: Option<Arc<Arrivals>>,
 }
 
 /// Says whether a file that stopped changing is whole.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -51,17 +52,60 @@ pub struct Envelope {
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     Status,
-    Batches { limit: usize },
-    Batch { text: String },
-    ReleaseBatch { text: String, skip_guard: bool, reason: String },
-    RetryBatch { text: String, reason: String },
-    Act { text: String },
-    RetryAct { text: String, reason: String },
-    RetryCode { code: String, reason: String },
-    CancelAct { text: String, reason: String },
-    ReleaseAct { text: String, reason: String },
-    ResumeChannel { channel: String, reason: String },
-    PublishRebuild { source: Option<String>, from: Option<u64> },
+    Batches {
+        limit: usize,
+    },
+    Batch {
+        text: String,
+    },
+    ReleaseBatch {
+        text: String,
+        skip_guard: bool,
+        reason: String,
+    },
+    RetryBatch {
+        text: String,
+        reason: String,
+    },
+    Act {
+        text: String,
+    },
+    RetryAct {
+        text: String,
+        reason: String,
+    },
+    RetryCode {
+        code: String,
+        reason: String,
+    },
+    CancelAct {
+        text: String,
+        reason: String,
+    },
+    ReleaseAct {
+        text: String,
+        reason: String,
+    },
+    ResumeChannel {
+        channel: String,
+        reason: String,
+    },
+    PublishRebuild {
+        source: Option<String>,
+        from: Option<u64>,
+    },
+    /// Instants: `None` is as far as there is.
+    Audit {
+        account: Option<String>,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        limit: usize,
+    },
+    Defender,
+    DefenderLift {
+        address: String,
+    },
+    Sftp,
 }
 
 /// One answer line: a report of `service::report`, or why there is none.
@@ -117,6 +161,10 @@ pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answ
         Request::CancelAct { text, reason } => report(operator.cancel(&text, who, &reason).await),
         Request::ReleaseAct { text, reason } => report(operator.release(&text, who, &reason).await),
         Request::ResumeChannel { channel, reason } => report(operator.resume_channel(&channel, who, &reason).await),
+        Request::Audit { account, from, to, limit } => report(operator.audit(account.as_deref(), from, to, limit).await),
+        Request::Defender => report(operator.bans().await),
+        Request::DefenderLift { address } => report(operator.lift_ban(&address, who).await),
+        Request::Sftp => report(operator.sftp()),
         Request::PublishRebuild { source, from } => report(operator.rebuild(source.as_deref(), from).await),
     };
     match outcome {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -90,8 +91,8 @@ struct Kept {
 async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     reserve(hub)?;
     // The digest of the whole and a first look run side by side: both read the file once.
-    let path = claimed.path.clone();
-    let hashing = tokio::task::spawn_blocking(move || hash_whole(&File::open(path)?));
+    let (path, arrived) = (claimed.path.clone(), claimed.arrived);
+    let hashing = tokio::task::spawn_blocking(move || digest_of(&path, arrived));
     let looked = look(hub, claimed).await?;
     let (sha256, size) = hashing.await?.map_err(IngestError::Unreadable)?;
     let kept = Kept { sha256, size };
@@ -113,6 +114,14 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     match looked {
         Ok((opened, facts)) => judge(hub, claimed, &kept, Arc::new(opened), facts).await,
         Err(problem) => refuse(hub, claimed, &kept, None, *problem).await,
+    }
+}
+
+/// Digest and size. What came by SFTP was hashed while it arrived: a large archive is not read once more for it.
+fn digest_of(path: &Path, arrived: Option<Sha256>) -> std::io::Result<(Sha256, u64)> {
+    match arrived {
+        Some(sha256) => Ok((sha256, std::fs::metadata(path)?.len())),
+        None => hash_whole(&File::open(path)?),
     }
 }
 
@@ -164,7 +173,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// MD5, only because gestionali write `.md5` companions: it finds broken copies, nothing else is trusted to it.
-fn md5_of(path: &std::path::Path) -> std::io::Result<[u8; 16]> {
+fn md5_of(path: &Path) -> std::io::Result<[u8; 16]> {
     use md5::Digest;
     use std::io::Read;
     let mut file = File::open(path)?;
@@ -645,4 +654,20 @@ fn incomplete_id(source: &str, mark: Sha256) -> BatchId {
     bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
     let id = uuid::Builder::from_bytes(bytes).with_variant(uuid::Variant::RFC4122).with_version(uuid::Version::Custom);
     BatchId(id.into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_hashed_while_it_arrived_is_not_read_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lotto.zip");
+        std::fs::write(&path, "lotto").unwrap();
+        let (read, told) = (Sha256::of(b"lotto"), Sha256::of(b"altro"));
+        assert_eq!(digest_of(&path, None).unwrap(), (read, 5));
+        assert_eq!(digest_of(&path, Some(told)).unwrap(), (told, 5), "taken as told");
+        assert!(digest_of(&place.path().join("nulla"), Some(told)).is_err());
+    }
 }

@@ -3,6 +3,7 @@
 //! Every order names who gives it and why, and both stay in the history of what it is about. Orders can be refused, with a
 //! sentence; looking never changes anything.
 
+mod door;
 mod error;
 
 pub use error::OperateError;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+use super::door::Desk;
 use super::report::{
     ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, OrderKind, OrderReport, RebuildReport,
     StatusReport, StoppedChannel, StuckEntry,
@@ -38,6 +40,7 @@ pub struct Operator {
     /// Since when the hub runs; `None`: no hub, a command opened the store.
     since: Option<Timestamp>,
     publisher: Option<Arc<dyn Publisher>>,
+    door: Option<Desk>,
 }
 
 /// Characters of a reason.
@@ -49,17 +52,22 @@ const ALERTS: usize = 50;
 impl Operator {
     /// For a running hub: what is ordered happens now.
     pub fn of_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: Some(clock.now()), publisher: None }
+        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None }
     }
 
     /// For a command that opened the store itself: what is ordered happens at the next start.
     pub fn without_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: None, publisher: None }
+        Operator { store, clock, since: None, publisher: None, door: None }
     }
 
     /// Lets it publish files again.
     pub fn with_publisher(self, publisher: Arc<dyn Publisher>) -> Operator {
         Operator { publisher: Some(publisher), ..self }
+    }
+
+    /// Lets it ask the SFTP door.
+    pub fn with_door(self, door: Desk) -> Operator {
+        Operator { door: Some(door), ..self }
     }
 
     /// The hub in numbers.

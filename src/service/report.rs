@@ -3,8 +3,10 @@
 //! References, protocols, IUN, codes and ids; never names, tax ids of citizens or addresses. Only a batch tells the name
 //! of its file, as the gestionale wrote it. Instants are UTC, amounts euro cents. Fields may be added, never renamed.
 
+mod door;
 mod rows;
 
+pub use door::{AuditEntry, AuditReport, BanEntry, DefenderReport, SftpReport};
 pub(super) use rows::masked;
 
 use std::collections::BTreeMap;

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
+use super::door::{self, DoorError, Keeper};
 use super::operate::Operator;
 use super::{Hub, dispatch, ingest, publish, queue, rebuild, streams, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
+use crate::intake::arrivals::Arrivals;
 use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
 use crate::intake::{Claimed, claim};
 use crate::store::archives::FolderArchives;
@@ -38,6 +40,8 @@ pub enum StartError {
     Publish(#[from] publish::PublishError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Door(#[from] DoorError),
 }
 
 /// What an operator reads when the hub does not start.
@@ -56,6 +60,7 @@ pub struct Running {
     pub hub: Arc<Hub>,
     tasks: JoinSet<()>,
     control: ControlServer,
+    door: Option<Keeper>,
 }
 
 /// Opens the store and makes everything that the tasks share. Starts nothing.
@@ -96,7 +101,9 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     publish::recover(&hub).await?;
     let mut tasks = JoinSet::new();
     let (claims, claimed) = mpsc::channel(64);
-    tasks.spawn(intake(hub.clone(), claims));
+    let arrivals = door::arrivals(&hub.config);
+    let door = Keeper::open(&hub, arrivals.clone()).await?;
+    tasks.spawn(intake(hub.clone(), claims, arrivals));
     tasks.spawn(queue::run(hub.clone(), claimed));
     tasks.spawn(dispatch::run(hub.clone()));
     tasks.spawn(publish::run(hub.clone()));
@@ -105,13 +112,29 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }
     let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())));
+    let operator = match &door {
+        Some(door) => operator.with_door(door.desk()),
+        None => operator,
+    };
     let control = ControlServer::start(&hub.config.control_path(), operator)?;
-    Ok(Running { hub, tasks, control })
+    Ok(Running { hub, tasks, control, door })
 }
 
 impl Running {
+    /// Reads the SFTP accounts of the configuration again; sessions go on.
+    pub async fn reload(&self, file: &Path) {
+        match &self.door {
+            Some(door) => door.reload(&self.hub, file).await,
+            None => tracing::info!("nessun account SFTP da rileggere: [sftp] non è configurato"),
+        }
+    }
+
     /// Asks every task to end, waits for what runs, closes the store.
     pub async fn stop(mut self) {
+        // What is being uploaded may end, and is still taken in.
+        if let Some(door) = self.door.take() {
+            door.close().await;
+        }
         self.hub.stopping.cancel();
         self.control.stop().await;
         while let Some(ended) = self.tasks.join_next().await {
@@ -142,14 +165,19 @@ async fn hand_over_leftovers(hub: &Hub, source: &str, claims: &mpsc::Sender<Clai
 }
 
 /// Watches the folders and hands over what is claimed, leftovers of the run before first.
-async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>) {
+async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>, arrivals: BTreeMap<String, Arc<Arrivals>>) {
     let (tell, mut told) = mpsc::channel(256);
     for source in &hub.config.sources {
         hand_over_leftovers(&hub, &source.name, &claims).await;
     }
     let watch = &hub.config.watch;
     let settings = WatchSettings {
-        roots: hub.config.sources.iter().map(|source| Root { source: source.name.clone(), path: source.root.clone() }).collect(),
+        roots: hub
+            .config
+            .sources
+            .iter()
+            .map(|source| Root { source: source.name.clone(), path: source.root.clone(), arrivals: arrivals.get(&source.name).cloned() })
+            .collect(),
         settle: Duration::from_millis(watch.settle_ms),
         scan: Duration::from_millis(watch.scan_ms),
         incomplete_after: Duration::from_secs(watch.incomplete_after_s),

@@ -59,7 +59,17 @@ impl House {
         }
         let source = SOURCE.to_owned();
         let received_at = self.hub.clock.now();
-        Claimed { id, source, path, original_name: name.to_owned(), flow_hint: None, dry_run: false, received_at, companion: None }
+        Claimed {
+            id,
+            source,
+            path,
+            original_name: name.to_owned(),
+            flow_hint: None,
+            dry_run: false,
+            received_at,
+            companion: None,
+            arrived: None,
+        }
     }
 
     pub async fn state(&self, id: BatchId) -> String {

@@ -205,6 +205,11 @@ impl Office {
         }
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        self.hub.as_ref().unwrap().signal(signal);
+    }
+
     /// What the hub logged so far.
     pub fn log(&self) -> String {
         self.hub.as_ref().unwrap().output()

@@ -108,6 +108,11 @@ impl Child {
         self.ended.unwrap()
     }
 
+    /// A signal to the child alone.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
     /// SIGTERM to the child, then [`Child::wait`].
     pub fn terminate(&mut self, limit: Duration) -> ExitStatus {
         if self.try_wait().is_none() {

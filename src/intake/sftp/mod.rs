@@ -3,4 +3,10 @@
 //! `protocol` bytes to requests and answers to bytes, `engine` the session without any input or output, `executor` runs its
 //! requests against a [`home::Home`], `folder` the home on disk, `server` SSH, accounts and whoever guards the door.
 
+pub mod engine;
+pub mod executor;
+pub mod folder;
 pub mod home;
+pub mod protocol;
+pub mod server;
+pub mod witness;

@@ -4,6 +4,7 @@ use super::LONGEST_REASON;
 use crate::flow::event::OrderRefused;
 use crate::store::StoreError;
 use crate::text::it::operate as words;
+use crate::text::it::sftp;
 
 /// Why nothing was shown or done. The sentence is for the operator; the code for scripts, never renamed once released.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,14 @@ pub enum OperateError {
     UnknownSource {
         source: String,
     },
+    NotAnAddress {
+        text: String,
+    },
+    NotBanned {
+        address: String,
+    },
+    /// No SFTP server runs here.
+    NoDoor,
     /// Changed in the meantime.
     Stale,
     Stopping,
@@ -97,6 +106,9 @@ impl OperateError {
             OperateError::NoPublisher => "RIPUBBLICAZIONE_NON_DISPONIBILE",
             OperateError::PublishFailed { .. } => "RIPUBBLICAZIONE_NON_RIUSCITA",
             OperateError::UnknownSource { .. } => "GESTIONALE_SCONOSCIUTO",
+            OperateError::NotAnAddress { .. } => "INDIRIZZO_NON_VALIDO",
+            OperateError::NotBanned { .. } => "INDIRIZZO_NON_BLOCCATO",
+            OperateError::NoDoor => "SFTP_NON_ACCESO",
             OperateError::Stale => "STATO_CAMBIATO",
             OperateError::Stopping => "IN_ARRESTO",
             OperateError::Store { .. } => "ARCHIVIO_NON_DISPONIBILE",
@@ -106,8 +118,8 @@ impl OperateError {
     /// Exit code of the command: 1 refused or not found, 2 wrongly asked, 3 the store does not answer.
     pub fn exit_code(&self) -> u8 {
         match self {
-            OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId => 2,
-            OperateError::NoPublisher | OperateError::Stopping | OperateError::Store { .. } => 3,
+            OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId | OperateError::NotAnAddress { .. } => 2,
+            OperateError::NoPublisher | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
             _ => 1,
         }
     }
@@ -144,6 +156,9 @@ impl std::fmt::Display for OperateError {
             OperateError::NoPublisher => f.write_str(words::NO_PUBLISHER),
             OperateError::PublishFailed { code } => f.write_str(&words::publish_failed(code)),
             OperateError::UnknownSource { source } => f.write_str(&words::source_unknown(source)),
+            OperateError::NotAnAddress { text } => f.write_str(&sftp::not_an_address(text)),
+            OperateError::NotBanned { address } => f.write_str(&sftp::not_banned(address)),
+            OperateError::NoDoor => f.write_str(sftp::NO_DOOR),
             OperateError::Stale => f.write_str(words::STALE),
             OperateError::Stopping => f.write_str(words::STOPPING),
             OperateError::Store { detail } => f.write_str(&words::store_failed(detail)),

@@ -1,6 +1,6 @@
 -- Instants are milliseconds since 1970 (UTC); ids are the 16 bytes of a UUIDv7; digests are 32 bytes; amounts are euro cents.
--- Personal data lives only in batch.original_name, publication.name (it repeats the drop's), problem.data, reject.data, act_content, timeline.data
--- and refusal: rows and cells that can be deleted.
+-- Personal data lives only in batch.original_name, door_event.name and .target (the same names), publication.name (it repeats the drop's),
+-- problem.data, reject.data, act_content, timeline.data and refusal: rows and cells that can be deleted.
 
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
@@ -353,3 +353,27 @@ CREATE TABLE alert (
 );
 CREATE INDEX alert_by_time ON alert (at);
 CREATE INDEX alert_by_code ON alert (code, sender);
+
+-- What was done at the SFTP door. Append-only: only the names, which may hold personal data, can be taken out.
+CREATE TABLE door_event (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  act TEXT NOT NULL,
+  account TEXT,
+  address TEXT NOT NULL,
+  client TEXT,
+  name TEXT,
+  target TEXT,
+  bytes INTEGER,
+  sha256 BLOB,
+  outcome TEXT NOT NULL
+);
+CREATE INDEX door_event_by_time ON door_event (at);
+CREATE INDEX door_event_by_account ON door_event (account, at);
+CREATE TRIGGER door_event_stays BEFORE DELETE ON door_event BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER door_event_is_final BEFORE UPDATE OF id, at, act, account, address, client, bytes, sha256, outcome ON door_event
+BEGIN SELECT raise(ABORT, 'append only'); END;
+
+-- Real time.
+CREATE TABLE door_ban (address TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, times INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX door_ban_by_end ON door_ban (until);

@@ -60,6 +60,19 @@ pub fn sentence(fault: &ConfigFault) -> String {
         ConfigFault::Order { other } => format!("non può superare {other}"),
         ConfigFault::Burst => "con un limite al secondo la raffica deve essere almeno uguale al limite".into(),
         ConfigFault::SocketPath => "il percorso del socket è troppo lungo: al massimo 107 byte".into(),
+        ConfigFault::Listen => "non è un indirizzo di ascolto: scrivere per esempio \"0.0.0.0:2222\"".into(),
+        ConfigFault::ListenTwice => "un altro ascolto usa già questo indirizzo".into(),
+        ConfigFault::User => "il nome utente ammette lettere, cifre, punto, trattino e trattino basso, al massimo 64 caratteri".into(),
+        ConfigFault::PublicKey => {
+            "non è una chiave pubblica utilizzabile: copiare la riga intera del file .pub, senza opzioni (RSA da almeno 2048 bit)".into()
+        }
+        ConfigFault::PasswordHash => {
+            "qui va la riga stampata da «messo password», oppure il suo luogo (file:, env:, credential:), mai la password".into()
+        }
+        ConfigFault::NoLogin => "l'account non ha né chiavi né password: nessuno potrebbe entrare".into(),
+        ConfigFault::Network => "non è una rete: scrivere per esempio \"10.1.0.0/16\" oppure un solo indirizzo".into(),
+        ConfigFault::Date => "non è una data: scrivere per esempio \"2027-12-31\"".into(),
+        ConfigFault::NoListener => "il gestionale ha un account SFTP, ma manca il blocco [sftp] con almeno un [[sftp.listen]]".into(),
         ConfigFault::ClockNotReal { host } => {
             format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")
         }

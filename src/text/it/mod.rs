@@ -6,3 +6,5 @@ pub mod outcomes;
 pub mod parking;
 pub mod problems;
 pub mod receipts;
+pub mod sftp;
+pub mod sftp_refusals;

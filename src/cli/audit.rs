@@ -1,0 +1,104 @@
+//! `messo audit`: the books of the SFTP door. It shows names of files as senders wrote them, which may hold personal data.
+//! Exit codes: 0 done, 2 wrongly asked, 3 hub or store not reachable.
+
+use std::process::ExitCode;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::hub::{self, Common};
+use super::table::{known, plain, table, when};
+use crate::service::control::Request;
+use crate::service::report::AuditReport;
+use crate::text::it::sftp as words;
+
+/// Registro degli accessi e dei trasferimenti SFTP, dal più recente. Mostra i nomi dei file: possono contenere dati personali.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Soltanto questo gestionale.
+    #[arg(long, value_name = "GESTIONALE")]
+    account: Option<String>,
+    /// Da questa data (AAAA-MM-GG oppure AAAA-MM-GGTHH:MM, ora italiana).
+    #[arg(long, value_name = "DATA", value_parser = from)]
+    from: Option<Timestamp>,
+    /// Fino a questa data compresa.
+    #[arg(long, value_name = "DATA", value_parser = to)]
+    to: Option<Timestamp>,
+    /// Al massimo queste righe.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    limit: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> ExitCode {
+    let request = Request::Audit { account: args.account, from: args.from, to: args.to, limit: args.limit };
+    hub::run(&args.common, request, print)
+}
+
+fn print(report: &AuditReport) -> String {
+    let rows: Vec<Vec<String>> = report
+        .events
+        .iter()
+        .map(|event| {
+            let name = match (&event.name, &event.target) {
+                (Some(name), Some(target)) => format!("{name} -> {target}"),
+                (name, _) => known(name.as_deref()),
+            };
+            vec![
+                when(event.at),
+                known(event.account.as_deref()),
+                event.address.clone(),
+                event.act.clone(),
+                event.outcome.clone(),
+                event.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
+                plain(&name),
+                known(event.client.as_deref()),
+            ]
+        })
+        .collect();
+    table(&["quando", "gestionale", "indirizzo", "atto", "esito", "byte", "file", "client"], &rows)
+}
+
+fn from(text: &str) -> Result<Timestamp, String> {
+    moment(text, false)
+}
+
+fn to(text: &str) -> Result<Timestamp, String> {
+    moment(text, true)
+}
+
+/// The begin of a day or minute of Rome, or (`after`) the begin of the next one.
+fn moment(text: &str, after: bool) -> Result<Timestamp, String> {
+    let zone = TimeZone::get("Europe/Rome").unwrap_or(TimeZone::UTC);
+    let (at, step) = match (text.parse::<Date>(), text.parse::<DateTime>()) {
+        (_, Ok(at)) if text.contains(['T', ' ']) => (at, 1.minute()),
+        (Ok(day), _) => (day.to_datetime(jiff::civil::Time::midnight()), 1.day()),
+        _ => return Err(words::not_a_moment(text)),
+    };
+    let at = if after { at.checked_add(step).map_err(|_| words::not_a_moment(text))? } else { at };
+    at.to_zoned(zone).map(|zoned| zoned.timestamp()).map_err(|_| words::not_a_moment(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_minutes_are_those_of_rome() {
+        let table = [
+            ("2026-11-22", false, Some("2026-11-21T23:00:00Z")),
+            ("2026-11-22", true, Some("2026-11-22T23:00:00Z")),
+            ("2026-07-01", false, Some("2026-06-30T22:00:00Z")),
+            ("2026-11-22T10:30", false, Some("2026-11-22T09:30:00Z")),
+            ("2026-11-22T10:30", true, Some("2026-11-22T09:31:00Z")),
+            ("ieri", false, None),
+            ("2026-13-01", false, None),
+        ];
+        for (text, after, want) in table {
+            assert_eq!(moment(text, after).ok(), want.map(|want| want.parse().unwrap()), "{text} {after}");
+        }
+    }
+}

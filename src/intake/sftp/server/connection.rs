@@ -1,0 +1,366 @@
+//! One SSH connection: who it is, which channels it has, what of SSH is answered and what is refused.
+//!
+//! No callback waits for the disk or for the client; the only things waited for are the turn of a password and the delay of an address
+//! that guessed wrong.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::ssh_key::Certificate;
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Disconnect, MethodKind, MethodSet, Pty};
+
+use super::accounts::Account;
+use super::algorithms;
+use super::defender::{Offence, Verdict};
+use super::guests::{Admission, Guest};
+use super::ledger::{Act, Event, SessionWitness};
+use super::line::Line;
+use super::password::Checked;
+use super::{Inner, Words};
+use crate::clock::Clock;
+use crate::config::Compat;
+use crate::intake::sftp::engine;
+use crate::intake::sftp::executor::Executor;
+
+/// A channel of the connection.
+enum Slot {
+    /// Open; the client has not yet said for what.
+    Fresh(ChannelWriteHalf<Msg>),
+    Sftp(Arc<Line>),
+    /// It was answered and is being closed.
+    Spent,
+}
+
+/// See the module.
+pub(super) struct Connection {
+    door: Arc<Inner>,
+    guest: Arc<Guest>,
+    compat: Compat,
+    channels: HashMap<ChannelId, Slot>,
+    /// A key was refused, and no password was tried since.
+    key_refused: bool,
+    /// It asked for a user that does not exist, and that was counted.
+    unknown_user: bool,
+    /// Why it must go although it logged in.
+    turned_away: Option<&'static str>,
+    logged_in: bool,
+}
+
+impl Connection {
+    pub(super) fn new(door: Arc<Inner>, guest: Arc<Guest>, compat: Compat) -> Connection {
+        Connection {
+            door,
+            guest,
+            compat,
+            channels: HashMap::new(),
+            key_refused: false,
+            unknown_user: false,
+            turned_away: None,
+            logged_in: false,
+        }
+    }
+
+    fn address(&self) -> IpAddr {
+        self.guest.peer.ip()
+    }
+
+    fn words(&self) -> &Words {
+        &self.door.settings.words
+    }
+
+    /// Waits as long as its address must.
+    async fn slow_down(&self) {
+        if let Verdict::Slow(delay) = self.door.look(self.address()) {
+            tokio::time::sleep(Duration::try_from(delay).unwrap_or_default()).await;
+        }
+    }
+
+    fn refused(&self, account: Option<&Account>, outcome: &'static str) -> Auth {
+        let event = self.event(Act::LoginRefused, account.map(|account| account.name.clone()), outcome);
+        self.door.ledger.note(event);
+        again()
+    }
+
+    fn event(&self, act: Act, account: Option<String>, outcome: &'static str) -> Event {
+        Event {
+            at: self.door.settings.clock.now(),
+            act,
+            account,
+            address: self.address(),
+            client: self.guest.client(),
+            name: None,
+            target: None,
+            bytes: None,
+            sha256: None,
+            outcome,
+        }
+    }
+
+    fn unknown(&mut self) -> Auth {
+        if !std::mem::replace(&mut self.unknown_user, true) {
+            self.door.offend(self.address(), Offence::UnknownUser);
+            return self.refused(None, "UTENTE_SCONOSCIUTO");
+        }
+        again()
+    }
+
+    /// It knows its secret.
+    fn admit(&mut self, account: &Arc<Account>) -> Auth {
+        if let Err(denied) = account.admits(self.address(), Clock::REAL.now()) {
+            return self.refused(Some(account), denied.code());
+        }
+        match self.door.guests.admit(&self.guest, account) {
+            Admission::Welcome => {}
+            Admission::Full => self.turned_away = Some(self.words().too_many_sessions),
+            Admission::Stopping => self.turned_away = Some(self.words().stopping),
+        }
+        Auth::Accept
+    }
+
+    /// Says something to a person in front of a terminal, and ends the channel.
+    fn tell(&mut self, channel: ChannelId, text: &'static str, session: &mut Session) -> Result<(), russh::Error> {
+        self.channels.insert(channel, Slot::Spent);
+        session.channel_success(channel)?;
+        session.extended_data(channel, 1, text.as_bytes().to_vec())?;
+        session.exit_status_request(channel, 1)?;
+        session.eof(channel)?;
+        session.close(channel)
+    }
+
+    fn open_sftp(&mut self, write: ChannelWriteHalf<Msg>) -> Option<Arc<Line>> {
+        let account = self.guest.account()?;
+        let witness =
+            SessionWitness::new(self.door.ledger.clone(), self.door.settings.clock, &account.name, self.address(), self.guest.client());
+        let witness = Arc::new(witness);
+        let home = self.door.homes.home(&account.name, witness.clone())?;
+        let executor = Executor::new(home, witness, self.door.settings.executor.clone());
+        let line = Line::start(executor, engine_limits(), self.guest.link.clone(), &self.door.counts, write);
+        self.guest.add_line(&line);
+        Some(line)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for slot in self.channels.values() {
+            if let Slot::Sftp(line) = slot {
+                line.end();
+            }
+        }
+        if !self.logged_in && self.key_refused {
+            self.door.offend(self.guest.peer.ip(), Offence::WrongSecret);
+        }
+    }
+}
+
+/// A client that takes its answers slowly costs half of what the engine would allow.
+fn engine_limits() -> engine::Limits {
+    engine::Limits { replies: 1 << 20, batch: 256 << 10, ..engine::Limits::default() }
+}
+
+/// No, and what may be tried.
+fn again() -> Auth {
+    Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false }
+}
+
+pub(super) fn methods() -> MethodSet {
+    MethodSet::from([MethodKind::PublicKey, MethodKind::Password].as_slice())
+}
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+        Ok(again())
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        self.slow_down().await;
+        let account = self.door.accounts.of_user(user);
+        let hash = account.as_ref().and_then(|account| account.password());
+        let checked = self.door.checker.check(password, hash).await;
+        self.key_refused = false;
+        Ok(match (account, checked) {
+            (Some(account), Checked::Right) => self.admit(&account),
+            (account, Checked::Busy) => self.refused(account.as_deref(), "TROPPI_TENTATIVI"),
+            (Some(account), Checked::Wrong) => {
+                self.door.offend(self.address(), Offence::WrongSecret);
+                self.refused(Some(&account), "PASSWORD_ERRATA")
+            }
+            (None, _) => self.unknown(),
+        })
+    }
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+        let Some(account) = self.door.accounts.of_user(user) else {
+            self.slow_down().await;
+            return Ok(self.unknown());
+        };
+        if account.has_key(offer.public_key) && algorithms::accepts(self.compat, offer.algorithm) {
+            return Ok(Auth::Accept);
+        }
+        self.slow_down().await;
+        // Agents offer all they have: it counts once, when the connection ends without a login.
+        self.key_refused = true;
+        Ok(again())
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        let account = self.door.accounts.of_user(user);
+        let account = account.filter(|account| account.has_key(key.public_key) && algorithms::accepts(self.compat, key.algorithm));
+        let Some(account) = account else { return Ok(again()) };
+        if self.compat == Compat::Legacy && matches!(key.algorithm, russh::keys::Algorithm::Rsa { hash: None }) {
+            tracing::warn!(account = account.name, algorithm = "ssh-rsa", "accesso firmato con un algoritmo superato");
+        }
+        Ok(self.admit(&account))
+    }
+
+    async fn auth_openssh_certificate(&mut self, _: &str, _: &Certificate) -> Result<Auth, Self::Error> {
+        Ok(again())
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
+        self.logged_in = true;
+        self.guest.set_client(session.remote_sshid());
+        let account = self.guest.account().map(|account| account.name.clone());
+        if let Some(why) = self.turned_away {
+            self.door.ledger.note(self.event(Act::LoginRefused, account, "TROPPE_SESSIONI"));
+            self.guest.doom();
+            return session.disconnect(Disconnect::TooManyConnections, why, "it");
+        }
+        self.door.guests.settle(&self.guest, &self.door.counts);
+        self.door.forgive(self.address());
+        if self.compat == Compat::Legacy {
+            let old = self.guest.offer.old(&algorithms::preferred(Compat::Legacy), &algorithms::preferred(Compat::Moderno));
+            if !old.is_empty() {
+                tracing::warn!(
+                    account,
+                    client = self.guest.client().as_deref(),
+                    algorithms = old.join(","),
+                    "il client usa algoritmi superati: chiedere al fornitore di aggiornarlo"
+                );
+            }
+        }
+        self.door.ledger.note(self.event(Act::Login, account, "OK"));
+        Ok(())
+    }
+
+    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, _: &mut Session) -> Result<(), Self::Error> {
+        if self.channels.len() >= self.door.settings.max_channels || self.turned_away.is_some() {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        let id = channel.id();
+        // Nobody reads that half: with it gone the session never waits for a reader.
+        let (read, write) = channel.split();
+        drop(read);
+        self.channels.insert(id, Slot::Fresh(write));
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn subsystem_request(&mut self, channel: ChannelId, name: &str, session: &mut Session) -> Result<(), Self::Error> {
+        match (name, self.channels.remove(&channel)) {
+            ("sftp", Some(Slot::Fresh(write))) => match self.open_sftp(write) {
+                Some(line) => {
+                    self.channels.insert(channel, Slot::Sftp(line));
+                    session.channel_success(channel)
+                }
+                None => {
+                    tracing::error!(
+                        account = self.guest.account().map(|account| account.name.clone()),
+                        "la cartella dell'account non è disponibile"
+                    );
+                    self.channels.insert(channel, Slot::Spent);
+                    session.channel_failure(channel)
+                }
+            },
+            (_, slot) => {
+                self.channels.extend(slot.map(|slot| (channel, slot)));
+                session.channel_failure(channel)
+            }
+        }
+    }
+
+    async fn data(&mut self, channel: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+        let Some(Slot::Sftp(line)) = self.channels.get(&channel) else { return Ok(()) };
+        if let Err(ended) = line.feed(data) {
+            let account = self.guest.account().map(|account| account.name.clone());
+            tracing::warn!(account, address = %self.address(), %ended, "sessione SFTP chiusa: richieste fuori dalle regole");
+            line.end();
+            self.guest.doom();
+            return session.disconnect(Disconnect::ProtocolError, self.words().protocol_error, "it");
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        match self.channels.get(&channel) {
+            Some(Slot::Sftp(line)) => line.hang_up(),
+            Some(Slot::Fresh(_)) => {
+                self.channels.insert(channel, Slot::Spent);
+                session.close(channel)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        if let Some(Slot::Sftp(line)) = self.channels.remove(&channel) {
+            line.end();
+            self.guest.forget_line(&line);
+        }
+        Ok(())
+    }
+
+    async fn exec_request(&mut self, channel: ChannelId, command: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+        if !matches!(self.channels.get(&channel), Some(Slot::Fresh(_))) {
+            return session.channel_failure(channel);
+        }
+        let scp = command.strip_prefix(b"scp").is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace));
+        let text = if scp { self.words().no_scp } else { self.words().no_shell };
+        self.tell(channel, text, session)
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        if !matches!(self.channels.get(&channel), Some(Slot::Fresh(_))) {
+            return session.channel_failure(channel);
+        }
+        let text = self.words().no_shell;
+        self.tell(channel, text, session)
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _: &str,
+        _: u32,
+        _: u32,
+        _: u32,
+        _: u32,
+        _: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _: bool,
+        _: &str,
+        _: &str,
+        _: u32,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+
+    async fn env_request(&mut self, channel: ChannelId, _: &str, _: &str, session: &mut Session) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+}

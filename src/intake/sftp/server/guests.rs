@@ -1,0 +1,163 @@
+//! Everybody who is connected, as those who watch over them see it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use russh::server::Handle;
+
+use super::accounts::Account;
+use super::counts::{Counted, Counts};
+use super::gate::Link;
+use super::kexinit::Offer;
+use super::line::Line;
+
+/// A connection.
+pub struct Guest {
+    id: u64,
+    pub peer: SocketAddr,
+    pub link: Arc<Link>,
+    pub offer: Arc<Offer>,
+    /// To send it away politely.
+    pub handle: OnceLock<Handle>,
+    client: OnceLock<Arc<str>>,
+    inner: Mutex<Inside>,
+    /// Milliseconds of [`Link::age_ms`] at which it was told to go; 0: it was not.
+    doomed: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inside {
+    account: Option<Arc<Account>>,
+    lines: Vec<Arc<Line>>,
+    counted: Option<Counted>,
+}
+
+/// Whether somebody who knows the secret may stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Welcome,
+    /// Its account has all the sessions it may have.
+    Full,
+    Stopping,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guest {
+    /// Whose connection it is, once it logged in.
+    #[must_use]
+    pub fn account(&self) -> Option<Arc<Account>> {
+        lock(&self.inner).account.clone()
+    }
+
+    /// What the client calls itself.
+    #[must_use]
+    pub fn client(&self) -> Option<Arc<str>> {
+        self.client.get().cloned()
+    }
+
+    /// Keeps what of it can be printed.
+    pub fn set_client(&self, version: &[u8]) {
+        let text: String =
+            version.iter().take(100).map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '?' }).collect();
+        let _ = self.client.set(text.into());
+    }
+
+    pub fn add_line(&self, line: &Arc<Line>) {
+        lock(&self.inner).lines.push(line.clone());
+    }
+
+    pub fn forget_line(&self, line: &Arc<Line>) {
+        lock(&self.inner).lines.retain(|other| !Arc::ptr_eq(other, line));
+    }
+
+    /// Its SFTP channels.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Arc<Line>> {
+        lock(&self.inner).lines.clone()
+    }
+
+    /// It was told to go: if it does not, it is thrown out soon.
+    pub fn doom(&self) {
+        let _ = self.doomed.compare_exchange(0, self.link.age_ms().max(1), Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Milliseconds since it was told to go.
+    #[must_use]
+    pub fn doomed_ms(&self) -> Option<u64> {
+        match self.doomed.load(Ordering::Acquire) {
+            0 => None,
+            since => Some(self.link.age_ms().saturating_sub(since)),
+        }
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct Guests {
+    all: Mutex<HashMap<u64, Arc<Guest>>>,
+    next: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl Guests {
+    /// One more, a stranger so far.
+    pub fn enter(&self, peer: SocketAddr, link: Arc<Link>, counts: &Counts) -> Arc<Guest> {
+        let guest = Arc::new(Guest {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            peer,
+            link,
+            offer: Arc::default(),
+            handle: OnceLock::new(),
+            client: OnceLock::new(),
+            inner: Mutex::new(Inside { counted: Some(counts.stranger()), ..Inside::default() }),
+            doomed: AtomicU64::new(0),
+        });
+        lock(&self.all).insert(guest.id, guest.clone());
+        guest
+    }
+
+    /// It is gone.
+    pub fn leave(&self, guest: &Guest) {
+        lock(&self.all).remove(&guest.id);
+        let mut inner = lock(&guest.inner);
+        inner.lines.clear();
+        inner.counted = None;
+    }
+
+    /// A stranger turned out to be somebody.
+    pub fn admit(&self, guest: &Guest, account: &Arc<Account>) -> Admission {
+        let all = lock(&self.all);
+        let others = all.values().filter(|other| other.id != guest.id && other.doomed_ms().is_none());
+        let sessions = others.filter(|other| other.account().is_some_and(|other| other.name == account.name)).count();
+        lock(&guest.inner).account = Some(account.clone());
+        if self.stopping.load(Ordering::Acquire) {
+            Admission::Stopping
+        } else if sessions >= account.sessions as usize {
+            Admission::Full
+        } else {
+            Admission::Welcome
+        }
+    }
+
+    /// It is counted as a session from now on.
+    pub fn settle(&self, guest: &Guest, counts: &Counts) {
+        let counted = counts.session();
+        lock(&guest.inner).counted = Some(counted);
+    }
+
+    /// Nobody else is admitted.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Everybody who is there.
+    #[must_use]
+    pub fn everybody(&self) -> Vec<Arc<Guest>> {
+        lock(&self.all).values().cloned().collect()
+    }
+}

@@ -1,0 +1,385 @@
+//! The SFTP door as the hub keeps it: its accounts and homes from the configuration, its books in the store.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Hub;
+use crate::config::{self, Config, SftpAccount, SftpConfig, SourceSystem};
+use crate::intake::arrivals::Arrivals;
+use crate::intake::sftp::executor;
+use crate::intake::sftp::folder::{self, FolderHome, Shared};
+use crate::intake::sftp::home::Home;
+use crate::intake::sftp::server::accounts::{Account, AccountError, Accounts};
+use crate::intake::sftp::server::defender::Ban;
+use crate::intake::sftp::server::host_keys::{self, HostKeyError};
+use crate::intake::sftp::server::ledger::{Event, Ledger, SessionWitness};
+use crate::intake::sftp::server::{Door, DoorHandle, Homes, Parts, Settings, Words, real_now};
+use crate::store::{DoorBan, DoorEvent, Store, StoreError};
+use crate::text::it;
+
+/// How long a client may change its mind after CLOSE: programs that open a file again to append do it at once.
+const SETTLE: Duration = Duration::from_millis(300);
+/// A file that was taken is still shown: clients look after they put.
+const GRACE: Duration = Duration::from_secs(600);
+const TAKEOVER: Duration = Duration::from_secs(30);
+const PARTIALS_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// Lines that wait for the store: past it they are lost, and that is told.
+const WAITING: usize = 16_384;
+/// Lines of one transaction.
+const TOGETHER: usize = 256;
+
+/// Why the door does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    #[error(transparent)]
+    Keys(#[from] HostKeyError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("{}: {}", .0.display(), .1)]
+    Home(PathBuf, std::io::Error),
+    #[error("{}", it::sftp::cannot_listen(&.0.to_string(), &.1.to_string()))]
+    Listen(SocketAddr, std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What the door tells the watcher of each root. Made before either of them.
+#[must_use]
+pub fn arrivals(config: &Config) -> BTreeMap<String, Arc<Arrivals>> {
+    if config.sftp.is_none() {
+        return BTreeMap::new();
+    }
+    config.sources.iter().map(|source| (source.name.clone(), Arc::new(Arrivals::new(SETTLE)))).collect()
+}
+
+/// Homes of the accounts, by gestionale.
+struct FolderHomes {
+    shared: RwLock<BTreeMap<String, Arc<Shared>>>,
+    arrivals: BTreeMap<String, Arc<Arrivals>>,
+    disk_reserve: u64,
+    largest_file: u64,
+}
+
+impl FolderHomes {
+    fn limits(&self, account: &SftpAccount) -> folder::Limits {
+        let unless_zero = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+        folder::Limits {
+            quota_bytes: unless_zero(account.quota_bytes),
+            quota_files: unless_zero(account.quota_files),
+            largest_file: self.largest_file,
+            disk_reserve: self.disk_reserve,
+            may_delete_published: account.may_delete,
+        }
+    }
+
+    /// Opens the home of a gestionale, or changes the limits of one that is open. Blocks.
+    fn keep(&self, source: &SourceSystem, account: &SftpAccount) -> Result<(), DoorError> {
+        let limits = self.limits(account);
+        if let Some(shared) = self.get(&source.name) {
+            shared.set_limits(limits);
+            return Ok(());
+        }
+        let Some(arrivals) = self.arrivals.get(&source.name).cloned() else { return Ok(()) };
+        let settings = folder::Settings {
+            root: source.root.clone(),
+            limits,
+            fsync: true,
+            hash: true,
+            grace: GRACE,
+            takeover: TAKEOVER,
+            partials_kept: PARTIALS_KEPT,
+            arrivals,
+        };
+        let shared = Shared::open(settings).map_err(|error| DoorError::Home(source.root.clone(), error))?;
+        self.shared.write().unwrap_or_else(PoisonError::into_inner).insert(source.name.clone(), shared);
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<Shared>> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn all(&self) -> Vec<(String, Arc<Shared>)> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, shared)| (name.clone(), shared.clone())).collect()
+    }
+}
+
+impl Homes for FolderHomes {
+    fn home(&self, account: &str, witness: Arc<SessionWitness>) -> Option<Arc<dyn Home>> {
+        let shared = self.get(account)?;
+        Some(Arc::new(FolderHome::new(shared, Some(witness))))
+    }
+}
+
+/// A line on its way to the store.
+enum Entry {
+    Event(Event),
+    Ban(Ban),
+    /// Nothing that matters comes after it.
+    End,
+}
+
+struct Books {
+    send: mpsc::Sender<Entry>,
+    lost: AtomicU64,
+}
+
+impl Books {
+    fn put(&self, entry: Entry) {
+        if self.send.try_send(entry).is_err() {
+            let lost = self.lost.fetch_add(1, Ordering::Relaxed) + 1;
+            if lost.is_power_of_two() {
+                tracing::error!(lost, "righe del registro SFTP perdute: l'archivio non tiene il passo");
+            }
+        }
+    }
+}
+
+impl Ledger for Books {
+    fn note(&self, event: Event) {
+        self.put(Entry::Event(event));
+    }
+
+    fn banned(&self, ban: &Ban) {
+        self.put(Entry::Ban(ban.clone()));
+    }
+}
+
+/// The door of a running hub.
+pub struct Keeper {
+    door: Door,
+    homes: Arc<FolderHomes>,
+    tasks: JoinSet<()>,
+    writing: tokio::task::JoinHandle<()>,
+    pen: mpsc::Sender<Entry>,
+    listening: Vec<SocketAddr>,
+    keys: Vec<String>,
+}
+
+impl Keeper {
+    /// Opens the door, when there is one in the configuration.
+    ///
+    /// # Errors
+    /// See [`DoorError`].
+    pub async fn open(hub: &Arc<Hub>, arrivals: BTreeMap<String, Arc<Arrivals>>) -> Result<Option<Keeper>, DoorError> {
+        let Some(sftp) = hub.config.sftp.clone() else { return Ok(None) };
+        let homes = Arc::new(FolderHomes {
+            shared: RwLock::default(),
+            arrivals,
+            disk_reserve: hub.config.limits.disk_reserve_bytes,
+            largest_file: sftp.limits.max_file_bytes,
+        });
+        let (sources, own) = (hub.config.sources.clone(), homes.clone());
+        let folder = hub.config.host_keys();
+        let prepared = tokio::task::spawn_blocking(move || -> Result<_, DoorError> {
+            let keys = host_keys::open(&folder)?;
+            let mut accounts = Vec::new();
+            for (source, account) in with_account(&sources) {
+                own.keep(source, account)?;
+                accounts.push(Account::read(&source.name, account)?);
+            }
+            Ok((keys, accounts))
+        });
+        let (keys, found) = prepared.await.map_err(|_| DoorError::Interrupted)??;
+        let accounts = Accounts::default();
+        accounts.replace(found);
+        let (send, receive) = mpsc::channel(WAITING);
+        let writing = tokio::spawn(write(hub.store.clone(), receive));
+        let bans = hub.store.door_bans(real_now()).await?;
+        let bans = bans.into_iter().map(|ban| Ban { address: ban.address, since: ban.since, until: ban.until, times: ban.times }).collect();
+        let shown: Vec<String> = keys
+            .iter()
+            .map(|key| {
+                let key = host_keys::describe(PathBuf::new(), key);
+                format!("{} {}", key.algorithm, key.fingerprint)
+            })
+            .collect();
+        let parts = Parts {
+            settings: settings(&sftp, hub),
+            keys,
+            accounts,
+            homes: homes.clone(),
+            ledger: Arc::new(Books { send: send.clone(), lost: AtomicU64::new(0) }),
+            bans,
+        };
+        let listeners: Vec<_> = sftp.listen.iter().filter_map(|listener| Some((listener.socket()?, listener.compat))).collect();
+        let door = Door::open(parts, &listeners).await.map_err(|(address, error)| DoorError::Listen(address, error))?;
+        let listening = door.addresses().to_vec();
+        for address in &listening {
+            tracing::info!(%address, "server SFTP in ascolto");
+        }
+        for key in &shown {
+            tracing::info!(key, "chiave del server SFTP");
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tidy(hub.clone(), homes.clone()));
+        Ok(Some(Keeper { door, homes, tasks, writing, pen: send, listening, keys: shown }))
+    }
+
+    /// What operators may ask.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        Desk { handle: self.door.handle(), listening: self.listening.clone(), keys: self.keys.clone() }
+    }
+
+    /// Reads the accounts of the configuration again. What is wrong leaves everything as it was, and is told.
+    pub async fn reload(&self, hub: &Hub, file: &Path) {
+        let (file, homes) = (file.to_owned(), self.homes.clone());
+        let running: BTreeMap<String, PathBuf> =
+            hub.config.sources.iter().map(|source| (source.name.clone(), source.root.clone())).collect();
+        let read = tokio::task::spawn_blocking(move || read_accounts(&file, &running, &homes));
+        match read.await {
+            Ok(Ok(accounts)) => {
+                let count = accounts.len();
+                self.door.handle().accounts().replace(accounts);
+                tracing::info!(accounts = count, "account SFTP riletti dalla configurazione");
+            }
+            Ok(Err(reasons)) => {
+                for reason in reasons {
+                    tracing::error!(reason, "la configurazione non si può usare: gli account SFTP restano quelli di prima");
+                }
+            }
+            Err(error) => tracing::error!(%error, "la configurazione non è stata riletta"),
+        }
+    }
+
+    /// No new session; running transfers get the grace of the configuration; the books are closed.
+    pub async fn close(self) {
+        let Keeper { door, mut tasks, writing, pen, .. } = self;
+        door.close().await;
+        tasks.abort_all();
+        while tasks.join_next().await.is_some() {}
+        let closed = async {
+            let _ = pen.send(Entry::End).await;
+            let _ = writing.await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    }
+}
+
+/// What operators may ask of the door.
+#[derive(Clone)]
+pub struct Desk {
+    pub handle: DoorHandle,
+    pub listening: Vec<SocketAddr>,
+    /// Algorithm and fingerprint.
+    pub keys: Vec<String>,
+}
+
+fn settings(sftp: &SftpConfig, hub: &Hub) -> Settings {
+    use it::sftp as words;
+    let mut executor = executor::Settings::new(it::sftp_refusals::sentence);
+    executor.handles = usize::try_from(sftp.limits.max_handles).unwrap_or(usize::MAX);
+    Settings {
+        max_channels: usize::try_from(sftp.limits.max_channels).unwrap_or(usize::MAX),
+        limits: sftp.limits.clone(),
+        words: Words {
+            no_scp: words::NO_SCP,
+            no_shell: words::NO_SHELL,
+            too_many_sessions: words::TOO_MANY_SESSIONS,
+            stopping: words::STOPPING,
+            expired: words::EXPIRED,
+            idle: words::IDLE,
+            protocol_error: words::PROTOCOL_ERROR,
+        },
+        executor,
+        clock: hub.clock,
+    }
+}
+
+fn with_account(sources: &[SourceSystem]) -> impl Iterator<Item = (&SourceSystem, &SftpAccount)> {
+    sources.iter().filter_map(|source| Some((source, source.sftp.as_ref()?)))
+}
+
+/// The accounts of the file, for gestionali that run, or everything that is wrong. Blocks.
+fn read_accounts(file: &Path, running: &BTreeMap<String, PathBuf>, homes: &FolderHomes) -> Result<Vec<Account>, Vec<String>> {
+    let loaded = config::load(file).map_err(|problems| problems.list.iter().map(it::config::line).collect::<Vec<_>>())?;
+    let mut accounts = Vec::new();
+    let mut reasons = Vec::new();
+    let mut known = Vec::new();
+    for (source, config) in with_account(&loaded.config.sources) {
+        if running.get(&source.name) != Some(&source.root) {
+            tracing::warn!(source = source.name, "gestionale nuovo o spostato: il suo account varrà dal prossimo avvio");
+            continue;
+        }
+        match Account::read(&source.name, config) {
+            Ok(account) => {
+                accounts.push(account);
+                known.push((source, config));
+            }
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    if reasons.is_empty() {
+        // Nothing is changed before everything is known to be right.
+        reasons.extend(known.into_iter().filter_map(|(source, config)| homes.keep(source, config).err()).map(|error| error.to_string()));
+    }
+    if reasons.is_empty() { Ok(accounts) } else { Err(reasons) }
+}
+
+/// Writes what comes, together, up to the end.
+async fn write(store: Store, mut receive: mpsc::Receiver<Entry>) {
+    let mut entries = Vec::new();
+    while receive.recv_many(&mut entries, TOGETHER).await > 0 {
+        let mut events = Vec::new();
+        let mut end = false;
+        for entry in entries.drain(..) {
+            match entry {
+                Entry::Event(event) => events.push(row(event)),
+                Entry::End => end = true,
+                Entry::Ban(ban) => {
+                    let ban = DoorBan { address: ban.address, since: ban.since, until: ban.until, times: ban.times };
+                    if let Err(error) = store.keep_ban(ban).await {
+                        tracing::error!(%error, "un blocco di indirizzo non è stato salvato");
+                    }
+                }
+            }
+        }
+        if !events.is_empty()
+            && let Err(error) = store.note_door(events).await
+        {
+            tracing::error!(%error, "il registro SFTP non si può scrivere");
+        }
+        if end {
+            return;
+        }
+    }
+}
+
+fn row(event: Event) -> DoorEvent {
+    DoorEvent {
+        at: event.at,
+        act: event.act.word().to_owned(),
+        account: event.account,
+        address: event.address.to_canonical().to_string(),
+        client: event.client.map(|client| client.to_string()),
+        name: event.name,
+        target: event.target,
+        bytes: event.bytes,
+        sha256: event.sha256,
+        outcome: event.outcome.to_owned(),
+    }
+}
+
+/// Old partial uploads and names that were shown long enough.
+async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        for (source, shared) in homes.all() {
+            let now = hub.clock.now();
+            let tidied = tokio::task::spawn_blocking(move || shared.tidy(now)).await;
+            if let Ok(Err(error)) = tidied {
+                tracing::warn!(source, %error, "le cartelle dell'account SFTP non si possono riordinare");
+            }
+        }
+    }
+}
