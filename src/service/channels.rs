@@ -42,6 +42,8 @@ pub struct Channel {
     pub remote: Arc<Remote>,
     /// The stream is active: nothing is POSTed before.
     pub listening: AtomicBool,
+    /// The stream has more to tell at once.
+    pub behind: AtomicBool,
 }
 
 /// SEND as one ente meets it.
@@ -172,6 +174,7 @@ fn channel(name: String, institution: &Institution, key: &ApiKey, pnd: Pnd, remo
         quota: institution.quota.clone(),
         remote,
         listening: AtomicBool::new(false),
+        behind: AtomicBool::new(false),
     }
 }
 

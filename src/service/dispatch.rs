@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -54,7 +55,8 @@ impl From<StoreError> for End {
 /// Jobs of one lane of one channel under way at a time.
 const FOLLOW_UPS: usize = 24;
 const NEW_SENDS: usize = 60;
-/// Prices and legal facts of one channel at a time; of all channels together while new sends are under way.
+/// Prices and legal facts of one channel at a time; of all channels together while new sends are under way or SEND has
+/// more events to tell.
 const AFTERWARDS: usize = 24;
 const AFTERWARDS_MEANWHILE: usize = 4;
 const OWN_WORK: usize = 4;
@@ -190,7 +192,8 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
             add(&channel.name, 1, NEW_SENDS);
         }
     }
-    if !sending && counts.in_lane(Lane::NewSend) == 0 {
+    let behind = hub.channels.values().any(|channel| channel.behind.load(Ordering::Acquire));
+    if !sending && !behind && counts.in_lane(Lane::NewSend) == 0 {
         for channel in &open {
             add(channel, 2, AFTERWARDS);
         }

@@ -273,24 +273,32 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let kept = if saved.is_empty() { Ok(()) } else { hub.store.save_uploads(saved).await };
     failpoint!("upload.saved");
     let failed = kept.is_err();
-    let each = jobs.iter().map(|job| {
+    let mut done = Vec::new();
+    let mut rest = Vec::new();
+    for job in jobs {
         let position = materials.ready.iter().position(|material| Some(material.id) == act_of(job));
-        let material = material_for(&materials, job);
         let end = position.and_then(|index| ends.get_mut(index)).and_then(Option::take);
-        async move {
-            let end = match (material, end) {
-                (Err(end), _) | (Ok(_), Some(end)) => end,
-                (Ok(_), None) if failed => End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" },
-                (Ok(material), None) => match hub.store.record(material.id, Fact::Uploaded, Some(job.job), hub.clock.now()).await {
-                    Ok(()) => End::Saved,
-                    Err(error) => End::from(error),
-                },
-            };
-            settle(hub, job, end).await;
+        match (material_for(&materials, job), end) {
+            (Err(end), _) | (Ok(_), Some(end)) => rest.push((job, end)),
+            (Ok(_), None) if failed => {
+                rest.push((job, End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" }));
+            }
+            (Ok(material), None) => done.push((job, (material.id, Fact::Uploaded, job.job))),
         }
-    });
-    let each: Vec<_> = each.collect();
-    join_all(each).await;
+    }
+    let (uploaded, facts): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+    if !facts.is_empty() {
+        match hub.store.record_all(facts, hub.clock.now()).await {
+            Ok(outcomes) => {
+                rest.extend(uploaded.into_iter().zip(outcomes).map(|(job, outcome)| (job, outcome.map_or_else(End::from, |()| End::Saved))))
+            }
+            Err(error) => {
+                let error = error.to_string();
+                rest.extend(uploaded.into_iter().map(|job| (job, End::from(StoreError::Database(error.clone())))));
+            }
+        }
+    }
+    join_all(rest.into_iter().map(|(job, end)| settle(hub, job, end))).await;
 }
 
 fn person(code: &'static str) -> End {
@@ -424,18 +432,42 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         Ok(materials) => materials,
         Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
     };
-    let each = jobs.iter().map(|job| {
-        let material = material_for(&materials, job);
-        async move {
-            let end = match material {
-                Ok(material) => send(hub, channel, job, material).await,
-                Err(end) => end,
-            };
-            settle(hub, job, end).await;
+    let materials = &materials;
+    let ready = jobs.iter().map(|job| async move {
+        match material_for(materials, job) {
+            Ok(material) => ready_to_send(hub, channel, job, material).await.map(|()| (job, material)).map_err(|end| (job, end)),
+            Err(end) => Err((job, end)),
         }
     });
-    let each: Vec<_> = each.collect();
-    join_all(each).await;
+    let asked: Vec<_> = ready.collect();
+    let (mut ready, mut ended) = (Vec::new(), Vec::new());
+    for outcome in join_all(asked).await {
+        match outcome {
+            Ok(one) => ready.push(one),
+            Err(end) => ended.push(end),
+        }
+    }
+    let now = hub.clock.now();
+    let acts = ready.iter().map(|(job, material)| (material.id, job.job)).collect();
+    let spends = match hub.store.reserve_spends(acts, &hub.day(now), channel.quota.spend_cents_per_day, now).await {
+        Ok(spends) => spends,
+        Err(error) => {
+            let error = error.to_string();
+            ready.iter().map(|_| Err(StoreError::Database(error.clone()))).collect()
+        }
+    };
+    let sent = ready.into_iter().zip(spends).map(|((job, material), spend)| async move {
+        let end = match spend {
+            Ok(Spend::Reserved) => send(hub, channel, job, material).await,
+            Ok(Spend::NotToday) => End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
+            Ok(Spend::Never) => person(ABOVE_CEILING),
+            Err(error) => End::from(error),
+        };
+        settle(hub, job, end).await;
+    });
+    let sent: Vec<_> = sent.collect();
+    let ended = ended.into_iter().map(|(job, end)| settle(hub, job, end));
+    futures_util::future::join(join_all(ended), join_all(sent)).await;
 }
 
 /// Every file of the act, and no other, is at SEND: an upload that was under way when the act was modified may have been
@@ -445,40 +477,37 @@ fn are_current(material: &SendMaterial) -> bool {
     wanted.eq(material.uploads.iter().map(|(_, upload)| Some(upload.sha256)))
 }
 
-async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> End {
+/// Whether the act may be POSTed now; otherwise how its job ends.
+async fn ready_to_send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> Result<(), End> {
     let now = hub.clock.now();
     if material.state != State::Sending {
-        return End::Nothing;
+        return Err(End::Nothing);
     }
-    let Some(protocol) = material.protocol.as_deref() else { return person("PROTOCOLLO_MANCANTE") };
-    let record = |fact: Fact| async {
-        hub.store.record(material.id, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
-    };
-    if job.attempts > 0 {
-        // An earlier attempt may have been taken: ask before repeating.
-        match ask_by_token(hub, channel, protocol, &material.token).await {
-            Ok(Some(fact)) => return record(fact).await,
-            Ok(None) => {}
-            Err(end) => return end,
-        }
+    let Some(protocol) = material.protocol.as_deref() else { return Err(person("PROTOCOLLO_MANCANTE")) };
+    if job.attempts > 0
+        && let Some(fact) = ask_by_token(hub, channel, protocol, &material.token).await?
+    {
+        // An earlier attempt was taken: it is not repeated.
+        return Err(record(hub, job, material, fact).await);
     }
     let stale_before = now.saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
+    if !are_current(material) || material.uploads.iter().any(|(_, upload)| upload.uploaded_at <= stale_before) {
+        hub.store.forget_uploads(material.id).await?;
+        return Err(record(hub, job, material, Fact::UploadsStale).await);
+    }
+    opens_at(&material.flow.sending, now).map_or(Ok(()), |at| Err(End::Later { at, code: "FASCIA_ORARIA" }))
+}
+
+async fn record(hub: &Hub, job: &Leased, material: &SendMaterial, fact: Fact) -> End {
+    hub.store.record(material.id, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
+}
+
+/// The POST, its spending reserved.
+async fn send(hub: &Hub, channel: &Channel, job: &Leased, material: &SendMaterial) -> End {
+    let now = hub.clock.now();
+    let Some(protocol) = material.protocol.as_deref() else { return person("PROTOCOLLO_MANCANTE") };
+    let record = |fact: Fact| record(hub, job, material, fact);
     let uploads: Vec<Uploaded> = material.uploads.iter().map(|(_, upload)| upload.clone()).collect();
-    if !are_current(material) || uploads.iter().any(|upload| upload.uploaded_at <= stale_before) {
-        if let Err(error) = hub.store.forget_uploads(material.id).await {
-            return End::from(error);
-        }
-        return record(Fact::UploadsStale).await;
-    }
-    if let Some(at) = opens_at(&material.flow.sending, now) {
-        return End::Later { at, code: "FASCIA_ORARIA" };
-    }
-    match hub.store.reserve_spend(material.id, Some(job.job), &hub.day(now), channel.quota.spend_cents_per_day, now).await {
-        Ok(Spend::Reserved) => {}
-        Ok(Spend::NotToday) => return End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
-        Ok(Spend::Never) => return person(ABOVE_CEILING),
-        Err(error) => return End::from(error),
-    }
     let parts = SendParts { idempotence_token: &material.token, protocol, sender_denomination: &channel.denomination, files: &uploads };
     let request = match new_notification(&material.content, &parts) {
         Ok(request) => request,

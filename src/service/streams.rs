@@ -16,7 +16,7 @@ use crate::clock::monotonic;
 use crate::connectors::ConnectorError;
 use crate::connectors::pnd::{EventsPage, StreamInfo};
 use crate::domain::digest::Sha256;
-use crate::store::{StoreError, StreamRow};
+use crate::store::{StoreError, StreamRow, StreamsOf};
 
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -49,7 +49,9 @@ pub async fn listen(hub: Arc<Hub>, channel: Arc<Channel>) {
     let mut failures = 0u32;
     let mut listener = Listener { troubled: true, draining: None };
     while !hub.stopping.is_cancelled() {
-        let pause = match round(&hub, &channel, &mut listener).await {
+        let round = round(&hub, &channel, &mut listener).await;
+        channel.behind.store(round.as_ref().is_ok_and(Duration::is_zero), Ordering::Release);
+        let pause = match round {
             Ok(pause) => {
                 failures = 0;
                 pause
@@ -98,17 +100,20 @@ impl ListenError {
 
 /// Reads one page; answers how long to wait before the next.
 async fn round(hub: &Hub, channel: &Channel, listener: &mut Listener) -> Result<Duration, ListenError> {
-    if hub.store.stopped_channels().await?.iter().any(|(name, code, _)| *name == channel.name && code == channels::KEY_REFUSED) {
+    let StreamsOf { current, replaced, stopped } = hub.store.streams_of(&channel.name).await?;
+    if stopped.as_deref() == Some(channels::KEY_REFUSED) {
         return Ok(Duration::from_secs(5));
     }
     let title = title(&hub.config.installation, &channel.name, &channel.groups);
-    let stream = match hub.store.stream(&channel.name).await? {
+    let stream = match current {
         Some(stream) if stream.title == title => stream,
         Some(old) => replace(hub, channel, &title, &old).await?,
         None => find_or_make(hub, channel, &title, None).await?,
     };
     channel.listening.store(true, Ordering::Release);
-    if !drain(hub, channel, listener).await? {
+    if let Some(old) = replaced
+        && !drain(hub, channel, listener, old).await?
+    {
         return Ok(Duration::ZERO);
     }
     let page = match read(hub, channel, &stream).await {
@@ -152,8 +157,7 @@ async fn read(hub: &Hub, channel: &Channel, stream: &StreamRow) -> Result<Page, 
 }
 
 /// Reads what a replaced stream still holds, one page. False: there was something, and the stream in use waits for the rest.
-async fn drain(hub: &Hub, channel: &Channel, listener: &mut Listener) -> Result<bool, ListenError> {
-    let Some(old) = hub.store.replaced_streams(&channel.name).await?.into_iter().next() else { return Ok(true) };
+async fn drain(hub: &Hub, channel: &Channel, listener: &mut Listener, old: StreamRow) -> Result<bool, ListenError> {
     let known = listener.draining.as_ref().filter(|draining| draining.stream_id == old.stream_id);
     if known.is_some_and(|draining| monotonic() < draining.again) {
         return Ok(true);

@@ -166,35 +166,16 @@ const LATE_FACTS: i64 = 120 * 86_400_000;
 impl Store {
     /// Applies a fact to one act and ends the job that brought it: state, history, lines and follow-up jobs in one transaction.
     pub async fn record(&self, act: ActId, fact: Fact, job: Option<JobRef>, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |db| {
-            if let Some(job) = job {
-                jobs::finish(db, job)?;
-            }
-            let mut row = ActRow::load(db, act)?;
-            if let Fact::PriceKnown { recipient, total } = &fact {
-                let known: Option<Option<i64>> = optional(
-                    db.prepare_cached("SELECT citizen_cost FROM recipient WHERE act_id = ?1 AND idx = ?2")?
-                        .query_row(params![act.0.as_bytes(), recipient], |row| row.get(0)),
-                )?;
-                if known.flatten() == Some(*total) {
-                    return Ok(()); // read again, nothing changed
-                }
-                db.prepare_cached("UPDATE recipient SET citizen_cost = ?3 WHERE act_id = ?1 AND idx = ?2")?.execute(params![
-                    act.0.as_bytes(),
-                    recipient,
-                    total
-                ])?;
-            }
-            let nameless = row.request_id.is_none();
-            engine::observe(db, &mut row, &fact, now)?;
-            if nameless && row.request_id.is_some() {
-                super::streams::adopt_orphans(db, &mut row, now)?;
-            }
-            Ok(())
-        })
-        .await?;
+        self.write(move |db| record(db, act, &fact, job, now)).await?;
         self.ring();
         Ok(())
+    }
+
+    /// The same for many acts in one write, each all or nothing; answers in their order.
+    pub async fn record_all(&self, facts: Vec<(ActId, Fact, JobRef)>, now: Timestamp) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let outcomes = self.write(move |db| each(db, facts, |db, (act, fact, job)| record(db, act, &fact, Some(job), now))).await?;
+        self.ring();
+        Ok(outcomes)
     }
 
     /// What calls about these acts need; acts that are gone or whose content was deleted are left out.
@@ -283,46 +264,19 @@ impl Store {
         now: Timestamp,
     ) -> Result<Spend, StoreError> {
         let day = day.to_owned();
-        self.write(move |db| {
-            let found: Option<(String, i64, Option<String>)> = optional(
-                db.prepare_cached(
-                    "SELECT sender, recipients, spend_day FROM act WHERE id = ?1 AND state = 'IN_INVIO' \
-                     AND (?2 IS NULL OR EXISTS (SELECT 1 FROM job WHERE id = ?2 AND fence = ?3))",
-                )?
-                    .query_row(params![act.0.as_bytes(), job.map(|job| job.id.as_bytes().to_vec()), job.map(|job| job.fence)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))),
-            )?;
-            let Some((sender, recipients, reserved)) = found else { return Err(StoreError::Stale) };
-            if reserved.is_some() {
-                return Ok(Spend::Reserved);
-            }
-            let cost = recipients * i64::try_from(BASE_FEE).unwrap_or(i64::MAX);
-            let ceiling = i64::try_from(ceiling_cents).unwrap_or(i64::MAX);
-            if ceiling > 0 && cost > ceiling {
-                return Ok(Spend::Never);
-            }
-            let spent: i64 = optional(
-                db.prepare_cached("SELECT spent FROM quota WHERE sender = ?1 AND day = ?2")?.query_row(params![sender, day], |row| row.get(0)),
-            )?
-            .unwrap_or(0);
-            if ceiling > 0 && spent + cost > ceiling {
-                let told: bool = db.query_row(
-                    "SELECT EXISTS (SELECT 1 FROM alert WHERE code = 'TETTO_DI_SPESA' AND sender = ?1 AND about = ?2)",
-                    params![sender, day],
-                    |row| row.get(0),
-                )?;
-                if !told {
-                    engine::raise_alert_for(db, "TETTO_DI_SPESA", Some(&sender), None, &day, now)?;
-                }
-                return Ok(Spend::NotToday);
-            }
-            db.prepare_cached(
-                "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, ?3) ON CONFLICT (sender, day) DO UPDATE SET spent = spent + ?3",
-            )?
-            .execute(params![sender, day, cost])?;
-            db.prepare_cached("UPDATE act SET spend_day = ?2 WHERE id = ?1")?.execute(params![act.0.as_bytes(), day])?;
-            Ok(Spend::Reserved)
-        })
-        .await
+        self.write(move |db| reserve_spend(db, act, job, &day, ceiling_cents, now)).await
+    }
+
+    /// The same for many acts in one write, each all or nothing; answers in their order.
+    pub async fn reserve_spends(
+        &self,
+        acts: Vec<(ActId, JobRef)>,
+        day: &str,
+        ceiling_cents: u64,
+        now: Timestamp,
+    ) -> Result<Vec<Result<Spend, StoreError>>, StoreError> {
+        let day = day.to_owned();
+        self.write(move |db| each(db, acts, |db, (act, job)| reserve_spend(db, act, Some(job), &day, ceiling_cents, now))).await
     }
 
     /// Reserves `calls` calls of an ente's day, all or none, if that many are left below `limit` (0: no limit). They are spent from
@@ -639,4 +593,96 @@ fn load_material(db: &Connection, id: ActId, flows: &mut Flows) -> Result<Option
         spend_day: rest.2,
         notify_by: rest.3.map(at),
     }))
+}
+
+/// Runs a change for each of many, each in a savepoint of its own.
+fn each<A, T>(
+    db: &Connection,
+    list: Vec<A>,
+    change: impl Fn(&Connection, A) -> Result<T, StoreError>,
+) -> Result<Vec<Result<T, StoreError>>, StoreError> {
+    let mut outcomes = Vec::with_capacity(list.len());
+    for one in list {
+        match super::guarded(db, |db| change(db, one)) {
+            (Err(error), super::Change::Torn) => return Err(error),
+            (outcome, _) => outcomes.push(outcome),
+        }
+    }
+    Ok(outcomes)
+}
+
+fn record(db: &Connection, act: ActId, fact: &Fact, job: Option<JobRef>, now: Timestamp) -> Result<(), StoreError> {
+    if let Some(job) = job {
+        jobs::finish(db, job)?;
+    }
+    let mut row = ActRow::load(db, act)?;
+    if let Fact::PriceKnown { recipient, total } = fact {
+        let known: Option<Option<i64>> = optional(
+            db.prepare_cached("SELECT citizen_cost FROM recipient WHERE act_id = ?1 AND idx = ?2")?
+                .query_row(params![act.0.as_bytes(), recipient], |row| row.get(0)),
+        )?;
+        if known.flatten() == Some(*total) {
+            return Ok(()); // read again, nothing changed
+        }
+        db.prepare_cached("UPDATE recipient SET citizen_cost = ?3 WHERE act_id = ?1 AND idx = ?2")?.execute(params![
+            act.0.as_bytes(),
+            recipient,
+            total
+        ])?;
+    }
+    let nameless = row.request_id.is_none();
+    engine::observe(db, &mut row, fact, now)?;
+    if nameless && row.request_id.is_some() {
+        super::streams::adopt_orphans(db, &mut row, now)?;
+    }
+    Ok(())
+}
+
+fn reserve_spend(
+    db: &Connection,
+    act: ActId,
+    job: Option<JobRef>,
+    day: &str,
+    ceiling_cents: u64,
+    now: Timestamp,
+) -> Result<Spend, StoreError> {
+    let found: Option<(String, i64, Option<String>)> = optional(
+        db.prepare_cached(
+            "SELECT sender, recipients, spend_day FROM act WHERE id = ?1 AND state = 'IN_INVIO' \
+             AND (?2 IS NULL OR EXISTS (SELECT 1 FROM job WHERE id = ?2 AND fence = ?3))",
+        )?
+        .query_row(params![act.0.as_bytes(), job.map(|job| job.id.as_bytes().to_vec()), job.map(|job| job.fence)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        }),
+    )?;
+    let Some((sender, recipients, reserved)) = found else { return Err(StoreError::Stale) };
+    if reserved.is_some() {
+        return Ok(Spend::Reserved);
+    }
+    let cost = recipients * i64::try_from(BASE_FEE).unwrap_or(i64::MAX);
+    let ceiling = i64::try_from(ceiling_cents).unwrap_or(i64::MAX);
+    if ceiling > 0 && cost > ceiling {
+        return Ok(Spend::Never);
+    }
+    let spent: i64 = optional(
+        db.prepare_cached("SELECT spent FROM quota WHERE sender = ?1 AND day = ?2")?.query_row(params![sender, day], |row| row.get(0)),
+    )?
+    .unwrap_or(0);
+    if ceiling > 0 && spent + cost > ceiling {
+        let told: bool = db.query_row(
+            "SELECT EXISTS (SELECT 1 FROM alert WHERE code = 'TETTO_DI_SPESA' AND sender = ?1 AND about = ?2)",
+            params![sender, day],
+            |row| row.get(0),
+        )?;
+        if !told {
+            engine::raise_alert_for(db, "TETTO_DI_SPESA", Some(&sender), None, day, now)?;
+        }
+        return Ok(Spend::NotToday);
+    }
+    db.prepare_cached(
+        "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, ?3) ON CONFLICT (sender, day) DO UPDATE SET spent = spent + ?3",
+    )?
+    .execute(params![sender, day, cost])?;
+    db.prepare_cached("UPDATE act SET spend_day = ?2 WHERE id = ?1")?.execute(params![act.0.as_bytes(), day])?;
+    Ok(Spend::Reserved)
 }

@@ -37,7 +37,7 @@ pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
 pub use staging::{decode_place, encode_place};
 pub use stops::{STOP_CODES, Trouble};
-pub use streams::{Recorded, StreamRow};
+pub use streams::{Recorded, StreamRow, StreamsOf};
 
 use std::fs::File;
 use std::panic::AssertUnwindSafe;

@@ -24,6 +24,16 @@ pub struct StreamRow {
     pub last_event_id: Option<String>,
 }
 
+/// The streams of a channel, and what stops it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamsOf {
+    pub current: Option<StreamRow>,
+    /// The oldest that another has replaced, still to be read to its end.
+    pub replaced: Option<StreamRow>,
+    /// The code under which the channel is stopped.
+    pub stopped: Option<String>,
+}
+
 /// What a page of events brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recorded {
@@ -50,14 +60,19 @@ impl Store {
         .await
     }
 
-    /// Streams of a channel that another has replaced and that are still to be read to their end, oldest first.
-    pub async fn replaced_streams(&self, channel: &str) -> Result<Vec<StreamRow>, StoreError> {
+    /// What a listener must know before each page, in one reading.
+    pub async fn streams_of(&self, channel: &str) -> Result<StreamsOf, StoreError> {
         let channel = channel.to_owned();
         self.read(move |db| {
-            let sql =
-                "SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1 AND replaced_at IS NOT NULL ORDER BY created_at";
-            let mut select = db.prepare_cached(sql)?;
-            Ok(select.query_map([channel], read_stream)?.collect::<Result<_, _>>()?)
+            let current = "SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1 AND replaced_at IS NULL";
+            let replaced =
+                "SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1 AND replaced_at IS NOT NULL ORDER BY created_at LIMIT 1";
+            let stopped = "SELECT code FROM channel_stop WHERE channel = ?1 AND resumed IS NULL";
+            Ok(StreamsOf {
+                current: optional(db.prepare_cached(current)?.query_row([&channel], read_stream))?,
+                replaced: optional(db.prepare_cached(replaced)?.query_row([&channel], read_stream))?,
+                stopped: optional(db.prepare_cached(stopped)?.query_row([&channel], |row| row.get(0)))?,
+            })
         })
         .await
     }

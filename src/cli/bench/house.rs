@@ -111,7 +111,7 @@ fn flow(plan: &Plan) -> String {
     format!(
         "name = \"{}\"\ntitle = \"Banco di prova\"\ntaxonomy_code = \"010101P\"\ncommunication_type = \"REGISTERED_LETTER_890\"\n\
          fee_policy = \"DELIVERY_MODE\"\npago_pa_int_mode = \"SYNC\"\npa_fee = 100\nvat = 22\npayment = \"required\"\nnotify_within_days = 90\n\
-         outcome_minutes = 15\n\n[sending]\nwhen = \"{}\"\n\n[checks]\nlight_mail = {}\n\n[guard]\nfirst_acts = 10000\n",
+         outcome_minutes = 120\n\n[sending]\nwhen = \"{}\"\n\n[checks]\nlight_mail = {}\n\n[guard]\nfirst_acts = 10000\n",
         sample::FLOW,
         if plan.held { "held" } else { "at_once" },
         plan.light_mail

@@ -266,16 +266,16 @@ async fn a_replaced_stream_is_kept_beside_its_successor() {
     let new = StreamRow { stream_id: "nuovo".to_owned(), title: "messo b".to_owned(), last_event_id: None };
     world.store.save_stream(CHANNEL, new.clone(), world.now()).await.unwrap();
     assert_eq!(world.store.stream(CHANNEL).await.unwrap(), Some(new));
-    let old = world.store.replaced_streams(CHANNEL).await.unwrap();
+    let old: Vec<_> = world.store.streams_of(CHANNEL).await.unwrap().replaced.into_iter().collect();
     assert_eq!((old.len(), old[0].stream_id.as_str(), old[0].last_event_id.as_deref()), (1, "flusso", Some(accepted.event_id.as_str())));
     // The same element from both: taken once. Each has its own position.
     let again = world.store.record_events(CHANNEL, "nuovo", vec![accepted], world.now()).await.unwrap();
     assert_eq!((again.new, again.known), (0, 1));
     let refined = world.event("n0", "REFINEMENT", json!({"recIndex": 0})).await;
     assert_eq!(world.tell(vec![refined.clone()]).await.new, 1);
-    assert_eq!(world.store.replaced_streams(CHANNEL).await.unwrap()[0].last_event_id, Some(refined.event_id));
+    assert_eq!(world.store.streams_of(CHANNEL).await.unwrap().replaced.unwrap().last_event_id, Some(refined.event_id));
     world.store.forget_stream(CHANNEL, "flusso", false, world.now()).await.unwrap();
-    assert_eq!(world.store.replaced_streams(CHANNEL).await.unwrap(), []);
+    assert_eq!(world.store.streams_of(CHANNEL).await.unwrap().replaced, None);
     assert!(world.store.stream(CHANNEL).await.unwrap().unwrap().last_event_id.is_some());
     assert_eq!(world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap(), [], "as it should be: nobody is told");
 }
