@@ -173,7 +173,13 @@ fn a_stream_follows_the_groups_of_its_key_and_nothing_is_lost() {
     let send = Simulator::start(&clock, "");
     let sources: Vec<(&str, &[&str], &[&str])> = vec![("gruppi", &[ENTE], &["aperto"])];
     let key = format!("{ENTE}-prova");
-    let mut office = Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more: "" }], &sources, &[flow("aperto", "", "")]);
+    let mut office = Office::new(
+        &clock,
+        &send.url(),
+        &[Ente { tax_id: ENTE, key: &key, more: "quota = { per_second = 0, burst = 0, per_day = 0, spend_cents_per_day = 0 }" }],
+        &sources,
+        &[flow("aperto", "", "")],
+    );
     let secret = format!("secret = \"file:chiavi/{ENTE}\"");
     let groups = |list: &str| format!("{secret}\ngroups = {list}");
     configure(&office, &secret, &groups("[\"vigili\"]"));

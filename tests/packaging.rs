@@ -101,6 +101,8 @@ fn configurations_in_the_documents_are_read_by_the_program() {
 fn credentials_of_the_example_have_the_prefix_of_the_unit() {
     assert!(read("systemd/messo.service").lines().any(|line| line.starts_with("LoadCredential=send:")), "the unit's prefix is send_");
     let text = read("config/messo.example.toml");
+    // What is commented out is nobody's yet.
+    let text: String = text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
     let names: Vec<&str> = text.split("\"credential:").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(!names.is_empty(), "no credential in the example");
     for name in names {

@@ -238,6 +238,9 @@ impl Line {
             loop {
                 let mut replies = Replies::default();
                 let progress = executor.run(&mut batch, &mut replies);
+                // Before the answers: whoever asks how the line is sees at every moment what is open or what is being done.
+                self.handles.store(executor.open_handles(), Ordering::Relaxed);
+                self.uploads.store(executor.has_uploads(), Ordering::Relaxed);
                 let mut engine = lock(&self.engine);
                 engine.answer(replies);
                 self.balance(&engine);
@@ -247,8 +250,6 @@ impl Line {
                     break;
                 }
             }
-            self.handles.store(executor.open_handles(), Ordering::Relaxed);
-            self.uploads.store(executor.has_uploads(), Ordering::Relaxed);
         }
     }
 }
