@@ -99,6 +99,8 @@ pub struct House {
 }
 
 const ENTE: &str = "02438750586";
+/// What the account knows.
+pub const PASSWORD: &str = "corretta però lunga";
 /// Acts without payment.
 const FLOW: &str = "tributi";
 
@@ -110,7 +112,7 @@ impl House {
         let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
         assert!(made.success());
         let public = fs::read_to_string(local.path().join("chiave.pub")).unwrap();
-        let hash = messo::intake::sftp::server::password::hash("corretta però lunga").unwrap();
+        let hash = messo::intake::sftp::server::password::hash(PASSWORD).unwrap();
         let port = free_port();
         let enti = [Ente { tax_id: ENTE, key: "chiave-di-prova", more: "" }];
         let office = Office::new(&shared_clock(1), "http://127.0.0.1:9", &enti, &[("polizia", &[ENTE], &[FLOW])], &[]);
@@ -209,6 +211,29 @@ impl House {
             let counts = self.counts();
             ["connections", "strangers", "sessions", "channels", "workers"].iter().all(|name| counts[*name] == 0).then_some(())
         });
+    }
+
+    /// The private key of the account.
+    pub fn key(&self) -> PathBuf {
+        self.local.path().join("chiave")
+    }
+
+    /// Options of `ssh` for a program that starts it: one line.
+    pub fn ssh_options(&self) -> String {
+        self.options().join(" ")
+    }
+
+    /// A batch of one act with that reference.
+    pub fn batch_of(&self, reference: &str) -> Vec<u8> {
+        batch(&[Row::new(ENTE, reference)])
+    }
+
+    /// Any program, where clients run, killed after two minutes: no client may hang.
+    pub fn outside(&self, program: &Path, configure: impl FnOnce(&mut Command)) -> Ran {
+        let mut command = Command::new("timeout");
+        configure(command.args(["--kill-after=5", "120"]).arg(program));
+        let ran = self.run(&mut command);
+        if ran.ok { ran } else { Ran { text: format!("{command:?}\n{}", ran.text), ..ran } }
     }
 
     fn options(&self) -> Vec<String> {

@@ -1,0 +1,1 @@
+//! A client killed again and again in the middle of its upload.

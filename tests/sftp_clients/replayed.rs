@@ -1,0 +1,1 @@
+//! Recordings of `tests/sftp_engine` over SSH.
