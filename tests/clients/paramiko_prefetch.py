@@ -3,7 +3,7 @@ import sys
 
 import paramiko
 
-port, user, key = sys.argv[1:]
+port, user, key = sys.argv[1:4]
 client = paramiko.SSHClient()
 client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
 client.connect("127.0.0.1", int(port), user, key_filename=key, allow_agent=False, look_for_keys=False, timeout=20)

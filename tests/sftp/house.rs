@@ -98,7 +98,8 @@ pub struct House {
     local: tempfile::TempDir,
 }
 
-const ENTE: &str = "02438750586";
+/// The ente of its acts.
+pub const ENTE: &str = "02438750586";
 /// What the account knows.
 pub const PASSWORD: &str = "corretta però lunga";
 /// Acts without payment.
@@ -288,6 +289,14 @@ impl House {
         let mut command = self.command(options, &script);
         command.arg(self.login()).current_dir(self.local.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Client(command.spawn().unwrap())
+    }
+
+    /// `sftp` itself, with its `ssh`, to be killed in the middle.
+    pub fn spawn_killable(&self, options: &[&str], script: &str) -> crate::common::Child {
+        let script = self.script(script);
+        let mut command = Command::new("sftp");
+        command.args(self.options()).args(options).arg("-b").arg(script).arg(self.login()).current_dir(self.local.path());
+        crate::common::Child::spawn("sftp", &mut command)
     }
 
     /// Another user, with our key.
