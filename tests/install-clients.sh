@@ -29,6 +29,8 @@ wanted=(
     sftp:openssh-client
     curl:curl
     lftp:lftp
+    psftp:putty-tools
+    puttygen:putty-tools
     rclone:rclone
     sshfs:sshfs
     fusermount3:fuse3

@@ -321,6 +321,37 @@ fn ssh2_sftp_client_of_node() {
     judge(&house, "ssh2-sftp-client", &ran, "lotto-node.zip");
 }
 
+/// The SSH of PuTTY, which WinSCP and FileZilla are built on.
+#[test]
+fn psftp_of_putty() {
+    if !require("psftp") || !require("puttygen") {
+        return;
+    }
+    let house = ready(REKEY);
+    let local = house.local();
+    let big = bytes(BIG, 11);
+    let ran = house.outside(Path::new("puttygen"), |command| {
+        command.arg(house.key()).args(["-O", "private", "-o", "chiave.ppk"]);
+    });
+    assert!(ran.ok, "{}", ran.text);
+    // The fingerprints that an operator gives to whoever connects.
+    let keys = house.office().command(&["sftp", "keys"]).out;
+    let accepted: Vec<&str> = keys.split_whitespace().filter(|word| word.starts_with("SHA256:")).collect();
+    fs::write(local.join("meta.bin"), &big[..BIG / 2]).unwrap();
+    let text = "put grande.bin in/grande.part\nget in/grande.part indietro.bin\nget esiti/esito.bin esito.bin\n\
+         put meta.bin in/meta.part\n!cp grande.bin meta.bin\nreput meta.bin in/meta.part\nget in/meta.part ripreso.bin\n\
+         chmod 600 in/meta.part\nmv in/meta.part in/altro.part\nls in\nrm in/altro.part\nrm in/grande.part\n\
+         put lotto.zip in/lotto-psftp.zip\n";
+    fs::write(local.join("psftp.txt"), text).unwrap();
+    let ran = house.outside(Path::new("psftp"), |command| {
+        command.args(["-batch", "-noagent", "-b", "psftp.txt", "-P", &house.address().port().to_string()]);
+        command.args(accepted.iter().flat_map(|key| ["-hostkey", key])).args(["-i", "chiave.ppk", &house.login()]);
+    });
+    assert!(ran.text.contains("altro.part"), "{}", ran.text);
+    assert!(fs::read(local.join("ripreso.bin")).unwrap() == big, "reput: {}", ran.text);
+    judge(&house, "psftp", &ran, "lotto-psftp.zip");
+}
+
 /// The one of Debian, of 2018: encrypt-and-MAC only, so the old listener.
 #[test]
 fn jsch_of_java() {
