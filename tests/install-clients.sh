@@ -3,14 +3,17 @@
 #
 #   bash tests/install-clients.sh
 #
-# Programs come from the distribution. What Python needs (the contract proxies) goes into a virtual environment outside
-# the repository: $MESSO_VENV, else $XDG_CACHE_HOME/messo/python, else ~/.cache/messo/python. The tests look for it there
-# (tests/common/mod.rs); $MESSO_PYTHON names another Python that has the modules.
+# Programs come from the distribution. What Python needs (the contract proxies, SFTP clients) goes into a virtual environment
+# outside the repository: $MESSO_VENV, else $XDG_CACHE_HOME/messo/python, else ~/.cache/messo/python. The tests look for it
+# there (tests/common/mod.rs); $MESSO_PYTHON names another Python that has the modules. What Node.js needs goes to $MESSO_NODE,
+# else to the folder `node` beside it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=${MESSO_SHARED:-$here/../shared}
-venv=${MESSO_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/messo/python}
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/messo
+venv=${MESSO_VENV:-$cache/python}
+node=${MESSO_NODE:-$cache/node}
 
 # program:package
 wanted=(
@@ -22,12 +25,25 @@ wanted=(
     openssl:openssl       # keys for the PDND voucher
     systemd-analyze:systemd # reads our unit
     python3:python3
+    # Clients of the SFTP door:
+    sftp:openssh-client
+    curl:curl
+    lftp:lftp
+    psftp:putty-tools
+    puttygen:putty-tools
+    rclone:rclone
+    sshfs:sshfs
+    fusermount3:fuse3
+    node:nodejs
+    npm:npm
+    javac:default-jdk-headless
 )
 
 missing=()
 for pair in "${wanted[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
 done
+[ -e /usr/share/java/jsch.jar ] || missing+=(libjsch-java)
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv python3-pip)
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -51,19 +67,31 @@ fi
 # --- Python ---
 if [ -n "${MESSO_PYTHON:-}" ]; then
     echo "install-clients: le prove usano $MESSO_PYTHON"
-elif [ ! -f "$shared/contract/requirements.txt" ]; then
-    echo "install-clients: $shared/contract assente: ambiente Python non preparato"
 else
-    requirements=$shared/contract/requirements.txt
-    # The proxies judge `date-time` values, for which jsonschema wants a package that it does not bring along.
-    more=(rfc3339-validator)
+    requirements=("$here/tests/clients/requirements.txt")
+    modules='import asyncssh, paramiko, rfc3339_validator, ssh_audit'
+    if [ -f "$shared/contract/requirements.txt" ]; then
+        requirements+=("$shared/contract/requirements.txt")
+        modules+=', aiohttp, jsonschema, lxml, yaml'
+    else
+        echo "install-clients: $shared/contract assente: prove del contratto non preparate"
+    fi
     stamp=$venv/requirements.installed
-    modules='import aiohttp, jsonschema, lxml, rfc3339_validator, yaml'
-    if ! cmp -s "$requirements" "$stamp" || ! "$venv/bin/python3" -c "$modules" 2>/dev/null; then
+    if ! cat "${requirements[@]}" | cmp -s - "$stamp" || ! "$venv/bin/python3" -c "$modules" 2>/dev/null; then
         mkdir -p "$(dirname "$venv")"
         [ -x "$venv/bin/python3" ] && "$venv/bin/python3" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
-        "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" "${more[@]}"
-        cp "$requirements" "$stamp"
+        "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+        cat "${requirements[@]}" >"$stamp"
         echo "install-clients: ambiente Python in $venv"
     fi
+fi
+
+# --- Node.js ---
+npm_package=ssh2-sftp-client@12.1.1
+installed=$(NODE_PATH=$node/node_modules node -p 'require("ssh2-sftp-client/package.json").version' 2>/dev/null || true)
+if [ "$installed" != "${npm_package#*@}" ]; then
+    mkdir -p "$node"
+    # Its scripts would only build what makes it faster.
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$node" "$npm_package"
+    echo "install-clients: $npm_package in $node"
 fi

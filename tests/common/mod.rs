@@ -10,6 +10,8 @@
 //! **Python** is, in this order: `$MESSO_PYTHON`; the virtual environment that `tests/install-clients.sh` makes
 //! (`$MESSO_VENV`, else `$XDG_CACHE_HOME/messo/python`, else `~/.cache/messo/python`); `python3` of the `PATH`.
 //!
+//! **Node.js** finds its packages in `$MESSO_NODE`, else in `messo/node` of the same cache folder.
+//!
 //! **Shared references** (the contract proxies and the official OpenAPI) are in `$MESSO_SHARED`, else in the folder
 //! `shared` beside this repository; they are not part of it.
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part of this module")]
@@ -32,4 +34,4 @@ pub mod specification;
 pub use contract::{ContractProxy, ContractReport, Exchange};
 pub use examples::{Example, example_cases, zip_dir, zip_entries};
 pub use process::{Child, free_port, messo, messo_bin, wait_for};
-pub use programs::{python, require, require_python, shared_dir};
+pub use programs::{node_modules, python, require, require_path, require_python, shared_dir};

@@ -31,9 +31,7 @@ pub fn python() -> PathBuf {
     if let Some(told) = std::env::var_os("MESSO_PYTHON") {
         return told.into();
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    let environment = std::env::var_os("MESSO_VENV").map(PathBuf::from).or_else(|| cache.map(|cache| cache.join("messo/python")));
+    let environment = std::env::var_os("MESSO_VENV").map(PathBuf::from).or_else(|| cache().map(|cache| cache.join("messo/python")));
     environment.map(|folder| folder.join("bin/python3")).filter(|python| is_executable(python)).unwrap_or_else(|| "python3".into())
 }
 
@@ -42,6 +40,22 @@ pub fn require_python(modules: &[&str]) -> bool {
     let script = modules.iter().map(|module| format!("import {module}\n")).collect::<String>();
     let run = Command::new(python()).args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     run.is_ok_and(|status| status.success()) || missing(&format!("python3 con {} non installato", modules.join(", ")))
+}
+
+/// Whether there is a folder or a file, which `tests/install-clients.sh` puts there.
+pub fn require_path(path: &Path) -> bool {
+    path.exists() || missing(&format!("{} non installato", path.display()))
+}
+
+/// Where `tests/install-clients.sh` puts the packages of Node.js: `$MESSO_NODE`, else `messo/node` in the cache folder.
+pub fn node_modules() -> PathBuf {
+    let folder = std::env::var_os("MESSO_NODE").map(PathBuf::from).or_else(|| cache().map(|cache| cache.join("messo/node")));
+    folder.unwrap_or_default().join("node_modules")
+}
+
+fn cache() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
 }
 
 /// The folder of shared references, if it is there.

@@ -98,7 +98,10 @@ pub struct House {
     local: tempfile::TempDir,
 }
 
-const ENTE: &str = "02438750586";
+/// The ente of its acts.
+pub const ENTE: &str = "02438750586";
+/// What the account knows.
+pub const PASSWORD: &str = "corretta però lunga";
 /// Acts without payment.
 const FLOW: &str = "tributi";
 
@@ -110,7 +113,7 @@ impl House {
         let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
         assert!(made.success());
         let public = fs::read_to_string(local.path().join("chiave.pub")).unwrap();
-        let hash = messo::intake::sftp::server::password::hash("corretta però lunga").unwrap();
+        let hash = messo::intake::sftp::server::password::hash(PASSWORD).unwrap();
         let port = free_port();
         let enti = [Ente { tax_id: ENTE, key: "chiave-di-prova", more: "" }];
         let office = Office::new(&shared_clock(1), "http://127.0.0.1:9", &enti, &[("polizia", &[ENTE], &[FLOW])], &[]);
@@ -211,6 +214,29 @@ impl House {
         });
     }
 
+    /// The private key of the account.
+    pub fn key(&self) -> PathBuf {
+        self.local.path().join("chiave")
+    }
+
+    /// Options of `ssh` for a program that starts it: one line.
+    pub fn ssh_options(&self) -> String {
+        self.options().join(" ")
+    }
+
+    /// A batch of one act with that reference.
+    pub fn batch_of(&self, reference: &str) -> Vec<u8> {
+        batch(&[Row::new(ENTE, reference)])
+    }
+
+    /// Any program, where clients run, killed after two minutes: no client may hang.
+    pub fn outside(&self, program: &Path, configure: impl FnOnce(&mut Command)) -> Ran {
+        let mut command = Command::new("timeout");
+        configure(command.args(["--kill-after=5", "120"]).arg(program));
+        let ran = self.run(&mut command);
+        if ran.ok { ran } else { Ran { text: format!("{command:?}\n{}", ran.text), ..ran } }
+    }
+
     fn options(&self) -> Vec<String> {
         let key = self.local.path().join("chiave");
         [
@@ -263,6 +289,22 @@ impl House {
         let mut command = self.command(options, &script);
         command.arg(self.login()).current_dir(self.local.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Client(command.spawn().unwrap())
+    }
+
+    /// `sftp` with that key (`-oIdentityFile=...`) and no other.
+    pub fn as_another_key(&self, identity: &str, script: &str) -> Ran {
+        let script = self.script(script);
+        let mut command = Command::new("timeout");
+        command.args(["60", "sftp"]).args(self.options().iter().filter(|option| !option.contains("IdentityFile")));
+        self.run(command.arg(identity).arg("-b").arg(script).arg(self.login()))
+    }
+
+    /// `sftp` itself, with its `ssh`, to be killed in the middle.
+    pub fn spawn_killable(&self, options: &[&str], script: &str) -> crate::common::Child {
+        let script = self.script(script);
+        let mut command = Command::new("sftp");
+        command.args(self.options()).args(options).arg("-b").arg(script).arg(self.login()).current_dir(self.local.path());
+        crate::common::Child::spawn("sftp", &mut command)
     }
 
     /// Another user, with our key.

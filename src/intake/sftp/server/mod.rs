@@ -280,7 +280,7 @@ fn ssh_config(limits: &SftpLimits, compat: Compat, keys: &[PrivateKey]) -> russh
         methods: connection::methods(),
         auth_rejection_time: REJECTION,
         auth_rejection_time_initial: Some(Duration::ZERO),
-        keys: keys.to_vec(),
+        keys: algorithms::host_keys(compat, keys),
         limits: russh::Limits::new(rekey, rekey, Duration::from_secs(3_600)),
         window_size: WINDOW,
         event_buffer_size: 8,

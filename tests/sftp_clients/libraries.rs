@@ -1,0 +1,90 @@
+//! Libraries that gestionali are linked with: scripts of `tests/clients` in their languages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::common::{free_port, node_modules, python, require, require_path, require_python};
+use crate::house::{House, PASSWORD, Ran, bytes};
+use crate::{REKEY, USER, judge, ready};
+
+/// Folder of the scripts.
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+fn script(house: &House, program: &Path, name: &str, batch: &str) -> Ran {
+    house.outside(program, |command| {
+        let key = house.key();
+        command.arg(scripts().join(name)).arg(house.address().port().to_string()).arg(USER).arg(key).arg(format!("in/{batch}"));
+        command.env("NODE_PATH", node_modules());
+    })
+}
+
+#[test]
+fn paramiko() {
+    if !require_python(&["paramiko"]) {
+        return;
+    }
+    let house = ready(REKEY);
+    let ran = script(&house, &python(), "with_paramiko.py", "lotto-paramiko.zip");
+    judge(&house, "paramiko", &ran, "lotto-paramiko.zip");
+}
+
+/// It asks for the whole file at once: 4,096 requests for 128 MiB (32,768 for 1 GiB, which is a measurement: `messo bench sftp`).
+#[test]
+fn paramiko_asks_for_a_whole_big_file_at_once() {
+    if !require_python(&["paramiko"]) {
+        return;
+    }
+    let house = ready("");
+    let local = house.local();
+    let big = bytes(128 << 20, 17);
+    fs::write(local.join("grande.bin"), &big).unwrap();
+    let ran = script(&house, &python(), "paramiko_prefetch.py", "");
+    assert!(ran.ok, "{}", ran.text);
+    assert!(fs::read(local.join("indietro.bin")).unwrap() == big);
+    house.nobody_is_left();
+}
+
+#[test]
+fn asyncssh() {
+    if !require_python(&["asyncssh"]) {
+        return;
+    }
+    let house = ready(REKEY);
+    let ran = script(&house, &python(), "with_asyncssh.py", "lotto-asyncssh.zip");
+    judge(&house, "asyncssh", &ran, "lotto-asyncssh.zip");
+}
+
+#[test]
+fn ssh2_sftp_client_of_node() {
+    if !require("node") || !require_path(&node_modules().join("ssh2-sftp-client")) {
+        return;
+    }
+    let house = ready(REKEY);
+    let ran = script(&house, Path::new("node"), "with_ssh2_sftp_client.js", "lotto-node.zip");
+    judge(&house, "ssh2-sftp-client", &ran, "lotto-node.zip");
+}
+
+/// The one of Debian, of 2018: encrypt-and-MAC only, so the old listener.
+#[test]
+fn jsch_of_java() {
+    let jar = Path::new("/usr/share/java/jsch.jar");
+    if !require("java") || !require("javac") || !require_path(jar) {
+        return;
+    }
+    let legacy = free_port();
+    let mut house = ready(&format!("{REKEY}[[sftp.listen]]\naddress = \"127.0.0.1:{legacy}\"\ncompat = \"legacy\"\n"));
+    let run = |house: &House| {
+        house.outside(Path::new("java"), |command| {
+            command.args(["-XX:TieredStopAtLevel=1", "-cp"]).arg(jar).arg(scripts().join("WithJsch.java"));
+            command.args([&house.address().port().to_string(), USER, PASSWORD, "in/lotto-jsch.zip"]);
+        })
+    };
+    let ran = run(&house);
+    assert!(!ran.ok && ran.text.contains("Algorithm negotiation fail"), "docs/collegare-un-gestionale.md says so: {}", ran.text);
+    house.use_port(legacy);
+    let ran = run(&house);
+    assert!(ran.text.contains("[SFTP_SOLA_LETTURA]"), "people are shown why: {}", ran.text);
+    judge(&house, "JSch", &ran, "lotto-jsch.zip");
+}
