@@ -6,7 +6,8 @@
 //! - `outcome.prepared`: the first time that point is reached; `outcome.prepared:3`: the third time;
 //! - `*:p=0.02:seed=7`: at any point with that probability, drawn from a sequence that depends on the seed only.
 //!
-//! `tests/crash.rs` goes through [`POINTS`]: every point of the list must be reached, and a point not in the list does not compile.
+//! `tests/crash.rs` goes through [`POINTS`] and `tests/sftp_crash.rs` through [`SFTP_POINTS`]: every point of a list must be reached, and
+//! a point in neither list does not compile.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,9 +71,30 @@ pub const POINTS: &[&str] = &[
     "recover.revealed",
 ];
 
-/// Whether `name` is in [`POINTS`], asked while compiling.
+/// The points that only a drop by SFTP meets, in that order.
+pub const SFTP_POINTS: &[&str] = &[
+    // Bytes of it are in the file; its client has not been told.
+    "sftp.written",
+    // All its bytes are on the disk, under the staged name.
+    "sftp.flushed",
+    // It has its name in `in/`; the folder is not flushed.
+    "sftp.entered",
+    // The watcher knows of it; CLOSE is not answered.
+    "sftp.announced",
+    // An answer was given to SSH.
+    "sftp.answered",
+    // A file in `in/` has a new name; the folder is not flushed.
+    "sftp.renamed",
+    // A whole file was taken out of `in/` to be written again.
+    "sftp.taken_back",
+];
+
+/// Whether `name` is in [`POINTS`] or in [`SFTP_POINTS`], asked while compiling.
 pub const fn is_known(name: &str) -> bool {
-    let mut left = POINTS;
+    is_in(POINTS, name) || is_in(SFTP_POINTS, name)
+}
+
+const fn is_in(mut left: &[&str], name: &str) -> bool {
     while let [first, rest @ ..] = left {
         if same(first.as_bytes(), name.as_bytes()) {
             return true;
@@ -92,10 +114,10 @@ const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
     a.is_empty() && b.is_empty()
 }
 
-/// A point of [`POINTS`]: nothing, unless `MESSO_FAIL_AT` arms it.
+/// A point of [`POINTS`] or of [`SFTP_POINTS`]: nothing, unless `MESSO_FAIL_AT` arms it.
 macro_rules! failpoint {
     ($name:literal) => {{
-        const { assert!($crate::failpoint::is_known($name), "a point that is not in failpoint::POINTS") };
+        const { assert!($crate::failpoint::is_known($name), "a point that is in no list of failpoint") };
         $crate::failpoint::reached($name);
     }};
 }
@@ -209,8 +231,9 @@ mod tests {
 
     #[test]
     fn points_are_named_once() {
-        for (index, point) in POINTS.iter().enumerate() {
-            assert!(!POINTS[..index].contains(point), "{point}");
+        let all: Vec<&str> = POINTS.iter().chain(SFTP_POINTS).copied().collect();
+        for (index, point) in all.iter().enumerate() {
+            assert!(!all[..index].contains(point), "{point}");
         }
     }
 }

@@ -29,6 +29,7 @@ fn the_demo_ends_well_and_all_it_wrote_holds_together() {
     let ended = demo.wait(Duration::from_secs(150));
     let shown = demo.output();
     assert!(ended.success(), "{ended}\n{shown}");
+    half_came_by_sftp_and_went_back(&dir, &shown);
 
     let sources: Vec<PathBuf> =
         fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).filter(|path| path.join("ricevute").is_dir()).collect();
@@ -51,6 +52,24 @@ fn the_demo_ends_well_and_all_it_wrote_holds_together() {
     }
     operators_see_no_person(&dir, &people);
     no_person_outside_deletable_rows(&dir.join("dati/messo.db"), &people);
+}
+
+/// By the books of the SFTP server, which ended with the demo.
+fn half_came_by_sftp_and_went_back(dir: &Path, shown: &str) {
+    let asked = run(&["audit", "--config", dir.join("messo.toml").to_str().unwrap(), "--json"]);
+    assert_eq!(asked.code, 0, "{}", asked.err);
+    let audit: Value = serde_json::from_str(&asked.out).unwrap();
+    let of = |act: &str| -> Vec<&Value> {
+        audit["events"].as_array().unwrap().iter().filter(|event| event["act"] == act && event["outcome"] == "OK").collect()
+    };
+    assert_eq!(of("CARICAMENTO").len(), example_cases().len() / 2, "{audit}");
+    assert_eq!(of("RINOMINA").len(), example_cases().len() / 2, "{audit}");
+    let back = shown.split_once("Riletti via SFTP:").unwrap_or_else(|| panic!("{shown}")).1;
+    for folder in ["ricevute", "esiti", "attestazioni"] {
+        assert!(back.contains(&format!("/{folder}/")), "{folder}: {shown}");
+        let read = of("SCARICAMENTO").into_iter().any(|event| event["name"].as_str().unwrap().starts_with(&format!("/{folder}/")));
+        assert!(read, "{folder}: {audit}");
+    }
 }
 
 /// Nothing half done, nothing still in the in-tray.

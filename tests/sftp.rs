@@ -307,6 +307,47 @@ fn a_batch_that_is_put_is_taken_and_its_receipt_comes_back() {
     house.stop();
 }
 
+/// A hundred acts: from the answer to CLOSE to the receipt that the gestionale can read.
+#[test]
+fn the_receipt_follows_the_answer_to_close_at_once() {
+    if !require("ssh") {
+        return;
+    }
+    let mut house = House::start("", "");
+    let lot = house.batch_of(100);
+    let mut client = house.idle_client();
+    client.say(&house::packet(1, &[0, 0, 0, 3]));
+    client.hear();
+    let number = |number: u32| number.to_be_bytes();
+    client.say(&house::packet(3, &[&number(1)[..], &house::text(b"/in/cento.zip"), &number(0x1a), &number(0)].concat()));
+    let answer = client.hear();
+    assert_eq!(answer[0], 102, "a handle: {answer:?}");
+    let handle = answer[5..].to_vec();
+    for (index, piece) in lot.chunks(32_768).enumerate() {
+        let offset = (index as u64 * 32_768).to_be_bytes();
+        client.say(&house::packet(6, &[&number(2)[..], &handle, &offset, &house::text(piece)].concat()));
+        assert_eq!(client.hear()[..9], [101, 0, 0, 0, 2, 0, 0, 0, 0]);
+    }
+    client.say(&house::packet(4, &[&number(3)[..], &handle].concat()));
+    assert_eq!(client.hear()[..9], [101, 0, 0, 0, 3, 0, 0, 0, 0]);
+    let closed = messo::clock::monotonic();
+    let receipts = house.root().join("ricevute");
+    let mut seen = false;
+    while !seen && closed.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(2));
+        let names = fs::read_dir(&receipts).into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        seen = names.into_iter().any(|name| name.ends_with(".xml") && !name.starts_with('.'));
+    }
+    let took = closed.elapsed();
+    println!("dalla risposta a CLOSE alla ricevuta di 100 atti: {:.3} s", took.as_secs_f64());
+    let receipt = house.office().receipt("polizia", "cento.zip");
+    assert_eq!(receipt.state, "PRESA_IN_CARICO", "{}", receipt.xml);
+    let limit = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
+    assert!(took.as_secs_f64() < limit, "{took:?}");
+    drop(client);
+    house.stop();
+}
+
 #[test]
 fn accounts_are_read_again_without_dropping_sessions() {
     if !require("sftp") {

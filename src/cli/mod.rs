@@ -14,6 +14,7 @@ pub mod publish;
 pub mod run;
 pub mod sandbox;
 pub mod sftp;
+mod sftp_client;
 pub mod status;
 pub mod table;
 pub mod validate;

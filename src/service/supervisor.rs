@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +128,12 @@ impl Running {
             Some(door) => door.reload(&self.hub, file).await,
             None => tracing::info!("nessun account SFTP da rileggere: [sftp] non è configurato"),
         }
+    }
+
+    /// Where the SFTP server listens.
+    #[must_use]
+    pub fn sftp_addresses(&self) -> Vec<SocketAddr> {
+        self.door.as_ref().map(|door| door.desk().listening).unwrap_or_default()
     }
 
     /// Asks every task to end, waits for what runs, closes the store.

@@ -172,6 +172,12 @@ impl House {
         batch(&[Row::new(ENTE, "SFTP-1")])
     }
 
+    /// A batch of so many acts.
+    pub fn batch_of(&self, acts: usize) -> Vec<u8> {
+        let rows: Vec<Row> = (1..=acts).map(|number| Row::new(ENTE, &format!("SFTP-{number}"))).collect();
+        batch(&rows)
+    }
+
     pub fn config_text(&self) -> String {
         fs::read_to_string(self.office.config()).unwrap()
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bare, ingest, rules, scale, send};
+use super::{bare, ingest, rules, scale, send, sftp};
 
 /// Un compito, come lo scrive il comando che misura.
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,7 @@ pub enum Job {
     Bare(bare::Job),
     Ready(scale::Ready),
     Scale(scale::Job),
+    Sftp(sftp::door::Job),
 }
 
 /// Does it.
@@ -42,6 +43,7 @@ pub fn run(args: &Args) -> ExitCode {
         Job::Bare(job) => runtime.block_on(bare::measured(&job)).and_then(encode),
         Job::Ready(job) => runtime.block_on(scale::ready(&job)).and_then(encode),
         Job::Scale(job) => runtime.block_on(scale::measured(&job)).and_then(encode),
+        Job::Sftp(job) => runtime.block_on(sftp::door::serve(&job)).and_then(encode),
     };
     match told {
         Ok(line) => {

@@ -75,6 +75,12 @@ impl House {
         fs::write(self.config_file(), text)
     }
 
+    /// Adds lines to the end of the configuration.
+    pub fn append(&self, text: &str) -> Result<(), String> {
+        let file = fs::OpenOptions::new().append(true).open(self.config_file());
+        file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes())).map_err(|error| error.to_string())
+    }
+
     fn config_file(&self) -> PathBuf {
         self.dir.join("messo.toml")
     }

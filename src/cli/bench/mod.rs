@@ -11,6 +11,7 @@ mod rules;
 mod sample;
 mod scale;
 mod send;
+mod sftp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum What {
     Send(send::Args),
     /// Avvio e costo per atto con molti atti in archivio.
     Scale(scale::Args),
+    /// SFTP su e giù, file piccoli, accessi e sessioni ferme, accanto a `internal-sftp` di OpenSSH.
+    Sftp(sftp::Args),
     /// Un compito misurato in un processo suo.
     #[command(hide = true)]
     Child(child::Args),
@@ -60,6 +63,7 @@ pub fn run(args: Args) -> ExitCode {
         What::Rules(wanted) => rules::run(&wanted, dir),
         What::Send(wanted) => send::run(&wanted, dir),
         What::Scale(wanted) => scale::run(&wanted, dir),
+        What::Sftp(wanted) => sftp::run(&wanted, dir),
         What::Child(wanted) => return child::run(&wanted),
     };
     match report {
@@ -77,4 +81,10 @@ pub fn run(args: Args) -> ExitCode {
 fn judged(value: f64, goal: f64) -> String {
     let verdict = if value <= goal { "raggiunto" } else { "mancato" };
     format!("{value:.2} (obiettivo: al massimo {goal:.2}, {verdict})")
+}
+
+/// `1.62 (obiettivo: almeno 1.50, raggiunto)`.
+fn at_least(value: f64, goal: f64) -> String {
+    let verdict = if value >= goal { "raggiunto" } else { "mancato" };
+    format!("{value:.2} (obiettivo: almeno {goal:.2}, {verdict})")
 }

@@ -1,7 +1,8 @@
 //! `messo demo`: the whole road on this machine. A hub and the SEND simulator on an accelerated clock; every example is
-//! zipped, dropped in a watched folder and followed to its end. Exit 0 only if each ended as its `expected/` says.
+//! zipped and dropped, every second one by SFTP and the others in watched folders, then followed to its end. Exit 0 only if each ended as its `expected/` says.
 
 mod examples;
+mod guest;
 mod screen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::store::{BatchSummary, StoreError};
 use crate::text::it;
 
 use examples::Example;
+use russh::keys::PrivateKey;
 use screen::{Row, Screen};
 
 /// Dimostrazione: gli esempi dal deposito alle attestazioni, con SEND simulato.
@@ -76,19 +78,34 @@ async fn demo(args: Args) -> Result<bool, String> {
     let clock = Clock::accelerated_from_now(FACTOR);
     let simulator = sandbox::start(sandbox::Options::new(args.sandbox_listen, clock)).await.map_err(|error| error.to_string())?;
     let send_url = args.send_url.clone().unwrap_or_else(|| simulator.url());
-    let config = write_config(&dir, &examples, &send_url).map_err(|error| error.to_string())?;
+    let key = guest::make_key(&dir)?;
+    let config = write_config(&dir, &examples, &send_url, &key).map_err(|error| error.to_string())?;
     let loaded = config::load(&config).map_err(|problems| it::config::lines(&problems))?;
     let hub = supervisor::open(loaded, clock).map_err(|error| supervisor::sentence(&error))?;
     let running = supervisor::start(hub.clone()).await.map_err(|error| supervisor::sentence(&error))?;
     println!("messo demo: {} esempi, SEND simulato su {}, un giorno dura un secondo", examples.len(), simulator.url());
-    println!("cartella di lavoro: {}\n", dir.display());
-    for example in &examples {
-        drop_example(&dir, example).map_err(|error| format!("{}: {error}", example.name))?;
+    let door = running.sftp_addresses().first().copied().ok_or("il server SFTP non è in ascolto")?;
+    let mut guests = guest::Guests::new(door, key, &hub.config.host_keys())?;
+    println!("cartella di lavoro: {}", dir.display());
+    let by_sftp = examples.iter().enumerate().filter(|(index, _)| is_by_sftp(*index)).count();
+    println!("depositi: {by_sftp} via SFTP su {door}, {} in cartelle condivise\n", examples.len() - by_sftp);
+    for (index, example) in examples.iter().enumerate() {
+        let named = |error: String| format!("{}: {error}", example.name);
+        if is_by_sftp(index) {
+            let bytes = examples::zip(&example.input).map_err(|error| named(error.to_string()))?;
+            guests.put(&example.expected.source, &example.expected.flow, &drop_name(example), &bytes).await.map_err(named)?;
+        } else {
+            drop_example(&dir, example).map_err(|error| named(error.to_string()))?;
+        }
     }
     let followed = follow(&hub, &dir, &examples).await.map_err(|error| error.to_string())?;
-    let good = table(&hub, &dir, &examples, &followed).await.map_err(|error| error.to_string())?;
+    let mut good = table(&hub, &dir, &examples, &followed).await.map_err(|error| error.to_string())?;
+    good &= guests.read_back(&dir).await?;
+    guests.leave().await;
     if args.keep_running {
-        println!("\nIn servizio: depositare in {}/<gestionale>/in/, Ctrl-C per finire.", dir.display());
+        println!("\nIn servizio: depositare in {}/<gestionale>/in/, oppure", dir.display());
+        println!("  sftp -i {} -P {} <gestionale>@{}", dir.join(guest::KEY_FILE).display(), door.port(), door.ip());
+        println!("Ctrl-C per finire.");
         let _ = tokio::signal::ctrl_c().await;
     }
     running.stop().await;
@@ -109,7 +126,7 @@ fn working_folder(asked: Option<&Path>) -> io::Result<PathBuf> {
 }
 
 /// A configuration for the gestionali and enti that the examples name, as an installer would write it.
-fn write_config(dir: &Path, examples: &[Example], send_url: &str) -> io::Result<PathBuf> {
+fn write_config(dir: &Path, examples: &[Example], send_url: &str, key: &PrivateKey) -> io::Result<PathBuf> {
     let mut enti: BTreeSet<&str> = BTreeSet::new();
     let mut sources: BTreeMap<&str, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
     for Example { expected, .. } in examples {
@@ -119,6 +136,8 @@ fn write_config(dir: &Path, examples: &[Example], send_url: &str) -> io::Result<
         flows.insert(&expected.flow);
     }
     let mut text = String::from("data = \"dati\"\ninstallation = \"demo\"\n\n[watch]\nsettle_ms = 300\nscan_ms = 1000\n");
+    text.push_str("\n[sftp]\n[[sftp.listen]]\naddress = \"127.0.0.1:0\"\n");
+    let public = key.public_key().to_openssh().map_err(io::Error::other)?;
     fs::create_dir_all(dir.join("chiavi"))?;
     for (number, ente) in enti.iter().enumerate() {
         let name = if number == 0 { "Comune di Esempio".to_owned() } else { format!("Comune di Esempio {}", number + 1) };
@@ -139,11 +158,17 @@ fn write_config(dir: &Path, examples: &[Example], send_url: &str) -> io::Result<
             // The organizationId of Piattaforma Unitaria files.
             text.push_str(&format!("[gestionale.organization_ids]\n15 = \"{first}\"\n"));
         }
+        text.push_str(&format!("[gestionale.sftp]\nuser = \"{source}\"\nkeys = [\"{public}\"]\n"));
         fs::create_dir_all(dir.join(source))?;
     }
     let path = dir.join("messo.toml");
     fs::write(&path, text)?;
     Ok(path)
+}
+
+/// Every second one.
+fn is_by_sftp(index: usize) -> bool {
+    index % 2 == 1
 }
 
 fn drop_name(example: &Example) -> String {

@@ -88,6 +88,7 @@ impl Shared {
                 desk.know(to.clone(), told.unwrap_or_else(|| arrived(&stat, None)), self.settings.grace);
                 desk.forget(from);
                 drop(desk);
+                failpoint!("sftp.renamed");
                 // Two folders when it moved to another flow: the new name first.
                 self.flush(to.parent())?;
                 if from.parent() != to.parent() {

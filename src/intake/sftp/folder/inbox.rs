@@ -121,6 +121,7 @@ impl Shared {
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(refused(error)),
         }
+        failpoint!("sftp.taken_back");
         let stat = beneath::look(&staging, rel.name()).map_err(refused)?.ok_or(Refused::NotFound)?;
         if !beneath::is_single_file(&stat) {
             // Swapped between two looks: what is behind it was never touched.
@@ -193,8 +194,10 @@ impl Shared {
         drop(desk);
         // Somebody with access to the share put a file of that name there meanwhile: ours waits as it is.
         entered.map_err(refused)?;
+        failpoint!("sftp.entered");
         self.flush(rel.parent())?;
         self.announce(rel, arrived);
+        failpoint!("sftp.announced");
         Ok(Outcome::Whole { size: arrived.size, sha256: arrived.sha256 })
     }
 

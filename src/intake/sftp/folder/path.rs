@@ -20,8 +20,9 @@ const OURS: &str = ".messo";
 pub const DRY_RUN: &str = "prova";
 /// The folder of drops.
 pub const INBOX: &str = "in";
+const ATTESTATIONS: &str = "attestazioni";
 /// The folders that are only read.
-pub const PUBLISHED: [&str; 5] = ["ricevute", "scarti", "esiti", "attestazioni", "rendicontazioni"];
+pub const PUBLISHED: [&str; 5] = ["ricevute", "scarti", "esiti", ATTESTATIONS, "rendicontazioni"];
 
 /// Names separated by `/`, none of them empty, `.` or `..`; `""` is the folder itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,8 +122,9 @@ pub fn parse(path: &[u8]) -> Result<Place, Refused> {
         return Ok(Place::Inbox(Rel(rest.join("/"))));
     }
     match PUBLISHED.into_iter().find(|folder| folder.eq_ignore_ascii_case(&top)) {
-        // Below a published folder: sub-folders into which the gestionale moves what it has read.
-        Some(_) if rest.len() > 2 => Err(Refused::Outside),
+        // Below a published folder: sub-folders into which the gestionale moves what it has read; attestations lie in a folder of their
+        // year, in one of their notification.
+        Some(folder) if rest.len() > if folder == ATTESTATIONS { 3 } else { 2 } => Err(Refused::Outside),
         Some(folder) => Ok(Place::Published(folder, Rel(rest.join("/")))),
         None => {
             rest.insert(0, top);
@@ -198,7 +200,7 @@ mod tests {
     #[test]
     fn a_path_means_a_folder_of_the_account_or_nothing() {
         let inbox = |rel: &str| Ok(Place::Inbox(Rel::new(rel)));
-        let table: [(&[u8], Result<Place, Refused>); 40] = [
+        let table: [(&[u8], Result<Place, Refused>); 42] = [
             (b"", Ok(Place::Root)),
             (b"/", Ok(Place::Root)),
             (b".", Ok(Place::Root)),
@@ -219,6 +221,8 @@ mod tests {
             (b"/Esiti/e.csv", Ok(Place::Published("esiti", Rel::new("e.csv")))),
             (b"esiti/letti/e.csv", Ok(Place::Published("esiti", Rel::new("letti/e.csv")))),
             (b"esiti/a/b/e.csv", Err(Refused::Outside)),
+            (b"attestazioni/2026/IUN/a.pdf", Ok(Place::Published("attestazioni", Rel::new("2026/IUN/a.pdf")))),
+            (b"attestazioni/2026/IUN/a/b.pdf", Err(Refused::Outside)),
             (b"/etc/passwd", Ok(Place::Nowhere(Rel::new("etc/passwd")))),
             (b"/../etc/passwd", Ok(Place::Nowhere(Rel::new("etc/passwd")))),
             (b"in/../../etc/passwd", Ok(Place::Nowhere(Rel::new("etc/passwd")))),

@@ -28,7 +28,7 @@ impl Shared {
         }
     }
 
-    /// A sub-folder as it is really spelled. One level: [`super::path::parse`] lets no more through.
+    /// A sub-folder as it is really spelled. One level: below that there are only attestations, which nobody writes by hand.
     pub(super) fn spelled_published(&self, top: &str, folder: &str) -> String {
         match self.beneath.folder(&below(top, folder)) {
             Err(Errno::NOENT) => {

@@ -218,6 +218,7 @@ impl Inner {
         // Counted up to `end`, there up to `reached`.
         let size = self.size.max(reached);
         shared.shrink((self.size + growth).saturating_sub(size));
+        failpoint!("sftp.written");
         self.size = size;
         self.ranges.add(start, reached);
         self.unchecked += reached - start;
@@ -310,6 +311,7 @@ impl Inner {
         if shared.settings.fsync {
             rustix::fs::fsync(file).map_err(refused)?;
         }
+        failpoint!("sftp.flushed");
         let stat = rustix::fs::fstat(file).map_err(refused)?;
         Ok(arrived(&stat, sha256))
     }

@@ -276,6 +276,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                 if !sent {
                     return;
                 }
+                failpoint!("sftp.answered");
                 line.asked.store(line.link.age_ms().max(1), Ordering::Relaxed);
             }
             None => {

@@ -54,6 +54,22 @@ fn published_files_are_read_and_changed_only_where_it_is_allowed() {
 }
 
 #[test]
+fn attestations_are_found_in_the_folders_of_their_year_and_notification() {
+    let house = House::with(|settings| settings.limits.may_delete_published = true);
+    let home = house.home();
+    std::fs::create_dir_all(house.path("attestazioni/2026/IUN-1")).unwrap();
+    std::fs::write(house.path("attestazioni/2026/IUN-1/AAR.pdf"), "%PDF").unwrap();
+    assert_eq!(names(&home, "attestazioni"), ["2026"]);
+    assert_eq!(names(&home, "attestazioni/2026"), ["IUN-1"]);
+    assert_eq!(names(&home, "Attestazioni/2026/IUN-1"), ["AAR.pdf"]);
+    assert_eq!(get(&home, "attestazioni/2026/IUN-1/AAR.pdf").unwrap(), b"%PDF");
+    assert_eq!(open(&home, "attestazioni/2026/IUN-1/x.pdf", WRITE).err(), Some(Refused::ReadOnly));
+    assert_eq!(home.make_folder(b"attestazioni/2026/IUN-2"), Err(Refused::NotAllowed));
+    home.remove(b"attestazioni/2026/IUN-1/AAR.pdf").unwrap();
+    assert_eq!(house.tree("attestazioni").len(), 2, "the folders stay");
+}
+
+#[test]
 fn a_large_folder_is_listed_page_by_page() {
     let house = House::new();
     for number in 0..3000 {
