@@ -245,7 +245,7 @@ fn curl() {
     }
     for port in [legacy].into_iter().chain((!old).then_some(modern)) {
         let name = format!("lotto-curl-{port}.zip");
-        let batch = house.batch_of(&format!("CURL-{port}"));
+        let batch = house.batch_named(&format!("CURL-{port}"));
         fs::write(local.join("lotto.zip"), batch).unwrap();
         fs::write(local.join("meta.bin"), &bytes(BIG, 11)[..BIG / 2]).unwrap();
         for (args, path) in [

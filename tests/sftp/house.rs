@@ -231,7 +231,7 @@ impl House {
     }
 
     /// A batch of one act with that reference.
-    pub fn batch_of(&self, reference: &str) -> Vec<u8> {
+    pub fn batch_named(&self, reference: &str) -> Vec<u8> {
         batch(&[Row::new(ENTE, reference)])
     }
 
