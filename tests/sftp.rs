@@ -9,6 +9,7 @@
 
 mod common;
 #[path = "sftp/house.rs"]
+#[allow(dead_code, reason = "each test uses its own part")]
 mod house;
 
 use std::fs;
