@@ -8,6 +8,7 @@
 )]
 
 mod common;
+#[allow(dead_code, reason = "tests/sftp_clients.rs uses the rest")]
 #[path = "sftp/house.rs"]
 mod house;
 
