@@ -31,7 +31,6 @@ mod replayed;
 mod sftp_check;
 #[path = "common/sftp_client.rs"]
 mod sftp_client;
-#[allow(dead_code, reason = "tests/sftp_engine.rs uses the rest")]
 #[path = "common/sftp_home.rs"]
 mod sftp_home;
 

@@ -24,7 +24,14 @@ async def once(**more):
                 await remote.write(b"0123456789")
             async with sftp.open("in/altro.part", "rb") as remote:
                 assert (await remote.read(30))[10:20] == b"0123456789"
-            await (sftp.statvfs("/"))
+            for piece in (b"abc", b"def"):
+                async with sftp.open("in/accoda.part", "ab") as remote:
+                    await remote.write(piece)
+                    await remote.write(piece.upper())
+            async with sftp.open("in/accoda.part", "rb") as remote:
+                assert await remote.read() == b"abcABCdefDEF"
+            await sftp.remove("in/accoda.part")
+            await sftp.statvfs("/")
             await sftp.remove("in/altro.part")
         # A second session in the same connection, and two at once.
         async with connection.start_sftp_client() as one, connection.start_sftp_client() as two:

@@ -77,6 +77,12 @@ pub fn openssh_reputs(from: u64, blocks: &[Vec<u8>]) -> Script {
     upload(script, 1, from, blocks).extended("fsync@openssh.com", &[&string(&1u32.to_be_bytes())]).close(1)
 }
 
+/// asyncssh `open(..., "ab")`: APPEND, and every write at 0.
+pub fn asyncssh_appends(blocks: &[Vec<u8>]) -> Script {
+    let script = Script::init(3).open("/in/lotto.zip", WRITE | CREATE | APPEND, &NO_ATTRS);
+    blocks.iter().fold(script, |script, block| script.write(1, 0, block)).close(1)
+}
+
 /// paramiko `get`: every READ of the file at once, then CLOSE.
 pub fn paramiko_prefetches(reads: u32) -> Script {
     let script = Script::init(3).path(kind::STAT, "/esiti/esito.zip").open("/esiti/esito.zip", READ, &NO_ATTRS);
@@ -157,6 +163,7 @@ pub fn all() -> Vec<(&'static str, Script)> {
         ("lftp-mput", lftp_mputs(&few)),
         ("sshfs-scrive", sshfs_writes(&few)),
         ("di-tutto", everything()),
+        ("asyncssh-accoda", asyncssh_appends(&few)),
     ]
 }
 

@@ -45,6 +45,8 @@ fn resumed_uploads_go_where_their_offsets_say() {
         ("filezilla", "/in/lotto.zip", recordings::filezilla_resumes(2_000, &blocks[2..])),
         // With O_APPEND the offsets would be ignored, and bytes already there sent again would double.
         ("openssh", "/in/lotto.zip", recordings::openssh_reputs(2_000, &blocks[2..])),
+        // The server must know where the end is: every write says 0.
+        ("asyncssh", "/in/lotto.zip", recordings::asyncssh_appends(&blocks[2..])),
         ("openssh sends some again", "/in/lotto.zip", recordings::openssh_reputs(1_000, &blocks[1..])),
     ];
     for (client, partial, script) in table {

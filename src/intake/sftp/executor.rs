@@ -301,7 +301,10 @@ impl Executor {
             Ok(file) => file,
             Err(why) => return writes().for_each(|(id, ..)| self.refuse(id, "write", None, why, replies)),
         };
-        let pieces: Vec<(u64, &[u8])> = writes().map(|(_, offset, data)| (offset, data.as_ref())).collect();
+        let mut pieces: Vec<(u64, &[u8])> = writes().map(|(_, offset, data)| (offset, data.as_ref())).collect();
+        if file.flags.append {
+            file.put_at_end(&mut pieces);
+        }
         let mut ids = writes().map(|(id, ..)| id);
         let mut left = pieces.as_slice();
         while !left.is_empty() {

@@ -134,7 +134,8 @@ pub struct Attributes {
 pub struct OpenFlags {
     pub read: bool,
     pub write: bool,
-    /// Told by `reput` together with offsets: offsets are honoured, the flag changes nothing but the right to create nothing.
+    /// Told by `reput` together with offsets: offsets are honoured, but for one of 0 once something is there, which is the end. A home
+    /// need not heed it.
     pub append: bool,
     pub create: bool,
     pub truncate: bool,

@@ -42,6 +42,21 @@ impl File {
         File { path: path.into(), flags, file, written: Ranges::default(), read: Ranges::default(), bytes_in: 0, bytes_out: 0, before }
     }
 
+    /// Where pieces of a client that appends go. Offsets are honoured, as those of OpenSSH's `reput` must be; but some clients
+    /// (asyncssh) leave the place to the server and always say 0: once something is there, that means the end.
+    pub fn put_at_end(&self, pieces: &mut [(u64, &[u8])]) {
+        if pieces.iter().all(|(offset, _)| *offset != 0) {
+            return;
+        }
+        let mut end = self.file.stat().ok().and_then(|attributes| attributes.size).unwrap_or(0);
+        for (offset, data) in pieces {
+            if *offset == 0 {
+                *offset = end;
+            }
+            end = end.max(offset.saturating_add(data.len() as u64));
+        }
+    }
+
     /// Ends the file and tells the witness.
     pub fn end(self, ending: Ending, witness: &dyn Witness) -> Result<(), Refused> {
         let size = self.file.stat().ok().and_then(|attributes| attributes.size);
