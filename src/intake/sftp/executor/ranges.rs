@@ -45,8 +45,8 @@ mod tests {
 
     #[test]
     fn ranges_merge_in_any_order() {
-        type Spans = [(u64, u64)];
-        let table: &[(&Spans, &Spans)] = &[
+        type Pieces = &'static [(u64, u64)];
+        let table: &[(Pieces, Pieces)] = &[
             (&[(0, 10), (10, 10)], &[(0, 20)]),
             (&[(10, 10), (0, 10)], &[(0, 20)]),
             (&[(0, 10), (20, 10), (10, 10)], &[(0, 30)]),
