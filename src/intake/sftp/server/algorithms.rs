@@ -27,14 +27,14 @@ const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
 const OLD_MACS: &[mac::Name] = &[mac::HMAC_SHA256, mac::HMAC_SHA512, mac::HMAC_SHA1_ETM, mac::HMAC_SHA1];
 const KEYS: &[Algorithm] =
     &[Algorithm::Ed25519, Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }];
-/// `ssh-audit` fails host keys on this curve; whoever speaks the rest of the modern lists knows one of the others.
-const OLD_KEYS: &[Algorithm] = &[ECDSA, Algorithm::Rsa { hash: None }];
-const ECDSA: Algorithm = Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 };
-/// Of clients' keys: our own are above, and [`host_keys`] leaves out those that are only here.
-const CLIENT_KEYS: &[Algorithm] =
-    &[ECDSA, Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 }, Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 }];
+/// Of clients' keys; of ours, the first, which `ssh-audit` fails as a host key, is shown only by an old listener ([`host_keys`]).
+const ECDSA: &[Algorithm] = &[
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+];
 
-/// Those of our keys that a listener shows.
+/// Those of our keys that a listener shows. Whoever speaks the rest of the modern lists knows ed25519 or RSA with SHA-2.
 #[must_use]
 pub fn host_keys(compat: Compat, keys: &[PrivateKey]) -> Vec<PrivateKey> {
     let shown = |key: &&PrivateKey| compat == Compat::Legacy || !matches!(key.algorithm(), Algorithm::Ecdsa { .. });
@@ -50,7 +50,7 @@ pub fn preferred(compat: Compat) -> Preferred {
     }
     Preferred {
         kex: list(old, KEX, OLD_KEX, STRICT),
-        key: list(old, KEYS, OLD_KEYS, CLIENT_KEYS),
+        key: list(old, KEYS, &[Algorithm::Rsa { hash: None }], ECDSA),
         host_key_certificates: Cow::Borrowed(&[]),
         cipher: list(old, CIPHERS, OLD_CIPHERS, &[]),
         mac: list(old, MACS, OLD_MACS, &[]),
