@@ -10,7 +10,6 @@
 mod common;
 #[allow(dead_code, reason = "tests/sftp_clients.rs uses the rest")]
 #[path = "sftp/house.rs"]
-#[allow(dead_code, reason = "each test uses its own part")]
 mod house;
 
 use std::fs;
