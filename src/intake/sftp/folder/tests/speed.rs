@@ -48,8 +48,9 @@ fn by_sessions(threads: usize, bytes: &[u8], time: Duration) -> f64 {
     rate
 }
 
-/// The ratios that must hold on any disk are held loosely: other tests use it too. The figures are printed.
+/// The figures are printed; `messo bench sftp` measures the same through SSH.
 #[test]
+#[ignore = "a measurement: other tests use the disk too"]
 fn small_files_are_kept_nearly_as_fast_as_the_disk_can() {
     let place = tempfile::tempdir().unwrap();
     let bytes = vec![b'x'; 20 << 10];
