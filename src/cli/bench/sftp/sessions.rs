@@ -100,7 +100,7 @@ pub fn idle(keys: &Keys, dir: &Path, theirs: Option<&Server>) -> Result<Told, St
     let told = |list: &[(usize, f64)]| -> Vec<Value> {
         list.iter().map(|(count, kib)| json!({"sessions": count, "kib_each": round(*kib)})).collect()
     };
-    let ratio = |index: usize| Some(ours.get(index)?.1 / rival.first()?.1).map(round);
+    let ratio = |index: usize| Some(round(ours.get(index)?.1 / rival.first()?.1));
     let figures = json!({"measured": told(&ours), "goal_kib": GOAL_IDLE, "rival": told(&rival), "ratio": ratio(0)});
     Ok((text, figures))
 }
