@@ -22,6 +22,7 @@ wanted=(
     zip:zip               # archives as others make them: encrypted, split, with data descriptors
     sqlite3:sqlite3       # looks into the store from outside
     qpdf:qpdf             # encrypted PDFs, and a second opinion on those we write
+    sshd:openssh-server   # the rival of the SFTP measurement, started by it on a port of its own
     openssl:openssl       # keys for the PDND voucher
     systemd-analyze:systemd # reads our unit
     python3:python3
@@ -41,7 +42,7 @@ wanted=(
 
 missing=()
 for pair in "${wanted[@]}"; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
+    PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
 done
 [ -e /usr/share/java/jsch.jar ] || missing+=(libjsch-java)
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv python3-pip)
