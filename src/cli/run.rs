@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::clock::Clock;
 use crate::config;
 use crate::service::supervisor;
@@ -45,6 +47,13 @@ pub fn run(args: Args) -> ExitCode {
     };
     runtime.block_on(async {
         let clock = args.clock.unwrap_or(Clock::REAL);
+        let mut signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => {
+                eprintln!("messo: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
         let started = match supervisor::open(loaded, clock) {
             Ok(hub) => supervisor::start(hub).await,
             Err(error) => Err(error),
@@ -52,7 +61,7 @@ pub fn run(args: Args) -> ExitCode {
         match started {
             Ok(running) => {
                 tracing::info!("messo è in servizio");
-                wait(&running, &args.config).await;
+                signals.wait(&running, &args.config).await;
                 tracing::info!("arresto: nessun lavoro nuovo, si finisce quello in corso");
                 running.stop().await;
                 ExitCode::SUCCESS
@@ -65,35 +74,30 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
-/// Until SIGTERM or SIGINT; at each SIGHUP the accounts are read again.
-async fn wait(running: &supervisor::Running, config: &Path) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return stop_signal().await };
-    let stop = stop_signal();
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            heard = hangup.recv() => match heard {
-                Some(()) => running.reload(config).await,
-                None => return stop.await,
-            },
-        }
-    }
+/// Heard from before the hub starts: whoever stops it at once stops it as well as later.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-/// Resolves on SIGTERM or SIGINT.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until SIGTERM or SIGINT; at each SIGHUP the accounts are read again.
+    async fn wait(&mut self, running: &supervisor::Running, config: &Path) {
+        loop {
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => running.reload(config).await,
             }
-        }
-        _ => {
-            let _ = tokio::signal::ctrl_c().await;
         }
     }
 }
