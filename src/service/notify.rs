@@ -448,7 +448,7 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     }
     let now = hub.clock.now();
-    let acts = ready.iter().map(|(job, material)| (material.id, job.job)).collect();
+    let acts = ready.iter().map(|(job, material)| (material.id, Some(job.job))).collect();
     let spends = match hub.store.reserve_spends(acts, &hub.day(now), channel.quota.spend_cents_per_day, now).await {
         Ok(spends) => spends,
         Err(error) => {

@@ -255,28 +255,16 @@ impl Store {
     /// Called before every POST, ceiling or not: from here on SEND may have the act, and only what it says ends it. An act
     /// that was changed or withdrawn meanwhile, or whose job is another worker's by now, answers [`StoreError::Stale`] and must
     /// not be POSTed.
-    pub async fn reserve_spend(
-        &self,
-        act: ActId,
-        job: Option<JobRef>,
-        day: &str,
-        ceiling_cents: u64,
-        now: Timestamp,
-    ) -> Result<Spend, StoreError> {
-        let day = day.to_owned();
-        self.write(move |db| reserve_spend(db, act, job, &day, ceiling_cents, now)).await
-    }
-
-    /// The same for many acts in one write, each all or nothing; answers in their order.
+    /// Many acts go in one write, each all or nothing; answers in their order.
     pub async fn reserve_spends(
         &self,
-        acts: Vec<(ActId, JobRef)>,
+        acts: Vec<(ActId, Option<JobRef>)>,
         day: &str,
         ceiling_cents: u64,
         now: Timestamp,
     ) -> Result<Vec<Result<Spend, StoreError>>, StoreError> {
         let day = day.to_owned();
-        self.write(move |db| each(db, acts, |db, (act, job)| reserve_spend(db, act, Some(job), &day, ceiling_cents, now))).await
+        self.write(move |db| each(db, acts, |db, (act, job)| reserve_spend(db, act, job, &day, ceiling_cents, now))).await
     }
 
     /// Reserves `calls` calls of an ente's day, all or none, if that many are left below `limit` (0: no limit). They are spent from

@@ -188,8 +188,7 @@ impl<'a> Life<'a> {
                 "INVIA" => {
                     self.store.material(jobs.iter().map(|(_, act, _)| *act).collect()).await?;
                     let day = "2026-11-22";
-                    all(jobs.iter().map(|(_, act, _)| async { self.store.reserve_spend(*act, None, day, 0, now()).await.map(drop) }))
-                        .await?;
+                    self.store.reserve_spends(jobs.iter().map(|(job, act, _)| (*act, Some(*job))).collect(), day, 0, now()).await?;
                     let mut records = Vec::new();
                     for (job, act, _) in &jobs {
                         let request_id = format!("SkFFTC1BREVOLVZXVlQt{}", new_uuid().simple());

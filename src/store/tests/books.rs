@@ -129,15 +129,12 @@ async fn the_spending_ceiling_counts_each_act_once() {
     let world = World::new();
     world.accept(vec![act("a"), act("b"), act("c")], flow(0)).await;
     let early = world.act_id("a").await;
-    assert!(
-        matches!(world.store.reserve_spend(early, None, "2026-11-22", 200, world.now()).await, Err(StoreError::Stale)),
-        "not before it is sent"
-    );
+    assert!(matches!(world.spend(early, None, "2026-11-22", 200).await, Err(StoreError::Stale)), "not before it is sent");
     world.settle_but(|effect| *effect == Effect::Send).await;
     let (a, b, c) = (world.act_id("a").await, world.act_id("b").await, world.act_id("c").await);
-    let spend = |act, day: &'static str| world.store.reserve_spend(act, None, day, 200, world.now());
+    let spend = |act, day: &'static str| world.spend(act, None, day, 200);
     // A ceiling under the fee of one act will never do; nothing is told twice: whoever asks parks the act.
-    assert_eq!(world.store.reserve_spend(a, None, "2026-11-22", 99, world.now()).await.unwrap(), Spend::Never);
+    assert_eq!(world.spend(a, None, "2026-11-22", 99).await.unwrap(), Spend::Never);
     assert_eq!(spend(a, "2026-11-22").await.unwrap(), Spend::Reserved);
     assert_eq!(spend(a, "2026-11-22").await.unwrap(), Spend::Reserved, "a repetition costs nothing");
     assert_eq!(spend(b, "2026-11-22").await.unwrap(), Spend::Reserved);

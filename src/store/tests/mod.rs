@@ -146,6 +146,11 @@ impl World {
         self.store.lease("prova", wanted, self.now() + SignedDuration::from_mins(30), self.now()).await.unwrap()
     }
 
+    /// Reserves the base fee of one act.
+    async fn spend(&self, act: ActId, job: Option<JobRef>, day: &str, ceiling: u64) -> Result<Spend, StoreError> {
+        self.store.reserve_spends(vec![(act, job)], day, ceiling, self.now()).await?.remove(0)
+    }
+
     /// Leases one job of that name for the act.
     async fn lease_one(&self, act: ActId, name: &str) -> Leased {
         let mut found = None;
@@ -186,7 +191,7 @@ impl World {
                 store.record(act, Fact::Uploaded, Some(job), now).await
             }
             Effect::Send => {
-                assert_eq!(store.reserve_spend(act, None, "2026-11-22", 0, now).await?, Spend::Reserved);
+                assert_eq!(self.spend(act, None, "2026-11-22", 0).await?, Spend::Reserved);
                 let material = self.material(act).await;
                 assert_eq!(material.uploads.len(), material.content.files().count(), "{} lacks files", material.content.reference);
                 *self.posts.borrow_mut().entry(material.token.clone()).or_default() += 1;

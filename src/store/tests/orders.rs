@@ -124,7 +124,7 @@ async fn a_cancel_before_anything_left_withdraws_the_act_and_frees_its_keys() {
     assert_eq!(world.state("a").await, "RITIRATO");
     assert!(world.store.jobs_of(id.0).await.unwrap().is_empty());
     // The worker that was about to POST is told not to.
-    assert!(matches!(world.store.reserve_spend(id, None, "2026-11-22", 0, world.now()).await, Err(StoreError::Stale)));
+    assert!(matches!(world.spend(id, None, "2026-11-22", 0).await, Err(StoreError::Stale)));
     assert!(world.posts.borrow().is_empty());
     assert_eq!(world.count("SELECT count(*) FROM live_key"), 0);
     world.accept(vec![act("a")], flow(0)).await;
@@ -368,7 +368,7 @@ async fn what_send_provably_never_had_is_withdrawn() {
     world.store.free_leases().await.unwrap();
     let id = world.act("a").await.id;
     let job = world.lease_one(id, "INVIA").await.job;
-    let spend = world.store.reserve_spend(id, Some(job), "2026-11-22", 0, world.now()).await.unwrap();
+    let spend = world.spend(id, Some(job), "2026-11-22", 0).await.unwrap();
     assert_eq!(spend, crate::store::Spend::Reserved);
 
     // While the POST is under way nothing can be proved.
@@ -388,7 +388,7 @@ async fn what_send_provably_never_had_is_withdrawn() {
     let outcome = world.store.cancel_later(id, waiting, "op", "errato", world.now()).await.unwrap();
     assert!(matches!(outcome, Cancelling::Ask { .. }), "{outcome:?}");
     assert_eq!((kinds(&world, id).await.as_slice(), world.act("a").await.park_code), (&[LATER.to_owned()][..], None));
-    assert!(matches!(world.store.reserve_spend(id, Some(job), "2026-11-22", 0, world.now()).await, Err(StoreError::Stale)));
+    assert!(matches!(world.spend(id, Some(job), "2026-11-22", 0).await, Err(StoreError::Stale)));
     world.is_sound().await;
 
     world.store.postpone_job(waiting, world.now(), "").await.unwrap();

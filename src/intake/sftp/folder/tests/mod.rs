@@ -5,7 +5,6 @@ mod handover;
 mod limits;
 mod published;
 mod restart;
-mod speed;
 mod uploads;
 
 use std::collections::BTreeMap;
