@@ -308,14 +308,14 @@ fn the_hub_is_told_in_words_and_in_json_without_personal_data() {
         assert_eq!((detail.act.id, detail.act.state.as_str(), detail.act.iun.as_deref()), (act, "PERFEZIONATO", Some(IUN)), "{text}");
         assert_eq!((detail.recipients.len(), detail.recipients[0].perfection.as_deref()), (1, Some("VISIONE")));
         assert_eq!(detail.last_lines.last().unwrap().state.as_str(), "PERFEZIONATO");
-        assert!(detail.jobs.iter().any(|job| job.kind == "SCARICA_ATTESTAZIONE"), "{:?}", detail.jobs);
+        assert!(detail.jobs.iter().any(|job| job.kind == "SCARICA_ATTESTAZIONI"), "{:?}", detail.jobs);
         assert_eq!((detail.legal_facts.len(), detail.legal_facts[0].state.as_str()), (1, "ANNUNCIATA"));
         assert!(detail.files.iter().any(|file| file.name == "esito-000001.csv"), "{:?}", detail.files);
         assert!(detail.files.iter().any(|file| file.kind == "SCARTO" && file.name.starts_with("R***.zip#")), "{:?}", detail.files);
         assert!(detail.history.iter().any(|entry| entry.element.as_deref() == Some("NOTIFICATION_VIEWED.0")), "{:?}", detail.history);
     }
     let (words, object) = (world.run(&["act", "show", "TARI-1"]).out, world.run(&["act", "show", "TARI-1", "--json"]).out);
-    assert!(words.contains("scaricare un'attestazione") && words.contains("VISIONE") && words.contains("Storia"), "{words}");
+    assert!(words.contains("scaricare le attestazioni") && words.contains("VISIONE") && words.contains("Storia"), "{words}");
     for personal in PERSON.iter().chain(&["Rossi"]) {
         assert!(!words.contains(personal) && !object.contains(personal), "{personal} is shown:\n{words}\n{object}");
     }

@@ -28,8 +28,8 @@ pub enum Effect {
     Cancel,
     /// Carry out an operator's cancellation, given while nobody could say what SEND has of the act.
     CancelLater { who: String, why: String },
-    /// Download one legal fact.
-    FetchLegalFact { key: String },
+    /// Download the legal facts that were announced and are not here yet.
+    FetchLegalFacts,
     /// Ask the price of the notices of a recipient.
     AskPrice { recipient: u32 },
     /// Send anew, automatically, after a technical refusal: once per act.
@@ -51,7 +51,7 @@ impl Effect {
             Effect::Resync => "RILEGGI",
             Effect::Cancel => "ANNULLA",
             Effect::CancelLater { .. } => "ANNULLA_APPENA_POSSIBILE",
-            Effect::FetchLegalFact { .. } => "SCARICA_ATTESTAZIONE",
+            Effect::FetchLegalFacts => "SCARICA_ATTESTAZIONI",
             Effect::AskPrice { .. } => "CHIEDI_COSTO",
             Effect::Resubmit => "REINVIA",
             Effect::StartReplacement => "AVVIA_SOSTITUZIONE",
@@ -62,7 +62,6 @@ impl Effect {
     /// Distinguishes jobs of one kind for one act: a job with the same name and key is queued once.
     pub fn key(&self) -> String {
         match self {
-            Effect::FetchLegalFact { key } => key.clone(),
             Effect::AskPrice { recipient } => recipient.to_string(),
             _ => String::new(),
         }
@@ -79,7 +78,7 @@ impl Effect {
             Effect::Cancel => matches!(state, State::Cancelling { .. }),
             Effect::CancelLater { .. } => state.is_live() && !matches!(state, State::Cancelling { .. }),
             // What SEND published is kept, whatever became of the act.
-            Effect::FetchLegalFact { .. } => true,
+            Effect::FetchLegalFacts => true,
             // A cancellation frees the notice: there is no price any more.
             Effect::AskPrice { .. } => !matches!(state, State::Cancelled { .. }),
             Effect::Resubmit | Effect::WriteReject => matches!(state, State::Refused { .. }),
@@ -91,7 +90,7 @@ impl Effect {
     pub fn lane(&self) -> Lane {
         match self {
             Effect::Prepare | Effect::Upload | Effect::Send | Effect::Resubmit | Effect::StartReplacement => Lane::NewSend,
-            Effect::FetchLegalFact { .. } | Effect::AskPrice { .. } => Lane::Afterwards,
+            Effect::FetchLegalFacts | Effect::AskPrice { .. } => Lane::Afterwards,
             Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::CancelLater { .. } | Effect::WriteReject => Lane::FollowUp,
         }
     }

@@ -231,8 +231,8 @@ fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summar
     if !expected && !is_internal(&element.category) {
         step = step.flag("FATTO_INATTESO", format!("{} in {}", element.category, state.name()));
     }
-    for fact in &element.legal_facts_ids {
-        step = step.then(Effect::FetchLegalFact { key: fact.key.clone() });
+    if !element.legal_facts_ids.is_empty() {
+        step = step.then(Effect::FetchLegalFacts);
     }
     let recipient = element.rec_index();
     let moved = moved_completions(before, after);

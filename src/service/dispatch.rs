@@ -58,7 +58,7 @@ const NEW_SENDS: usize = 60;
 /// Prices and legal facts of one channel at a time; of all channels together while new sends are under way or SEND has
 /// more events to tell.
 const AFTERWARDS: usize = 24;
-const AFTERWARDS_MEANWHILE: usize = 4;
+const AFTERWARDS_MEANWHILE: usize = 1;
 const OWN_WORK: usize = 4;
 const OWN_BULK: usize = 512;
 /// Between two leases, real time.
@@ -269,7 +269,7 @@ fn is_new_send(job: &Leased) -> bool {
 }
 
 fn is_fact(job: &Leased) -> bool {
-    matches!(job.subject, Subject::Notifica { effect: Effect::FetchLegalFact { .. }, .. })
+    matches!(job.subject, Subject::Notifica { effect: Effect::FetchLegalFacts, .. })
 }
 
 /// Starts the downloads of legal facts: what is known of them is read together, each then goes its own way.
@@ -283,21 +283,21 @@ fn fetch_facts(hub: &Arc<Hub>, jobs: Vec<Leased>, counts: &Arc<Counts>, freed: &
     let (hub, counts, freed, tracker) = (hub.clone(), counts.clone(), freed.clone(), running.clone());
     running.spawn(async move {
         let wanted = jobs.iter().filter_map(|job| match &job.subject {
-            Subject::Notifica { act, effect: Effect::FetchLegalFact { key } } => Some((*act, key.clone())),
+            Subject::Notifica { act, effect: Effect::FetchLegalFacts } => Some(*act),
             _ => None,
         });
-        let known = hub.store.legal_facts(wanted.collect()).await;
+        let known = hub.store.facts_to_fetch(wanted.collect()).await;
         let mut known = known.map(Vec::into_iter);
         for job in jobs {
-            let fact = match &mut known {
-                Ok(facts) => facts.next().flatten().ok_or(End::Nothing),
+            let facts = match &mut known {
+                Ok(facts) => facts.next().ok_or(End::Nothing),
                 Err(error) => Err(End::from(StoreError::Database(error.to_string()))),
             };
             let (hub, counts, freed) = (hub.clone(), counts.clone(), freed.clone());
             tracker.spawn(async move {
-                let end = match (fact, &job.subject) {
-                    (Ok(fact), Subject::Notifica { act, effect: Effect::FetchLegalFact { key } }) => {
-                        notify::fetch_legal_fact(&hub, &job, *act, key, &fact).await
+                let end = match (facts, &job.subject) {
+                    (Ok(facts), Subject::Notifica { act, effect: Effect::FetchLegalFacts }) => {
+                        notify::fetch_legal_facts(&hub, &job, *act, facts).await
                     }
                     (Ok(_), _) => End::Nothing,
                     (Err(end), _) => end,
@@ -323,7 +323,7 @@ async fn one(hub: &Arc<Hub>, leased: &Leased, act: ActId, effect: &Effect) -> En
         Effect::CancelLater { who, why } => notify::cancel_later(hub, leased, act, who, why).await,
         Effect::AskPrice { recipient } => notify::ask_price(hub, leased, act, *recipient).await,
         // In groups: see `run_group` and `fetch_facts`.
-        Effect::Prepare | Effect::Upload | Effect::Send | Effect::FetchLegalFact { .. } => End::Nothing,
+        Effect::Prepare | Effect::Upload | Effect::Send | Effect::FetchLegalFacts => End::Nothing,
     }
 }
 

@@ -44,8 +44,6 @@ pub fn kept_path(kept: &Path, happened_at: Timestamp, sha256: &Sha256) -> PathBu
 
 /// A fact whose bytes have come.
 pub struct Arrived {
-    job: JobRef,
-    act: ActId,
     key: String,
     source: String,
     happened_at: Timestamp,
@@ -62,15 +60,7 @@ enum Body {
 }
 
 /// Takes the bytes of a download.
-pub async fn arrive(
-    hub: &Hub,
-    job: JobRef,
-    act: ActId,
-    key: &str,
-    fact: &LegalFactToFetch,
-    filename: &str,
-    mut download: Download,
-) -> Result<Arrived, FactFault> {
+pub async fn arrive(hub: &Hub, fact: &LegalFactToFetch, filename: &str, mut download: Download) -> Result<Arrived, FactFault> {
     let mut small = Vec::new();
     let mut written = None;
     while let Some(chunk) = download.chunk().await.map_err(FactFault::Remote)? {
@@ -89,9 +79,7 @@ pub async fn arrive(
     let stem = legal_facts::name_stem(&fact.category, fact.recipient, fact.happened_at);
     let extension = legal_facts::extension(Some(filename), head, &fact.category);
     Ok(Arrived {
-        job,
-        act,
-        key: key.to_owned(),
+        key: fact.key.clone(),
         source: fact.source.clone(),
         happened_at: fact.happened_at,
         folder: legal_facts::folder(&fact.iun, fact.happened_at),
@@ -132,16 +120,25 @@ impl Default for Facts {
     }
 }
 
+/// What came of one act, under the lease of its job.
+pub struct Delivery {
+    pub act: ActId,
+    pub job: JobRef,
+    pub facts: Vec<Arrived>,
+}
+
 struct Order {
-    fact: Arrived,
-    tell: oneshot::Sender<Result<(), FactFault>>,
+    delivery: Delivery,
+    /// How many facts of the act are still to be fetched.
+    tell: oneshot::Sender<Result<usize, FactFault>>,
 }
 
 impl Facts {
-    /// Keeps and publishes a fact, and ends its job. When it returns, both files and what the store says of them are on the disk.
-    pub async fn place(&self, hub: &std::sync::Arc<Hub>, fact: Arrived) -> Result<(), FactFault> {
+    /// Keeps and publishes the facts of an act, and ends its job when none is left: answers how many are. When it returns, the
+    /// files and what the store says of them are on the disk.
+    pub async fn place(&self, hub: &std::sync::Arc<Hub>, delivery: Delivery) -> Result<usize, FactFault> {
         let (tell, mut told) = oneshot::channel();
-        self.lock().push(Order { fact, tell });
+        self.lock().push(Order { delivery, tell });
         loop {
             tokio::select! {
                 biased;
@@ -149,7 +146,12 @@ impl Facts {
                 _turn = self.turn.lock() => {
                     let group: Vec<Order> = {
                         let mut waiting = self.lock();
-                        let count = waiting.len().min(GROUP);
+                        let mut facts = 0;
+                        let full = waiting.iter().position(|order| {
+                            facts += order.delivery.facts.len();
+                            facts > GROUP
+                        });
+                        let count = full.map_or(waiting.len(), |full| full.max(1));
                         waiting.drain(..count).collect()
                     };
                     if !group.is_empty() {
@@ -173,15 +175,21 @@ struct Kept {
 }
 
 async fn place_group(hub: &std::sync::Arc<Hub>, group: Vec<Order>) {
-    let (facts, tells): (Vec<_>, Vec<_>) = group.into_iter().map(|order| (order.fact, order.tell)).unzip();
+    let mut tells = Vec::with_capacity(group.len());
+    let mut facts = Vec::new();
+    for Order { delivery: Delivery { act, job, facts: of_act }, tell } in group {
+        tells.push((act, job, of_act.len(), tell));
+        facts.extend(of_act);
+    }
     let for_disk = hub.clone();
-    let kept = tokio::task::spawn_blocking(move || keep(&for_disk, facts)).await.unwrap_or_default();
+    let mut kept = tokio::task::spawn_blocking(move || keep(&for_disk, facts)).await.unwrap_or_default().into_iter();
     let mut saved = Vec::new();
-    for (kept, tell) in kept.into_iter().zip(tells) {
-        match kept {
+    for (act, job, count, tell) in tells {
+        let kept: io::Result<Vec<Kept>> = kept.by_ref().take(count).collect();
+        match kept.and_then(|kept| if kept.len() == count { Ok(kept) } else { Err(io::Error::other("facts were lost")) }) {
             Ok(kept) => saved.push(async move {
-                match save(hub, kept).await {
-                    Ok(file) => Some((file, tell)),
+                match save(hub, act, job, kept).await {
+                    Ok((files, left)) => Some((files, (left, tell))),
                     Err(error) => {
                         let _ = tell.send(Err(FactFault::Store(error)));
                         None
@@ -199,9 +207,9 @@ async fn place_group(hub: &std::sync::Arc<Hub>, group: Vec<Order>) {
     let (files, tells): (Vec<_>, Vec<_>) = saved.into_iter().unzip();
     let done = publish(hub, files.into_iter().flatten().collect()).await;
     let error = done.err().map(|error| error.to_string());
-    for tell in tells {
+    for (left, tell) in tells {
         let _ = tell.send(match &error {
-            None => Ok(()),
+            None => Ok(left),
             Some(error) => Err(FactFault::Store(StoreError::Database(error.clone()))),
         });
     }
@@ -252,22 +260,23 @@ fn keep(hub: &Hub, facts: Vec<Arrived>) -> Vec<io::Result<Kept>> {
     named
 }
 
-/// Tells the store; answers the file to be revealed.
-async fn save(hub: &Hub, kept: Kept) -> Result<Option<(PathBuf, Publication)>, StoreError> {
-    let Kept { fact, own, copy } = kept;
+/// Tells the store of what came of one act; answers the files to be revealed, and how many facts are still to be fetched.
+async fn save(hub: &Hub, act: ActId, job: JobRef, kept: Vec<Kept>) -> Result<(Vec<(PathBuf, Publication)>, usize), StoreError> {
     let now = hub.clock.now();
-    let folder = format!("attestazioni/{}", fact.folder);
-    let file = copy.map(|copy| publication(&fact.source, "ATTESTAZIONE", &folder, &fact.name, &copy, Some(fact.act.0), now));
-    let path = format!("{}/{}", fact.folder, fact.name);
-    let kept = KeptFact { name: path, sha256: own.sha256, size: own.len, file: file.clone() };
-    let stored = hub.store.legal_fact_stored(fact.act, &fact.key, kept, fact.job, now).await;
-    match root(hub, &fact.source) {
-        Some(root) => {
-            told(&root, file.as_slice(), stored)?;
-            Ok(file.map(|file| (root, file)))
-        }
-        None => stored.map(|()| None),
+    let mut facts = Vec::with_capacity(kept.len());
+    let mut files = Vec::with_capacity(kept.len());
+    for Kept { fact, own, copy } in kept {
+        let folder = format!("attestazioni/{}", fact.folder);
+        let file = copy.map(|copy| publication(&fact.source, "ATTESTAZIONE", &folder, &fact.name, &copy, Some(act.0), now));
+        files.extend(file.clone().zip(root(hub, &fact.source)).map(|(file, root)| (root, file)));
+        let name = format!("{}/{}", fact.folder, fact.name);
+        facts.push(KeptFact { key: fact.key, name, sha256: own.sha256, size: own.len, file });
     }
+    let mut stored = hub.store.legal_facts_stored(act, facts, job, now).await;
+    for (root, file) in &files {
+        stored = told(root, std::slice::from_ref(file), stored);
+    }
+    stored.map(|left| (files, left))
 }
 
 /// Gives the files of a group their final names, and tells the store. What cannot have its name now gets it later

@@ -11,9 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::channels::Channel;
 use super::dispatch::{End, settle};
-use super::facts::{self, FactFault};
+use super::facts::{self, Arrived, Delivery, FactFault};
 use super::files::{ARCHIVE_CHANGED, entry_of};
 use super::{Hub, rome};
+use crate::batch::archive::Entry;
 use crate::connectors::pnd::{
     CancelAnswer, ContentType, LegalFactLink, PreloadItem, RequestState, SendParts, UploadError, UploadSlot, Uploaded, duplicate_is_ours,
     new_notification,
@@ -188,6 +189,8 @@ struct FileJob {
     file: u32,
     archive: Sha256,
     entry: u32,
+    /// Where it lies in the archive, once that is known.
+    place: Option<Entry>,
     sha256: Sha256,
     size: u64,
     content_type: ContentType,
@@ -249,6 +252,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
                 file: number,
                 archive: material.archive,
                 entry: stored.entry,
+                place: None,
                 sha256: stored.sha256,
                 size: stored.size,
                 content_type,
@@ -256,6 +260,14 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         }
     }
     files.retain(|file| ends.get(file.act).is_some_and(Option::is_none));
+    match hub.store.kept_entries(files.iter().map(|file| (file.archive, file.entry)).collect()).await {
+        Ok(found) => {
+            for (file, kept) in files.iter_mut().zip(found) {
+                file.place = kept.as_ref().map(entry_of);
+            }
+        }
+        Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
+    }
     let mut calls: Vec<BoxFuture<'_, Vec<FileEnd>>> = Vec::new();
     for chunk in files.chunks(PRELOAD) {
         calls.push(upload_chunk(hub, channel, chunk).boxed());
@@ -374,8 +386,7 @@ const SMALL: u64 = 256 << 10;
 type Body = std::pin::Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 async fn body(hub: &Hub, file: &FileJob) -> Result<Body, End> {
-    let kept = hub.store.kept_entry(file.archive, file.entry).await.map_err(|_| person("ARCHIVIO_MANCANTE"))?;
-    let entry = entry_of(&kept);
+    let entry = file.place.clone().ok_or(person("ARCHIVIO_MANCANTE"))?;
     let (archives, digest, expected) = (hub.archives.clone(), file.archive, file.sha256);
     if file.size <= SMALL {
         let size = usize::try_from(file.size).unwrap_or(0);
@@ -720,48 +731,84 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
         .map_or_else(End::from, |()| End::Saved)
 }
 
-/// Downloads a legal fact and places it under `attestazioni/`.
-pub async fn fetch_legal_fact(hub: &Arc<Hub>, job: &Leased, act: ActId, key: &str, fact: &LegalFactToFetch) -> End {
-    if fact.stored {
-        return End::Nothing;
-    }
+/// Downloads the legal facts of an act that are not here yet, each by itself: what comes is kept, whatever becomes of the others.
+pub async fn fetch_legal_facts(hub: &Arc<Hub>, job: &Leased, act: ActId, mut facts: Vec<LegalFactToFetch>) -> End {
     let channel = match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
-    if fact.iun.is_empty() {
-        return End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "NON_ANCORA_PRESENTE" };
+    loop {
+        let fetched = join_all(facts.iter().map(|fact| fetch_legal_fact(hub, channel, fact))).await;
+        let (mut arrived, mut failed) = (Vec::new(), None);
+        for one in fetched {
+            match one {
+                Ok(fact) => arrived.push(fact),
+                Err(end) => {
+                    failed = Some(match failed {
+                        Some(other) => sooner(other, end),
+                        None => end,
+                    });
+                }
+            }
+        }
+        let some = !arrived.is_empty();
+        let left = match hub.facts.place(hub, Delivery { act, job: job.job, facts: arrived }).await {
+            Ok(left) => left,
+            Err(fault) => return after_fact_fault(hub, channel, fault),
+        };
+        match failed {
+            Some(end) => return end,
+            None if left == 0 => return End::Saved,
+            // Announced meanwhile.
+            None => {}
+        }
+        facts = match hub.store.facts_to_fetch(vec![act]).await {
+            Ok(mut found) => found.pop().unwrap_or_default(),
+            Err(error) => return End::from(error),
+        };
+        if facts.is_empty() && !some {
+            return End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "NON_ANCORA_PRESENTE" };
+        }
     }
-    let room = hub.facts.downloads.acquire().await;
-    let answer = channel.pnd.legal_fact(&fact.iun, key).await;
+}
+
+/// Of two ends of one job, the one that brings it forward sooner; what only a person can mend comes last.
+fn sooner(one: End, other: End) -> End {
+    let rank = |end: &End| match end {
+        End::Stop { .. } => 0,
+        End::Later { .. } => 1,
+        End::Failed { class: FailureClass::NotReady { .. } | FailureClass::Temporary { .. }, .. } => 2,
+        _ => 3,
+    };
+    if rank(&other) < rank(&one) { other } else { one }
+}
+
+async fn fetch_legal_fact(hub: &Arc<Hub>, channel: &Channel, fact: &LegalFactToFetch) -> Result<Arrived, End> {
+    if fact.iun.is_empty() {
+        return Err(End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "NON_ANCORA_PRESENTE" });
+    }
+    let _room = hub.facts.downloads.acquire().await;
+    let answer = channel.pnd.legal_fact(&fact.iun, &fact.key).await;
     heard(hub, channel, answer.as_ref().err());
     let (url, filename, length) = match answer {
         Ok(LegalFactLink::Ready { url, filename, length }) => (url, filename, length),
         Ok(LegalFactLink::NotReady { retry_after }) => {
             let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
-            return End::Failed { class: FailureClass::NotReady { retry_after }, code: "ATTESTAZIONE_NON_PRONTA" };
+            return Err(End::Failed { class: FailureClass::NotReady { retry_after }, code: "ATTESTAZIONE_NON_PRONTA" });
         }
-        Err(error) => return after_error(hub, channel, &error),
+        Err(error) => return Err(after_error(hub, channel, &error)),
     };
-    let download = match channel.pnd.download(&url, length).await {
-        Ok(download) => download,
-        Err(error) => return after_error(hub, channel, &error),
-    };
-    let arrived = facts::arrive(hub, job.job, act, key, fact, &filename, download).await;
-    drop(room);
-    let placed = match arrived {
-        Ok(arrived) => hub.facts.place(hub, arrived).await,
-        Err(fault) => Err(fault),
-    };
-    placed.map_or_else(
-        |fault| match fault {
-            FactFault::Remote(error) => after_error(hub, channel, &error),
-            FactFault::Store(error) => End::from(error),
-            FactFault::Disk(error) => {
-                tracing::error!(%error, "un'attestazione non può essere scritta");
-                End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "DISCO" }
-            }
-        },
-        |()| End::Saved,
-    )
+    let download = channel.pnd.download(&url, length).await.map_err(|error| after_error(hub, channel, &error))?;
+    facts::arrive(hub, fact, &filename, download).await.map_err(|fault| after_fact_fault(hub, channel, fault))
+}
+
+fn after_fact_fault(hub: &Hub, channel: &Channel, fault: FactFault) -> End {
+    match fault {
+        FactFault::Remote(error) => after_error(hub, channel, &error),
+        FactFault::Store(error) => End::from(error),
+        FactFault::Disk(error) => {
+            tracing::error!(%error, "un'attestazione non può essere scritta");
+            End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "DISCO" }
+        }
+    }
 }

@@ -140,7 +140,7 @@ pub fn publication(
 
 /// What the store said of parked files. Not saved for certain: they are nobody's, and taken away at once (a full disk has
 /// no room for them). When it is not known, the next start decides.
-pub fn told(root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), StoreError> {
+pub fn told<T>(root: &Path, files: &[Publication], saved: Result<T, StoreError>) -> Result<T, StoreError> {
     if let Err(error) = &saved
         && !matches!(error, StoreError::Stopping)
     {

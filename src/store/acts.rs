@@ -99,14 +99,14 @@ pub struct ActView {
 pub struct LegalFactToFetch {
     pub iun: String,
     pub source: String,
+    /// What SEND calls it.
+    pub key: String,
     pub category: String,
     pub element_id: String,
     pub recipient: Option<u32>,
     pub happened_at: Timestamp,
     /// Position among the act's facts, from 1: makes its name unique.
     pub ordinal: u32,
-    /// Already on disk.
-    pub stored: bool,
 }
 
 /// What became of an order.
@@ -120,6 +120,7 @@ pub enum Ordered {
 /// A downloaded legal fact.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptFact {
+    pub key: String,
     /// Path under `attestazioni/`.
     pub name: String,
     pub sha256: Sha256,
@@ -377,56 +378,61 @@ impl Store {
         Ok(ordered)
     }
 
-    /// Legal facts to be downloaded, with the place each will have among those of its act; `None`: there is no such fact.
-    pub async fn legal_facts(&self, wanted: Vec<(ActId, String)>) -> Result<Vec<Option<LegalFactToFetch>>, StoreError> {
+    /// Legal facts of these acts that were announced and are not stored, in the order of their acts.
+    pub async fn facts_to_fetch(&self, acts: Vec<ActId>) -> Result<Vec<Vec<LegalFactToFetch>>, StoreError> {
         self.read(move |db| {
             let mut select = db.prepare_cached(
-                "SELECT a.iun, a.source, f.category, f.element_id, f.recipient, f.happened_at, f.ordinal, f.state \
-                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.act_id = ?1 AND f.key = ?2",
+                "SELECT a.iun, a.source, f.key, f.category, f.element_id, f.recipient, f.happened_at, f.ordinal \
+                 FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.act_id = ?1 AND f.state = 'ANNUNCIATA' ORDER BY f.ordinal",
             )?;
-            let mut find = |act: ActId, key: &str| {
-                optional(select.query_row(params![act.0.as_bytes(), key], |row| {
+            let mut of = |act: ActId| {
+                let rows = select.query_map([act.0.as_bytes()], |row| {
                     Ok(LegalFactToFetch {
                         iun: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
                         source: row.get(1)?,
-                        category: row.get(2)?,
-                        element_id: row.get(3)?,
-                        recipient: row.get(4)?,
-                        happened_at: at(row.get(5)?),
-                        ordinal: row.get(6)?,
-                        stored: row.get::<_, String>(7)? == "CONSERVATA",
+                        key: row.get(2)?,
+                        category: row.get(3)?,
+                        element_id: row.get(4)?,
+                        recipient: row.get(5)?,
+                        happened_at: at(row.get(6)?),
+                        ordinal: row.get(7)?,
                     })
-                }))
+                })?;
+                Ok(rows.collect::<Result<_, _>>()?)
             };
-            wanted.iter().map(|(act, key)| find(*act, key)).collect()
+            acts.iter().map(|act| of(*act)).collect()
         })
         .await
     }
 
-    /// One of them.
-    pub async fn legal_fact(&self, act: ActId, key: &str) -> Result<LegalFactToFetch, StoreError> {
-        let found = self.legal_facts(vec![(act, key.to_owned())]).await?;
-        found.into_iter().next().flatten().ok_or(StoreError::NotFound("legal fact"))
-    }
-
-    /// The legal fact is on disk, under the temporary name of its publication: its line is published, its job ends.
-    pub async fn legal_fact_stored(&self, act: ActId, key: &str, kept: KeptFact, job: JobRef, now: Timestamp) -> Result<(), StoreError> {
-        let (key, KeptFact { name, sha256, size, file }) = (key.to_owned(), kept);
+    /// These legal facts of an act are on disk, each under the temporary name of its publication: their lines are published.
+    /// Answers how many are still to be fetched; with none left the job ends.
+    pub async fn legal_facts_stored(&self, act: ActId, facts: Vec<KeptFact>, job: JobRef, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |db| {
-            jobs::finish(db, job)?;
-            if let Some(file) = &file {
-                super::publications::insert(db, file)?;
-            }
-            let changed = optional(
-                db.prepare_cached(
-                    "UPDATE legal_fact SET state = 'CONSERVATA', name = ?3, sha256 = ?4, size = ?5, stored_at = ?6 \
-                     WHERE act_id = ?1 AND key = ?2 AND state <> 'CONSERVATA' RETURNING recipient",
-                )?
-                .query_row(params![act.0.as_bytes(), key, name, sha256.as_bytes(), size as i64, ms(now)], |row| row.get(0)),
-            )?;
-            let Some(recipient) = changed else { return Ok(()) };
+            jobs::held(db, job)?;
             let mut row = ActRow::load(db, act)?;
-            engine::observe(db, &mut row, &Fact::LegalFactStored { recipient, name, at: now }, now)
+            for KeptFact { key, name, sha256, size, file } in facts {
+                let changed = optional(
+                    db.prepare_cached(
+                        "UPDATE legal_fact SET state = 'CONSERVATA', name = ?3, sha256 = ?4, size = ?5, stored_at = ?6 \
+                         WHERE act_id = ?1 AND key = ?2 AND state = 'ANNUNCIATA' RETURNING recipient",
+                    )?
+                    .query_row(params![act.0.as_bytes(), key, name, sha256.as_bytes(), size as i64, ms(now)], |row| row.get(0)),
+                )?;
+                // Who has the job alone fetches them.
+                let recipient = changed.ok_or(StoreError::Stale)?;
+                if let Some(file) = &file {
+                    super::publications::insert(db, file)?;
+                }
+                engine::observe(db, &mut row, &Fact::LegalFactStored { recipient, name, at: now }, now)?;
+            }
+            let left: i64 = db
+                .prepare_cached("SELECT count(*) FROM legal_fact WHERE act_id = ?1 AND state = 'ANNUNCIATA'")?
+                .query_row([act.0.as_bytes()], |row| row.get(0))?;
+            if left == 0 {
+                jobs::finish(db, job)?;
+            }
+            Ok(usize::try_from(left).unwrap_or(0))
         })
         .await
     }

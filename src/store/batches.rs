@@ -575,8 +575,14 @@ impl Store {
 
     /// Where one entry lies.
     pub async fn kept_entry(&self, archive: Sha256, entry: u32) -> Result<KeptEntry, StoreError> {
+        self.kept_entries(vec![(archive, entry)]).await?.pop().flatten().ok_or(StoreError::NotFound("archive entry"))
+    }
+
+    /// The same for many, in their order; `None`: there is none.
+    pub async fn kept_entries(&self, wanted: Vec<(Sha256, u32)>) -> Result<Vec<Option<KeptEntry>>, StoreError> {
         self.read(move |db| {
-            let found = db
+            let find = |(archive, entry): &(Sha256, u32)| {
+              let found = db
                 .prepare_cached(
                     "SELECT entry, data_start, compressed, size, crc, method, sha256, header_offset FROM archive_entry WHERE archive = ?1 AND entry = ?2",
                 )?
@@ -592,7 +598,9 @@ impl Store {
                         header_offset: row.get::<_, i64>(7)?.unsigned_abs(),
                     })
                 });
-            optional(found)?.ok_or(StoreError::NotFound("archive entry"))
+              optional(found)
+            };
+            wanted.iter().map(find).collect()
         })
         .await
     }

@@ -48,8 +48,17 @@ pub(super) struct ActRow {
     heard_at: Option<i64>,
 }
 
-/// Milliseconds.
-const HOUR: i64 = 3_600_000;
+/// What an act is called in what SEND tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Name {
+    Iun,
+    Request,
+    /// The token of ours that came with the request.
+    Token,
+}
+
+/// Milliseconds. SEND counts as silent after seven of them: kept finer, each word of it would move the act in an index.
+const DAY: i64 = 86_400_000;
 
 const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
      revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at";
@@ -60,6 +69,16 @@ impl ActRow {
         let sql = format!("SELECT {COLUMNS} FROM act WHERE id = ?1");
         let found = optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], read_row))?;
         found.ok_or(StoreError::NotFound("act"))?.decode()
+    }
+
+    /// The act that SEND means by a name of its own, or by ours.
+    pub fn named(db: &Connection, name: Name, key: &str) -> Result<Option<ActRow>, StoreError> {
+        let sql = match name {
+            Name::Iun => format!("SELECT {COLUMNS} FROM act WHERE iun = ?1"),
+            Name::Request => format!("SELECT {COLUMNS} FROM act WHERE request_id = ?1"),
+            Name::Token => format!("SELECT {COLUMNS} FROM act WHERE token = ?1"),
+        };
+        optional(db.prepare_cached(&sql)?.query_row([key], read_row))?.map(RawRow::decode).transpose()
     }
 
     /// Whether the act it replaces still stands in its way.
@@ -178,7 +197,10 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
         _ => false,
     };
     let step = step::observe(&act.state, act.facts(db, may_close)?, fact, now);
+    // An element is in the timeline: the history tells it again only when the act moved.
+    let told_elsewhere = matches!(fact, Fact::Element { .. }) && step.next == act.state;
     let about = match fact {
+        _ if told_elsewhere => None,
         Fact::Element { element, .. } => Some(serde_json::json!({ "elementId": element.element_id }).to_string()),
         Fact::NotTaken { reasons, .. } | Fact::Refused { reasons, .. } => {
             let codes: Vec<&str> = reasons.iter().map(|reason| reason.code.as_str()).collect();
@@ -186,8 +208,6 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
         }
         _ => None,
     };
-    // An element is in the timeline: the history tells it again only when the act moved.
-    let told_elsewhere = matches!(fact, Fact::Element { .. }) && step.next == act.state;
     save_step(db, act, step, (!told_elsewhere).then(|| fact.name()).as_deref(), about.as_deref(), now)
 }
 
@@ -229,8 +249,8 @@ fn save_step(
     let heard = act.heard.take();
     let changed = if step.next == act.state {
         // Most facts tell of the way, not of the state: then the act's row stays as it is. When SEND was heard last is kept to
-        // the hour.
-        match heard.filter(|heard| act.heard_at.is_none_or(|before| heard - before >= HOUR)) {
+        // the day.
+        match heard.filter(|heard| act.heard_at.is_none_or(|before| heard - before >= DAY)) {
             Some(heard) => {
                 act.heard_at = Some(heard);
                 act.revision += 1;

@@ -130,12 +130,14 @@ struct Row<'a> {
 
 fn insert(db: &Connection, row: Row<'_>, now: Timestamp) -> Result<(), StoreError> {
     let state = if row.due <= ms(now) { "PRONTO" } else { "ATTESA" };
-    // The same work asked for again while it runs: it is run once more, and the one under way no longer counts.
+    // The same work asked for again while it runs: it is run once more, and the one under way no longer counts. But legal facts:
+    // who fetches them looks, before it ends, whether there are others by now.
     db.prepare_cached(
         "INSERT INTO job (id, subject_kind, subject_id, kind, key, version, payload, channel, lane, priority, due_at, state, created_at) \
          VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13) \
          ON CONFLICT (subject_kind, subject_id, kind, key) DO UPDATE SET \
-         state = excluded.state, due_at = excluded.due_at, fence = fence + 1, attempts = 0, error = NULL, payload = excluded.payload",
+         state = excluded.state, due_at = excluded.due_at, fence = fence + 1, attempts = 0, error = NULL, payload = excluded.payload \
+         WHERE job.kind <> 'SCARICA_ATTESTAZIONI' OR job.state NOT IN ('PRONTO', 'IN_CORSO')",
     )?
     .execute(params![
         fresh(),
@@ -159,6 +161,13 @@ fn insert(db: &Connection, row: Row<'_>, now: Timestamp) -> Result<(), StoreErro
 pub(super) fn finish(db: &Connection, job: JobRef) -> Result<(), StoreError> {
     let gone = db.prepare_cached("DELETE FROM job WHERE id = ?1 AND fence = ?2")?.execute(params![job.id.as_bytes(), job.fence])?;
     if gone == 1 { Ok(()) } else { Err(StoreError::Stale) }
+}
+
+/// Whether a job is still ours.
+pub(super) fn held(db: &Connection, job: JobRef) -> Result<(), StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND fence = ?2)";
+    let held = db.prepare_cached(sql)?.query_row(params![job.id.as_bytes(), job.fence], |row| row.get(0))?;
+    if held { Ok(()) } else { Err(StoreError::Stale) }
 }
 
 /// How many jobs of which channel and lane a worker would take.

@@ -2,7 +2,7 @@
 //!
 //! [`Store`] is a set of business functions, async, without a database type in any signature: SQLite stands behind them
 //! now. One writer thread owns the writing connection and commits what is waiting in groups: each function is all or
-//! nothing (a savepoint), a group costs one fsync. Readers have connections of their own and never wait for the writer.
+//! nothing (a savepoint), a group costs one fsync, and is answered after it. Readers have connections of their own and never wait for the writer.
 
 mod acts;
 pub mod archives;
@@ -42,14 +42,14 @@ pub use streams::{Recorded, StreamRow, StreamsOf};
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Notify, Semaphore, oneshot};
-
-use crate::clock;
 
 /// Why a business function did not do its work. Nothing of it was saved.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,14 @@ type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs in the open transaction; without one it is not run.
 type Write = Box<dyn FnOnce(Option<&Connection>) -> (Reply, Change) + Send>;
 
+/// What the writer is told.
+enum Message {
+    Work(Write),
+    /// A group has reached the disk.
+    Synced,
+    Stop,
+}
+
 /// What a change left in its group's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
@@ -120,8 +128,9 @@ pub struct Store {
 }
 
 struct Inner {
-    writer: Mutex<Option<mpsc::Sender<Write>>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    writer: Mutex<Option<mpsc::Sender<Message>>>,
+    /// The writer, then those who work behind it.
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
     path: PathBuf,
@@ -130,11 +139,20 @@ struct Inner {
     _lock: File,
 }
 
+impl Inner {
+    /// The writer ends after what is queued.
+    fn stop(&self) {
+        if let Some(writer) = lock(&self.writer).take() {
+            let _ = writer.send(Message::Stop);
+        }
+    }
+}
+
 impl std::ops::Drop for Inner {
     /// The folder is free for another process only when nothing is being written any more.
     fn drop(&mut self) {
-        drop(lock(&self.writer).take());
-        if let Some(thread) = lock(&self.thread).take() {
+        self.stop();
+        for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
         }
     }
@@ -142,9 +160,6 @@ impl std::ops::Drop for Inner {
 
 /// Most functions committed together.
 const GROUP: usize = 512;
-/// After a group of so many the next one waits so long for more: a commit costs the same for one as for a hundred.
-const BUSY: usize = 8;
-const GATHER: Duration = Duration::from_millis(2);
 const READERS: usize = 3;
 /// Acts, orders or rows that a long work takes in one transaction, so that others come in between.
 const CHUNK: usize = if cfg!(test) { 10 } else { 1_000 };
@@ -159,12 +174,18 @@ impl Store {
         let mut writer = connect(&path, false)?;
         migrate(&mut writer)?;
         let readers = (0..READERS).map(|_| connect(&path, true)).collect::<Result<Vec<_>, _>>()?;
+        let behind = empty_log_behind(&mut writer, connect(&path, false)?)?;
         let (sender, receiver) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || write_loop(&writer, &receiver))?;
+        let (commit, committed) = mpsc::channel();
+        let (lost, seen, told) = (Arc::new(AtomicBool::new(false)), sender.clone(), folder.join("messo.db-wal"));
+        let at_writer = lost.clone();
+        let start = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer))?;
+        let sync = start("store-sync").spawn(move || sync_loop(&told, &committed, &seen, &lost))?;
         Ok(Store {
             inner: Arc::new(Inner {
                 writer: Mutex::new(Some(sender)),
-                thread: Mutex::new(Some(thread)),
+                threads: Mutex::new(vec![thread, sync, behind]),
                 readers: Mutex::new(readers),
                 permits: Semaphore::new(READERS),
                 path,
@@ -176,8 +197,9 @@ impl Store {
 
     /// Waits for what is queued, then stops the writer. Later writes answer [`StoreError::Stopping`].
     pub fn close(&self) {
-        drop(lock(&self.inner.writer).take());
-        if let Some(thread) = lock(&self.inner.thread).take() {
+        self.inner.stop();
+        let threads: Vec<_> = lock(&self.inner.threads).drain(..).collect();
+        for thread in threads {
             let _ = thread.join();
         }
     }
@@ -208,7 +230,7 @@ impl Store {
             (reply, left)
         });
         match &*lock(&self.inner.writer) {
-            Some(sender) => sender.send(work).map_err(|_| StoreError::Stopping)?,
+            Some(sender) => sender.send(Message::Work(work)).map_err(|_| StoreError::Stopping)?,
             None => return Err(StoreError::Stopping),
         }
         told.await.map_err(|_| StoreError::Stopping)?
@@ -253,12 +275,49 @@ fn connect(path: &Path, read_only: bool) -> Result<Connection, StoreError> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.busy_timeout(Duration::from_secs(10))?;
     if !read_only {
+        // The log is brought to the disk by `sync_loop`, before anybody is answered.
         db.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000; PRAGMA temp_store = MEMORY;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;",
         )?;
     }
     db.execute_batch(if read_only { "PRAGMA cache_size = -4000;" } else { "PRAGMA cache_size = -24000;" })?;
     Ok(db)
+}
+
+/// Pages of the log after which another thread begins to copy them into the database, beside the writer.
+const LOG_BEGUN: i32 = 2_000;
+/// Pages after which the writer ends that work itself: only then, with nobody writing, does the log begin again.
+const LOG_FULL: i32 = 8_000;
+
+/// Starts the thread that copies the log into the database while the writer goes on. It ends with the writer's connection.
+fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::thread::JoinHandle<()>, StoreError> {
+    let (ask, asked) = mpsc::sync_channel::<()>(1);
+    let mut begun = 0;
+    writer.wal_hook(Some(move |log: &mut Wal, pages| {
+        if pages >= LOG_FULL {
+            begun = 0;
+            // Busy while the other thread is at it: tried again after the next commit, which is on disk all the same.
+            let _ = log.checkpoint();
+            return Ok(());
+        }
+        if pages < begun {
+            begun = 0; // it began again
+        }
+        if pages - begun >= LOG_BEGUN {
+            begun = pages;
+            let _ = ask.try_send(());
+        }
+        Ok(())
+    }))?;
+    let thread = std::thread::Builder::new().name("store-log".to_owned()).spawn(move || {
+        while asked.recv().is_ok() {
+            if let Err(error) = other.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+                // The writer does it in its turn, and says what is wrong.
+                tracing::debug!(%error, "the log cannot be emptied now");
+            }
+        }
+    })?;
+    Ok(thread)
 }
 
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
@@ -296,12 +355,27 @@ fn guarded<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, Sto
     }
 }
 
-fn write_loop(db: &Connection, queue: &mpsc::Receiver<Write>) {
-    let mut before = 0;
-    while let Ok(first) = queue.recv() {
-        let patience = (before >= BUSY).then(|| clock::monotonic() + GATHER);
+/// Runs what waits in groups, each a transaction. While a group goes to the disk the next one is run, and is committed when
+/// that is done: nobody is answered before, and the writer does not wait for the disk.
+fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc::Sender<Committed>, lost: &AtomicBool) {
+    // Groups on their way to the disk.
+    let mut under_way = 0_usize;
+    let mut stopping = false;
+    while !stopping {
+        let first = match queue.recv() {
+            Ok(Message::Work(work)) => work,
+            Ok(Message::Synced) => {
+                under_way = under_way.saturating_sub(1);
+                continue;
+            }
+            Ok(Message::Stop) | Err(_) => break,
+        };
         let mut replies: Vec<Reply> = Vec::new();
-        let mut failure = db.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string());
+        let mut failure = if lost.load(Ordering::Acquire) {
+            Some("the disk failed: what it holds is known after a restart".to_owned())
+        } else {
+            db.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string())
+        };
         let mut any = false;
         let mut next = Some(first);
         while let Some(work) = next.take() {
@@ -312,11 +386,16 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Write>) {
             if failure.is_none() && (left == Change::Torn || db.is_autocommit()) {
                 failure = Some("the transaction was lost".to_owned());
             }
-            if failure.is_none() && replies.len() < GROUP {
-                next = queue.try_recv().ok().or_else(|| {
-                    let left = patience?.saturating_duration_since(clock::monotonic());
-                    if left.is_zero() { None } else { queue.recv_timeout(left).ok() }
-                });
+            while failure.is_none() && next.is_none() && replies.len() < GROUP {
+                match if under_way > 0 { queue.recv().ok() } else { queue.try_recv().ok() } {
+                    Some(Message::Work(work)) => next = Some(work),
+                    Some(Message::Synced) => under_way = under_way.saturating_sub(1),
+                    Some(Message::Stop) => {
+                        stopping = true;
+                        break;
+                    }
+                    None => break,
+                }
             }
         }
         if failure.is_none() {
@@ -328,10 +407,51 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Write>) {
                 let _ = db.execute_batch("ROLLBACK");
             }
         }
-        before = replies.len();
-        for reply in replies {
-            reply(failure.clone().map_or(Ok(()), |error| Err(StoreError::Database(error))));
-        }
+        under_way += 1;
+        // Its receiver lives until this sender is gone.
+        let _ = committed.send(Committed { replies, failure, written: any });
     }
     let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// A group that the writer has ended.
+struct Committed {
+    replies: Vec<Reply>,
+    failure: Option<String>,
+    written: bool,
+}
+
+/// Brings the log to the disk, then answers those whose changes it holds: in their order, for each may rest on those before.
+fn sync_loop(log: &Path, groups: &mpsc::Receiver<Committed>, writer: &mpsc::Sender<Message>, lost: &AtomicBool) {
+    let mut file = None;
+    while let Ok(first) = groups.recv() {
+        let mut all = vec![first];
+        all.extend(groups.try_iter());
+        let mut failure = None;
+        if all.iter().any(|group| group.written) {
+            failure = sync(&mut file, log).err().map(|error| error.to_string());
+        }
+        if let Some(error) = &failure {
+            // What of it is on the disk nobody can say, and a later success would not tell.
+            lost.store(true, Ordering::Release);
+            tracing::error!(error, "the store cannot reach the disk");
+        }
+        for _ in &all {
+            let _ = writer.send(Message::Synced);
+        }
+        for group in all {
+            let failure = group.failure.or_else(|| failure.clone());
+            for reply in group.replies {
+                reply(failure.clone().map_or(Ok(()), |error| Err(StoreError::Database(error))));
+            }
+        }
+    }
+}
+
+fn sync(file: &mut Option<File>, log: &Path) -> std::io::Result<()> {
+    let open = match file.take() {
+        Some(open) => open,
+        None => File::open(log)?,
+    };
+    file.insert(open).sync_data()
 }

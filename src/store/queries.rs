@@ -11,6 +11,7 @@ use super::acts::{ActView, VIEW, read_view};
 use super::codec::{act_at, at, batch_at, ms};
 use super::{Store, StoreError};
 use crate::domain::ids::{ActId, BatchId};
+use crate::flow::effect::Effect;
 use crate::flow::state::State;
 
 /// One row of a subject's history.
@@ -219,7 +220,7 @@ impl Store {
                 for row in rows {
                     match row? {
                         (kind, count) if kind == "CHIEDI_COSTO" => left.prices = count,
-                        (kind, count) if kind == "SCARICA_ATTESTAZIONE" => left.legal_facts = count,
+                        (kind, count) if kind == Effect::FetchLegalFacts.name() => left.legal_facts = count,
                         _ => {}
                     }
                 }

@@ -6,9 +6,10 @@ use std::collections::hash_map::Entry;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::codec::{act_at, at, ms, optional};
-use super::engine::{self, ActRow};
+use super::codec::{at, ms, optional};
+use super::engine::{self, ActRow, Name};
 use super::{Store, StoreError, jobs};
+use crate::domain::digest::Sha256;
 use crate::domain::ids::ActId;
 use crate::domain::outcome::Perfection;
 use crate::domain::send::{NO_CATEGORY, StreamEvent, TimelineElement, reasons_of_element};
@@ -116,16 +117,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let (channel, stream_id) = (channel.to_owned(), stream_id.to_owned());
+        let last = events.iter().map(|event| event.event_id.clone()).max();
+        // Encoded here, where many channels work side by side: the writer serves them all.
+        let events = events.into_iter().map(|event| serde_json::to_string(&event.element).map(|encoded| (event, encoded)));
+        let events = events.collect::<Result<Vec<_>, _>>()?;
         let recorded = self
             .write(move |db| {
                 let mut recorded = Recorded::default();
-                let Some(last) = events.iter().map(|event| event.event_id.clone()).max() else { return Ok(recorded) };
+                let Some(last) = last else { return Ok(recorded) };
                 let mut waiting = None;
                 let mut met = Met::default();
-                for event in events {
+                for (event, encoded) in events {
                     match met.act_of(db, &event)? {
                         Some(act) => {
-                            let new = apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), event.element, now)?;
+                            let told = Told { element: event.element, encoded };
+                            let new = apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), told, now)?;
                             recorded.new += usize::from(new);
                             recorded.known += usize::from(!new);
                         }
@@ -170,7 +176,7 @@ impl Store {
                 let mut new = 0;
                 let mut act = ActRow::load(db, act)?;
                 for element in elements {
-                    new += usize::from(apply(db, &mut act, Some(&iun), None, element, now)?);
+                    new += usize::from(apply(db, &mut act, Some(&iun), None, Told::of(element)?, now)?);
                 }
                 db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![act.id.0.as_bytes(), ms(now)])?;
                 Ok(new)
@@ -202,34 +208,29 @@ impl Met {
     fn act_of(&mut self, db: &Connection, event: &StreamEvent) -> Result<Option<&mut ActRow>, StoreError> {
         let Some(request_id) = &event.request_id else {
             // Never so; then each event stands alone.
-            let Some(id) = find_act(db, event)? else { return Ok(None) };
-            let row = ActRow::load(db, id)?;
+            let Some(row) = find_act(db, event)? else { return Ok(None) };
             return Ok(Some(self.0.entry(String::new()).insert_entry(row).into_mut()));
         };
         match self.0.entry(request_id.clone()) {
             Entry::Occupied(known) => Ok(Some(known.into_mut())),
-            Entry::Vacant(free) => match find_act(db, event)? {
-                Some(id) => Ok(Some(free.insert(ActRow::load(db, id)?))),
-                None => Ok(None),
-            },
+            Entry::Vacant(free) => Ok(find_act(db, event)?.map(|row| free.insert(row))),
         }
     }
 }
 
-fn find_act(db: &Connection, event: &StreamEvent) -> Result<Option<ActId>, StoreError> {
-    let by = |sql: &str, key: Option<&str>| -> Result<Option<ActId>, StoreError> {
-        match key {
-            Some(key) => optional(db.prepare_cached(sql)?.query_row([key], |row| act_at(row, 0))),
-            None => Ok(None),
+fn find_act(db: &Connection, event: &StreamEvent) -> Result<Option<ActRow>, StoreError> {
+    for (name, key) in [
+        (Name::Iun, event.iun.as_deref()),
+        (Name::Request, event.request_id.as_deref()),
+        (Name::Token, event.element.detail_str("idempotenceToken")),
+    ] {
+        if let Some(key) = key
+            && let Some(row) = ActRow::named(db, name, key)?
+        {
+            return Ok(Some(row));
         }
-    };
-    if let Some(act) = by("SELECT id FROM act WHERE iun = ?1", event.iun.as_deref())? {
-        return Ok(Some(act));
     }
-    if let Some(act) = by("SELECT id FROM act WHERE request_id = ?1", event.request_id.as_deref())? {
-        return Ok(Some(act));
-    }
-    by("SELECT id FROM act WHERE token = ?1", event.element.detail_str("idempotenceToken"))
+    Ok(None)
 }
 
 /// Whether a POST of the channel may be without answer.
@@ -257,9 +258,31 @@ pub(super) fn adopt_orphans(db: &Connection, act: &mut ActRow, now: Timestamp) -
         // Taken away first: what is applied may adopt in its turn.
         db.prepare_cached("DELETE FROM orphan_event WHERE channel = ?1 AND event_id = ?2")?.execute([channel, event_id])?;
         let event: StreamEvent = serde_json::from_str(&data)?;
-        apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), event.element, now)?;
+        apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), Told::of(event.element)?, now)?;
     }
     Ok(())
+}
+
+/// An element, and how it is kept: as SEND told it.
+struct Told {
+    element: TimelineElement,
+    encoded: String,
+}
+
+impl Told {
+    fn of(element: TimelineElement) -> Result<Told, StoreError> {
+        let encoded = serde_json::to_string(&element)?;
+        Ok(Told { element, encoded })
+    }
+}
+
+/// What an element is found by: its own id is long, and an index of such ids would be most of what is written.
+fn element_key(element_id: &str) -> [u8; 16] {
+    let mut key = [0; 16];
+    for (to, from) in key.iter_mut().zip(Sha256::of(element_id.as_bytes()).as_bytes()) {
+        *to = *from;
+    }
+    key
 }
 
 /// Takes one element in: stored once, summary recomputed, step saved. False: it was known.
@@ -268,9 +291,10 @@ fn apply(
     act: &mut ActRow,
     iun: Option<&str>,
     request_id: Option<&str>,
-    mut element: TimelineElement,
+    told: Told,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    let Told { mut element, encoded } = told;
     if element.category.trim().is_empty() {
         element.category = NO_CATEGORY.to_owned();
     }
@@ -279,8 +303,8 @@ fn apply(
     // A row without category was left by a rework that voided the element before it came.
     let inserted = db
         .prepare_cached(
-            "INSERT INTO timeline (act_id, element_id, category, recipient, happened_at, received_at, analog_cost, data) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (act_id, element_id) DO UPDATE SET \
+            "INSERT INTO timeline (act_id, element_id, category, recipient, happened_at, received_at, analog_cost, data, element_key) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (act_id, element_key) DO UPDATE SET \
              category = excluded.category, recipient = excluded.recipient, happened_at = excluded.happened_at, \
              received_at = excluded.received_at, analog_cost = excluded.analog_cost, data = excluded.data WHERE timeline.category = ''",
         )?
@@ -292,7 +316,8 @@ fn apply(
             ms(facts.happened_at),
             ms(now),
             facts.analog_cost,
-            serde_json::to_string(&element)?,
+            encoded,
+            element_key(&element.element_id),
         ])?;
     if inserted == 0 {
         db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
@@ -330,10 +355,10 @@ fn apply(
     let voids = timeline::invalidated(&element);
     for void in &voids {
         db.prepare_cached(
-            "INSERT INTO timeline (act_id, element_id, category, happened_at, received_at, voided_by) VALUES (?1, ?2, '', ?3, ?3, ?4) \
-             ON CONFLICT (act_id, element_id) DO UPDATE SET voided_by = coalesce(voided_by, excluded.voided_by)",
+            "INSERT INTO timeline (act_id, element_id, category, happened_at, received_at, voided_by, element_key) \
+             VALUES (?1, ?2, '', ?3, ?3, ?4, ?5) ON CONFLICT (act_id, element_key) DO UPDATE SET voided_by = coalesce(voided_by, excluded.voided_by)",
         )?
-        .execute(params![id, void, ms(now), element.element_id])?;
+        .execute(params![id, void, ms(now), element.element_id, element_key(void)])?;
     }
     let after = if timeline::counts(&element.category) || !voids.is_empty() {
         let after = load_summary(db, act)?;

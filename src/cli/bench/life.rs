@@ -209,15 +209,17 @@ impl<'a> Life<'a> {
                 self.store.notices(act, recipient).await?;
                 self.store.record(act, Fact::PriceKnown { recipient, total: 200 }, Some(job), now()).await
             }
-            Effect::FetchLegalFact { key } => {
-                let fact = self.store.legal_fact(act, &key).await?;
-                let name = format!("2026/{}/{}_{}.pdf", fact.iun, fact.category, fact.ordinal);
-                let file = self.publication("ATTESTAZIONE", &format!("attestazioni/2026/{}", fact.iun), &name);
-                let id = file.id;
-                let kept =
-                    crate::store::KeptFact { name: name.clone(), sha256: Sha256::of(key.as_bytes()), size: 12_345, file: Some(file) };
-                self.store.legal_fact_stored(act, &key, kept, job, now()).await?;
-                self.store.published(vec![id]).await
+            Effect::FetchLegalFacts => {
+                let (mut kept, mut files) = (Vec::new(), Vec::new());
+                for fact in self.store.facts_to_fetch(vec![act]).await?.into_iter().flatten() {
+                    let name = format!("2026/{}/{}_{}.pdf", fact.iun, fact.category, fact.ordinal);
+                    let file = self.publication("ATTESTAZIONE", &format!("attestazioni/2026/{}", fact.iun), &name);
+                    files.push(file.id);
+                    let sha256 = Sha256::of(fact.key.as_bytes());
+                    kept.push(crate::store::KeptFact { key: fact.key, name, sha256, size: 12_345, file: Some(file) });
+                }
+                self.store.legal_facts_stored(act, kept, job, now()).await?;
+                self.store.published(files).await
             }
             _ => self.store.finish_job(job).await,
         }

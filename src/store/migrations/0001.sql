@@ -196,6 +196,7 @@ CREATE TABLE timeline (
   n INTEGER PRIMARY KEY,           -- grows in the order elements came
   act_id BLOB NOT NULL,
   element_id TEXT NOT NULL,
+  element_key BLOB NOT NULL,       -- first half of the SHA-256 of element_id, which is long: what is searched
   category TEXT NOT NULL,          -- empty: voided before it came
   recipient INTEGER,
   happened_at INTEGER NOT NULL,
@@ -203,7 +204,7 @@ CREATE TABLE timeline (
   analog_cost INTEGER,
   voided_by TEXT,
   data TEXT,
-  UNIQUE (act_id, element_id)
+  UNIQUE (act_id, element_key)
 );
 
 -- Events whose act is not known yet: kept while a POST of that key is without answer.

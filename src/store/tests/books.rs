@@ -91,8 +91,7 @@ async fn legal_facts_are_stored_once_told_once_and_indexed_once() {
     world.settle().await;
     assert_eq!(world.told("a").await.iter().filter(|(_, event)| event == "ATTESTAZIONE").count(), 2);
     let id = world.act("a").await.id;
-    assert!(world.store.legal_fact(id, "k1").await.unwrap().stored);
-    assert!(matches!(world.store.legal_fact(id, "k9").await, Err(StoreError::NotFound(_))));
+    assert_eq!(world.store.facts_to_fetch(vec![id]).await.unwrap(), [vec![]]);
     let facts = world.store.facts_to_index(SOURCE).await.unwrap();
     assert_eq!(facts.iter().map(|fact| fact.key.as_str()).collect::<Vec<_>>(), ["k1", "k2"]);
     assert_eq!(world.store.next_index_number(SOURCE).await.unwrap(), 1);

@@ -202,13 +202,15 @@ impl World {
             }
             Effect::AskRequest => store.postpone_job(job, now + SignedDuration::from_hours(26), "IN_VALIDAZIONE").await,
             Effect::Resync | Effect::Cancel | Effect::WriteReject => store.finish_job(job).await,
-            Effect::FetchLegalFact { key } => {
-                assert!(self.fetched.borrow_mut().insert(key.clone()), "{key} fetched twice");
-                let fact = store.legal_fact(act, &key).await?;
-                let name = format!("2026/{}/{}.pdf", fact.iun, fact.ordinal);
-                store
-                    .legal_fact_stored(act, &key, KeptFact { name, sha256: Sha256::of(key.as_bytes()), size: 10, file: None }, job, now)
-                    .await
+            Effect::FetchLegalFacts => {
+                let mut kept = Vec::new();
+                for fact in store.facts_to_fetch(vec![act]).await?.remove(0) {
+                    assert!(self.fetched.borrow_mut().insert(fact.key.clone()), "{} fetched twice", fact.key);
+                    let name = format!("2026/{}/{}.pdf", fact.iun, fact.ordinal);
+                    kept.push(KeptFact { sha256: Sha256::of(fact.key.as_bytes()), key: fact.key, name, size: 10, file: None });
+                }
+                assert_eq!(store.legal_facts_stored(act, kept, job, now).await?, 0);
+                Ok(())
             }
             Effect::AskPrice { recipient } => store.record(act, Fact::PriceKnown { recipient, total: 847 }, Some(job), now).await,
             Effect::Resubmit => store.resubmit(act, job, now).await,

@@ -25,7 +25,7 @@ async fn the_good_road_with_its_lines() {
     let act = world.act("a").await;
     assert_eq!((act.state.as_str(), act.accepted_at), ("IN_CONSEGNA", Some(world.now())));
     let jobs: Vec<String> = world.store.jobs_of(act.id.0).await.unwrap().into_iter().map(|job| job.kind).collect();
-    assert_eq!(jobs, ["SCARICA_ATTESTAZIONE"], "nobody asks any more whether it was accepted");
+    assert_eq!(jobs, ["SCARICA_ATTESTAZIONI"], "nobody asks any more whether it was accepted");
     world.pass(SignedDuration::from_hours(1));
     world.hear("a", "AAR_GENERATION", json!({"recIndex": 0})).await;
     world.hear("a", "SEND_ANALOG_DOMICILE", json!({"recIndex": 0, "analogCost": 530, "sentAttemptMade": 0})).await;
