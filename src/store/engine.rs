@@ -188,7 +188,12 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
     };
     // An element is in the timeline: the history tells it again only when the act moved.
     let told_elsewhere = matches!(fact, Fact::Element { .. }) && step.next == act.state;
-    save_step(db, act, step, (!told_elsewhere).then(|| fact.name()).as_deref(), about.as_deref(), now)
+    let was_live = act.state.is_live();
+    save_step(db, act, step, (!told_elsewhere).then(|| fact.name()).as_deref(), about.as_deref(), now)?;
+    if was_live && !act.state.is_live() && super::spending::proves_unspent(fact) {
+        super::spending::give_back(db, act)?;
+    }
+    Ok(())
 }
 
 /// Starts an act, held or not.

@@ -396,6 +396,7 @@ async fn what_send_provably_never_had_is_withdrawn() {
     assert_eq!((world.state("a").await.as_str(), kinds(&world, id).await.len()), ("RITIRATO", 0));
     assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "SOSPESO", "ANNULLATO"]);
     assert_eq!(world.count("SELECT count(*) FROM live_key"), 0, "its notice and protocol are free");
+    assert_eq!(world.count("SELECT spent FROM quota"), 0, "and so is its fee");
     world.is_sound().await;
 }
 
