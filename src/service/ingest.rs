@@ -354,7 +354,12 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         let problem = Problem { severity: Severity::Warning, ..problem.expected(flow.layouts.join(", ")) };
         hub.store.add_problems(claimed.id, vec![problem]).await?;
     }
-    let (tell, told) = mpsc::channel::<Piece>(2);
+    // One chunk is read while another is staged, and no more: each holds megabytes, and the store is the slower of the two.
+    let (tell, told) = mpsc::channel::<Piece>(1);
+    let runtime = tokio::runtime::Handle::current();
+    // Waits until there is room again: until the chunk was taken, the next one is not begun.
+    let hand_over =
+        move |tell: &mpsc::Sender<Piece>, rows| tell.blocking_send(Piece::Rows(rows)).is_ok() && runtime.block_on(tell.reserve()).is_ok();
     let today = rome(claimed.received_at).date();
     let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
     let reader = tokio::task::spawn_blocking(move || {
@@ -364,7 +369,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         let mut rows = Vec::with_capacity(CHUNK);
         let mut sink = |judged: Judged| {
             rows.push(judged);
-            if rows.len() >= CHUNK && tell.blocking_send(Piece::Rows(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK)))).is_err() {
+            if rows.len() >= CHUNK && !hand_over(&tell, std::mem::replace(&mut rows, Vec::with_capacity(CHUNK))) {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
