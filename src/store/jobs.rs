@@ -155,6 +155,13 @@ fn insert(db: &Connection, row: Row<'_>, now: Timestamp) -> Result<(), StoreErro
     Ok(())
 }
 
+const IS_PARKED: &str = "SELECT EXISTS (SELECT 1 FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = ?2 AND key = ?3 AND state = 'SOSPESO')";
+
+/// Whether that work of an act waits for a person.
+pub(super) fn is_parked(db: &Connection, act: ActId, effect: &Effect) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached(IS_PARKED)?.query_row(params![act.0.as_bytes(), effect.name(), effect.key()], |row| row.get(0))?)
+}
+
 /// Removes a finished job, if it is still ours.
 pub(super) fn finish(db: &Connection, job: JobRef) -> Result<(), StoreError> {
     let gone = db.prepare_cached("DELETE FROM job WHERE id = ?1 AND fence = ?2")?.execute(params![job.id.as_bytes(), job.fence])?;

@@ -416,3 +416,24 @@ async fn an_act_parked_twice_for_one_reason_is_told_once() {
     assert_eq!(world.count("SELECT count(*) FROM job WHERE state = 'SOSPESO'"), 0);
     world.is_sound().await;
 }
+
+/// SEND stays silent about an act whose reading waits for a person: it is not read again, nor parked and told again, every day.
+#[tokio::test]
+async fn a_reading_that_is_parked_is_left_to_a_person() {
+    let world = world_with(1).await;
+    world.accepted(&["n0"]).await;
+    let silent = |world: &World| world.now() - SignedDuration::from_hours(168);
+    world.pass(SignedDuration::from_hours(200));
+    assert_eq!(world.store.resync(silent(&world), None, world.now()).await.unwrap(), 1);
+    let id = world.act("n0").await.id;
+    let job = world.lease_one(id, "RILEGGI").await.job;
+    world.store.fail_job(job, park("NOTIFICA_NON_VISIBILE"), "NON_ANCORA_PRESENTE", world.now()).await.unwrap();
+    world.pass(SignedDuration::from_hours(200));
+    assert_eq!(world.store.resync(silent(&world), None, world.now()).await.unwrap(), 1);
+    assert_eq!(world.store.resync(silent(&world), None, world.now()).await.unwrap(), 0, "it ends");
+    assert!(world.lease(10).await.is_empty());
+    assert_eq!(world.act("n0").await.park_code.as_deref(), Some("NOTIFICA_NON_VISIBILE"));
+    world.store.retry(Some(id), None, "op", "", world.now()).await.unwrap();
+    assert_eq!(world.lease(10).await.len(), 1);
+    world.is_sound().await;
+}
