@@ -173,13 +173,7 @@ fn a_stream_follows_the_groups_of_its_key_and_nothing_is_lost() {
     let send = Simulator::start(&clock, "");
     let sources: Vec<(&str, &[&str], &[&str])> = vec![("gruppi", &[ENTE], &["aperto"])];
     let key = format!("{ENTE}-prova");
-    let mut office = Office::new(
-        &clock,
-        &send.url(),
-        &[Ente { tax_id: ENTE, key: &key, more: "quota = { per_second = 0, burst = 0, per_day = 0, spend_cents_per_day = 0 }" }],
-        &sources,
-        &[flow("aperto", "", "")],
-    );
+    let mut office = Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more: "" }], &sources, &[flow("aperto", "", "")]);
     let secret = format!("secret = \"file:chiavi/{ENTE}\"");
     let groups = |list: &str| format!("{secret}\ngroups = {list}");
     configure(&office, &secret, &groups("[\"vigili\"]"));
@@ -237,6 +231,50 @@ fn a_stream_follows_the_groups_of_its_key_and_nothing_is_lost() {
     office.answered("gruppi", "aperto", "quarto.zip", &of("QUA", 1, "tributi"), "PRESA_IN_CARICO", &[]);
     office.wait_state("gruppi", "QUA-00", "PERFEZIONATO");
     assert_eq!(office.ask(&["status"])["stopped_channels"], json!([]), "a stream of other groups is not a refused key");
+    office.stop();
+}
+
+/// The key was given another group: SEND does not show it any more what it has created. A person is called within hours, not
+/// after a week of asking, and resumes the act when the key is right again.
+#[test]
+fn a_notification_that_its_key_no_longer_sees_waits_for_a_person() {
+    const CODE: &str = "NOTIFICA_NON_VISIBILE";
+    let clock = shared_clock(DAY_A_SECOND);
+    let send = Simulator::start(&clock, "");
+    let sources: Vec<(&str, &[&str], &[&str])> = vec![("cieco", &[ENTE], &["aperto"])];
+    let key = format!("{ENTE}-gruppo=vigili");
+    let mut office = Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more: "" }], &sources, &[flow("aperto", "", "")]);
+    let secret = format!("secret = \"file:chiavi/{ENTE}\"");
+    let groups = |name: &str| format!("{secret}\ngroups = [\"{name}\"]");
+    configure(&office, &secret, &groups("vigili"));
+    office.start();
+    let rows = vec![Row::new(ENTE, "CIE-00").with("gruppo", "vigili")];
+    office.answered("cieco", "aperto", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    office.wait_state("cieco", "CIE-00", "PERFEZIONATO");
+    office.stop();
+    office.set_key(ENTE, &format!("{ENTE}-gruppo=tributi"));
+    configure(&office, &groups("vigili"), &groups("tributi"));
+    office.start();
+    order(&office, &["act", "cancel", "CIE-00"]);
+    let act = office.wait_act("CIE-00", "is parked", |act| act["act"]["parked"] == CODE);
+    let attempts = act["jobs"].as_array().unwrap().iter().filter_map(|job| job["attempts"].as_u64()).max();
+    assert!(attempts.is_some_and(|attempts| attempts <= 12), "{act}");
+    assert!(office.alerted(CODE));
+    let parked = office.wait_state("cieco", "CIE-00", "SOSPESO");
+    assert!(parked["codice"] == CODE && parked["motivo"].contains("non mostra alla chiave"), "{parked:?}");
+    assert_eq!(office.ask(&["status"])["parked"], json!({CODE: 1}));
+    for command in [&["act", "show", "CIE-00"][..], &["status"]] {
+        let shown = office.command(command).out;
+        assert!(shown.contains("non mostra alla chiave") && shown.contains("Verificare su SEND i gruppi della chiave"), "{shown}");
+    }
+
+    office.stop();
+    office.set_key(ENTE, &key);
+    configure(&office, &groups("tributi"), &groups("vigili"));
+    office.start();
+    order(&office, &["act", "retry", "CIE-00"]);
+    office.wait_state("cieco", "CIE-00", "ANNULLATO");
+    assert_eq!(office.ask(&["status"])["parked"], json!({}));
     office.stop();
 }
 

@@ -152,6 +152,7 @@ codes! {
     CountMismatch = "NUMERO_ATTI_DIVERSO",
     Incomplete = "FILE_INCOMPLETO",
     CompanionMismatch = "IMPRONTA_COMPAGNO_DIVERSA",
+    CompanionUnreadable = "COMPAGNO_NON_LEGGIBILE",
     DuplicateDrop = "CONTENUTO_GIA_RICEVUTO",
     SenderUnknown = "ENTE_NON_AUTORIZZATO",
     FlowUnknown = "FLUSSO_NON_AUTORIZZATO",

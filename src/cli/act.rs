@@ -8,7 +8,7 @@ use super::table::{euro, known, pairs, section, when, when_known};
 use crate::service::control::Request;
 use crate::service::report::{ActDetail, ActReport, HistoryEntry, JobEntry, OrderKind, OrderReport};
 use crate::service::rome;
-use crate::text::it::operate as words;
+use crate::text::it::{operate as words, parking};
 
 /// Mostra gli atti; riprende, annulla, rilascia.
 #[derive(Debug, clap::Args)]
@@ -136,7 +136,8 @@ fn print(report: &ActReport) -> String {
 fn print_one(detail: &ActDetail) -> String {
     let act = &detail.act;
     let waits = act.hold.as_deref().map(|reason| format!("{reason}: {}", words::hold(reason)));
-    let parked = act.parked.as_deref().map(|code| format!("{code} (dopo averne tolto la causa: «messo act retry»)"));
+    let parked = act.parked.as_deref().map(|code| parking::sentence(code).map_or_else(|| code.to_owned(), |why| format!("{code}: {why}")));
+    let remedy = act.parked.as_deref().map(|code| parking::remedy(code).unwrap_or("Toglierne la causa, poi messo act retry."));
     let stopped = detail.channel_stopped.as_deref().zip(detail.stopped_channel.as_deref());
     let stopped = stopped.map(|(code, channel)| format!("{} (fermo: {code}, «messo act retry --channel {channel}»)", act.sender));
     let mut text = pairs(&[
@@ -147,6 +148,7 @@ fn print_one(detail: &ActDetail) -> String {
         ("Stato", format!("{}: {}", act.state, words::state(&act.state))),
         ("Trattenuto", waits.unwrap_or_default()),
         ("Sospeso", parked.unwrap_or_default()),
+        ("Da fare", remedy.unwrap_or_default().to_owned()),
         ("Da vedere", known(act.flag.as_deref())),
         ("Chiave", act.key.clone()),
         ("Ente", stopped.unwrap_or_else(|| act.sender.clone())),

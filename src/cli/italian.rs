@@ -1,6 +1,8 @@
 //! The frame that clap puts around our sentences (usage, headings, errors), in Italian, once for every command.
 
 use std::error::Error as _;
+use std::net::AddrParseError;
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
@@ -117,7 +119,7 @@ fn sentence(error: &clap::Error) -> String {
         }
         ErrorKind::NoEquals => format!("«{argument}» vuole il valore dopo il segno di uguale."),
         ErrorKind::ValueValidation => {
-            let reason = error.source().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason = error.source().map(|reason| format!(": {}", reason_of(reason))).unwrap_or_default();
             format!("«{value}» non va bene per «{argument}»{reason}")
         }
         ErrorKind::TooManyValues | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
@@ -128,6 +130,36 @@ fn sentence(error: &clap::Error) -> String {
         ErrorKind::MissingSubcommand => "manca il comando.".to_owned(),
         ErrorKind::InvalidUtf8 => "un argomento non è testo UTF-8.".to_owned(),
         _ => "la riga di comando non si capisce.".to_owned(),
+    }
+}
+
+/// Why a value is not taken: our own words as they are, those of the standard library and of clap in Italian.
+fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(number) = error.downcast_ref::<ParseIntError>() {
+        let told = match number.kind() {
+            IntErrorKind::Empty => "manca il numero.",
+            IntErrorKind::PosOverflow => "il numero è troppo grande.",
+            IntErrorKind::NegOverflow => "il numero è troppo piccolo.",
+            _ => "non è un numero intero.",
+        };
+        return told.to_owned();
+    }
+    if error.is::<ParseFloatError>() {
+        return "non è un numero.".to_owned();
+    }
+    if error.is::<AddrParseError>() {
+        return "non è un indirizzo IP con la porta, come 127.0.0.1:8080.".to_owned();
+    }
+    let told = error.to_string();
+    // Of a number outside its range clap says only this, and `10 is not in 1..=5` is all that it says.
+    match told.split_once(" is not in ") {
+        Some((_, range)) => match range.split_once("..=").or_else(|| range.split_once("..")) {
+            Some((from, "")) => format!("il numero deve essere almeno {from}."),
+            Some(("", to)) => format!("il numero deve essere al massimo {to}."),
+            Some((from, to)) => format!("il numero deve essere fra {from} e {to}."),
+            None => "il numero è fuori dai limiti.".to_owned(),
+        },
+        None => told,
     }
 }
 
@@ -148,7 +180,17 @@ mod tests {
             ("messo validate", "manca: <FILE>."),
             ("messo run --confg x", "«--confg» non è un'opzione o un argomento di questo comando. Forse: --config."),
             ("messo run --config", "a «--config <CONFIG>» manca il valore."),
-            ("messo batch list --limit dieci", "«dieci» non va bene per «--limit <N>»: invalid digit found in string"),
+            ("messo batch list --limit dieci", "«dieci» non va bene per «--limit <N>»: non è un numero intero."),
+            (
+                "messo batch list --limit 99999999999999999999",
+                "«99999999999999999999» non va bene per «--limit <N>»: il numero è troppo grande.",
+            ),
+            ("messo batch list --limit 0", "«0» non va bene per «--limit <N>»: il numero deve essere fra 1 e 10000."),
+            ("messo batch list --limit=-1", "«-1» non va bene per «--limit <N>»: il numero deve essere fra 1 e 10000."),
+            (
+                "messo sandbox --listen qui",
+                "«qui» non va bene per «--listen <ADDR>»: non è un indirizzo IP con la porta, come 127.0.0.1:8080.",
+            ),
             ("messo batch vai", "«vai» non è un comando."),
         ];
         for (line, want) in table {

@@ -7,7 +7,7 @@ use super::hub::{self, Common};
 use super::table::{known, pairs, section, when, when_known};
 use crate::service::control::Request;
 use crate::service::report::StatusReport;
-use crate::text::it::operate as words;
+use crate::text::it::{operate as words, parking};
 
 /// Dice come sta il servizio.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,13 @@ fn print(report: &StatusReport) -> String {
     let acts: Vec<Vec<String>> =
         report.acts.iter().map(|(state, count)| vec![state.clone(), count.to_string(), words::state(state).to_owned()]).collect();
     text.push_str(&section("Atti", &["stato", "atti", ""], &acts));
-    text.push_str(&section("Atti sospesi: serve una persona", &["codice", "atti"], &counts(&report.parked)));
+    let of = |words: Option<&str>| words.unwrap_or_default().to_owned();
+    let parked: Vec<Vec<String>> = report
+        .parked
+        .iter()
+        .map(|(code, count)| vec![code.clone(), count.to_string(), of(parking::sentence(code)), of(parking::remedy(code))])
+        .collect();
+    text.push_str(&section("Atti sospesi: serve una persona", &["codice", "atti", "perché", "che cosa fare"], &parked));
     text.push_str(&section("Lotti", &["stato", "lotti"], &counts(&report.batches)));
     text.push_str(&section("Lavori", &["stato", "lavori"], &counts(&report.jobs)));
     let stopped: Vec<Vec<String>> =
@@ -73,10 +79,21 @@ fn print(report: &StatusReport) -> String {
         .alerts
         .iter()
         .map(|alert| {
-            vec![when(alert.at), alert.code.clone(), known(alert.sender.as_deref()), known(alert.source.as_deref()), alert.about.clone()]
+            vec![
+                when(alert.at),
+                alert.code.clone(),
+                known(alert.sender.as_deref()),
+                known(alert.source.as_deref()),
+                alert.about.clone(),
+                of(parking::sentence(&alert.code)),
+            ]
         })
         .collect();
-    text.push_str(&section("Avvisi degli ultimi sette giorni", &["quando", "codice", "ente", "gestionale", ""], &alerts));
+    text.push_str(&section(
+        "Avvisi degli ultimi sette giorni",
+        &["quando", "codice", "ente", "gestionale", "", "che cosa vuol dire"],
+        &alerts,
+    ));
     text
 }
 

@@ -9,6 +9,9 @@ pub enum FailureClass {
     Temporary { retry_after: Option<SignedDuration> },
     /// Asked too early: a legal fact in cold storage, a request still in validation.
     NotReady { retry_after: Option<SignedDuration> },
+    /// SEND does not find what it has created itself. It may be early by minutes; after that the key may not see it (any more),
+    /// and only a person can change that. The code says why.
+    Unseen { code: &'static str },
     /// Waiting makes no sense: a person is needed. The code says why.
     Person { code: &'static str },
 }
@@ -29,11 +32,16 @@ const FIRST: SignedDuration = SignedDuration::from_secs(2);
 const LONGEST: SignedDuration = SignedDuration::from_secs(600);
 /// After this many temporary failures a person is told (the act goes on trying only by command): about a week.
 const GIVE_UP: u32 = 1_000;
+/// Longest delay, and most tries, of what is not seen: the last is two hours after the first.
+const UNSEEN_LONGEST: SignedDuration = SignedDuration::from_secs(3_600);
+const UNSEEN_TRIES: u32 = 12;
 
 /// `attempts` counts this failure. `spread` in 0..=255 scatters jobs that failed together (up to a quarter of the delay).
 pub fn next(class: FailureClass, attempts: u32, spread: u8, now: Timestamp) -> Next {
     let delay = match class {
         FailureClass::Person { code } => return Next::Park { code },
+        FailureClass::Unseen { code } if attempts >= UNSEEN_TRIES => return Next::Park { code },
+        FailureClass::Unseen { .. } => doubled(attempts, UNSEEN_LONGEST),
         _ if attempts >= GIVE_UP => return Next::Park { code: "TENTATIVI_ESAURITI" },
         FailureClass::NotReady { retry_after } => {
             retry_after.unwrap_or_else(|| backoff(attempts.saturating_add(2))).max(SignedDuration::from_secs(1))
@@ -45,7 +53,11 @@ pub fn next(class: FailureClass, attempts: u32, spread: u8, now: Timestamp) -> N
 }
 
 fn backoff(attempts: u32) -> SignedDuration {
-    FIRST.checked_mul(1i32.checked_shl(attempts.saturating_sub(1).min(20)).unwrap_or(i32::MAX)).map_or(LONGEST, |delay| delay.min(LONGEST))
+    doubled(attempts, LONGEST)
+}
+
+fn doubled(attempts: u32, longest: SignedDuration) -> SignedDuration {
+    FIRST.checked_mul(1i32.checked_shl(attempts.saturating_sub(1).min(20)).unwrap_or(i32::MAX)).map_or(longest, |delay| delay.min(longest))
 }
 
 #[cfg(test)]
@@ -68,6 +80,9 @@ mod tests {
             (temporary, 1_000, Err("TENTATIVI_ESAURITI")),
             (FailureClass::Temporary { retry_after: Some(SignedDuration::from_secs(60)) }, 1, Ok(60)),
             (FailureClass::NotReady { retry_after: Some(SignedDuration::from_secs(10)) }, 7, Ok(10)),
+            (FailureClass::Unseen { code: "NON_SI_VEDE" }, 1, Ok(2)),
+            (FailureClass::Unseen { code: "NON_SI_VEDE" }, 11, Ok(2_048)),
+            (FailureClass::Unseen { code: "NON_SI_VEDE" }, 12, Err("NON_SI_VEDE")),
             (FailureClass::Person { code: "CHIAVE_RIFIUTATA" }, 1, Err("CHIAVE_RIFIUTATA")),
         ];
         for (class, attempts, want) in table {

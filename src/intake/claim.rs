@@ -144,8 +144,9 @@ pub fn leftovers(source: &str, root: &Path, clock: &Clock) -> io::Result<Vec<Cla
     for claimed in &mut claimed {
         if let Some((kind, path)) = companions.remove(&claimed.id) {
             let mut bytes = Vec::new();
-            File::open(path)?.take(companion::MAX_BYTES).read_to_end(&mut bytes)?;
-            claimed.companion = companion::read(kind, &bytes);
+            let read = File::open(path).and_then(|file| file.take(companion::MAX_BYTES).read_to_end(&mut bytes));
+            let told = read.ok().and_then(|_| companion::read(kind, &bytes));
+            claimed.companion = Some(told.unwrap_or(Companion::Unreadable));
         }
     }
     for (_, path) in companions.into_values() {
@@ -303,6 +304,32 @@ mod tests {
         std::fs::create_dir_all(place.path().join("in/prova/cds")).unwrap();
         std::fs::create_dir_all(place.path().join(WORK)).unwrap();
         place
+    }
+
+    /// The digest was there when the drop was claimed: what is left of it is not "no digest".
+    #[test]
+    fn a_companion_that_can_no_longer_be_read_is_not_forgotten() {
+        for torn in [true, false] {
+            let place = root();
+            std::fs::write(place.path().join("in/lotto.zip"), "bytes").unwrap();
+            let id = BatchId(new_uuid());
+            let order = Order {
+                root: place.path(),
+                file: Path::new("lotto.zip"),
+                id,
+                companion: Some((Path::new("lotto.zip.md5"), CompanionKind::Md5, b"d41d8cd98f00b204e9800998ecf8427e")),
+            };
+            claim(&order).unwrap();
+            let kept = place.path().join(WORK).join(names::work_companion_name(id, CompanionKind::Md5));
+            if torn {
+                std::fs::write(&kept, "d41d8").unwrap();
+            } else {
+                std::fs::remove_file(&kept).unwrap();
+                std::fs::create_dir(&kept).unwrap();
+            }
+            let found = leftovers("uffici", place.path(), &Clock::REAL).unwrap();
+            assert_eq!(found.iter().map(|claimed| claimed.companion.clone()).collect::<Vec<_>>(), [Some(Companion::Unreadable)], "{torn}");
+        }
     }
 
     #[test]

@@ -50,4 +50,6 @@ pub enum Companion {
     Sha256(Sha256),
     /// `.md5`, 16 bytes.
     Md5([u8; 16]),
+    /// There was a digest, and what was kept of it at the claim can no longer be read: nobody can say that the drop is whole.
+    Unreadable,
 }

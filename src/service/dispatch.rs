@@ -55,7 +55,7 @@ impl From<StoreError> for End {
 /// Jobs of one lane of one channel under way at a time.
 const FOLLOW_UPS: usize = 24;
 const NEW_SENDS: usize = 60;
-/// Prices and legal facts of one channel at a time; of all channels together while new sends are under way or SEND has
+/// Acts of one channel at a time whose prices and legal facts are fetched; of all channels together while new sends are under way or SEND has
 /// more events to tell.
 const AFTERWARDS: usize = 24;
 const AFTERWARDS_MEANWHILE: usize = 1;
@@ -198,7 +198,7 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
             add(channel, 2, AFTERWARDS);
         }
     } else if counts.in_lane(Lane::Afterwards) == 0 {
-        // A few, of a few channels in turn.
+        // One act, of the channels in turn.
         for channel in open.iter().cycle().skip(turn % open.len().max(1)).take(AFTERWARDS_MEANWHILE.min(open.len())) {
             add(channel, 2, 1);
         }

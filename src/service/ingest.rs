@@ -108,7 +108,7 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     if changed {
         return changed_meanwhile(hub, claimed, &kept, None).await;
     }
-    if let Some(problem) = companion_fault(claimed, &kept) {
+    if let Some(problem) = companion_fault(claimed, &kept)? {
         return refuse(hub, claimed, &kept, None, problem).await;
     }
     match looked {
@@ -155,17 +155,20 @@ async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
     }
 }
 
-fn companion_fault(claimed: &Claimed, kept: &Kept) -> Option<Problem> {
+/// What the companion has against the bytes. `Err`: nobody knows, the drop cannot be read.
+fn companion_fault(claimed: &Claimed, kept: &Kept) -> Result<Option<Problem>, IngestError> {
     let differs =
         |expected: String| Problem::of_drop(&claimed.original_name, Code::CompanionMismatch).expected(expected).found(kept.sha256.to_hex());
-    match claimed.companion.as_ref()? {
-        Companion::Ok => None,
-        Companion::Sha256(told) => (*told != kept.sha256).then(|| differs(told.to_hex())),
-        Companion::Md5(told) => {
-            let found = md5_of(&claimed.path).ok()?;
+    let fault = match &claimed.companion {
+        None | Some(Companion::Ok) => None,
+        Some(Companion::Unreadable) => Some(Problem::of_drop(&claimed.original_name, Code::CompanionUnreadable)),
+        Some(Companion::Sha256(told)) => (*told != kept.sha256).then(|| differs(told.to_hex())),
+        Some(Companion::Md5(told)) => {
+            let found = md5_of(&claimed.path).map_err(IngestError::Unreadable)?;
             (found != *told).then(|| differs(hex(told)).found(hex(&found)))
         }
-    }
+    };
+    Ok(fault)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -354,7 +357,12 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         let problem = Problem { severity: Severity::Warning, ..problem.expected(flow.layouts.join(", ")) };
         hub.store.add_problems(claimed.id, vec![problem]).await?;
     }
-    let (tell, told) = mpsc::channel::<Piece>(2);
+    // One chunk is read while another is staged, and no more: each holds megabytes, and the store is the slower of the two.
+    let (tell, told) = mpsc::channel::<Piece>(1);
+    let runtime = tokio::runtime::Handle::current();
+    // Waits until there is room again: until the chunk was taken, the next one is not begun.
+    let hand_over =
+        move |tell: &mpsc::Sender<Piece>, rows| tell.blocking_send(Piece::Rows(rows)).is_ok() && runtime.block_on(tell.reserve()).is_ok();
     let today = rome(claimed.received_at).date();
     let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
     let reader = tokio::task::spawn_blocking(move || {
@@ -364,7 +372,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         let mut rows = Vec::with_capacity(CHUNK);
         let mut sink = |judged: Judged| {
             rows.push(judged);
-            if rows.len() >= CHUNK && tell.blocking_send(Piece::Rows(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK)))).is_err() {
+            if rows.len() >= CHUNK && !hand_over(&tell, std::mem::replace(&mut rows, Vec::with_capacity(CHUNK))) {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -659,6 +667,45 @@ fn incomplete_id(source: &str, mark: Sha256) -> BatchId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_companion_is_believed_refused_or_asked_again_never_ignored() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lotto.zip");
+        std::fs::write(&path, "lotto").unwrap();
+        let kept = Kept { sha256: Sha256::of(b"lotto"), size: 5 };
+        let right = md5_of(&path).unwrap();
+        let table = [
+            (None, Ok(None)),
+            (Some(Companion::Ok), Ok(None)),
+            (Some(Companion::Md5(right)), Ok(None)),
+            (Some(Companion::Md5([7; 16])), Ok(Some("IMPRONTA_COMPAGNO_DIVERSA"))),
+            (Some(Companion::Unreadable), Ok(Some("COMPAGNO_NON_LEGGIBILE"))),
+            (Some(Companion::Md5(right)), Err(())),
+        ];
+        for (companion, want) in table {
+            if want.is_err() {
+                std::fs::remove_file(&path).unwrap();
+            }
+            let claimed = Claimed {
+                id: BatchId(crate::clock::new_uuid()),
+                source: "uffici".to_owned(),
+                path: path.clone(),
+                original_name: "lotto.zip".to_owned(),
+                flow_hint: None,
+                dry_run: false,
+                received_at: Timestamp::UNIX_EPOCH,
+                companion: companion.clone(),
+                arrived: None,
+            };
+            let found = match companion_fault(&claimed, &kept) {
+                Ok(problem) => Ok(problem.map(|problem| problem.code.into_owned())),
+                Err(IngestError::Unreadable(_)) => Err(()),
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(found, want.map(|code| code.map(str::to_owned)), "{companion:?}");
+        }
+    }
 
     #[test]
     fn what_was_hashed_while_it_arrived_is_not_read_again() {

@@ -101,6 +101,22 @@ fn after_error(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
     }
 }
 
+/// The same for a call about what SEND has created itself: what it does not find there, the key may not see.
+fn after_error_about_known(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
+    match error {
+        ConnectorError::NotFound(problem) => {
+            tracing::info!(
+                channel = channel.name,
+                codes = problem.codes(),
+                trace.id = problem.trace_id,
+                "SEND non mostra ciò che ha creato"
+            );
+            End::Failed { class: FailureClass::Unseen { code: "NOTIFICA_NON_VISIBILE" }, code: "NON_ANCORA_PRESENTE" }
+        }
+        error => after_error(hub, channel, error),
+    }
+}
+
 /// The next Rome midnight.
 fn tomorrow(now: Timestamp) -> Timestamp {
     let day = rome(now).date().tomorrow().unwrap_or(jiff::civil::Date::MAX);
@@ -613,7 +629,7 @@ pub async fn ask_request(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
             let fact = Fact::Refused { reasons: cleaned_reasons(reasons), at: hub.clock.now(), cost: None };
             hub.store.record(act, fact, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
         }
-        Err(error) => after_error(hub, channel, &error),
+        Err(error) => after_error_about_known(hub, channel, &error),
     }
 }
 
@@ -638,7 +654,7 @@ async fn read_timeline(hub: &Hub, channel: &Channel, job: &Leased, act: ActId, i
             let saved = hub.store.record_timeline(act, iun, sent.timeline, Some(job.job), hub.clock.now()).await;
             saved.map_or_else(End::from, |_| End::Saved)
         }
-        Err(error) => after_error(hub, channel, &error),
+        Err(error) => after_error_about_known(hub, channel, &error),
     }
 }
 
@@ -663,7 +679,7 @@ pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Ok(CancelAnswer::NotificationRefused) => {
             hub.store.record(act, Fact::NothingToCancel, Some(job.job), hub.clock.now()).await.map_or_else(End::from, |()| End::Saved)
         }
-        Err(error) => after_error(hub, channel, &error),
+        Err(error) => after_error_about_known(hub, channel, &error),
     }
 }
 
@@ -796,7 +812,7 @@ async fn fetch_legal_fact(hub: &Arc<Hub>, channel: &Channel, fact: &LegalFactToF
             let retry_after = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
             return Err(End::Failed { class: FailureClass::NotReady { retry_after }, code: "ATTESTAZIONE_NON_PRONTA" });
         }
-        Err(error) => return Err(after_error(hub, channel, &error)),
+        Err(error) => return Err(after_error_about_known(hub, channel, &error)),
     };
     let download = channel.pnd.download(&url, length).await.map_err(|error| after_error(hub, channel, &error))?;
     facts::arrive(hub, fact, &filename, download).await.map_err(|fault| after_fact_fault(hub, channel, fault))

@@ -491,8 +491,11 @@ impl Store {
                     // Not found by the next call; silent again a day later when this reading brings nothing.
                     let heard = if channel.is_some() { ms(silent_since) + 1 } else { ms(silent_since) + 86_400_000 };
                     db.prepare_cached("UPDATE act SET heard_at = ?2 WHERE id = ?1")?.execute(params![id.0.as_bytes(), heard])?;
-                    jobs::enqueue_at(db, &act, &effect, ms(now), now)?;
-                    engine::settle_park(db, &mut act)?;
+                    // A reading that waits for a person is not begun again without one.
+                    if !jobs::is_parked(db, *id, &effect)? {
+                        jobs::enqueue_at(db, &act, &effect, ms(now), now)?;
+                        engine::settle_park(db, &mut act)?;
+                    }
                 }
                 Ok(acts.len())
             })

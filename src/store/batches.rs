@@ -201,6 +201,9 @@ fn unfinished(db: &Connection, id: BatchId) -> Result<(), StoreError> {
     }
 }
 
+/// Rows of a batch that are staged by one function.
+const STAGED_TOGETHER: usize = if cfg!(test) { 3 } else { 100 };
+
 impl Store {
     /// Notes a claimed file. Saying it again changes nothing; answers what is known of it.
     pub async fn claim(&self, drop: NewDrop) -> Result<Drop, StoreError> {
@@ -300,11 +303,18 @@ impl Store {
 
     /// Keeps rows until the batch is accepted, after looking at what is already here. Answers row by row.
     pub async fn stage(&self, batch: BatchId, rows: Vec<Staged>, now: Timestamp) -> Result<Vec<Verdict>, StoreError> {
-        self.write(move |db| {
-            let batch = StagingBatch::load(db, batch)?;
-            rows.into_iter().map(|row| stage_row(db, &batch, row, now)).collect()
-        })
-        .await
+        // Sent together the parts are one commit. Until a part is over, every page that it touches is held in memory a second time.
+        let mut parts = Vec::new();
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let part: Vec<Staged> = rows.by_ref().take(STAGED_TOGETHER).collect();
+            parts.push(self.write(move |db| {
+                let batch = StagingBatch::load(db, batch)?;
+                part.into_iter().map(|row| stage_row(db, &batch, row, now)).collect::<Result<Vec<_>, _>>()
+            }));
+        }
+        let verdicts: Result<Vec<_>, _> = futures_util::future::join_all(parts).await.into_iter().collect();
+        Ok(verdicts?.concat())
     }
 
     /// Adds problems of the batch, in order, after those already there.

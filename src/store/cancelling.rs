@@ -1,5 +1,5 @@
-//! Cancellations ordered by an operator while nobody can say what SEND has of the act: kept as a job of the act, carried out as
-//! soon as SEND has decided.
+//! Cancellations ordered by an operator or the gestionale while nobody can say what SEND has of the act: kept as a job of the act,
+//! told in the esito, carried out as soon as SEND has decided.
 //!
 //! Three ways out. SEND accepts: the cancellation is asked with the IUN. SEND refuses: nothing is left to cancel, and the job goes
 //! with the act. Nobody knows whether the request arrived: SEND is asked by token, after it is certain that no POST is under way
@@ -13,7 +13,8 @@ use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
 use super::{Store, StoreError};
 use crate::domain::ids::ActId;
-use crate::flow::effect::Effect;
+use crate::domain::outcome::OutcomeState;
+use crate::flow::effect::{Effect, LineDraft};
 use crate::flow::event::Order;
 use crate::flow::state::State;
 
@@ -29,6 +30,8 @@ const WAKE: &str = "UPDATE job SET state = 'PRONTO', due_at = ?2 WHERE subject_k
      AND kind = 'ANNULLA_APPENA_POSSIBILE' AND state = 'ATTESA'";
 const OURS: &str = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND fence = ?2)";
 const PUT_OFF: &str = "UPDATE job SET state = 'ATTESA', due_at = ?3, error = ?4 WHERE id = ?1 AND fence = ?2";
+const REMEMBERED: &str =
+    "SELECT EXISTS (SELECT 1 FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = 'ANNULLA_APPENA_POSSIBILE')";
 const NAMES: &str = "SELECT protocol, token FROM act WHERE id = ?1";
 
 /// What can be done now about a cancellation that was kept.
@@ -92,13 +95,21 @@ fn put_off(db: &Connection, job: JobRef, due: i64, code: &str) -> Result<Cancell
     if ours == 1 { Ok(Cancelling::Waits) } else { Err(StoreError::Stale) }
 }
 
-/// Keeps an operator's cancellation that cannot be carried out yet. What is known without SEND is looked at soon.
+/// Keeps a cancellation that cannot be carried out yet. What is known without SEND is looked at soon.
 pub(super) fn remember(db: &Connection, act: &ActRow, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
     let about = serde_json::json!({ "who": who, "why": why }).to_string();
     engine::append_history(db, "notifica", act.id.0.as_bytes(), "ORDINE_ANNULLA", Some(act.state.name()), Some(&about), now)?;
+    if !is_remembered(db, act.id)? {
+        engine::publish_line(db, act, LineDraft::new(OutcomeState::Info, "ANNULLAMENTO_IN_ATTESA", now), now)?;
+    }
     let effect = Effect::CancelLater { who: who.to_owned(), why: why.to_owned() };
     let due = if matches!(act.state, State::AwaitingAcceptance { .. }) { ms(now) + LOOK_AGAIN } else { ms(now) };
     jobs::enqueue_at(db, act, &effect, due, now)
+}
+
+/// Whether a cancellation of the act is kept already.
+pub(super) fn is_remembered(db: &Connection, act: ActId) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached(REMEMBERED)?.query_row([act.0.as_bytes()], |found| found.get(0))?)
 }
 
 /// SEND has decided about the act: what waited for that is done now.

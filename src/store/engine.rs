@@ -208,7 +208,12 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
         }
         _ => None,
     };
-    save_step(db, act, step, (!told_elsewhere).then(|| fact.name()).as_deref(), about.as_deref(), now)
+    let was_live = act.state.is_live();
+    save_step(db, act, step, (!told_elsewhere).then(|| fact.name()).as_deref(), about.as_deref(), now)?;
+    if was_live && !act.state.is_live() && super::spending::proves_unspent(fact) {
+        super::spending::give_back(db, act)?;
+    }
+    Ok(())
 }
 
 /// Starts an act, held or not.

@@ -157,6 +157,13 @@ fn insert(db: &Connection, row: Row<'_>, now: Timestamp) -> Result<(), StoreErro
     Ok(())
 }
 
+const IS_PARKED: &str = "SELECT EXISTS (SELECT 1 FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = ?2 AND key = ?3 AND state = 'SOSPESO')";
+
+/// Whether that work of an act waits for a person.
+pub(super) fn is_parked(db: &Connection, act: ActId, effect: &Effect) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached(IS_PARKED)?.query_row(params![act.0.as_bytes(), effect.name(), effect.key()], |row| row.get(0))?)
+}
+
 /// Removes a finished job, if it is still ours.
 pub(super) fn finish(db: &Connection, job: JobRef) -> Result<(), StoreError> {
     let gone = db.prepare_cached("DELETE FROM job WHERE id = ?1 AND fence = ?2")?.execute(params![job.id.as_bytes(), job.fence])?;
@@ -215,11 +222,13 @@ impl Store {
                     let subject = match decoded {
                         Ok(subject) => subject,
                         // One that cannot be read must not keep the others from being taken.
-                        Err(_) if kind == "notifica" => {
-                            suspend_unreadable(db, id, ActId(subject), now)?;
+                        Err(_) => {
+                            match kind.as_str() {
+                                "notifica" => suspend_unreadable(db, id, ActId(subject), now)?,
+                                _ => suspend_unreadable_work(db, id, BatchId(subject), now)?,
+                            }
                             continue;
                         }
-                        Err(error) => return Err(error.into()),
                     };
                     taken.push(Leased { job: JobRef { id, fence }, subject, channel: channel.clone(), attempts });
                 }
@@ -294,6 +303,8 @@ impl Store {
                     let sql = "UPDATE job SET state = 'SOSPESO', attempts = attempts + 1, error = ?2 WHERE id = ?1";
                     db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), code])?;
                     match act {
+                        // Told when its first job was parked for that.
+                        Some(act) if act.park_code.as_deref() == Some(code) => {}
                         Some(act) => engine::park_act(db, &act, code, now)?,
                         None => engine::raise_alert_for(db, code, None, Some(BatchId(subject)), "lavoro del lotto sospeso", now)?,
                     }
@@ -373,11 +384,18 @@ impl Store {
 /// Under this code wait acts whose stored data cannot be decoded.
 pub(super) const UNREADABLE: &str = "DATI_ILLEGGIBILI";
 
+const SUSPEND: &str = "UPDATE job SET state = 'SOSPESO', attempts = attempts + 1, error = ?2 WHERE id = ?1";
+
 /// Suspends a job that cannot be understood, or whose act cannot: the act is parked as far as it can be read.
 fn suspend_unreadable(db: &Connection, job: Uuid, act: ActId, now: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE job SET state = 'SOSPESO', attempts = attempts + 1, error = ?2 WHERE id = ?1")?
-        .execute(params![job.as_bytes(), UNREADABLE])?;
+    db.prepare_cached(SUSPEND)?.execute(params![job.as_bytes(), UNREADABLE])?;
     engine::park_unreadable(db, act, UNREADABLE, now)
+}
+
+/// The same for work of a batch.
+fn suspend_unreadable_work(db: &Connection, job: Uuid, batch: BatchId, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(SUSPEND)?.execute(params![job.as_bytes(), UNREADABLE])?;
+    engine::raise_alert_for(db, UNREADABLE, None, Some(batch), "lavoro del lotto sospeso", now)
 }
 
 /// Up to a thousand parked acts.

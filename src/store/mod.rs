@@ -17,6 +17,7 @@ mod orders;
 mod publications;
 mod queries;
 mod refusals;
+mod spending;
 mod staging;
 mod starting;
 mod stops;

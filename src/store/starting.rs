@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::batches::Verdict;
+use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
@@ -285,8 +286,10 @@ pub(super) fn wake_orders(db: &Connection, act: ActId, now: Timestamp) -> Result
 /// What became of an order.
 enum Carried {
     Done,
-    /// Not yet, for so long (milliseconds): the act has no IUN, or its replacement is held.
+    /// Not yet, for so long (milliseconds): its batch is not started, or its replacement is held.
     Waits(i64),
+    /// The same: the act has no IUN, and only SEND can say whether it will.
+    WaitsForSend(i64),
     /// Impossible by now: the gestionale is told in its esito.
     Refused(&'static str),
 }
@@ -318,10 +321,17 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
         let carried = match (word::<Action>(&action, "action")?, change) {
             (Action::Modify, Some(change)) => modify(db, act, batch, &change, &place, now)?,
             (Action::Replace, _) => cancel_replaced(db, act, batch, ordinal, now)?,
-            _ => cancel(db, act, now)?,
+            _ => match cancel(db, act, now)? {
+                // Nobody resumes what the gestionale wants gone: what SEND has of it is asked, not waited for.
+                Carried::WaitsForSend(span) => {
+                    remember_cancel(db, act, now)?;
+                    Carried::Waits(span)
+                }
+                carried => carried,
+            },
         };
         match carried {
-            Carried::Waits(span) => {
+            Carried::Waits(span) | Carried::WaitsForSend(span) => {
                 db.prepare_cached("UPDATE batch_order SET due_at = ?3 WHERE batch_id = ?1 AND ordinal = ?2")?.execute(params![
                     id,
                     ordinal,
@@ -352,12 +362,19 @@ fn cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<Carried, StoreEr
     }
     match engine::command(db, &mut act, Order::Cancel, "gestionale", "annulla", now) {
         Ok(()) => Ok(Carried::Done),
-        Err(StoreError::Order(OrderRefused::NoIunYet)) => Ok(Carried::Waits(ASK_AGAIN)),
+        Err(StoreError::Order(OrderRefused::NoIunYet)) => Ok(Carried::WaitsForSend(ASK_AGAIN)),
         // What was wanted has happened meanwhile.
         Err(StoreError::Order(_)) if matches!(act.state, State::Cancelled { .. } | State::Withdrawn) => Ok(Carried::Done),
         Err(StoreError::Order(_)) => Ok(Carried::Refused(Code::ActClosed.as_str())),
         Err(error) => Err(error),
     }
+}
+
+fn remember_cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<(), StoreError> {
+    if cancelling::is_remembered(db, id)? {
+        return Ok(());
+    }
+    cancelling::remember(db, &ActRow::load(db, id)?, "gestionale", "annulla", now)
 }
 
 /// The first half of a replacement. It waits for an operator if the new act does, and is dropped with it.

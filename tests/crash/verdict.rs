@@ -412,7 +412,7 @@ impl Verdict {
 
 /// messo's own events are Italian words; SEND's are its categories.
 fn is_of_send(event: &str) -> bool {
-    const OWN: [&str; 18] = [
+    const OWN: [&str; 19] = [
         "PRESO_IN_CARICO",
         "INVIATO",
         "IN_ATTESA",
@@ -420,6 +420,7 @@ fn is_of_send(event: &str) -> bool {
         "MODIFICATO",
         "RITIRATO",
         "ANNULLAMENTO_CHIESTO",
+        "ANNULLAMENTO_IN_ATTESA",
         "RETTIFICA",
         "COSTO",
         "ATTESTAZIONE",

@@ -1,7 +1,8 @@
 //! Rules that need more than one row: the same reference, protocol, notice or file in two acts of one batch.
 //!
-//! What was seen is kept as 96 bits of keyed hashes and the number of the act, sixteen bytes: a batch of 200,000 acts costs
-//! some 60 bytes each, and nobody can choose names that collide.
+//! What was seen is kept as 70 bits of a keyed hash (six choose the table) and the number of the act, twelve bytes: a batch
+//! of 200,000 acts costs some 50 bytes each, nobody can choose names that collide, and by chance two of its names do in
+//! one batch out of billions.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -121,7 +122,7 @@ impl BatchRules {
     fn first(&mut self, number: u32, kind: Kind, scope: &str, name: &str) -> Option<u32> {
         let key = (kind, scope, name);
         let (a, b) = (self.keys.0.hash_one(key), self.keys.1.hash_one(key));
-        self.seen.insert(a, b as u32, number)
+        self.seen.insert(a, b, number)
     }
 
     fn row(&self, number: u32) -> String {
@@ -129,15 +130,14 @@ impl BatchRules {
     }
 }
 
-/// Slots of 16 bytes in many small tables: one grows at a time, so growing never takes twice the whole.
+/// Slots of 12 bytes in many small tables: one grows at a time, so growing never takes twice the whole.
 struct Seen {
     shards: Vec<Shard>,
 }
 
-#[derive(Default)]
 struct Shard {
-    /// (high and low half of the first hash, low half of the second, number + 1); number 0: free.
-    slots: Vec<[u32; 4]>,
+    /// (high and low half of the hash, number + 1); number 0: free.
+    slots: Vec<[u32; 3]>,
     used: usize,
 }
 
@@ -146,21 +146,23 @@ const SHARDS: usize = 64;
 
 impl Seen {
     fn new() -> Seen {
-        Seen { shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect() }
+        // Of different sizes from the beginning, so that they do not all grow, nor are all half empty, at the same time.
+        let shard = |index: usize| Shard { slots: vec![[0; 3]; 16 + index], used: 0 };
+        Seen { shards: (0..SHARDS).map(shard).collect() }
     }
 
-    /// Puts a key; gives back the number it came with first, if it is not new.
-    fn insert(&mut self, a: u64, b: u32, number: u32) -> Option<u32> {
-        self.shards.get_mut(a as usize % SHARDS)?.insert([(a >> 32) as u32, a as u32, b, number + 1])
+    /// Puts the key of two hashes, one of which chooses the table; gives back the number it came with first, if it is not new.
+    fn insert(&mut self, hash: u64, table: u64, number: u32) -> Option<u32> {
+        self.shards.get_mut(table as usize % SHARDS)?.insert([(hash >> 32) as u32, hash as u32, number + 1])
     }
 }
 
 impl Shard {
-    fn insert(&mut self, new: [u32; 4]) -> Option<u32> {
+    fn insert(&mut self, new: [u32; 3]) -> Option<u32> {
         if self.used * 8 >= self.slots.len() * 7 {
-            let wider = vec![[0; 4]; self.slots.len() * 3 / 2 + 8];
+            let wider = vec![[0; 3]; self.slots.len() * 5 / 4 + 8];
             let old = std::mem::replace(&mut self.slots, wider);
-            for slot in old.into_iter().filter(|slot| slot[3] != 0) {
+            for slot in old.into_iter().filter(|slot| slot[2] != 0) {
                 self.place(slot);
             }
         }
@@ -170,17 +172,17 @@ impl Shard {
     }
 
     /// Linear probing from the place that the high half of the hash tells.
-    fn place(&mut self, new: [u32; 4]) -> Option<u32> {
+    fn place(&mut self, new: [u32; 3]) -> Option<u32> {
         let length = self.slots.len();
         let start = ((u64::from(new[0]) * length as u64) >> 32) as usize;
         let (tail, head) = self.slots.split_at_mut_checked(start).map_or((&mut [][..], &mut [][..]), |(head, tail)| (tail, head));
         for slot in tail.iter_mut().chain(head) {
-            if slot[3] == 0 {
+            if slot[2] == 0 {
                 *slot = new;
                 return None;
             }
-            if slot[..3] == new[..3] {
-                return Some(slot[3] - 1);
+            if slot[..2] == new[..2] {
+                return Some(slot[2] - 1);
             }
         }
         None
@@ -247,13 +249,20 @@ mod tests {
         let mix = |number: u64| (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for number in 0..100_000u32 {
             let hash = mix(number.into()).rotate_left(17);
-            assert_eq!(seen.insert(hash, number, number), None, "{number}");
+            assert_eq!(seen.insert(hash, hash >> 7, number), None, "{number}");
         }
         for number in 0..100_000u32 {
             let hash = mix(number.into()).rotate_left(17);
-            assert_eq!(seen.insert(hash, number, 7), Some(number), "{number}");
+            assert_eq!(seen.insert(hash, hash >> 7, 7), Some(number), "{number}");
         }
-        let bytes: usize = seen.shards.iter().map(|shard| shard.slots.capacity() * 16).sum();
-        assert!(bytes < 100_000 * 30, "{bytes}");
+        // At the end and all the way there: never much more than what is used.
+        let bytes = |seen: &Seen| seen.shards.iter().map(|shard| shard.slots.capacity() * 12).sum::<usize>();
+        assert!(bytes(&seen) < 100_000 * 16, "{}", bytes(&seen));
+        let mut seen = Seen::new();
+        for number in 0..100_000u32 {
+            let hash = mix(number.into()).rotate_left(17);
+            seen.insert(hash, hash >> 7, number);
+            assert!(bytes(&seen) < (number as usize + 5_000) * 16, "{number}: {}", bytes(&seen));
+        }
     }
 }

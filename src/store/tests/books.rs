@@ -1,6 +1,7 @@
 //! What is counted: files and their lines, quotas, terms, silences, lookups.
 
 use super::*;
+use crate::domain::send::RefusalReason;
 use uuid::Uuid;
 
 fn file(kind: &str, name: &str, number: Option<u64>, lines: Option<(u64, u64)>, now: Timestamp) -> Publication {
@@ -145,6 +146,43 @@ async fn the_spending_ceiling_counts_each_act_once() {
     assert_eq!(spend(c, "2026-11-23").await.unwrap(), Spend::Reserved, "tomorrow");
     assert_eq!(spend(a, "2026-11-23").await.unwrap(), Spend::Reserved);
     assert_eq!(world.count("SELECT spent FROM quota WHERE day = '2026-11-23'"), 100);
+}
+
+/// In the transaction that ends the act, for all its recipients, in the day in which it was reserved.
+#[tokio::test]
+async fn what_never_reached_send_goes_back_to_the_day_it_was_reserved_in() {
+    let reasons = || vec![RefusalReason::of("NOT_VALID_ADDRESS")];
+    let when: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+    let taken = || Fact::Taken { request_id: "r".to_owned() };
+    let table = [
+        ("400", vec![Fact::NotTaken { reasons: reasons(), at: when }], "RIFIUTATO", 100),
+        ("SEND never had it", vec![Fact::NeverArrived], "RITIRATO", 100),
+        ("told twice", vec![Fact::NeverArrived, Fact::NeverArrived], "RITIRATO", 100),
+        ("taken, then refused: paid", vec![taken(), Fact::Refused { reasons: reasons(), at: when, cost: Some(200) }], "RIFIUTATO", 300),
+        (
+            "refused, and a late 404",
+            vec![taken(), Fact::Refused { reasons: reasons(), at: when, cost: None }, Fact::NeverArrived],
+            "RIFIUTATO",
+            300,
+        ),
+        ("taken", vec![taken()], "INVIATO", 300),
+    ];
+    for (what, facts, state, spent) in table {
+        let world = World::new();
+        let two = Act { recipients: vec![act("a").recipients.remove(0), act("altro").recipients.remove(0)], ..act("a") };
+        world.accept(vec![two, act("b")], flow(0)).await;
+        world.settle_but(|effect| *effect == Effect::Send).await;
+        let (a, b) = (world.act_id("a").await, world.act_id("b").await);
+        for id in [a, b] {
+            assert_eq!(world.spend(id, None, "2026-11-22", 300).await.unwrap(), Spend::Reserved, "{what}");
+        }
+        for fact in facts {
+            world.store.record(a, fact, None, when).await.unwrap();
+        }
+        assert_eq!(world.state("a").await, state, "{what}");
+        assert_eq!(world.count("SELECT spent FROM quota WHERE day = '2026-11-22'"), spent, "{what}");
+        assert_eq!(world.count("SELECT count(*) FROM quota WHERE spent <> 0"), 1, "{what}");
+    }
 }
 
 #[tokio::test]

@@ -372,3 +372,68 @@ async fn one_row_that_cannot_be_read_parks_its_act_alone() {
         assert_eq!((world.state("a").await.as_str(), world.state("c").await.as_str()), ("INVIATO", "INVIATO"), "{what}");
     }
 }
+
+/// The same for the work of a batch: its neighbours, acts and batches, are served, and it is resumed like any suspended work.
+#[tokio::test]
+async fn work_of_a_batch_that_cannot_be_read_is_suspended_alone() {
+    let world = World::new();
+    let broken = world.accept(vec![act("a")], flow(0)).await;
+    world.accept(vec![act("b")], flow(0)).await;
+    let db = rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap();
+    let sql = "UPDATE job SET payload = ?2 WHERE subject_id = ?1 AND kind = 'AVVIA'";
+    assert_eq!(db.execute(sql, rusqlite::params![broken.0.as_bytes(), "{"]).unwrap(), 1);
+
+    world.listen().await;
+    world.settle().await;
+    assert_eq!((world.state("b").await.as_str(), world.count("SELECT count(*) FROM act WHERE staged = 1")), ("INVIATO", 1));
+    let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
+    assert_eq!(alerts.iter().map(|alert| alert.code.as_str()).collect::<Vec<_>>(), ["DATI_ILLEGGIBILI"], "told once");
+    assert_eq!(world.store.overview().await.unwrap().parked_batches, [broken]);
+
+    let payload: String = db.query_row("SELECT payload FROM job WHERE kind = 'AVVIA'", [], |row| row.get(0)).unwrap();
+    assert_eq!(payload, "{");
+    db.execute(sql, rusqlite::params![broken.0.as_bytes(), serde_json::to_string(&BatchWork::Start).unwrap()]).unwrap();
+    assert_eq!(world.store.retry_batch(broken, "op", "riparato", world.now()).await.unwrap(), 1);
+    world.settle().await;
+    assert_eq!(world.state("a").await, "INVIATO");
+}
+
+/// Several works of an act that SEND does not show: the gestionale and the operators hear of it once, and one order resumes all.
+#[tokio::test]
+async fn an_act_parked_twice_for_one_reason_is_told_once() {
+    let world = world_with(1).await;
+    world.accepted(&["n0"]).await;
+    let mut viewed = world.event("n0", "NOTIFICATION_VIEWED", json!({"recIndex": 0})).await;
+    viewed.element.legal_facts_ids = vec![fact("accesso", "RECIPIENT_ACCESS"), fact("altro", "RECIPIENT_ACCESS")];
+    world.tell(vec![viewed]).await;
+    for leased in world.lease(10).await {
+        world.store.fail_job(leased.job, park("NOTIFICA_NON_VISIBILE"), "NON_ANCORA_PRESENTE", world.now()).await.unwrap();
+    }
+    assert!(world.count("SELECT count(*) FROM job WHERE state = 'SOSPESO'") >= 2);
+    assert_eq!(world.told("n0").await.iter().filter(|line| line.0 == OutcomeState::Parked).count(), 1);
+    assert_eq!(world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap().len(), 1);
+    assert_eq!(world.store.retry(None, Some("NOTIFICA_NON_VISIBILE"), "op", "", world.now()).await.unwrap(), 1);
+    assert_eq!(world.count("SELECT count(*) FROM job WHERE state = 'SOSPESO'"), 0);
+    world.is_sound().await;
+}
+
+/// SEND stays silent about an act whose reading waits for a person: it is not read again, nor parked and told again, every day.
+#[tokio::test]
+async fn a_reading_that_is_parked_is_left_to_a_person() {
+    let world = world_with(1).await;
+    world.accepted(&["n0"]).await;
+    let silent = |world: &World| world.now() - SignedDuration::from_hours(168);
+    world.pass(SignedDuration::from_hours(200));
+    assert_eq!(world.store.resync(silent(&world), None, world.now()).await.unwrap(), 1);
+    let id = world.act("n0").await.id;
+    let job = world.lease_one(id, "RILEGGI").await.job;
+    world.store.fail_job(job, park("NOTIFICA_NON_VISIBILE"), "NON_ANCORA_PRESENTE", world.now()).await.unwrap();
+    world.pass(SignedDuration::from_hours(200));
+    assert_eq!(world.store.resync(silent(&world), None, world.now()).await.unwrap(), 1);
+    assert_eq!(world.store.resync(silent(&world), None, world.now()).await.unwrap(), 0, "it ends");
+    assert!(world.lease(10).await.is_empty());
+    assert_eq!(world.act("n0").await.park_code.as_deref(), Some("NOTIFICA_NON_VISIBILE"));
+    world.store.retry(Some(id), None, "op", "", world.now()).await.unwrap();
+    assert_eq!(world.lease(10).await.len(), 1);
+    world.is_sound().await;
+}

@@ -152,7 +152,7 @@ async fn a_cancel_waits_for_the_iun_and_then_for_the_cancellation() {
     assert_eq!(world.store.jobs_of(id.0).await.unwrap()[0].kind, "ANNULLA");
     world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
     assert_eq!(world.state("a").await, "ANNULLATO");
-    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "INVIATO", "ACCETTATO", "IN_ANNULLAMENTO", "ANNULLATO"]);
+    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "INVIATO", "INFORMAZIONE", "ACCETTATO", "IN_ANNULLAMENTO", "ANNULLATO"]);
     world.is_sound().await;
 }
 
@@ -342,7 +342,7 @@ async fn an_operators_cancel_before_the_iun_is_remembered_and_carried_out_when_s
     let orders = world.store.history(id.0).await.unwrap().into_iter().filter(|row| row.event == "ORDINE_ANNULLA").count();
     assert_eq!(orders, 3, "given twice, carried out once");
     world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
-    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "INVIATO", "ACCETTATO", "IN_ANNULLAMENTO", "ANNULLATO"]);
+    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "INVIATO", "INFORMAZIONE", "ACCETTATO", "IN_ANNULLAMENTO", "ANNULLATO"]);
     world.is_sound().await;
 }
 
@@ -394,9 +394,60 @@ async fn what_send_provably_never_had_is_withdrawn() {
     world.store.postpone_job(waiting, world.now(), "").await.unwrap();
     world.settle().await;
     assert_eq!((world.state("a").await.as_str(), kinds(&world, id).await.len()), ("RITIRATO", 0));
-    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "SOSPESO", "ANNULLATO"]);
+    assert_eq!(words(&world.told("a").await), ["PRESO_IN_CARICO", "INFORMAZIONE", "SOSPESO", "ANNULLATO"]);
     assert_eq!(world.count("SELECT count(*) FROM live_key"), 0, "its notice and protocol are free");
+    assert_eq!(world.count("SELECT spent FROM quota"), 0, "and so is its fee");
     world.is_sound().await;
+}
+
+/// The gestionale takes back an act whose POST got no clear answer, parked or tried again: no operator has to resume it first.
+/// SEND is asked, and the gestionale is told at once that its order is kept, and then what became of it.
+#[tokio::test]
+async fn a_gestionale_cancels_what_nobody_knows_send_to_have() {
+    let parked = crate::flow::retry::Next::Park { code: "RIFIUTO_SCONOSCIUTO" };
+    let table = [
+        ("parked", parked, false),
+        ("parked, at SEND", parked, true),
+        ("tried again", crate::flow::retry::Next::At(Timestamp::MAX), false),
+    ];
+    for (what, next, at_send) in table {
+        let world = world_with(vec![act("a")]).await;
+        world.settle_but(|effect| *effect == Effect::Send).await;
+        world.store.free_leases().await.unwrap();
+        let id = world.act("a").await.id;
+        let job = world.lease_one(id, "INVIA").await.job;
+        world.spend(id, Some(job), "2026-11-22", 0).await.unwrap();
+        if at_send {
+            world.posts.borrow_mut().insert(world.material(id).await.token, 1);
+        }
+        world.store.fail_job(job, next, "X", world.now()).await.unwrap();
+        let batch = world.accept(vec![order(Action::Cancel, act("a"))], flow(0)).await;
+        world.settle().await;
+        let events = || async { world.lines().await.into_iter().map(|line| line.event).collect::<Vec<_>>() };
+        let mut want = vec!["PRESO_IN_CARICO"];
+        want.extend((next == parked).then_some("SOSPESO"));
+        want.push("ANNULLAMENTO_IN_ATTESA");
+        if at_send {
+            assert_eq!((world.state("a").await.as_str(), world.act("a").await.park_code), ("INVIATO", None), "{what}");
+            world.hear("a", "REQUEST_ACCEPTED", json!({})).await;
+            world.settle().await;
+            assert_eq!(world.state("a").await, "IN_ANNULLAMENTO", "{what}");
+            want.extend(["INVIATO", "REQUEST_ACCEPTED", "ANNULLAMENTO_CHIESTO"]);
+        } else {
+            assert_eq!(world.state("a").await, "RITIRATO", "{what}");
+            want.push("RITIRATO");
+        }
+        assert_eq!(events().await, want, "{what}");
+        world.pass(SignedDuration::from_hours(1));
+        world.settle().await;
+        assert_eq!(world.count("SELECT count(*) FROM batch_order WHERE done = 0"), 0, "{what}");
+        assert_eq!(
+            (events().await, world.store.jobs_of(batch.0).await.unwrap().len()),
+            (want.into_iter().map(str::to_owned).collect(), 0),
+            "{what}"
+        );
+        world.is_sound().await;
+    }
 }
 
 /// The answer to the POST was lost, and SEND has the request: it is cancelled when it has an IUN, never forgotten.

@@ -105,6 +105,7 @@ pub const EVENTS: &[Entry] = &[
     ("ANALOG_SUCCESS_WORKFLOW", "Consegna su carta conclusa"),
     ("ANALOG_WORKFLOW_RECIPIENT_DECEASED", "Il recapitista segnala che il destinatario è deceduto"),
     ("ANNULLAMENTO_CHIESTO", "Annullamento ordinato: viene chiesto a SEND"),
+    ("ANNULLAMENTO_IN_ATTESA", "Annullamento ricordato: si esegue appena si sa se SEND ha la notifica"),
     ("ATTESTAZIONE", "Attestazione di SEND disponibile nella cartella attestazioni"),
     ("COMPLETELY_UNREACHABLE", "Destinatario irreperibile: avviso depositato"),
     ("COMPLETELY_UNREACHABLE_CREATION_REQUEST", "Richiesta l'attestazione di deposito per irreperibilità"),

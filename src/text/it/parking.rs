@@ -36,6 +36,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
     // a person is needed
     ("TENTATIVI_ESAURITI", "Troppi tentativi senza risposta.", "Verificare che SEND sia raggiungibile, poi messo act retry."),
     (
+        "NOTIFICA_NON_VISIBILE",
+        "SEND non mostra alla chiave dell'atto una notifica che ha già creato: di solito la chiave ha cambiato gruppo o ente.",
+        "Verificare su SEND i gruppi della chiave, poi messo act retry.",
+    ),
+    (
         "CHIAVE_RIFIUTATA",
         "SEND rifiuta la chiave o il voucher dell'ente: l'ente è fermo.",
         "Correggere la chiave nella configurazione, poi messo act retry --channel ENTE/CHIAVE.",

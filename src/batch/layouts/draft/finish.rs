@@ -24,6 +24,8 @@ impl Draft {
     /// The act, with every file name resolved against the archive.
     pub fn finish(mut self, names: &Names<'_>, completeness: Completeness) -> Drafted {
         let recipients = std::mem::take(&mut self.recipients);
+        // Exactly: thousands of acts wait for the store, most with one recipient and one document.
+        self.act.recipients.reserve_exact(recipients.len().min(MAX_RECIPIENTS));
         for (index, recipient) in recipients.into_iter().enumerate().take(MAX_RECIPIENTS) {
             let recipient = self.finish_recipient(recipient, index, names, completeness);
             self.act.recipients.push(recipient);
@@ -121,6 +123,7 @@ impl Draft {
 
     fn finish_documents(&mut self, names: &Names<'_>, completeness: Completeness) {
         let documents = std::mem::take(&mut self.documents);
+        self.act.documents.reserve_exact(documents.len());
         let last = documents.iter().rposition(|document| document.file.is_some());
         for (index, document) in documents.into_iter().enumerate() {
             let hole = last.is_some_and(|last| index < last) && completeness == Completeness::Numbered;

@@ -4,14 +4,12 @@ use std::io::{self, BufRead, Read, Write};
 
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
+use quick_xml::writer::Writer;
 
 use super::grammar::NAMESPACE;
 use super::read::root_prefix;
 use crate::batch::layouts::{RejectRows, Rejected};
-use crate::batch::xml::{Utf8Source, escape, trim};
-
-/// Bytes of one act that are taken apart to drop an earlier `<scarto>`; a longer one (blanks, comments) is copied as it is.
-const ACT_KEPT: u64 = 4 << 20;
+use crate::batch::xml::{Utf8Source, escape, is_blank, trim};
 
 /// Copies the rejected acts in one pass. Ranges must grow, as the acts came. What is written is UTF-8.
 pub fn write(original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -30,14 +28,7 @@ pub fn write(original: &mut dyn Read, rejects: &mut RejectRows<'_>, out: &mut dy
     while let Some(reject) = rejects.next_row()? {
         skip_to(&mut source, reject.place.start)?;
         let length = reject.place.end.saturating_sub(reject.place.start);
-        out.write_all(b"  ")?;
-        if length > ACT_KEPT {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "act too long to be written again"));
-        }
-        let mut bytes = Vec::new();
-        (&mut source).take(length).read_to_end(&mut bytes)?;
-        let text = String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "act not in UTF-8"))?;
-        write_act(&text, prefix, &reject, out)?;
+        copy_act(&mut source, length, prefix, &reject, out)?;
     }
     writeln!(out, "</{prefix}lotto>")
 }
@@ -57,51 +48,58 @@ fn skip_to(source: &mut Utf8Source<'_>, offset: u64) -> io::Result<()> {
     }
 }
 
-/// The act without what an earlier reject said, and with what is said now.
-fn write_act(text: &str, prefix: &str, reject: &Rejected, out: &mut dyn Write) -> io::Result<()> {
+/// The act of the next `length` bytes without what an earlier reject said, and with what is said now. An act has no ceiling of
+/// its own: it is copied event by event, each of which the source bounds.
+fn copy_act(source: &mut Utf8Source<'_>, length: u64, prefix: &str, reject: &Rejected, out: &mut dyn Write) -> io::Result<()> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let scarto = format!("{prefix}scarto");
-    let mut reader = Reader::from_str(text);
-    let (mut depth, mut copied, mut cut_from) = (0usize, 0usize, None);
-    let piece = |from: usize, to: usize, out: &mut dyn Write| {
-        out.write_all(text.get(from..to).unwrap_or_default().trim_end_matches([' ', '\t', '\r', '\n']).as_bytes())
-    };
+    let mut reader = Reader::from_reader(source.take(length));
+    let mut copy = Writer::new(out);
+    let mut buffer = Vec::new();
+    // A text is kept until what follows it is known: the blanks before what is taken out, and before what is added, go with it.
+    let mut text = String::new();
+    let (mut depth, mut cutting) = (0usize, false);
     loop {
-        let start = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
-        let event = reader.read_event();
-        let end = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
+        buffer.clear();
+        reader.get_mut().get_mut().begin_event();
+        let event = reader.read_event_into(&mut buffer).map_err(|_| invalid("act not well formed"))?;
+        let earlier = depth == 1 && matches!(&event, Event::Start(tag) | Event::Empty(tag) if tag.name().0 == scarto);
+        let last = depth == 1 && !cutting && matches!(event, Event::End(_));
+        let kept = if earlier || last { text.trim_end_matches(is_blank) } else { text.as_str() };
+        copy.get_mut().write_all(kept.as_bytes())?;
+        text.clear();
         match event {
-            Ok(Event::Start(tag)) => {
-                if depth == 1 && tag.name().0 == scarto {
-                    cut_from = Some(start);
-                }
+            Event::Empty(tag) if depth == 0 => {
+                copy.write_event(Event::Start(tag.borrow()))?;
+                write_reasons(prefix, reject, copy.get_mut())?;
+                copy.write_event(Event::End(tag.to_end()))?;
+                return writeln!(copy.get_mut());
+            }
+            Event::Empty(_) if earlier => {}
+            Event::Start(tag) => {
                 depth += 1;
-            }
-            Ok(Event::Empty(tag)) if depth == 0 => {
-                let name = tag.name().0.to_owned();
-                write!(out, "<{}>", tag.trim_end())?;
-                write_reasons(prefix, reject, out)?;
-                return writeln!(out, "</{name}>");
-            }
-            Ok(Event::Empty(tag)) if depth == 1 && tag.name().0 == scarto => {
-                piece(copied, start, out)?;
-                copied = end;
-            }
-            Ok(Event::End(_)) => {
-                depth = depth.saturating_sub(1);
-                if depth == 1
-                    && let Some(from) = cut_from.take()
-                {
-                    piece(copied, from, out)?;
-                    copied = end;
-                } else if depth == 0 {
-                    piece(copied, start, out)?;
-                    write_reasons(prefix, reject, out)?;
-                    out.write_all(text.get(start..).unwrap_or_default().as_bytes())?;
-                    return out.write_all(b"\n");
+                cutting |= earlier;
+                if !cutting {
+                    copy.write_event(Event::Start(tag))?;
                 }
             }
-            Ok(Event::Eof) | Err(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "act not well formed")),
-            Ok(_) => {}
+            Event::End(tag) => {
+                depth = depth.saturating_sub(1);
+                if last {
+                    write_reasons(prefix, reject, copy.get_mut())?;
+                }
+                if !cutting {
+                    copy.write_event(Event::End(tag))?;
+                }
+                cutting &= depth > 1;
+                if depth == 0 {
+                    return writeln!(copy.get_mut());
+                }
+            }
+            Event::Eof => return Err(invalid("act not well formed")),
+            _ if cutting => {}
+            Event::Text(blanks) => text.push_str(&blanks),
+            other => copy.write_event(other)?,
         }
     }
 }

@@ -193,3 +193,48 @@ fn rejects_come_back_as_the_same_acts_in_every_encoding_and_prefix() {
         assert_eq!((header.count, header.reference.as_deref()), (Some(2), Some("L & 1")), "{name}");
     }
 }
+
+#[test]
+fn an_act_of_many_mebibytes_is_rejected_while_it_is_read() {
+    use std::cell::Cell;
+
+    /// Bytes read and not yet written again.
+    struct Counted<'a, T>(T, &'a Cell<usize>);
+    impl Read for Counted<'_, &[u8]> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(into)?;
+            self.1.set(self.1.get() + read);
+            Ok(read)
+        }
+    }
+    impl io::Write for Counted<'_, &mut Vec<u8>> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.extend_from_slice(bytes);
+            assert!(self.1.get() < self.0.len() + (1 << 20), "{} read, {} written", self.1.get(), self.0.len());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let padding = format!("<!-- {} -->\n{}", "x".repeat(400 << 10), " ".repeat(300 << 10)).repeat(10);
+    let old = "<scarto>\n<codice>VECCHIO</codice><motivo>x</motivo></scarto>";
+    let acts = format!("<atto>\n<riferimento>A1</riferimento>{padding}<oggetto>Verbale</oggetto>{padding}{old} {old}\n</atto>");
+    let text = batch(&acts);
+    assert!(acts.len() > 8 << 20);
+    let first = reading(&text);
+    assert_eq!((first.found(&MessoXml), first.acts().len()), (Vec::<String>::new(), 1));
+    let reject = rejected(&first.acts()[0].place, &[]);
+
+    let (ahead, mut out) = (Cell::new(0), Vec::new());
+    let mut rows = std::iter::once(Ok(reject));
+    let mut rejects = RejectRows { count: 1, rows: &mut rows };
+    MessoXml.write_rejects(&mut Counted(text.as_bytes(), &ahead), &mut rejects, &mut Counted(&mut out, &ahead)).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    let want = acts.split(old).next().unwrap().trim_end();
+    let at = out.find("<atto>").unwrap();
+    assert!(out[at..].starts_with(want), "what is not an earlier reject is copied as it came");
+    assert!(out[at + want.len()..].starts_with("\n    <scarto><codice>CAP_NON_VALIDO</codice>"), "{}", &out[at + want.len()..]);
+    let again = reading(&out);
+    assert_eq!((again.found(&MessoXml), &again.acts()[0].act), (Vec::new(), &first.acts()[0].act));
+}

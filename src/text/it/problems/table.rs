@@ -127,6 +127,12 @@ pub(super) fn entry(code: Code) -> Entry {
             "Il file è cambiato dopo il calcolo dell'impronta, o si è rovinato nel trasferimento.",
             "Depositare di nuovo il file con il suo .sha256 o .md5.",
         ),
+        Code::CompanionUnreadable => (
+            "Il file compagno con l'impronta non si legge più",
+            ATTESO,
+            "Il file compagno si è rovinato dopo il deposito: non si può dire se il file è intero.",
+            "Depositare di nuovo il file con il suo .sha256 o .md5.",
+        ),
         Code::DuplicateDrop => (
             "Lo stesso contenuto è già stato ricevuto",
             "ricevuto con {}",
