@@ -268,8 +268,12 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                     line.wake();
                 }
                 line.waiting.store(line.link.age_ms().max(1), Ordering::Relaxed);
+                let give = async {
+                    line.link.make_room(bytes.len()).await;
+                    write.data_bytes(bytes).await
+                };
                 let sent = tokio::select! {
-                    sent = write.data_bytes(bytes) => sent.is_ok(),
+                    sent = give => sent.is_ok(),
                     () = line.over.cancelled() => false,
                 };
                 line.waiting.store(0, Ordering::Relaxed);
