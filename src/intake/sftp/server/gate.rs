@@ -304,6 +304,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn answers_wait_until_those_before_them_were_written() {
+        let (mut gate, mut far, link, _) = gate(64);
+        link.make_room(ROOM).await;
+        let next = timeout(Duration::from_millis(50), link.make_room(1)).await;
+        assert!(next.is_err(), "SSH has as much as it may have");
+        let (held, waiting) = (link.clone(), link.clone());
+        let waiting = tokio::spawn(async move { waiting.make_room(1).await });
+        let sent: Vec<u8> = (0..LARGE + 1_000).map(|byte| byte as u8).collect();
+        let bytes = sent.clone();
+        let writing = tokio::spawn(async move {
+            gate.write_all(b"little").await.unwrap();
+            gate.write_all(&bytes).await.unwrap();
+            gate.flush().await.unwrap();
+            gate
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!waiting.is_finished(), "the client has not taken them");
+        assert!(held.blocked_ms() > 0, "and that is seen");
+        let mut taken = vec![0; 6 + sent.len()];
+        timeout(Duration::from_secs(5), far.read_exact(&mut taken)).await.unwrap().unwrap();
+        assert!(taken.strip_prefix(b"little") == Some(&sent), "in order, whether they went by the buffer or past it");
+        timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+        assert_eq!(writing.await.unwrap().link.blocked_ms(), 0);
+    }
+
+    #[tokio::test]
     async fn whoever_ends_it_ends_a_read_and_a_write_that_wait() {
         let (mut gate, far, link, counts) = gate(64);
         assert_eq!(counts.now().connections, 1);
