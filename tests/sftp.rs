@@ -18,6 +18,7 @@ use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::Duration;
 
+use common::office::shared_clock;
 use common::{require, wait_for};
 use house::{House, bytes};
 
@@ -367,9 +368,38 @@ fn accounts_are_read_again_without_dropping_sessions() {
     wait_for("the new accounts", SOON, || house.office().log().contains("account SFTP riletti").then_some(()));
     assert!(!house.sftp(&[], "pwd\n").ok, "the old name is gone");
     wait_for("the end of the session whose account is gone", SOON, || open.try_wait().map(drop));
+    // Another account of a gestionale that this hub does not know.
+    let (_, block) = before.split_once("[[gestionale]]").unwrap();
+    let block = block.replace("\"polizia\"", "\"anagrafe\"");
+    fs::create_dir(house.office().dir().join("anagrafe")).unwrap();
+    house.write_config(&format!("{before}\n[[gestionale]]{block}"));
+    house.hang_up();
+    let told = |log: &str| log.lines().any(|line| line.contains("solo dopo un riavvio di messo") && line.contains("anagrafe"));
+    wait_for("the name of who needs a new start", SOON, || told(&house.office().log()).then_some(()));
     house.write_config(&before);
     house.hang_up();
     wait_for("the old accounts", SOON, || house.sftp(&[], "pwd\n").ok.then_some(()));
+    house.stop();
+}
+
+/// A week of a hub in a few seconds.
+#[test]
+fn what_nobody_resumes_is_removed_while_the_hub_runs() {
+    if !require("sftp") {
+        return;
+    }
+    let mut house = House::at(&shared_clock(100_000), "", "");
+    let local = house.local();
+    fs::write(local.join("lento.bin"), bytes(4 << 20, 7)).unwrap();
+    let staged = house.root().join(".messo/arrivo/lento.part");
+    // 80 kbit/s: it does not end.
+    let mut upload = house.spawn_killable(&["-l", "80"], "put lento.bin in/lento.part\n");
+    wait_for("its first bytes", SOON, || staged.metadata().is_ok_and(|meta| meta.len() > 0).then_some(()));
+    // Nine days of the hub: it is being written, so nobody removes it.
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(staged.exists());
+    upload.kill();
+    wait_for("its end", SOON, || (!staged.exists()).then_some(()));
     house.stop();
 }
 

@@ -34,6 +34,11 @@ const PARTIALS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 const WAITING: usize = 16_384;
 /// Lines of one transaction.
 const TOGETHER: usize = 256;
+/// Lines wait so long for others to be written with them (real time): each transaction is flushed to the disk, and clients wait for
+/// the same disk to keep their files.
+const GATHER: Duration = Duration::from_millis(200);
+/// How often partial uploads are looked at, in business time.
+const TIDY: Duration = Duration::from_secs(3_600);
 
 /// Why the door does not open.
 #[derive(Debug, thiserror::Error)]
@@ -308,7 +313,10 @@ fn read_accounts(file: &Path, running: &BTreeMap<String, PathBuf>, homes: &Folde
     let mut known = Vec::new();
     for (source, config) in with_account(&loaded.config.sources) {
         if running.get(&source.name) != Some(&source.root) {
-            tracing::warn!(source = source.name, "gestionale nuovo o spostato: il suo account varrà dal prossimo avvio");
+            tracing::warn!(
+                source = source.name,
+                "gestionale nuovo o con un'altra cartella: il suo account SFTP vale solo dopo un riavvio di messo"
+            );
             continue;
         }
         match Account::read(&source.name, config) {
@@ -330,6 +338,7 @@ fn read_accounts(file: &Path, running: &BTreeMap<String, PathBuf>, homes: &Folde
 async fn write(store: Store, mut receive: mpsc::Receiver<Entry>) {
     let mut entries = Vec::new();
     while receive.recv_many(&mut entries, TOGETHER).await > 0 {
+        gather(&mut receive, &mut entries).await;
         let mut events = Vec::new();
         let mut end = false;
         for entry in entries.drain(..) {
@@ -355,6 +364,20 @@ async fn write(store: Store, mut receive: mpsc::Receiver<Entry>) {
     }
 }
 
+/// Adds what comes within [`GATHER`], up to a full transaction or the end.
+async fn gather(receive: &mut mpsc::Receiver<Entry>, entries: &mut Vec<Entry>) {
+    let more = async {
+        while entries.len() < TOGETHER && !matches!(entries.last(), Some(Entry::End)) {
+            match receive.recv().await {
+                Some(entry) => entries.push(entry),
+                None => return,
+            }
+        }
+    };
+    // Too late for the rest: the next transaction has it.
+    let _ = tokio::time::timeout(GATHER, more).await;
+}
+
 fn row(event: Event) -> DoorEvent {
     DoorEvent {
         at: event.at,
@@ -373,7 +396,7 @@ fn row(event: Event) -> DoorEvent {
 /// Old partial uploads and names that were shown long enough.
 async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
     loop {
-        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        tokio::time::sleep(TIDY / hub.clock.factor()).await;
         for (source, shared) in homes.all() {
             let now = hub.clock.now();
             let tidied = tokio::task::spawn_blocking(move || shared.tidy(now)).await;

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
 use serde_json::Value;
 
 use crate::common::office::{Ente, Office, Row, batch, shared_clock};
@@ -108,15 +110,21 @@ const FLOW: &str = "tributi";
 impl House {
     /// `door`: lines of `[sftp]`; `account`: lines of the account.
     pub fn start(door: &str, account: &str) -> House {
+        House::at(&shared_clock(1), door, account)
+    }
+
+    /// In the time of `clock`.
+    pub fn at(clock: &str, door: &str, account: &str) -> House {
         let local = tempfile::tempdir().unwrap();
         let key = local.path().join("chiave");
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
-        assert!(made.success());
-        let public = fs::read_to_string(local.path().join("chiave.pub")).unwrap();
+        let made = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap();
+        fs::write(&key, made.to_openssh(LineEnding::LF).unwrap()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let public = made.public_key().to_openssh().unwrap();
         let hash = messo::intake::sftp::server::password::hash(PASSWORD).unwrap();
         let port = free_port();
         let enti = [Ente { tax_id: ENTE, key: "chiave-di-prova", more: "" }];
-        let office = Office::new(&shared_clock(1), "http://127.0.0.1:9", &enti, &[("polizia", &[ENTE], &[FLOW])], &[]);
+        let office = Office::new(clock, "http://127.0.0.1:9", &enti, &[("polizia", &[ENTE], &[FLOW])], &[]);
         let path = office.dir().join("messo.toml");
         let text = fs::read_to_string(&path).unwrap();
         let text = text.replace("organization_ids", &format!("default_flow = \"{FLOW}\"\norganization_ids"));

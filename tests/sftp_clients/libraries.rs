@@ -46,6 +46,30 @@ fn paramiko_asks_for_a_whole_big_file_at_once() {
     house.nobody_is_left();
 }
 
+/// More than fifty key exchanges, begun by either side in the middle of whatever flows, on a machine that has other things to do.
+#[test]
+fn paramiko_changes_keys_all_the_time() {
+    if !require_python(&["paramiko"]) {
+        return;
+    }
+    let house = ready(REKEY);
+    let busy = std::sync::atomic::AtomicBool::new(true);
+    let ran = std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while busy.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let ran = script(&house, &python(), "paramiko_rekeys.py", "");
+        busy.store(false, std::sync::atomic::Ordering::Relaxed);
+        ran
+    });
+    assert!(ran.ok, "{}", ran.text);
+    house.nobody_is_left();
+}
+
 #[test]
 fn asyncssh() {
     if !require_python(&["asyncssh"]) {

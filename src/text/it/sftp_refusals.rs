@@ -35,7 +35,7 @@ sentences! {
     TooLarge => "Il file è più grande del massimo accettato: dividere il lotto in più archivi.",
     DiskReserve => "Lo spazio libero del server è sotto la riserva: riprovare più tardi.",
     DiskFull => "Il disco del server è pieno: riprovare più tardi e avvisare chi gestisce messo.",
-    Busy => "Un'altra sessione sta scrivendo questo file: attendere che finisca o chiudere quella sessione.",
+    Busy => "Questo file è ancora aperto in scrittura, qui o in un'altra sessione: chiuderlo, o attendere che finisca chi lo scrive.",
     TooManyHandles => "Troppi file o cartelle aperti insieme: chiuderne qualcuno e riprovare.",
     BadHandle => "Il file non è aperto: aprirlo di nuovo e ripetere il trasferimento.",
     WrongMode => "Il file è stato aperto per un altro uso: riaprirlo in lettura o in scrittura.",

@@ -14,6 +14,7 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -27,6 +28,10 @@ const AHEAD: usize = 256 << 10;
 const LITTLE: usize = 8 << 10;
 /// Written together at most.
 const TOGETHER: usize = 512 << 10;
+/// Worth a call of its own: it is given to the system as it is, without a copy of it.
+const LARGE: usize = 64 << 10;
+/// Bytes of answers that SSH may hold before it has written them out.
+const ROOM: usize = 256 << 10;
 
 /// What a connection and its guards share.
 pub struct Link {
@@ -40,6 +45,9 @@ pub struct Link {
     /// Who wants reading to pause.
     pausing: AtomicUsize,
     reader: AtomicWaker,
+    /// Bytes of answers given to SSH since it last wrote out all it had.
+    given: AtomicUsize,
+    written: Notify,
 }
 
 impl Link {
@@ -53,6 +61,8 @@ impl Link {
             blocked: AtomicU64::new(0),
             pausing: AtomicUsize::new(0),
             reader: AtomicWaker::new(),
+            given: AtomicUsize::new(0),
+            written: Notify::new(),
         })
     }
 
@@ -88,6 +98,26 @@ impl Link {
 
     fn is_paused(&self) -> bool {
         self.pausing.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until SSH can take `bytes` of answers without its memory growing: it takes all that is at hand before it writes, and
+    /// keeps for ever the memory that it once needed.
+    pub async fn make_room(&self, bytes: usize) {
+        loop {
+            // Before the look: whoever writes in between is heard.
+            let written = self.written.notified();
+            if self.given.load(Ordering::Acquire) < ROOM {
+                self.given.fetch_add(bytes, Ordering::AcqRel);
+                return;
+            }
+            written.await;
+        }
+    }
+
+    fn wrote_all(&self) {
+        if self.given.swap(0, Ordering::AcqRel) > 0 {
+            self.written.notify_waiters();
+        }
     }
 
     fn touch(&self) {
@@ -126,19 +156,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// Gives what is to be written to the system.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
-            let written = match Pin::new(&mut self.stream).poll_write(cx, &self.output) {
-                Poll::Ready(written) => written?,
-                Poll::Pending => {
-                    let _ = self.link.blocked.compare_exchange(0, self.link.age_ms().max(1), Ordering::Relaxed, Ordering::Relaxed);
-                    return Poll::Pending;
-                }
-            };
-            self.link.blocked.store(0, Ordering::Relaxed);
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
+            let written = ready!(write(&mut self.stream, &self.link, cx, &self.output))?;
             self.output.advance(written);
-            self.link.touch();
         }
         if self.output.capacity() > 64 << 10 {
             self.output = BytesMut::new();
@@ -147,6 +166,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// What the system takes now, at least a byte.
+fn write<S: AsyncWrite + Unpin>(stream: &mut S, link: &Link, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    let Poll::Ready(written) = Pin::new(stream).poll_write(cx, bytes) else {
+        let _ = link.blocked.compare_exchange(0, link.age_ms().max(1), Ordering::Relaxed, Ordering::Relaxed);
+        return Poll::Pending;
+    };
+    let written = written?;
+    link.blocked.store(0, Ordering::Relaxed);
+    if written == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    link.touch();
+    Poll::Ready(Ok(written))
 }
 
 impl Gate<tokio::net::TcpStream> {
@@ -201,8 +235,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gate<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check_over(cx)?;
-        if self.output.len() >= TOGETHER {
+        if self.output.len() >= TOGETHER || (bytes.len() >= LARGE && !self.output.is_empty()) {
             ready!(self.drain(cx))?;
+        }
+        if bytes.len() >= LARGE {
+            let me = &mut *self;
+            return write(&mut me.stream, &me.link, cx, bytes);
         }
         let now = bytes.len().min(TOGETHER);
         self.output.extend_from_slice(bytes.get(..now).unwrap_or(bytes));
@@ -212,10 +250,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_over(cx)?;
         // While more was read than the session has seen, its answers wait for those that follow at once.
-        if !self.input.is_empty() && !self.link.is_paused() && self.output.len() < TOGETHER {
-            return Poll::Ready(Ok(()));
+        if self.input.is_empty() || self.link.is_paused() || self.output.len() >= TOGETHER {
+            ready!(self.drain(cx))?;
         }
-        self.drain(cx)
+        self.link.wrote_all();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -262,6 +301,32 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(20)).await;
         link.pause(false);
         assert!(timeout(Duration::from_secs(5), reading).await.unwrap().unwrap());
+    }
+
+    #[tokio::test]
+    async fn answers_wait_until_those_before_them_were_written() {
+        let (mut gate, mut far, link, _) = gate(64);
+        link.make_room(ROOM).await;
+        let next = timeout(Duration::from_millis(50), link.make_room(1)).await;
+        assert!(next.is_err(), "SSH has as much as it may have");
+        let (held, waiting) = (link.clone(), link.clone());
+        let waiting = tokio::spawn(async move { waiting.make_room(1).await });
+        let sent: Vec<u8> = (0..LARGE + 1_000).map(|byte| byte as u8).collect();
+        let bytes = sent.clone();
+        let writing = tokio::spawn(async move {
+            gate.write_all(b"little").await.unwrap();
+            gate.write_all(&bytes).await.unwrap();
+            gate.flush().await.unwrap();
+            gate
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!waiting.is_finished(), "the client has not taken them");
+        assert!(held.blocked_ms() > 0, "and that is seen");
+        let mut taken = vec![0; 6 + sent.len()];
+        timeout(Duration::from_secs(5), far.read_exact(&mut taken)).await.unwrap().unwrap();
+        assert!(taken.strip_prefix(b"little") == Some(&sent), "in order, whether they went by the buffer or past it");
+        timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+        assert_eq!(writing.await.unwrap().link.blocked_ms(), 0);
     }
 
     #[tokio::test]

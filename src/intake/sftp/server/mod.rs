@@ -283,7 +283,7 @@ fn ssh_config(limits: &SftpLimits, compat: Compat, keys: &[PrivateKey]) -> russh
         keys: algorithms::host_keys(compat, keys),
         limits: russh::Limits::new(rekey, rekey, Duration::from_secs(3_600)),
         window_size: WINDOW,
-        event_buffer_size: 8,
+        event_buffer_size: 4,
         channel_buffer_size: 1,
         preferred: algorithms::preferred(compat),
         max_auth_attempts: ATTEMPTS,
