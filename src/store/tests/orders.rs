@@ -418,7 +418,8 @@ async fn a_gestionale_cancels_what_nobody_knows_send_to_have() {
         let job = world.lease_one(id, "INVIA").await.job;
         world.spend(id, Some(job), "2026-11-22", 0).await.unwrap();
         if at_send {
-            world.posts.borrow_mut().insert(world.material(id).await.token, 1);
+            let token = world.material(id).await.token;
+            world.posts.borrow_mut().insert(token, 1);
         }
         world.store.fail_job(job, next, "X", world.now()).await.unwrap();
         let batch = world.accept(vec![order(Action::Cancel, act("a"))], flow(0)).await;
