@@ -135,6 +135,8 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
     path: PathBuf,
+    /// The log could not be brought to the disk: what is read may not be there after a restart, so nothing is answered any more.
+    lost: Arc<AtomicBool>,
     /// Rung when a job may have become ready.
     work: Notify,
     _lock: File,
@@ -162,6 +164,7 @@ impl std::ops::Drop for Inner {
 /// Most functions committed together.
 const GROUP: usize = 512;
 const READERS: usize = 3;
+const LOST: &str = "the disk failed: what it holds is known after a restart";
 /// Acts, orders or rows that a long work takes in one transaction, so that others come in between.
 const CHUNK: usize = if cfg!(test) { 10 } else { 1_000 };
 
@@ -179,10 +182,10 @@ impl Store {
         let (sender, receiver) = mpsc::channel();
         let (commit, committed) = mpsc::channel();
         let (lost, seen, told) = (Arc::new(AtomicBool::new(false)), sender.clone(), folder.join("messo.db-wal"));
-        let at_writer = lost.clone();
+        let (at_writer, at_sync) = (lost.clone(), lost.clone());
         let start = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer))?;
-        let sync = start("store-sync").spawn(move || sync_loop(&told, &committed, &seen, &lost))?;
+        let sync = start("store-sync").spawn(move || sync_loop(&told, &committed, &seen, &at_sync))?;
         Ok(Store {
             inner: Arc::new(Inner {
                 writer: Mutex::new(Some(sender)),
@@ -190,6 +193,7 @@ impl Store {
                 readers: Mutex::new(readers),
                 permits: Semaphore::new(READERS),
                 path,
+                lost,
                 work: Notify::new(),
                 _lock: lock,
             }),
@@ -242,6 +246,9 @@ impl Store {
         &self,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.inner.lost.load(Ordering::Acquire) {
+            return Err(StoreError::Database(LOST.to_owned()));
+        }
         let _permit = self.inner.permits.acquire().await.map_err(|_| StoreError::Stopping)?;
         let inner = self.inner.clone();
         let db = match lock(&inner.readers).pop() {
@@ -373,7 +380,7 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
         };
         let mut replies: Vec<Reply> = Vec::new();
         let mut failure = if lost.load(Ordering::Acquire) {
-            Some("the disk failed: what it holds is known after a restart".to_owned())
+            Some(LOST.to_owned())
         } else {
             db.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string())
         };

@@ -61,6 +61,8 @@ pub struct Life<'a> {
     /// IUN and request of each act sent, to tell its story.
     sent: Vec<(String, String)>,
     events: u64,
+    /// Events told at a time: SEND's pages, or more where only what they leave behind counts.
+    pub page: usize,
 }
 
 type Done<T> = Result<T, StoreError>;
@@ -68,7 +70,7 @@ type Done<T> = Result<T, StoreError>;
 impl<'a> Life<'a> {
     /// Makes the stream of the channel.
     pub async fn begin(store: &'a Store, flow: &'a FlowDefinition, sender: String) -> Done<Life<'a>> {
-        let mut life = Life { store, flow, sender, sent: Vec::new(), events: 0 };
+        let mut life = Life { store, flow, sender, sent: Vec::new(), events: 0, page: PAGE };
         let channel = life.channel();
         match store.stream(&channel).await? {
             Some(row) => life.events = row.last_event_id.and_then(|id| id.parse().ok()).unwrap_or(0),
@@ -264,7 +266,7 @@ impl<'a> Life<'a> {
         let channel = self.channel();
         let mut events = events.into_iter().peekable();
         while events.peek().is_some() {
-            let page = events.by_ref().take(PAGE).collect();
+            let page = events.by_ref().take(self.page).collect();
             self.store.record_events(&channel, "banco", page, now()).await?;
         }
         Ok(true)

@@ -21,6 +21,8 @@ const GOAL_READY: f64 = 2.0;
 const GOAL: f64 = 1.2;
 /// Acts of one batch while filling.
 const BATCH: u64 = 2_000;
+/// Events stored in one transaction while filling.
+const FILL_PAGE: usize = 2_000;
 
 /// Avvio e costo per atto con molti atti.
 #[derive(Debug, clap::Args)]
@@ -118,11 +120,13 @@ pub async fn measured(job: &Job) -> Result<Took, String> {
     let mut life = Life::begin(&store, &flow, sample::body(1)).await.map_err(text)?;
     let start = monotonic();
     let mut next = 1;
+    let page = std::mem::replace(&mut life.page, FILL_PAGE);
     while next <= job.fill {
         let acts = BATCH.min(job.fill + 1 - next);
         life.live(next, acts).await.map_err(text)?;
         next += acts;
     }
+    life.page = page;
     let fill_seconds = start.elapsed().as_secs_f64();
     settle_disk();
     let (mut seconds, mut cpu) = (Vec::new(), Vec::new());

@@ -94,6 +94,28 @@ async fn one_change_that_fails_or_panics_leaves_the_others_of_its_group_alone() 
     assert_eq!(kept, ["ULTIMO", "PRIMO"]);
 }
 
+/// When the log cannot be brought to the disk nobody may be told that anything is saved, nor shown what may be gone after a
+/// restart: not now, and not when the disk says yes again.
+#[tokio::test]
+async fn a_log_that_does_not_reach_the_disk_ends_every_answer() {
+    let world = World::new();
+    world.listen().await;
+    let World { store, dir, .. } = world;
+    store.close();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    // Its first flush does not find the log.
+    std::fs::rename(dir.path().join("messo.db-wal"), dir.path().join("altrove")).unwrap();
+    let now = Timestamp::UNIX_EPOCH;
+    for _ in 0..2 {
+        let told = store.alert("PROVA", None, None, "", now).await;
+        assert!(matches!(told, Err(StoreError::Database(_))), "{told:?}");
+        let read = store.stream(CHANNEL).await;
+        assert!(matches!(read, Err(StoreError::Database(_))), "{read:?}");
+        std::fs::write(dir.path().join("messo.db-wal"), b"").unwrap();
+    }
+}
+
 /// A full disk makes SQLite roll the whole transaction back by itself: then nobody in the group may be told it was saved,
 /// and nothing may be saved outside a transaction.
 #[tokio::test]
