@@ -121,6 +121,7 @@ impl House {
         fs::write(&key, made.to_openssh(LineEnding::LF).unwrap()).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         let public = made.public_key().to_openssh().unwrap();
+        fs::write(key.with_extension("pub"), format!("{public}\n")).unwrap();
         let hash = messo::intake::sftp::server::password::hash(PASSWORD).unwrap();
         let port = free_port();
         let enti = [Ente { tax_id: ENTE, key: "chiave-di-prova", more: "" }];
