@@ -27,7 +27,7 @@ mod verdict;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use common::{Child, wait_for};
+use common::{Child, Dice, wait_for};
 use house::{House, Simulator, clock_from_now};
 use messo::clock::{Clock, monotonic};
 use messo::failpoint;
@@ -82,16 +82,6 @@ operation = "*"
 kind = "truncated"
 rate = 0.02
 "#;
-
-/// A small generator: the same seed, the same run as far as the machine allows.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
-}
 
 /// A run of the test: one house, many processes.
 struct Run {

@@ -18,7 +18,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use common::office::{Row, batch};
-use common::{Child, messo, require, wait_for};
+use common::{Child, Dice, messo, require, wait_for};
 use house::{Client, House};
 use messo::clock::{Clock, monotonic};
 use messo::domain::digest::Sha256;
@@ -96,16 +96,6 @@ impl File {
                 Way::Renamed => 2,
                 Way::Grown => 3,
             }
-    }
-}
-
-/// A small generator: the same seed, the same choices.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
     }
 }
 

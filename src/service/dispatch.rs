@@ -55,8 +55,8 @@ impl From<StoreError> for End {
 /// Jobs of one lane of one channel under way at a time.
 const FOLLOW_UPS: usize = 24;
 const NEW_SENDS: usize = 60;
-/// Acts of one channel at a time whose prices and legal facts are fetched; of all channels together while new sends are under way or SEND has
-/// more events to tell.
+/// Acts of one channel at a time whose prices and legal facts are fetched; of all channels together while new sends are under way
+/// or SEND has more events to tell.
 const AFTERWARDS: usize = 24;
 const AFTERWARDS_MEANWHILE: usize = 1;
 const OWN_WORK: usize = 4;

@@ -175,31 +175,26 @@ struct Kept {
 }
 
 async fn place_group(hub: &std::sync::Arc<Hub>, group: Vec<Order>) {
-    let mut tells = Vec::with_capacity(group.len());
-    let mut facts = Vec::new();
+    let mut orders = Vec::with_capacity(group.len());
+    let (mut facts, mut counts) = (Vec::new(), Vec::with_capacity(group.len()));
     for Order { delivery: Delivery { act, job, facts: of_act }, tell } in group {
-        tells.push((act, job, of_act.len(), tell));
+        orders.push((act, job, tell));
+        counts.push(of_act.len());
         facts.extend(of_act);
     }
     let for_disk = hub.clone();
-    let mut kept = tokio::task::spawn_blocking(move || keep(&for_disk, facts)).await.unwrap_or_default().into_iter();
+    let kept = tokio::task::spawn_blocking(move || keep(&for_disk, facts)).await.unwrap_or_default();
     let mut saved = Vec::new();
-    for (act, job, count, tell) in tells {
-        let kept: io::Result<Vec<Kept>> = kept.by_ref().take(count).collect();
-        match kept.and_then(|kept| if kept.len() == count { Ok(kept) } else { Err(io::Error::other("facts were lost")) }) {
-            Ok(kept) => saved.push(async move {
-                match save(hub, act, job, kept).await {
-                    Ok((files, left)) => Some((files, (left, tell))),
-                    Err(error) => {
-                        let _ = tell.send(Err(FactFault::Store(error)));
-                        None
-                    }
+    for ((act, job, tell), (kept, fault)) in orders.into_iter().zip(deal(kept, &counts)) {
+        saved.push(async move {
+            match save(hub, act, job, kept).await {
+                Ok((files, left)) => Some((files, (fault.map_or(Ok(left), |error| Err(FactFault::Disk(error))), tell))),
+                Err(error) => {
+                    let _ = tell.send(Err(FactFault::Store(error)));
+                    None
                 }
-            }),
-            Err(error) => {
-                let _ = tell.send(Err(FactFault::Disk(error)));
             }
-        }
+        });
     }
     // Together, so that one commit serves all.
     let saved: Vec<_> = join_all(saved).await.into_iter().flatten().collect();
@@ -207,12 +202,29 @@ async fn place_group(hub: &std::sync::Arc<Hub>, group: Vec<Order>) {
     let (files, tells): (Vec<_>, Vec<_>) = saved.into_iter().unzip();
     let done = publish(hub, files.into_iter().flatten().collect()).await;
     let error = done.err().map(|error| error.to_string());
-    for (left, tell) in tells {
+    for (outcome, tell) in tells {
         let _ = tell.send(match &error {
-            None => Ok(left),
+            None => outcome,
             Some(error) => Err(FactFault::Store(StoreError::Database(error.clone()))),
         });
     }
+}
+
+/// Gives each act its own of what was kept of all, in their order, with the first fault among them: what one act lacks must not
+/// move what belongs to the next.
+fn deal<T>(kept: Vec<io::Result<T>>, counts: &[usize]) -> Vec<(Vec<T>, Option<io::Error>)> {
+    let mut kept = kept.into_iter();
+    let of_act = |count: &usize| {
+        let (mut good, mut fault) = (Vec::with_capacity(*count), None);
+        for _ in 0..*count {
+            match kept.next().unwrap_or_else(|| Err(io::Error::other("a fact was lost"))) {
+                Ok(one) => good.push(one),
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        (good, fault)
+    };
+    counts.iter().map(of_act).collect()
 }
 
 /// Writes and flushes the files of a group; ours get their names.
@@ -322,4 +334,28 @@ fn reveal(files: Vec<(PathBuf, Publication)>) -> Revealed {
         out.done.clear();
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_fails_leaves_the_facts_of_other_acts_in_their_place() {
+        let fail = || Err(io::Error::other("disk"));
+        type Case = (Vec<io::Result<u32>>, &'static [usize], &'static [(&'static [u32], bool)]);
+        let table: [Case; 5] = [
+            (vec![], &[], &[]),
+            (vec![Ok(1), Ok(2), Ok(3)], &[2, 1], &[(&[1, 2], false), (&[3], false)]),
+            (vec![fail(), Ok(2), Ok(3)], &[2, 1], &[(&[2], true), (&[3], false)]),
+            (vec![Ok(1), fail(), Ok(3)], &[2, 0, 1], &[(&[1], true), (&[], false), (&[3], false)]),
+            (vec![Ok(1)], &[1, 1], &[(&[1], false), (&[], true)]),
+        ];
+        for (kept, counts, want) in table {
+            let told = format!("{kept:?} {counts:?}");
+            let dealt: Vec<(Vec<u32>, bool)> = deal(kept, counts).into_iter().map(|(good, fault)| (good, fault.is_some())).collect();
+            let want: Vec<(Vec<u32>, bool)> = want.iter().map(|(good, fault)| (good.to_vec(), *fault)).collect();
+            assert_eq!(dealt, want, "{told}");
+        }
+    }
 }

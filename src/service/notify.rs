@@ -511,7 +511,10 @@ pub async fn fetch_legal_facts(hub: &Arc<Hub>, job: &Leased, act: ActId, mut fac
                 }
             }
         }
-        let some = !arrived.is_empty();
+        let failed = match failed {
+            Some(end) if arrived.is_empty() => return end,
+            other => other,
+        };
         let left = match hub.facts.place(hub, Delivery { act, job: job.job, facts: arrived }).await {
             Ok(left) => left,
             Err(fault) => return after_fact_fault(hub, channel, fault),
@@ -526,7 +529,7 @@ pub async fn fetch_legal_facts(hub: &Arc<Hub>, job: &Leased, act: ActId, mut fac
             Ok(mut found) => found.pop().unwrap_or_default(),
             Err(error) => return End::from(error),
         };
-        if facts.is_empty() && !some {
+        if facts.is_empty() {
             return End::Failed { class: FailureClass::NotReady { retry_after: None }, code: "NON_ANCORA_PRESENTE" };
         }
     }

@@ -11,6 +11,7 @@ mod cancelling;
 mod codec;
 mod door;
 mod engine;
+mod facts;
 mod finals;
 mod jobs;
 mod orders;
@@ -26,10 +27,11 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use acts::{ActView, KeptFact, LegalFactToFetch, Materials, Ordered, SendMaterial, Spend};
+pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Verdict};
 pub use cancelling::Cancelling;
 pub use door::{DoorBan, DoorEvent};
+pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};

@@ -278,11 +278,7 @@ impl Told {
 
 /// What an element is found by: its own id is long, and an index of such ids would be most of what is written.
 fn element_key(element_id: &str) -> [u8; 16] {
-    let mut key = [0; 16];
-    for (to, from) in key.iter_mut().zip(Sha256::of(element_id.as_bytes()).as_bytes()) {
-        *to = *from;
-    }
-    key
+    Sha256::of(element_id.as_bytes()).as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// Takes one element in: stored once, summary recomputed, step saved. False: it was known.

@@ -35,3 +35,14 @@ pub use contract::{ContractProxy, ContractReport, Exchange};
 pub use examples::{Example, example_cases, zip_dir, zip_entries};
 pub use process::{Child, free_port, messo, messo_bin, wait_for};
 pub use programs::{node_modules, python, require, require_path, require_python, shared_dir};
+
+/// A small generator: the same seed, the same choices.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// Below `below`.
+    pub fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}

@@ -151,28 +151,16 @@ const MAY_SCAN: &[(&str, &str)] = &[
 
 /// Every literal handed to `prepare_cached`, `execute` or kept in a `sql` of the store's sources.
 fn statements() -> Vec<(String, String)> {
-    let sources = [
-        ("acts", include_str!("../acts.rs")),
-        ("batches", include_str!("../batches.rs")),
-        ("cancelling", include_str!("../cancelling.rs")),
-        ("engine", include_str!("../engine.rs")),
-        ("finals", include_str!("../finals.rs")),
-        ("jobs", include_str!("../jobs.rs")),
-        ("orders", include_str!("../orders.rs")),
-        ("publications", include_str!("../publications.rs")),
-        ("queries", include_str!("../queries.rs")),
-        ("refusals", include_str!("../refusals.rs")),
-        ("staging", include_str!("../staging.rs")),
-        ("starting", include_str!("../starting.rs")),
-        ("stops", include_str!("../stops.rs")),
-        ("streams", include_str!("../streams.rs")),
-    ];
+    let room = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let files = std::fs::read_dir(room).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let mut found = Vec::new();
-    for (file, source) in sources {
+    for path in files {
+        let file = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let source = std::fs::read_to_string(&path).unwrap();
         for literal in source.split('"').skip(1).step_by(2) {
             let joined = literal.split("\\\n").map(str::trim_start).collect::<String>();
             if ["SELECT ", "UPDATE ", "DELETE ", "INSERT "].iter().any(|verb| joined.starts_with(verb)) {
-                found.push((file.to_owned(), joined));
+                found.push((file.clone(), joined));
             }
         }
     }
