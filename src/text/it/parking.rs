@@ -88,7 +88,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Il protocollo dato all'atto prima dell'invio è già di un altro atto in corso dello stesso ente: non è stato inviato nulla.",
         "Inviare di nuovo l'atto con azione modifica e il suo protocollo; o, concluso l'altro atto, messo act retry.",
     ),
-    ("RICHIESTA_INCOMPLETA", "All'atto manca un dato obbligatorio della richiesta a SEND.", "Inviare di nuovo l'atto con azione modifica."),
+    (
+        "RICHIESTA_INCOMPLETA",
+        "All'atto manca un dato obbligatorio della richiesta a SEND.",
+        "Annullarlo con messo act cancel e depositarlo di nuovo, completo.",
+    ),
     (
         "TROPPI_RIFIUTI",
         "SEND ha rifiutato troppi dei primi atti del lotto: gli altri non sono stati inviati, perché ogni rifiuto si paga.",
