@@ -2,7 +2,9 @@
 
 pub mod act;
 pub mod address;
+pub mod alert;
 pub mod amount_rule;
+pub mod daily;
 pub mod digest;
 pub mod fiscal_code;
 pub mod ids;

@@ -350,7 +350,9 @@ CREATE TABLE alert (
   sender TEXT,
   batch_id BLOB,
   act_id BLOB,
-  about TEXT NOT NULL              -- ids and codes only
+  about TEXT NOT NULL,             -- ids and codes only
+  flow TEXT,
+  data TEXT                        -- counts and codes, JSON
 );
 CREATE INDEX alert_by_time ON alert (at);
 CREATE INDEX alert_by_code ON alert (code, sender);
