@@ -14,6 +14,7 @@ use crate::flow::effect::{Corrected, Effect, LineDraft};
 use crate::flow::event::{Fact, Order};
 use crate::flow::state::{HoldReason, STATE_VERSION, State};
 use crate::flow::step::{self, ActFacts, Step};
+use crate::flow::timeline::Summary;
 
 /// The columns of an act that every step needs.
 pub(super) struct ActRow {
@@ -46,6 +47,8 @@ pub(super) struct ActRow {
     /// SEND has just spoken of it: saved with the next step.
     pub heard: Option<i64>,
     heard_at: Option<i64>,
+    /// What its elements say so far, once it was looked at.
+    pub summary: Option<Summary>,
 }
 
 /// What an act is called in what SEND tells.
@@ -74,9 +77,9 @@ impl ActRow {
     /// The act that SEND means by a name of its own, or by ours.
     pub fn named(db: &Connection, name: Name, key: &str) -> Result<Option<ActRow>, StoreError> {
         let sql = match name {
-            Name::Iun => format!("SELECT {COLUMNS} FROM act WHERE iun = ?1"),
-            Name::Request => format!("SELECT {COLUMNS} FROM act WHERE request_id = ?1"),
-            Name::Token => format!("SELECT {COLUMNS} FROM act WHERE token = ?1"),
+            Name::Iun => format!("SELECT {COLUMNS} FROM act WHERE substr(iun, 1, 9) = substr(?1, 1, 9) AND iun = ?1"),
+            Name::Request => format!("SELECT {COLUMNS} FROM act WHERE substr(request_id, 1, 12) = substr(?1, 1, 12) AND request_id = ?1"),
+            Name::Token => format!("SELECT {COLUMNS} FROM act WHERE substr(token, 1, 16) = substr(?1, 1, 16) AND token = ?1"),
         };
         optional(db.prepare_cached(&sql)?.query_row([key], read_row))?.map(RawRow::decode).transpose()
     }
@@ -163,6 +166,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
             staged: row.get(22)?,
             heard: None,
             heard_at: row.get(23)?,
+            summary: None,
         },
         state: row.get(11)?,
     })
@@ -396,12 +400,13 @@ fn answer_guard(db: &Connection, act: &mut ActRow, now: Timestamp) -> Result<(),
 
 /// Writes one line of the ledger: number without gaps, sums and ids added.
 pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now: Timestamp) -> Result<u64, StoreError> {
-    let line: i64 = db
-        .prepare_cached(
-            "INSERT INTO counter (source, next_line, next_file) VALUES (?1, 2, 1) \
-             ON CONFLICT (source) DO UPDATE SET next_line = next_line + 1 RETURNING next_line - 1",
-        )?
-        .query_row([&act.source], |row| row.get(0))?;
+    // Read, then written: RETURNING would make and drop a table of its own for each line.
+    let next = db.prepare_cached("SELECT next_line FROM counter WHERE source = ?1")?.query_row([&act.source], |row| row.get::<_, i64>(0));
+    let line = optional(next)?.unwrap_or(1);
+    db.prepare_cached(
+        "INSERT INTO counter (source, next_line, next_file) VALUES (?1, ?2, 1) ON CONFLICT (source) DO UPDATE SET next_line = excluded.next_line",
+    )?
+    .execute(params![act.source, line + 1])?;
     let line = u64::try_from(line).unwrap_or_default();
     let corrects = match draft.corrects {
         Some(which) => last_line(db, act.id, draft.recipient, which)?,

@@ -74,15 +74,16 @@ impl Store {
             jobs::held(db, job)?;
             let mut row = ActRow::load(db, act)?;
             for KeptFact { key, name, sha256, size, file } in facts {
-                let changed = optional(
-                    db.prepare_cached(
-                        "UPDATE legal_fact SET state = 'CONSERVATA', name = ?3, sha256 = ?4, size = ?5, stored_at = ?6 \
-                         WHERE act_id = ?1 AND key = ?2 AND state = 'ANNUNCIATA' RETURNING recipient",
-                    )?
-                    .query_row(params![act.0.as_bytes(), key, name, sha256.as_bytes(), size as i64, ms(now)], |row| row.get(0)),
-                )?;
+                let place = params![act.0.as_bytes(), key];
+                let sql = "SELECT recipient FROM legal_fact WHERE act_id = ?1 AND key = ?2 AND state = 'ANNUNCIATA'";
+                let awaited = optional(db.prepare_cached(sql)?.query_row(place, |row| row.get(0)))?;
                 // Who has the job alone fetches them: anything else is a fault of ours, and the job must not end by it.
-                let recipient = changed.ok_or_else(|| StoreError::Corrupt("a legal fact that is not awaited".to_owned()))?;
+                let recipient = awaited.ok_or_else(|| StoreError::Corrupt("a legal fact that is not awaited".to_owned()))?;
+                db.prepare_cached(
+                    "UPDATE legal_fact SET state = 'CONSERVATA', name = ?3, sha256 = ?4, size = ?5, stored_at = ?6 \
+                     WHERE act_id = ?1 AND key = ?2",
+                )?
+                .execute(params![act.0.as_bytes(), key, name, sha256.as_bytes(), size as i64, ms(now)])?;
                 if let Some(file) = &file {
                     super::publications::insert(db, file)?;
                 }

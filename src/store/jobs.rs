@@ -185,12 +185,24 @@ impl Store {
     pub async fn lease(&self, owner: &str, wanted: Vec<Wanted>, until: Timestamp, now: Timestamp) -> Result<Vec<Leased>, StoreError> {
         let owner = owner.to_owned();
         self.write(move |db| {
-            // After an hour of waiting many are due together: so many a call.
-            db.prepare_cached(
-                "UPDATE job SET state = 'PRONTO' WHERE id IN (SELECT id FROM job WHERE state = 'ATTESA' AND due_at <= ?1 ORDER BY due_at LIMIT 5000)",
-            )?
-            .execute([ms(now)])?;
-            db.prepare_cached("UPDATE job SET state = 'PRONTO', attempts = attempts + 1 WHERE state = 'IN_CORSO' AND lease_until < ?1")?.execute([ms(now)])?;
+            // Mostly there is none of either: looking costs less than a change that finds nothing.
+            let (due, expired): (bool, bool) = db
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'ATTESA' AND due_at <= ?1), \
+                     EXISTS (SELECT 1 FROM job WHERE state = 'IN_CORSO' AND lease_until < ?1)",
+                )?
+                .query_row([ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if due {
+                // After an hour of waiting many are due together: so many a call.
+                db.prepare_cached(
+                    "UPDATE job SET state = 'PRONTO' WHERE id IN (SELECT id FROM job WHERE state = 'ATTESA' AND due_at <= ?1 ORDER BY due_at LIMIT 5000)",
+                )?
+                .execute([ms(now)])?;
+            }
+            if expired {
+                db.prepare_cached("UPDATE job SET state = 'PRONTO', attempts = attempts + 1 WHERE state = 'IN_CORSO' AND lease_until < ?1")?
+                    .execute([ms(now)])?;
+            }
             let mut taken = Vec::new();
             for (channel, lane, count) in wanted {
                 let mut select = db.prepare_cached(
@@ -200,11 +212,10 @@ impl Store {
                 let of = params![channel, lane, count as i64, super::stops::sender_of(&channel)];
                 let ids = select.query_map(of, |row| uuid_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
                 for id in ids {
-                    let mut update = db.prepare_cached(
-                        "UPDATE job SET state = 'IN_CORSO', owner = ?2, lease_until = ?3, fence = fence + 1 WHERE id = ?1 \
-                         RETURNING subject_kind, subject_id, payload, attempts, fence",
-                    )?;
-                    let row = update.query_row(params![id.as_bytes(), owner, ms(until)], |row| {
+                    // Read, then written: RETURNING would make and drop a table of its own each time.
+                    let mut select =
+                        db.prepare_cached("SELECT subject_kind, subject_id, payload, attempts, fence + 1 FROM job WHERE id = ?1")?;
+                    let row = select.query_row([id.as_bytes()], |row| {
                         Ok((
                             row.get::<_, String>(0)?,
                             uuid_at(row, 1)?,
@@ -213,6 +224,8 @@ impl Store {
                             row.get::<_, i64>(4)?,
                         ))
                     })?;
+                    db.prepare_cached("UPDATE job SET state = 'IN_CORSO', owner = ?2, lease_until = ?3, fence = ?4 WHERE id = ?1")?
+                        .execute(params![id.as_bytes(), owner, ms(until), row.4])?;
                     let (kind, subject, payload, attempts, fence) = row;
                     let decoded = if kind == "notifica" {
                         serde_json::from_str(&payload).map(|effect| Subject::Notifica { act: ActId(subject), effect })

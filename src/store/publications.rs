@@ -80,7 +80,7 @@ fn read_publication(row: &rusqlite::Row<'_>) -> rusqlite::Result<Publication> {
 
 pub(super) fn insert(db: &Connection, file: &Publication) -> Result<(), StoreError> {
     db.prepare_cached(&format!(
-        "INSERT INTO publication ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,'PREPARATO',?13) ON CONFLICT (source, folder, name) DO NOTHING"
+        "INSERT INTO publication ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,'PREPARATO',?13) ON CONFLICT DO NOTHING"
     ))?
     .execute(params![
         file.id.as_bytes(),
@@ -101,11 +101,12 @@ pub(super) fn insert(db: &Connection, file: &Publication) -> Result<(), StoreErr
 }
 
 impl Store {
-    /// What is known of a file of that name.
+    /// What is known of a file of that name; attestations are found by their act.
     pub async fn publication(&self, source: &str, folder: &str, name: &str) -> Result<Option<Publication>, StoreError> {
         let (source, folder, name) = (source.to_owned(), folder.to_owned(), name.to_owned());
         self.read(move |db| {
-            let sql = format!("SELECT {COLUMNS} FROM publication WHERE source = ?1 AND folder = ?2 AND name = ?3");
+            let sql =
+                format!("SELECT {COLUMNS} FROM publication WHERE source = ?1 AND folder = ?2 AND name = ?3 AND kind <> 'ATTESTAZIONE'");
             optional(db.prepare_cached(&sql)?.query_row([source, folder, name], read_publication))
         })
         .await
@@ -291,12 +292,12 @@ impl Store {
         .await
     }
 
-    /// Files of a gestionale that were published in one folder, by name, after that one.
+    /// Files of a gestionale that were published in one folder, by name, after that one; not attestations.
     pub async fn published_in(&self, source: &str, folder: &str, after: &str, limit: usize) -> Result<Vec<Publication>, StoreError> {
         let (source, folder, after) = (source.to_owned(), folder.to_owned(), after.to_owned());
         self.read(move |db| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM publication WHERE source = ?1 AND folder = ?2 AND name > ?3 AND state = 'PUBBLICATO' ORDER BY name LIMIT ?4"
+                "SELECT {COLUMNS} FROM publication WHERE source = ?1 AND folder = ?2 AND name > ?3 AND kind <> 'ATTESTAZIONE' AND state = 'PUBBLICATO' ORDER BY name LIMIT ?4"
             );
             let mut select = db.prepare_cached(&sql)?;
             Ok(select.query_map(params![source, folder, after, limit as i64], read_publication)?.collect::<Result<_, _>>()?)

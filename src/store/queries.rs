@@ -98,7 +98,7 @@ impl Store {
         self.read(move |db| {
             let id = text.parse::<Uuid>().map(|id| id.as_bytes().to_vec()).unwrap_or_default();
             let sql = format!(
-                "SELECT {VIEW} FROM act WHERE staged = 0 AND (id = ?1 OR iun = ?2 OR reference = ?2 OR protocol = ?2 \
+                "SELECT {VIEW} FROM act WHERE staged = 0 AND (id = ?1 OR (substr(iun, 1, 9) = substr(?2, 1, 9) AND iun = ?2) OR reference = ?2 OR protocol = ?2 \
                  OR id IN (SELECT act_id FROM notice WHERE notice_code = ?2)) ORDER BY created_at DESC, submission DESC LIMIT 50"
             );
             let mut select = db.prepare_cached(&sql)?;

@@ -272,9 +272,11 @@ fn held_acts(db: &Connection, batch: BatchId, reason: HoldReason, parked_too: bo
 
 /// Something happened that orders about this act may wait for: they are tried now.
 pub(super) fn wake_orders(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError> {
-    let mut update = db.prepare_cached("UPDATE batch_order SET due_at = 0 WHERE act_id = ?1 AND done = 0 RETURNING batch_id")?;
-    let batches: Vec<BatchId> = update.query_map([act.0.as_bytes()], |row| batch_at(row, 0))?.collect::<Result<_, _>>()?;
+    let mut select = db.prepare_cached("SELECT batch_id FROM batch_order WHERE act_id = ?1 AND done = 0")?;
+    let batches: Vec<BatchId> = select.query_map([act.0.as_bytes()], |row| batch_at(row, 0))?.collect::<Result<_, _>>()?;
     for batch in batches {
+        db.prepare_cached("UPDATE batch_order SET due_at = 0 WHERE act_id = ?1 AND batch_id = ?2 AND done = 0")?
+            .execute(params![act.0.as_bytes(), batch.0.as_bytes()])?;
         db.prepare_cached(
             "UPDATE job SET state = 'PRONTO', due_at = ?2 WHERE subject_kind = 'lotto' AND subject_id = ?1 AND kind = 'AVVIA' AND state = 'ATTESA'",
         )?

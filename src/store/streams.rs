@@ -347,7 +347,10 @@ fn apply(
         act.accepted_at = Some(facts.happened_at);
         db.prepare_cached("UPDATE act SET accepted_at = ?2 WHERE id = ?1")?.execute(params![id, ms(facts.happened_at)])?;
     }
-    let before = known_summary(db, act)?;
+    let before = match act.summary.take() {
+        Some(known) => Summary { accepted_at: act.accepted_at, ..known },
+        None => known_summary(db, act)?,
+    };
     let voids = timeline::invalidated(&element);
     for void in &voids {
         db.prepare_cached(
@@ -363,6 +366,7 @@ fn apply(
     } else {
         before.clone()
     };
+    act.summary = Some(after.clone());
     for fact in &element.legal_facts_ids {
         db.prepare_cached(
             "INSERT INTO legal_fact (act_id, key, category, element_id, recipient, happened_at, ordinal, state) \

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -193,8 +194,9 @@ impl<'a> Life<'a> {
                     self.store.reserve_spends(jobs.iter().map(|(job, act, _)| (*act, Some(*job))).collect(), day, 0, now()).await?;
                     let mut records = Vec::new();
                     for (job, act, _) in &jobs {
-                        let request_id = format!("SkFFTC1BREVOLVZXVlQt{}", new_uuid().simple());
-                        self.sent.push((iun(*act), request_id.clone()));
+                        let iun = iun(*act);
+                        let request_id = request_of(&iun);
+                        self.sent.push((iun, request_id.clone()));
                         records.push(self.store.record(*act, Fact::Taken { request_id }, Some(*job), now()));
                     }
                     all(records.into_iter()).await?;
@@ -304,6 +306,11 @@ fn iun(act: ActId) -> String {
     let letter = |at: usize| char::from(b'A' + hex.as_bytes().get(at).map_or(0, |byte| byte % 16));
     let group = |from: usize| (from..from + 4).map(letter).collect::<String>();
     format!("{}-{}-{}-202611-{}-1", group(20), group(24), group(28), letter(19)) + hex.get(8..).unwrap_or_default()
+}
+
+/// A `notificationRequestId`: the IUN in base64.
+fn request_of(iun: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(iun)
 }
 
 fn uploaded(file: &FileRef) -> Uploaded {

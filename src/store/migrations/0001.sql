@@ -114,9 +114,11 @@ CREATE INDEX act_by_batch ON act (batch_id, ordinal);
 CREATE INDEX act_staged ON act (batch_id, ordinal) WHERE staged = 1;
 CREATE INDEX act_held ON act (batch_id, hold, ordinal) WHERE hold IS NOT NULL;
 CREATE INDEX act_guarded ON act (batch_id) WHERE guard > 0;
-CREATE INDEX act_by_iun ON act (iun) WHERE iun IS NOT NULL;
-CREATE INDEX act_by_request ON act (request_id) WHERE request_id IS NOT NULL;
-CREATE UNIQUE INDEX act_by_token ON act (token);
+-- Random names are found by their beginnings, which tell them apart: 9 characters of an IUN are 8 random letters, and a request
+-- is the IUN in base64. Whole, these indexes would outgrow the page cache, and each act would cost more the more there are.
+CREATE INDEX act_by_iun ON act (substr(iun, 1, 9)) WHERE iun IS NOT NULL;
+CREATE INDEX act_by_request ON act (substr(request_id, 1, 12)) WHERE request_id IS NOT NULL;
+CREATE UNIQUE INDEX act_by_token ON act (substr(token, 1, 16));
 CREATE INDEX act_by_protocol ON act (protocol) WHERE protocol IS NOT NULL;
 CREATE INDEX act_by_reference ON act (reference);
 CREATE INDEX act_replaces ON act (replaces) WHERE replaces IS NOT NULL;
@@ -304,9 +306,11 @@ CREATE TABLE publication (
   last_line INTEGER,
   subject BLOB,
   state TEXT NOT NULL,             -- PREPARATO, PUBBLICATO
-  created_at INTEGER NOT NULL,
-  UNIQUE (source, folder, name)
+  created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+-- A name is given once. Attestations, of which there are many, lie in a folder of their act: found by it, they stay in order.
+CREATE UNIQUE INDEX publication_by_name ON publication (source, folder, name) WHERE kind <> 'ATTESTAZIONE';
+CREATE UNIQUE INDEX publication_of_act ON publication (subject, name) WHERE kind = 'ATTESTAZIONE';
 CREATE INDEX publication_open ON publication (state) WHERE state = 'PREPARATO';
 CREATE INDEX publication_by_number ON publication (source, kind, number) WHERE number IS NOT NULL;
 CREATE INDEX publication_by_subject ON publication (subject);

@@ -84,7 +84,9 @@ fn crowd(world: &World, count: usize) {
             .iter()
             .map(|column| match (table, column.as_str()) {
                 (_, column) if column == key => "c.new".to_owned(),
-                ("act", "reference" | "token" | "iun" | "request_id" | "protocol") => format!("t.{column} || '-' || c.n"),
+                // They begin differently, as SEND's and ours do.
+                ("act", "token" | "iun" | "request_id") => format!("lower(hex(randomblob(8))) || substr(t.{column}, 17)"),
+                ("act", "reference" | "protocol") => format!("t.{column} || '-' || c.n"),
                 ("live_key", "key") => "randomblob(16)".to_owned(),
                 ("notice", "notice_code") => "t.notice_code + c.n".to_owned(),
                 ("line", "source") => "'altri'".to_owned(),
