@@ -88,6 +88,7 @@ pub const CODES: &[AlertCode] = &[
     once("DEPOSITO_MAI_COMPLETATO", AlertKind::Upload),
     begins("GESTIONALE_SILENZIOSO", AlertKind::Silent, "GESTIONALE_DI_NUOVO_ATTIVO"),
     ends("GESTIONALE_DI_NUOVO_ATTIVO", AlertKind::Silent),
+    once("RAPPORTO_DEL_GIORNO", AlertKind::Report),
     once("TERMINE_VICINO", AlertKind::Term),
     once("FATTO_INATTESO", AlertKind::Anomaly),
     once("EVENTO_SCONOSCIUTO", AlertKind::Anomaly),

@@ -31,6 +31,10 @@ pub struct AlertRow {
     pub source: Option<String>,
     pub sender: Option<String>,
     pub about: String,
+    pub flow: Option<String>,
+    pub batch: Option<BatchId>,
+    /// Counts and codes.
+    pub data: Option<serde_json::Value>,
 }
 
 /// The hub in numbers.
@@ -182,26 +186,20 @@ impl Store {
     pub async fn alerts(&self, since: Timestamp, limit: usize) -> Result<Vec<AlertRow>, StoreError> {
         self.read(move |db| {
             let mut select =
-                db.prepare_cached("SELECT at, code, source, sender, about FROM alert WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2")?;
+                db.prepare_cached("SELECT at, code, source, sender, about, flow, batch_id, data FROM alert WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2")?;
             let rows = select.query_map(params![ms(since), limit as i64], |row| {
-                Ok(AlertRow { at: at(row.get(0)?), code: row.get(1)?, source: row.get(2)?, sender: row.get(3)?, about: row.get(4)? })
+                let batch = row.get::<_, Option<Vec<u8>>>(6)?.and_then(|id| Uuid::from_slice(&id).ok()).map(BatchId);
+                let (at, code, about) = (at(row.get(0)?), row.get(1)?, row.get(4)?);
+                let alert = AlertRow { at, code, source: row.get(2)?, sender: row.get(3)?, about, flow: row.get(5)?, batch, data: None };
+                Ok((alert, row.get::<_, Option<String>>(7)?))
             })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            rows.map(|row| {
+                let (alert, data) = row?;
+                Ok(AlertRow { data: data.as_deref().map(serde_json::from_str).transpose()?, ..alert })
+            })
+            .collect()
         })
         .await
-    }
-
-    /// Tells the operators something that concerns an ente or a batch.
-    pub async fn alert(
-        &self,
-        code: &str,
-        sender: Option<&str>,
-        batch: Option<BatchId>,
-        about: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (code, sender, about) = (code.to_owned(), sender.map(str::to_owned), about.to_owned());
-        self.write(move |db| super::engine::raise_alert_for(db, &code, sender.as_deref(), batch, &about, now)).await
     }
 
     /// What is still to come for the acts that were started.
