@@ -37,13 +37,7 @@ pub struct Alerts {
 
 impl Default for Alerts {
     fn default() -> Self {
-        Alerts {
-            send_down_minutes: 15,
-            disk_free_percent: 5,
-            disk_free_bytes: 2 << 30,
-            report: true,
-            report_at: time(7, 0, 0, 0),
-        }
+        Alerts { send_down_minutes: 15, disk_free_percent: 5, disk_free_bytes: 2 << 30, report: true, report_at: time(7, 0, 0, 0) }
     }
 }
 

@@ -289,7 +289,9 @@ mod tests {
         for (day, want) in table {
             assert_eq!(national_holiday(day.parse().unwrap()), want, "{day}");
         }
-        let of = |year: i16| date(year, 1, 1).series(1.day()).take_while(|day| day.year() == year).filter(|day| national_holiday(*day).is_some());
+        let of = |year: i16| {
+            date(year, 1, 1).series(1.day()).take_while(move |day| day.year() == year).filter(|day| national_holiday(*day).is_some())
+        };
         assert_eq!((of(1990).count(), of(2025).count(), of(2026).count()), (11, 12, 13));
     }
 

@@ -160,9 +160,8 @@ fn expectation(hub: &Hub, source: &SourceSystem, expected: &Expected) -> Expecta
 /// Troubles of what is no longer in the configuration end without a word: nothing will ever say that they are over.
 async fn forget_gone(hub: &Hub, told: &[Trouble]) -> Result<(), StoreError> {
     let alerts = &hub.config.alerts;
-    let expected = |about: &str| {
-        hub.config.sources.iter().any(|source| source.expected.iter().any(|expected| self::about(source, expected) == about))
-    };
+    let expected =
+        |about: &str| hub.config.sources.iter().any(|source| source.expected.iter().any(|expected| self::about(source, expected) == about));
     for trouble in told {
         let name = trouble.about.as_str();
         let stays = match alert::code(&trouble.code).map(|row| row.kind) {
@@ -274,9 +273,8 @@ impl Room {
     /// Low under a threshold; free again only a fifth above all of them, so that a disk at the edge is not told of all day.
     fn judge(&self, alerts: &Alerts, known: bool) -> Option<Change> {
         let (percent, bytes) = (u64::from(alerts.disk_free_percent), alerts.disk_free_bytes);
-        let at_least = |percent: u64, bytes: u64| {
-            u128::from(self.free) * 100 >= u128::from(self.total) * u128::from(percent) && self.free >= bytes
-        };
+        let at_least =
+            |percent: u64, bytes: u64| u128::from(self.free) * 100 >= u128::from(self.total) * u128::from(percent) && self.free >= bytes;
         if known {
             at_least((percent + percent.div_ceil(5)).min(99), bytes.saturating_add(bytes / 5)).then_some(Change::Free)
         } else {

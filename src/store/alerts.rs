@@ -11,6 +11,7 @@ use super::codec::{at, ms, optional};
 use super::engine::ActRow;
 use super::stops::sender_of;
 use super::{Store, StoreError};
+use crate::domain::alert::{self, AlertKind};
 use crate::domain::ids::{ActId, BatchId};
 
 /// One alert before it is kept. What a batch or an act is given for is filled from its row.
@@ -85,6 +86,10 @@ impl<'a> Alert<'a> {
             self.flow.or(flow.as_deref()),
             self.data.map(Value::to_string),
         ])?;
+        if alert::kind_of(self.code) == AlertKind::Report {
+            tracing::info!(code = self.code, sender, about = self.about, "rapporto del giorno pronto");
+            return Ok(());
+        }
         tracing::warn!(
             code = self.code,
             sender,
@@ -318,8 +323,7 @@ impl Store {
         self.write(move |db| {
             db.prepare_cached("INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
                 .execute(params![name, ms(now).to_string()])?;
-            let since: String =
-                db.prepare_cached("SELECT value FROM setting WHERE name = ?1")?.query_row([&name], |row| row.get(0))?;
+            let since: String = db.prepare_cached("SELECT value FROM setting WHERE name = ?1")?.query_row([&name], |row| row.get(0))?;
             Ok(since.parse().map_or(now, at))
         })
         .await

@@ -649,9 +649,8 @@ fn tell_end(db: &Connection, batch: BatchId, end: &Finished, telling: &Telling, 
         ReceiptState::Taken | ReceiptState::Duplicate => None,
     };
     let Some(code) = telling.code.or(by_state) else { return Ok(()) };
-    let mut select = db.prepare_cached(
-        "SELECT code, data ->> '$.row' FROM problem WHERE batch_id = ?1 AND severity = 'ERRORE' ORDER BY seq LIMIT ?2",
-    )?;
+    let mut select =
+        db.prepare_cached("SELECT code, data ->> '$.row' FROM problem WHERE batch_id = ?1 AND severity = 'ERRORE' ORDER BY seq LIMIT ?2")?;
     let problems = select.query_map(params![batch.0.as_bytes(), NAMED], |row| {
         Ok(json!({ "code": row.get::<_, String>(0)?, "row": row.get::<_, Option<i64>>(1)? }))
     })?;

@@ -187,7 +187,9 @@ fn moves(db: &Connection, ask: &DailyAsk, sources: &[String]) -> Result<Moves, S
                  WHERE l.source = ?1 AND l.line >= ?2 AND l.line < ?3 AND a.sender = ?4 AND l.state = ?5 AND a.state = 'PERFEZIONATO' \
                  AND a.closed_at >= ?6 AND a.closed_at < ?7",
             )?
-            .query_row(params![source, first, end, ask.sender, OutcomeState::Completed.as_str(), ms(ask.from), ms(ask.to)], |row| row.get(0))?;
+            .query_row(params![source, first, end, ask.sender, OutcomeState::Completed.as_str(), ms(ask.from), ms(ask.to)], |row| {
+                row.get(0)
+            })?;
         moves.completed += completed.unsigned_abs();
         let mut select = db.prepare_cached(
             "SELECT r.code, count(DISTINCT l.act_id) FROM line l CROSS JOIN act a ON a.id = l.act_id \
@@ -258,8 +260,9 @@ fn states(db: &Connection, ask: &DailyAsk, sources: &[String]) -> Result<BTreeMa
     let mut now = BTreeMap::new();
     let mut select = db.prepare_cached("SELECT state, count(*) FROM act INDEXED BY act_by_state WHERE sender = ?1 GROUP BY state")?;
     add(&mut now, select.query_map([&ask.sender], |row| Ok((row.get(0)?, row.get(1)?)))?)?;
-    let staged: i64 =
-        db.prepare_cached("SELECT count(*) FROM act INDEXED BY act_staged WHERE staged = 1 AND sender = ?1")?.query_row([&ask.sender], |row| row.get(0))?;
+    let staged: i64 = db
+        .prepare_cached("SELECT count(*) FROM act INDEXED BY act_staged WHERE staged = 1 AND sender = ?1")?
+        .query_row([&ask.sender], |row| row.get(0))?;
     if let Some(count) = now.get_mut(State::Preparing.name()) {
         *count = count.saturating_sub(staged.unsigned_abs());
     }
