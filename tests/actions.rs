@@ -523,7 +523,7 @@ fn sending_waits_for_the_hours_of_the_flow_the_calls_and_the_money_of_the_day() 
         });
         assert!(days.len() >= 2 && days.values().all(|count| *count <= most), "{ente}: {days:?}");
     }
-    assert!(office.alerted("TETTO_DI_SPESA"));
+    assert!(office.alerted("TETTO_DI_SPESA_RAGGIUNTO"));
     nothing_was_sent_twice(&send);
     let status = office.ask(&["status"]);
     assert_eq!(status["parked"], json!({}), "nobody has to act: {status}");

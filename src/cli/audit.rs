@@ -62,11 +62,11 @@ fn print(report: &AuditReport) -> String {
     table(&["quando", "gestionale", "indirizzo", "atto", "esito", "byte", "file", "client"], &rows)
 }
 
-fn from(text: &str) -> Result<Timestamp, String> {
+pub(super) fn from(text: &str) -> Result<Timestamp, String> {
     moment(text, false)
 }
 
-fn to(text: &str) -> Result<Timestamp, String> {
+pub(super) fn to(text: &str) -> Result<Timestamp, String> {
     moment(text, true)
 }
 

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::{Clock, monotonic};
 use crate::config::{self, Config};
 use crate::service::control::{Answer, Envelope, Failure, PROTOCOL, Request, carry_out};
+use crate::service::daily::Ente;
 use crate::service::operate::Operator;
 use crate::service::rebuild::Rebuilder;
 use crate::service::who::Who;
@@ -179,6 +180,9 @@ fn ask_store(store: Store, request: Request, config: &Path) -> Result<Answer, Fa
     let mut operator = Operator::without_hub(store.clone(), Clock::REAL);
     if matches!(request, Request::PublishRebuild { .. }) {
         operator = operator.with_publisher(Arc::new(Rebuilder(for_files(&store, config)?)));
+    }
+    if matches!(request, Request::Report { .. }) {
+        operator = operator.with_enti(Ente::all(&load(config)?));
     }
     let answer = runtime.block_on(carry_out(&operator, request, &who));
     store.close();

@@ -1,6 +1,7 @@
 //! One command, one file; `main` only sets the exit code. Each command reads its arguments, calls `service` and prints.
 
 pub mod act;
+pub mod alerts;
 pub mod audit;
 pub mod batch;
 pub mod bench;
@@ -11,6 +12,7 @@ pub mod hub;
 pub mod italian;
 pub mod password;
 pub mod publish;
+pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod sftp;
@@ -52,6 +54,10 @@ pub enum Command {
     Batch(batch::Args),
     /// Mostra gli atti; riprende, annulla, rilascia.
     Act(act::Args),
+    /// Elenca gli avvisi dati agli operatori.
+    Alerts(alerts::Args),
+    /// Il rapporto di un giorno, ente per ente.
+    Report(report::Args),
     /// Scrive di nuovo, come copie, i file pubblicati.
     Publish(publish::Args),
     /// Dice come sta il server SFTP; stampa le impronte delle sue chiavi.
@@ -82,6 +88,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Batch(args) => batch::run(args),
         Command::Act(args) => act::run(args),
+        Command::Alerts(args) => alerts::run(args),
+        Command::Report(args) => report::run(args),
         Command::Publish(args) => publish::run(args),
         Command::Sftp(args) => sftp::run(args),
         Command::Audit(args) => audit::run(args),

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use super::hub::{self, Common};
 use super::table::{known, pairs, section, when, when_known};
+use crate::domain::daily::DailyTrouble;
 use crate::service::control::Request;
-use crate::service::report::StatusReport;
+use crate::service::report::{AlertEntry, StatusReport};
 use crate::text::it::{operate as words, parking};
 
 /// Dice come sta il servizio.
@@ -75,26 +76,38 @@ fn print(report: &StatusReport) -> String {
         })
         .collect();
     text.push_str(&section("Ordini sulle chiavi", &["quando", "chiave", "ordine", "chi", "motivo"], &orders));
-    let alerts: Vec<Vec<String>> = report
-        .alerts
-        .iter()
-        .map(|alert| {
-            vec![
-                when(alert.at),
-                alert.code.clone(),
-                known(alert.sender.as_deref()),
-                known(alert.source.as_deref()),
-                alert.about.clone(),
-                of(parking::sentence(&alert.code)),
-            ]
-        })
-        .collect();
-    text.push_str(&section(
-        "Avvisi degli ultimi sette giorni",
-        &["quando", "codice", "ente", "gestionale", "", "che cosa vuol dire"],
-        &alerts,
-    ));
+    text.push_str(&troubles(&report.troubles));
+    let alerts = rows_of(&report.alerts);
+    text.push_str(&section("Avvisi degli ultimi sette giorni", ALERT_HEADS, &alerts));
     text
+}
+
+pub(super) const ALERT_HEADS: &[&str] = &["quando", "codice", "ente", "gestionale", "", "che cosa vuol dire"];
+
+/// What operators were told, a row each.
+pub(super) fn rows_of(alerts: &[AlertEntry]) -> Vec<Vec<String>> {
+    let row = |alert: &AlertEntry| {
+        vec![
+            when(alert.at),
+            alert.code.clone(),
+            known(alert.sender.as_deref()),
+            known(alert.source.as_deref()),
+            alert.about.clone(),
+            parking::sentence(&alert.code).unwrap_or_default().to_owned(),
+        ]
+    };
+    alerts.iter().map(row).collect()
+}
+
+/// What is not over, with what to do.
+pub(super) fn troubles(troubles: &[DailyTrouble]) -> String {
+    let of = |words: Option<&str>| words.unwrap_or_default().to_owned();
+    let row = |trouble: &DailyTrouble| {
+        let code = &trouble.code;
+        vec![code.clone(), trouble.about.clone(), when(trouble.since), of(parking::sentence(code)), of(parking::remedy(code))]
+    };
+    let rows: Vec<Vec<String>> = troubles.iter().map(row).collect();
+    section("Avvisi non ancora conclusi", &["codice", "che cosa riguarda", "da", "perché", "che cosa fare"], &rows)
 }
 
 fn counts(of: &BTreeMap<String, u64>) -> Vec<Vec<String>> {

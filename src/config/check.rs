@@ -8,6 +8,7 @@ use reqwest::Url;
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
 use super::{Config, Environment, Institution, Limits, SftpConfig, SourceSystem};
 use crate::clock::Clock;
+use crate::domain::calendar::MonthDay;
 use crate::flow::definition::{DefinitionFault, is_name};
 use crate::flow::shape::ShapeFault;
 
@@ -85,6 +86,10 @@ pub enum ConfigFault {
     Network,
     /// Not `YYYY-MM-DD`.
     Date,
+    /// Not `MM-DD`, or a day that most years do not have.
+    DayOfYear,
+    /// Not `lun` ... `dom`.
+    Weekday,
     /// An account, and no `[sftp]`.
     NoListener,
     ClockNotReal {
@@ -124,7 +129,8 @@ impl ConfigFault {
             ConfigFault::PasswordHash => "PASSWORD_NON_VALIDA",
             ConfigFault::NoLogin => "ACCESSO_MANCANTE",
             ConfigFault::Network => "RETE_NON_VALIDA",
-            ConfigFault::Date => "DATA_NON_VALIDA",
+            ConfigFault::Date | ConfigFault::DayOfYear => "DATA_NON_VALIDA",
+            ConfigFault::Weekday => "GIORNO_NON_VALIDO",
             ConfigFault::NoListener => "SFTP_NON_CONFIGURATO",
             ConfigFault::ClockNotReal { .. } => "OROLOGIO_NON_REALE",
         }
@@ -215,6 +221,9 @@ impl Parts {
             if quota.per_second > 0 && quota.burst < quota.per_second {
                 add(&key("quota.burst"), ConfigFault::Burst);
             }
+            if institution.patron.as_ref().is_some_and(|day| day.parse::<MonthDay>().is_err()) {
+                add(&key("patron"), ConfigFault::DayOfYear);
+            }
             if institution.keys.is_empty() {
                 add(&key("key"), ConfigFault::NoKey);
             }
@@ -286,6 +295,12 @@ impl Parts {
             if let Some(flow) = source.default_flow.as_ref().filter(|flow| !source.flows.contains(flow)) {
                 add(&key("default_flow"), ConfigFault::NotGranted { what: shown(flow) });
             }
+            for (number, expected) in source.expected.iter().enumerate() {
+                expected.check(&source.flows, &|name| key(&format!("atteso[{number}].{name}")), add);
+                if let Some(before) = source.expected.iter().take(number).position(|before| before.flow == expected.flow) {
+                    add(&key(&format!("atteso[{number}]")), ConfigFault::Twice { line: line_of(&key(&format!("atteso[{before}]"))) });
+                }
+            }
             for (id, tax_id) in source.organization_ids.iter().filter(|(_, tax_id)| !source.enti.contains(tax_id)) {
                 add(&key(&format!("organization_ids.{id}")), ConfigFault::NotGranted { what: shown(tax_id) });
             }
@@ -330,7 +345,7 @@ impl Unique {
     }
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -69,8 +69,7 @@ pub(super) const KEYS: &[Key] = &[
             may("disk_reserve_bytes", Kind::Whole(0, 1 << 44)),
         ]),
     ),
-    // A week: longer than that nobody waits to be told.
-    may("alerts", Kind::Table(&[may("send_down_minutes", Kind::Whole(0, 10_080))])),
+    may("alerts", Kind::Table(super::alerts::ALERTS)),
     may("sftp", Kind::Table(super::sftp::SFTP)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
@@ -92,6 +91,7 @@ const ENTE: &[Key] = &[
             may("spend_cents_per_day", Kind::Whole(0, 100_000_000_000)),
         ]),
     ),
+    may("patron", Kind::Text),
 ];
 const API_KEY: &[Key] = &[
     need("id", Kind::Text),
@@ -117,6 +117,7 @@ const GESTIONALE: &[Key] = &[
     may("default_flow", Kind::Text),
     may("organization_ids", Kind::TextMap),
     may("sftp", Kind::Table(super::sftp::ACCOUNT)),
+    may("atteso", Kind::Tables(super::alerts::EXPECTED)),
 ];
 
 /// Reads and checks everything, folders on disk included.

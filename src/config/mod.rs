@@ -1,6 +1,7 @@
 //! The configuration: one TOML, typed, closed, checked as a whole. `messo check` prints every problem with file and line.
 
 mod address;
+pub mod alerts;
 pub mod check;
 pub mod load;
 pub mod secret;
@@ -11,6 +12,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::domain::calendar::Calendar;
+
+pub use alerts::{Alerts, Expected};
 pub use check::{ConfigFault, check_clock};
 pub use load::{LoadedConfig, Problems, load};
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
@@ -95,20 +99,6 @@ impl Default for Limits {
     }
 }
 
-/// `[alerts]`: when operators are told.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Alerts {
-    /// SEND has not answered an ente for so many minutes (0: never told).
-    pub send_down_minutes: u32,
-}
-
-impl Default for Alerts {
-    fn default() -> Self {
-        Alerts { send_down_minutes: 15 }
-    }
-}
-
 /// Where an ente's notifications go; must agree with the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -149,6 +139,9 @@ pub struct Institution {
     pub address_lookup: bool,
     #[serde(default)]
     pub quota: Quota,
+    /// The patron saint's day, `MM-DD`: a holiday of this ente.
+    #[serde(default)]
+    pub patron: Option<String>,
 }
 
 /// `[[ente.key]]`
@@ -226,6 +219,9 @@ pub struct SourceSystem {
     /// How it comes in over SFTP; without it, only through its folder.
     #[serde(default)]
     pub sftp: Option<SftpAccount>,
+    /// `[[gestionale.atteso]]`: drops that always come.
+    #[serde(rename = "atteso", default)]
+    pub expected: Vec<Expected>,
 }
 
 impl Config {
@@ -248,6 +244,10 @@ impl Config {
 }
 
 impl Institution {
+    /// Its holidays and working days.
+    pub fn calendar(&self) -> Calendar {
+        Calendar { patron: self.patron.as_ref().and_then(|day| day.parse().ok()), ..Calendar::default() }
+    }
     /// The key that must be used for an act of that group.
     pub fn key_for(&self, group: Option<&str>) -> Option<&ApiKey> {
         match group {

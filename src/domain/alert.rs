@@ -48,6 +48,18 @@ pub enum Phase {
     Ends,
 }
 
+impl Phase {
+    /// The word printed for it: never renamed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Once => "UNA_VOLTA",
+            Phase::Begins { .. } => "INIZIO",
+            Phase::Ends => "FINE",
+        }
+    }
+}
+
 /// One code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertCode {
@@ -88,6 +100,7 @@ pub const CODES: &[AlertCode] = &[
     once("DEPOSITO_MAI_COMPLETATO", AlertKind::Upload),
     begins("GESTIONALE_SILENZIOSO", AlertKind::Silent, "GESTIONALE_DI_NUOVO_ATTIVO"),
     ends("GESTIONALE_DI_NUOVO_ATTIVO", AlertKind::Silent),
+    once("RAPPORTO_DEL_GIORNO", AlertKind::Report),
     once("TERMINE_VICINO", AlertKind::Term),
     once("FATTO_INATTESO", AlertKind::Anomaly),
     once("EVENTO_SCONOSCIUTO", AlertKind::Anomaly),
@@ -109,6 +122,12 @@ pub fn code(code: &str) -> Option<&'static AlertCode> {
 #[must_use]
 pub fn kind_of(named: &str) -> AlertKind {
     code(named).map_or(AlertKind::Person, |row| row.kind)
+}
+
+/// Whether a code happens once, begins or ends something. That of a parked act happens once: the act itself shows its end.
+#[must_use]
+pub fn phase_of(named: &str) -> Phase {
+    code(named).map_or(Phase::Once, |row| row.phase)
 }
 
 #[cfg(test)]

@@ -188,6 +188,7 @@ fn governor(institution: &Institution, store: &Store, clock: Clock) -> Governor 
             limit: quota.per_day,
             left: AtomicU32::new(0),
             day: Mutex::new(String::new()),
+            told: Mutex::new(String::new()),
         };
         Arc::new(counter) as Arc<dyn DayQuota>
     });
@@ -208,6 +209,8 @@ struct DurableDay {
     limit: u32,
     left: AtomicU32,
     day: Mutex<String>,
+    /// The day of which operators were told that it is used up.
+    told: Mutex<String>,
 }
 
 /// Requests reserved at a time.
@@ -241,11 +244,30 @@ impl DayQuota for DurableDay {
                 true
             }
             // The last requests of the day one by one.
-            Ok(false) => self.store.reserve_calls(&self.sender, &today, n, limit).await.unwrap_or(false),
+            Ok(false) => {
+                let left = self.store.reserve_calls(&self.sender, &today, n, limit).await.unwrap_or(false);
+                if !left {
+                    self.tell_spent(&today).await;
+                }
+                left
+            }
             Err(error) => {
                 tracing::error!(%error, "the day's requests cannot be counted");
                 false
             }
+        }
+    }
+}
+
+impl DurableDay {
+    /// Told by the store once a day; asked of it once a day by each run.
+    async fn tell_spent(&self, today: &str) {
+        if *self.told.lock().unwrap_or_else(PoisonError::into_inner) == today {
+            return;
+        }
+        match self.store.calls_spent(&self.sender, today, self.limit, self.clock.now()).await {
+            Ok(()) => today.clone_into(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner)),
+            Err(error) => tracing::error!(%error, "un avviso non può essere salvato"),
         }
     }
 }

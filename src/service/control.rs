@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -106,6 +107,18 @@ pub enum Request {
         address: String,
     },
     Sftp,
+    /// Instants as above.
+    Alerts {
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        limit: usize,
+    },
+    /// The day of Rome; `None`: yesterday, of every ente.
+    Report {
+        day: Option<Date>,
+        sender: Option<String>,
+        send: bool,
+    },
 }
 
 /// One answer line: a report of `service::report`, or why there is none.
@@ -165,6 +178,8 @@ pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answ
         Request::Defender => report(operator.bans().await),
         Request::DefenderLift { address } => report(operator.lift_ban(&address, who).await),
         Request::Sftp => report(operator.sftp()),
+        Request::Alerts { from, to, limit } => report(operator.alerts(from, to, limit).await),
+        Request::Report { day, sender, send } => report(operator.report(day, sender.as_deref(), send).await),
         Request::PublishRebuild { source, from } => report(operator.rebuild(source.as_deref(), from).await),
     };
     match outcome {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::Hub;
-use super::publish::{publication, revealed, root, told};
+use super::publish::{publication, revealed, root, tell_name_taken, told};
 use crate::connectors::ConnectorError;
 use crate::connectors::pnd::Download;
 use crate::domain::digest::Sha256;
@@ -300,7 +300,7 @@ async fn publish(hub: &Hub, files: Vec<(PathBuf, Publication)>) -> Result<(), St
     let outcome = tokio::task::spawn_blocking(move || reveal(files)).await.map_err(|_| StoreError::Stopping)?;
     for source in outcome.taken {
         // Somebody else put a file there: messo never overwrites.
-        hub.store.alert("NOME_GIA_PRESENTE", None, None, &format!("{source}/{KEPT}"), hub.clock.now()).await?;
+        tell_name_taken(hub, &source, KEPT).await?;
     }
     revealed("ATTESTAZIONE");
     hub.store.published(outcome.done).await

@@ -28,7 +28,7 @@ use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
 use crate::flow::forecast::{Limits, last_send};
 use crate::intake::{Claimed, Companion, claim, watch};
-use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Verdict};
+use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Telling, Verdict};
 
 /// Why a drop could not be taken now: a disk or the store. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -220,16 +220,37 @@ const NOTHING: Finished = Finished {
 
 /// The drop as a whole is refused.
 async fn refuse(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opened>, problem: Problem) -> Result<(), IngestError> {
+    refuse_telling(hub, claimed, kept, opened, problem, None).await
+}
+
+/// The same; `code`: operators are told under that one.
+async fn refuse_telling(
+    hub: &Hub,
+    claimed: &Claimed,
+    kept: &Kept,
+    opened: Option<&Opened>,
+    problem: Problem,
+    code: Option<&'static str>,
+) -> Result<(), IngestError> {
     tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "file depositato scartato");
     hub.store.begin_staging(staging(claimed, kept, opened)).await?;
     hub.store.add_problems(claimed.id, vec![problem]).await?;
-    Ok(hub.store.finish_batch(claimed.id, NOTHING, hub.clock.now()).await?)
+    Ok(hub.store.finish_batch_telling(claimed.id, NOTHING, telling(hub, &claimed.source, code), hub.clock.now()).await?)
+}
+
+/// How operators are told of a drop of which nothing was read: a gestionale with one ente has sent it for that one.
+fn telling(hub: &Hub, source: &str, code: Option<&'static str>) -> Telling {
+    let sender = hub.config.source(source).and_then(|source| match source.enti.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    });
+    Telling { code, sender }
 }
 
 /// Somebody writes to the file that is being examined: nothing of it is taken.
 async fn changed_meanwhile(hub: &Hub, claimed: &Claimed, kept: &Kept, opened: Option<&Opened>) -> Result<(), IngestError> {
-    hub.store.alert(ARCHIVE_CHANGED, None, Some(claimed.id), &claimed.id.to_string(), hub.clock.now()).await?;
-    refuse(hub, claimed, kept, opened, Problem::of_drop(&claimed.original_name, Code::DropChanged)).await
+    let problem = Problem::of_drop(&claimed.original_name, Code::DropChanged);
+    refuse_telling(hub, claimed, kept, opened, problem, Some(ARCHIVE_CHANGED)).await
 }
 
 /// A claimed file that could never be read: told, so that its gestionale knows. It stays in the work folder.
@@ -240,8 +261,7 @@ pub async fn unreadable(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError>
     }
     hub.store.forget_reading(claimed.id).await?;
     hub.store.add_problems(claimed.id, vec![Problem::of_drop(&claimed.original_name, Code::DropUnreadable)]).await?;
-    hub.store.alert("DEPOSITO_ABBANDONATO", None, Some(claimed.id), &claimed.id.to_string(), now).await?;
-    Ok(hub.store.finish_batch(claimed.id, NOTHING, now).await?)
+    Ok(hub.store.finish_batch_telling(claimed.id, NOTHING, telling(hub, &claimed.source, Some("DEPOSITO_ABBANDONATO")), now).await?)
 }
 
 /// A drop that makes the program itself fail, time after time: told, so that it does not stop what comes behind it.
@@ -629,6 +649,9 @@ fn end_of_day(day: Date) -> Option<Timestamp> {
     Some(day.at(23, 59, 59, 0).to_zoned(rome(Timestamp::UNIX_EPOCH).time_zone().clone()).ok()?.timestamp())
 }
 
+/// Operators are told under this code of an upload that stays unfinished.
+pub const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
+
 /// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
 pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {
     failpoint!("incomplete.told");
@@ -642,7 +665,7 @@ pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, 
         if hub.store.problems(id, 0).await?.is_empty() {
             hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
         }
-        hub.store.finish_batch(id, NOTHING, now).await?;
+        hub.store.finish_batch_telling(id, NOTHING, telling(hub, source, Some(NEVER_COMPLETED)), now).await?;
     }
     failpoint!("incomplete.finished");
     if let Some(root) = super::publish::root(hub, source) {

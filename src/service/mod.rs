@@ -1,8 +1,10 @@
 //! The wiring: introduces intake, batch, flow, store, connectors and outbox to each other. Every effect of the flow ends in
 //! an arm of [`dispatch`]; every file that a gestionale reads goes through [`publish`].
 
+pub mod alerts;
 pub mod channels;
 pub mod control;
+pub mod daily;
 pub mod dispatch;
 pub mod door;
 pub mod facts;
@@ -66,7 +68,7 @@ impl Hub {
 
 /// Local time of Italy.
 pub fn rome(at: jiff::Timestamp) -> jiff::Zoned {
-    at.to_zoned(jiff::tz::TimeZone::get("Europe/Rome").unwrap_or(jiff::tz::TimeZone::UTC))
+    crate::domain::calendar::in_rome(at)
 }
 
 #[cfg(test)]

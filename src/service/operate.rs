@@ -3,6 +3,7 @@
 //! Every order names who gives it and why, and both stay in the history of what it is about. Orders can be refused, with a
 //! sentence; looking never changes anything.
 
+mod alerts;
 mod door;
 mod error;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+use super::daily::Ente;
 use super::door::Desk;
 use super::report::{
     ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, OrderKind, OrderReport, RebuildReport,
@@ -41,6 +43,7 @@ pub struct Operator {
     since: Option<Timestamp>,
     publisher: Option<Arc<dyn Publisher>>,
     door: Option<Desk>,
+    enti: Arc<[Ente]>,
 }
 
 /// Characters of a reason.
@@ -52,12 +55,12 @@ const ALERTS: usize = 50;
 impl Operator {
     /// For a running hub: what is ordered happens now.
     pub fn of_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None }
+        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None, enti: Arc::new([]) }
     }
 
     /// For a command that opened the store itself: what is ordered happens at the next start.
     pub fn without_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: None, publisher: None, door: None }
+        Operator { store, clock, since: None, publisher: None, door: None, enti: Arc::new([]) }
     }
 
     /// Lets it publish files again.
@@ -68,6 +71,11 @@ impl Operator {
     /// Lets it ask the SFTP door.
     pub fn with_door(self, door: Desk) -> Operator {
         Operator { door: Some(door), ..self }
+    }
+
+    /// Lets it report the days of these enti.
+    pub fn with_enti(self, enti: Vec<Ente>) -> Operator {
+        Operator { enti: enti.into(), ..self }
     }
 
     /// The hub in numbers.
@@ -92,6 +100,7 @@ impl Operator {
             next_due: self.store.next_due().await?,
             stopped_channels: stopped.into_iter().map(|(channel, code, since)| StoppedChannel { channel, code, since }).collect(),
             channel_orders: orders.into_iter().map(|(channel, row)| ChannelOrder { channel, entry: row.into() }).collect(),
+            troubles: self.troubles().await?,
             alerts: alerts.into_iter().map(AlertEntry::from).collect(),
             stuck: self.store.stuck(now).await?.into_iter().map(StuckEntry::from).collect(),
         })

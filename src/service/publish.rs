@@ -13,7 +13,7 @@ use crate::clock;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
 use crate::outbox::place::{self, Parked, Pending};
-use crate::store::{IndexedFact, PendingLines, Publication, StoreError};
+use crate::store::{IndexedFact, Notice, PendingLines, Publication, StoreError};
 use crate::text::it::parking;
 
 /// Why something could not be published.
@@ -184,13 +184,19 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             // Somebody else put a file there: messo never overwrites.
-            hub.store.alert("NOME_GIA_PRESENTE", None, None, &format!("{}/{}", file.source, file.folder), hub.clock.now()).await?;
+            tell_name_taken(hub, &file.source, &file.folder).await?;
         }
         Err(error) => return Err(error.into()),
     }
     revealed(&file.kind);
     hub.store.published(vec![file.id]).await?;
     Ok(())
+}
+
+/// Another file has the name of one to publish: told once an hour for each folder, however many files there are.
+pub async fn tell_name_taken(hub: &Hub, source: &str, folder: &str) -> Result<(), StoreError> {
+    let notice = Notice::of_source("NOME_GIA_PRESENTE", source, &format!("{source}/{folder}"));
+    hub.store.tell_once(notice, Some(SignedDuration::from_hours(1)), hub.clock.now()).await.map(drop)
 }
 
 pub fn revealed(kind: &str) {

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::{Hub, ingest};
 use crate::clock;
 use crate::intake::Claimed;
+use crate::store::Notice;
 
 /// How long a file that cannot be read is tried.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +166,8 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed, mut tries: u32, patience: &Pati
 }
 
 async fn alert(hub: &Hub, code: &str, claimed: &Claimed) {
-    if let Err(error) = hub.store.alert(code, None, Some(claimed.id), &claimed.id.to_string(), hub.clock.now()).await {
+    // Tried again after a restart: not told again.
+    if let Err(error) = hub.store.tell_once(Notice::of_batch(code, claimed.id), None, hub.clock.now()).await {
         tracing::error!(batch.id = %claimed.id, %error, "un avviso agli operatori non può essere scritto");
     }
 }

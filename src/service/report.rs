@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::alert::AlertKind;
+use crate::domain::daily::{DailyReport, DailyTrouble};
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::OutcomeLine;
 
@@ -45,6 +47,8 @@ pub struct StatusReport {
     pub stopped_channels: Vec<StoppedChannel>,
     /// Last orders about keys.
     pub channel_orders: Vec<ChannelOrder>,
+    /// What operators were told of and is not over.
+    pub troubles: Vec<DailyTrouble>,
     /// What operators were told in the last seven days, newest first.
     pub alerts: Vec<AlertEntry>,
     /// Acts and batches that nothing will ever move: a fault of messo. At most a hundred of each kind.
@@ -88,6 +92,32 @@ pub struct AlertEntry {
     pub sender: Option<String>,
     /// Ids and codes.
     pub about: String,
+    /// The word of the configuration: `lotti`, `disco`, ...
+    pub kind: AlertKind,
+    /// `UNA_VOLTA`, `INIZIO` or `FINE`.
+    pub phase: String,
+    pub flow: Option<String>,
+    pub batch: Option<BatchId>,
+    /// Counts and codes.
+    pub data: Option<serde_json::Value>,
+}
+
+/// `messo alerts`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertList {
+    /// What is not over.
+    pub troubles: Vec<DailyTrouble>,
+    /// Newest first.
+    pub alerts: Vec<AlertEntry>,
+}
+
+/// `messo report`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportList {
+    /// One for each ente.
+    pub reports: Vec<DailyReport>,
+    /// They were also handed over to be sent.
+    pub queued: bool,
 }
 
 /// `messo batch list`.

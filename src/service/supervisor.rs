@@ -15,7 +15,7 @@ use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
 use super::operate::Operator;
-use super::{Hub, dispatch, ingest, publish, queue, rebuild, streams, sweep};
+use super::{Hub, daily, dispatch, ingest, publish, queue, rebuild, streams, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
@@ -113,6 +113,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }
     let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())));
+    let operator = operator.with_enti(daily::Ente::all(&hub.config));
     let operator = match &door {
         Some(door) => operator.with_door(door.desk()),
         None => operator,

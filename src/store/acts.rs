@@ -579,14 +579,7 @@ fn reserve_spend(
     )?
     .unwrap_or(0);
     if ceiling > 0 && spent + cost > ceiling {
-        let told: bool = db.query_row(
-            "SELECT EXISTS (SELECT 1 FROM alert WHERE code = 'TETTO_DI_SPESA' AND sender = ?1 AND about = ?2)",
-            params![sender, day],
-            |row| row.get(0),
-        )?;
-        if !told {
-            engine::raise_alert_for(db, "TETTO_DI_SPESA", Some(&sender), None, day, now)?;
-        }
+        super::alerts::quota_reached(db, super::alerts::MONEY_SPENT, &sender, day, ceiling_cents, now)?;
         return Ok(Spend::NotToday);
     }
     db.prepare_cached(

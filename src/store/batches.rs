@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
+use serde_json::json;
 
+use super::alerts::{self, Alert};
 use super::codec::{at, batch_at, digest, ms, optional};
 use super::engine;
 use super::jobs::{self, BatchWork};
@@ -142,6 +144,15 @@ pub struct Finished {
     pub forecasts: Vec<(String, Option<Date>)>,
 }
 
+/// How operators are told that a batch is not wholly accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Telling {
+    /// In place of the code of its state.
+    pub code: Option<&'static str>,
+    /// The ente, where the batch does not name it: that of a gestionale with only one.
+    pub sender: Option<String>,
+}
+
 /// What a batch adds to the queue of one ente, and what goes before its last act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
@@ -213,6 +224,9 @@ impl Store {
                  ON CONFLICT (id) DO NOTHING",
             )?
             .execute(params![drop.id.0.as_bytes(), drop.source, drop.original_name, drop.flow_hint, drop.dry_run, ms(drop.received_at)])?;
+            if !drop.dry_run {
+                alerts::heard_from(db, &drop.source, drop.flow_hint.as_deref(), drop.received_at)?;
+            }
             let state = load_summary(db, drop.id)?.state;
             Ok(Drop {
                 id: drop.id,
@@ -426,6 +440,11 @@ impl Store {
     /// Ends the reading: the drop is acknowledged from here on. Receipt, rejects and the start of the acts follow as jobs. What
     /// was staged for a batch that is not accepted, or only a trial, is thrown away.
     pub async fn finish_batch(&self, batch: BatchId, end: Finished, now: Timestamp) -> Result<(), StoreError> {
+        self.finish_batch_telling(batch, end, Telling::default(), now).await
+    }
+
+    /// The same, when operators are told of it in another way than its state says.
+    pub async fn finish_batch_telling(&self, batch: BatchId, end: Finished, telling: Telling, now: Timestamp) -> Result<(), StoreError> {
         let taken = matches!(end.state, ReceiptState::Taken | ReceiptState::Partial);
         let before = self.batch(batch).await?;
         if before.state.parse::<ReceiptState>().is_ok() {
@@ -473,6 +492,9 @@ impl Store {
             }
             if taken && !summary.dry_run {
                 jobs::enqueue_batch(db, batch, BatchWork::Start, now)?;
+            }
+            if !summary.dry_run {
+                tell_end(db, batch, &end, &telling, rejects, now)?;
             }
             Ok(())
         })
@@ -616,7 +638,34 @@ impl Store {
     }
 }
 
-fn read_work(row: &rusqlite::Row<'_>) -> rusqlite::Result<Work> {
+/// Problems that an alert names.
+const NAMED: i64 = 5;
+
+/// Tells the operators of a batch that was refused, wholly or in part.
+fn tell_end(db: &Connection, batch: BatchId, end: &Finished, telling: &Telling, rejects: bool, now: Timestamp) -> Result<(), StoreError> {
+    let by_state = match end.state {
+        ReceiptState::Rejected => Some("LOTTO_SCARTATO"),
+        ReceiptState::Partial => Some("LOTTO_PARZIALE"),
+        ReceiptState::Taken | ReceiptState::Duplicate => None,
+    };
+    let Some(code) = telling.code.or(by_state) else { return Ok(()) };
+    let mut select =
+        db.prepare_cached("SELECT code, data ->> '$.row' FROM problem WHERE batch_id = ?1 AND severity = 'ERRORE' ORDER BY seq LIMIT ?2")?;
+    let problems = select.query_map(params![batch.0.as_bytes(), NAMED], |row| {
+        Ok(json!({ "code": row.get::<_, String>(0)?, "row": row.get::<_, Option<i64>>(1)? }))
+    })?;
+    let problems = problems.collect::<Result<Vec<_>, _>>()?;
+    let mut data =
+        json!({ "acts": end.acts, "accepted": end.accepted, "refused": end.refused, "duplicates": end.duplicates, "problems": problems });
+    if rejects && let Some(fields) = data.as_object_mut() {
+        // The rest of the name is that of the drop, which may hold a person's.
+        let short = batch.0.simple().to_string().split_off(20);
+        fields.insert("rejects".to_owned(), format!("scarti/scarto_{short}_***").into());
+    }
+    Alert::new(code, &batch.to_string()).batch(Some(batch)).sender(telling.sender.as_deref()).data(Some(&data)).raise(db, now)
+}
+
+pub(super) fn read_work(row: &rusqlite::Row<'_>) -> rusqlite::Result<Work> {
     let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
     Ok(Work { acts: count(0)?, recipients: count(1)?, files: count(2)? })
 }

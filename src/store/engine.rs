@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::StoreError;
+use super::alerts::Alert;
 use super::codec::{act_at, at, batch_at, ms, optional};
 use super::jobs;
 use crate::clock;
@@ -491,21 +492,13 @@ pub(super) fn append_history(
     Ok(())
 }
 
-/// Tells the operators.
+/// Tells the operators something about an act.
 pub(super) fn raise_alert(db: &Connection, code: &str, act: Option<&ActRow>, about: &str, now: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT INTO alert (at, code, source, sender, batch_id, act_id, about) VALUES (?1,?2,?3,?4,?5,?6,?7)")?.execute(
-        params![
-            ms(now),
-            code,
-            act.map(|act| act.source.as_str()),
-            act.map(|act| act.sender.as_str()),
-            act.map(|act| act.batch.0.as_bytes().to_vec()),
-            act.map(|act| act.id.0.as_bytes().to_vec()),
-            about,
-        ],
-    )?;
-    tracing::warn!(code, act.id = act.map(|act| tracing::field::display(act.id)), about, "avviso agli operatori");
-    Ok(())
+    let alert = Alert::new(code, about);
+    match act {
+        Some(act) => alert.act(act).raise(db, now),
+        None => alert.raise(db, now),
+    }
 }
 
 /// An alert that concerns an ente or a batch.
@@ -517,15 +510,7 @@ pub(super) fn raise_alert_for(
     about: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT INTO alert (at, code, sender, batch_id, about) VALUES (?1,?2,?3,?4,?5)")?.execute(params![
-        ms(now),
-        code,
-        sender,
-        batch.map(|batch| batch.0.as_bytes().to_vec()),
-        about,
-    ])?;
-    tracing::warn!(code, sender, batch.id = batch.map(tracing::field::display), about, "avviso agli operatori");
-    Ok(())
+    Alert::new(code, about).sender(sender).batch(batch).raise(db, now)
 }
 
 /// Parks an act: visible with its reason, resumed by command.

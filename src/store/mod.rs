@@ -5,10 +5,12 @@
 //! nothing (a savepoint), a group costs one fsync, and is answered after it. Readers have connections of their own and never wait for the writer.
 
 mod acts;
+mod alerts;
 pub mod archives;
 mod batches;
 mod cancelling;
 mod codec;
+mod daily;
 mod door;
 mod engine;
 mod facts;
@@ -28,8 +30,10 @@ mod streams;
 mod tests;
 
 pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
-pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Verdict};
+pub use alerts::{CALLS_SPENT, DATA_DISK, MONEY_SPENT, Notice, SILENT, Trouble};
+pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Telling, Verdict};
 pub use cancelling::Cancelling;
+pub use daily::DailyAsk;
 pub use door::{DoorBan, DoorEvent};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
@@ -39,7 +43,7 @@ pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publi
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
 pub use staging::{decode_place, encode_place};
-pub use stops::{STOP_CODES, Trouble};
+pub use stops::STOP_CODES;
 pub use streams::{Recorded, StreamRow, StreamsOf};
 
 use std::fs::File;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -31,6 +31,10 @@ pub struct AlertRow {
     pub source: Option<String>,
     pub sender: Option<String>,
     pub about: String,
+    pub flow: Option<String>,
+    pub batch: Option<BatchId>,
+    /// Counts and codes.
+    pub data: Option<serde_json::Value>,
 }
 
 /// The hub in numbers.
@@ -178,30 +182,24 @@ impl Store {
         .await
     }
 
-    /// What operators were told since `since`, newest first.
+    /// What operators were told since `since`, newest first; not the reports of each day.
     pub async fn alerts(&self, since: Timestamp, limit: usize) -> Result<Vec<AlertRow>, StoreError> {
         self.read(move |db| {
-            let mut select =
-                db.prepare_cached("SELECT at, code, source, sender, about FROM alert WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2")?;
-            let rows = select.query_map(params![ms(since), limit as i64], |row| {
-                Ok(AlertRow { at: at(row.get(0)?), code: row.get(1)?, source: row.get(2)?, sender: row.get(3)?, about: row.get(4)? })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let sql = "SELECT at, code, source, sender, about, flow, batch_id, data FROM alert WHERE at >= ?1 \
+                       AND code <> 'RAPPORTO_DEL_GIORNO' ORDER BY at DESC, id DESC LIMIT ?2";
+            read_alerts(db, sql, params![ms(since), limit as i64])
         })
         .await
     }
 
-    /// Tells the operators something that concerns an ente or a batch.
-    pub async fn alert(
-        &self,
-        code: &str,
-        sender: Option<&str>,
-        batch: Option<BatchId>,
-        about: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (code, sender, about) = (code.to_owned(), sender.map(str::to_owned), about.to_owned());
-        self.write(move |db| super::engine::raise_alert_for(db, &code, sender.as_deref(), batch, &about, now)).await
+    /// Everything that operators were told from one instant to another, newest first.
+    pub async fn alerts_between(&self, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<AlertRow>, StoreError> {
+        self.read(move |db| {
+            let sql = "SELECT at, code, source, sender, about, flow, batch_id, data FROM alert WHERE at >= ?1 AND at < ?2 \
+                       ORDER BY at DESC, id DESC LIMIT ?3";
+            read_alerts(db, sql, params![ms(from), ms(to), limit as i64])
+        })
+        .await
     }
 
     /// What is still to come for the acts that were started.
@@ -290,6 +288,21 @@ impl Store {
         })
         .await
     }
+}
+
+fn read_alerts(db: &Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<AlertRow>, StoreError> {
+    let mut select = db.prepare_cached(sql)?;
+    let rows = select.query_map(parameters, |row| {
+        let batch = row.get::<_, Option<Vec<u8>>>(6)?.and_then(|id| Uuid::from_slice(&id).ok()).map(BatchId);
+        let (at, code, about) = (at(row.get(0)?), row.get(1)?, row.get(4)?);
+        let alert = AlertRow { at, code, source: row.get(2)?, sender: row.get(3)?, about, flow: row.get(5)?, batch, data: None };
+        Ok((alert, row.get::<_, Option<String>>(7)?))
+    })?;
+    rows.map(|row| {
+        let (alert, data) = row?;
+        Ok(AlertRow { data: data.as_deref().map(serde_json::from_str).transpose()?, ..alert })
+    })
+    .collect()
 }
 
 /// What an act may wait for in each state, and the condition under which it is missing.

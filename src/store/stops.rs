@@ -1,4 +1,4 @@
-//! What stands still until a person or a remote moves it: enti whose key SEND refuses, and troubles that were told.
+//! What stands still until a person moves it: enti whose key SEND refuses.
 //!
 //! A refused key stops its whole ente at once: no job of it is leased. Its acts are then parked a thousand at a time
 //! ([`Store::follow_stops`]), each when its turn would have come, and resumed in the same way; a crash in between loses nothing,
@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::alerts::{self, Alert};
 use super::codec::{act_at, at, ms};
 use super::engine::{self, ActRow};
 use super::orders::by;
@@ -19,14 +20,6 @@ pub const STOP_CODES: [&str; 4] = ["CHIAVE_RIFIUTATA", "QUOTA_SEND_ESAURITA", "G
 /// The ente of a channel; of work of our own, none.
 pub(super) fn sender_of(channel: &str) -> &str {
     channel.split('/').next().unwrap_or_default()
-}
-
-/// Something that operators were told of and that is not over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    pub code: String,
-    /// Ente or channel.
-    pub about: String,
 }
 
 /// A stop, as kept: channel, ente, code, and by whom it was resumed (`who`, `why`).
@@ -49,7 +42,7 @@ impl Store {
             let sender = sender_of(&channel);
             let new = db.prepare_cached(sql)?.execute(params![channel, sender, code, ms(now)])?;
             if new == 1 {
-                engine::raise_alert_for(db, &code, Some(sender), None, &channel, now)?;
+                Alert::new(&code, &channel).sender(Some(sender)).begin(db, None, now)?;
             }
             Ok(())
         })
@@ -77,6 +70,7 @@ impl Store {
                 let resumed = db.prepare_cached(sql)?.execute([&channel, &about])? == 1;
                 if resumed {
                     engine::append_history(db, "canale", channel.as_bytes(), "ORDINE_RIPRENDI", None, Some(&about), now)?;
+                    tell_resumed(db, &channel, now)?;
                 }
                 Ok(resumed)
             })
@@ -118,41 +112,22 @@ impl Store {
         self.ring();
         Ok(more)
     }
+}
 
-    /// Troubles that were told and are not over.
-    pub async fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
-        self.read(|db| {
-            let mut select = db.prepare_cached("SELECT code, about FROM trouble ORDER BY code, about")?;
-            Ok(select.query_map([], |row| Ok(Trouble { code: row.get(0)?, about: row.get(1)? }))?.collect::<Result<_, _>>()?)
-        })
-        .await
+/// A key goes on. Told with the last one of its ente: before that, the ente stands still all the same.
+fn tell_resumed(db: &Connection, channel: &str, now: Timestamp) -> Result<(), StoreError> {
+    let mut known = false;
+    for code in STOP_CODES {
+        known |= alerts::forget(db, code, channel)?;
     }
-
-    /// A trouble of an ente or channel begins: operators are told, once.
-    pub async fn trouble_begins(&self, code: &str, about: &str, now: Timestamp) -> Result<(), StoreError> {
-        let (code, about) = (code.to_owned(), about.to_owned());
-        self.write(move |db| {
-            let sql = "INSERT INTO trouble (code, about, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            if db.prepare_cached(sql)?.execute(params![code, about, ms(now)])? == 1 {
-                engine::raise_alert_for(db, &code, Some(sender_of(&about)), None, &about, now)?;
-            }
-            Ok(())
-        })
-        .await
+    let sender = sender_of(channel);
+    let still: bool = db
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM channel_stop WHERE sender = ?1 AND resumed IS NULL)")?
+        .query_row([sender], |row| row.get(0))?;
+    if known && !still {
+        Alert::new("ENTE_RIPRESO", sender).sender(Some(sender)).raise(db, now)?;
     }
-
-    /// It is over: operators are told under the code `back`, if they knew of it.
-    pub async fn trouble_ends(&self, code: &str, back: &str, about: &str, now: Timestamp) -> Result<(), StoreError> {
-        let (code, back, about) = (code.to_owned(), back.to_owned(), about.to_owned());
-        self.write(move |db| {
-            let sql = "DELETE FROM trouble WHERE code = ?1 AND about = ?2";
-            if db.prepare_cached(sql)?.execute([&code, &about])? == 1 {
-                engine::raise_alert_for(db, &back, Some(sender_of(&about)), None, &about, now)?;
-            }
-            Ok(())
-        })
-        .await
-    }
+    Ok(())
 }
 
 fn stops(db: &Connection) -> Result<Vec<Stop>, StoreError> {

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 
+use super::alerts::Alert;
 use super::codec::{at, ms, optional};
 use super::engine::{self, ActRow, Name};
+use super::stops::sender_of;
 use super::{Store, StoreError, jobs};
 use crate::domain::digest::Sha256;
 use crate::domain::ids::ActId;
@@ -101,7 +103,9 @@ impl Store {
         self.write(move |db| {
             db.prepare_cached("DELETE FROM stream WHERE channel = ?1 AND stream_id = ?2")?.execute([&channel, &stream_id])?;
             if lost {
-                engine::raise_alert_for(db, "FLUSSO_EVENTI_PERSO", channel.split('/').next(), None, &channel, now)?;
+                // One that SEND loses again and again is told once an hour.
+                let quiet = Some(SignedDuration::from_hours(1));
+                Alert::new("FLUSSO_EVENTI_PERSO", &channel).sender(Some(sender_of(&channel))).raise_unless_told(db, quiet, now)?;
             }
             Ok(())
         })

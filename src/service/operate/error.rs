@@ -62,6 +62,13 @@ pub enum OperateError {
     UnknownSource {
         source: String,
     },
+    UnknownSender {
+        sender: String,
+    },
+    /// A report of a day that has not begun.
+    DayToCome {
+        day: String,
+    },
     NotAnAddress {
         text: String,
     },
@@ -106,6 +113,8 @@ impl OperateError {
             OperateError::NoPublisher => "RIPUBBLICAZIONE_NON_DISPONIBILE",
             OperateError::PublishFailed { .. } => "RIPUBBLICAZIONE_NON_RIUSCITA",
             OperateError::UnknownSource { .. } => "GESTIONALE_SCONOSCIUTO",
+            OperateError::UnknownSender { .. } => "ENTE_NON_CONFIGURATO",
+            OperateError::DayToCome { .. } => "GIORNO_FUTURO",
             OperateError::NotAnAddress { .. } => "INDIRIZZO_NON_VALIDO",
             OperateError::NotBanned { .. } => "INDIRIZZO_NON_BLOCCATO",
             OperateError::NoDoor => "SFTP_NON_ACCESO",
@@ -118,7 +127,8 @@ impl OperateError {
     /// Exit code of the command: 1 refused or not found, 2 wrongly asked, 3 the store does not answer.
     pub fn exit_code(&self) -> u8 {
         match self {
-            OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId | OperateError::NotAnAddress { .. } => 2,
+            OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId => 2,
+            OperateError::NotAnAddress { .. } | OperateError::DayToCome { .. } => 2,
             OperateError::NoPublisher | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
             _ => 1,
         }
@@ -156,6 +166,8 @@ impl std::fmt::Display for OperateError {
             OperateError::NoPublisher => f.write_str(words::NO_PUBLISHER),
             OperateError::PublishFailed { code } => f.write_str(&words::publish_failed(code)),
             OperateError::UnknownSource { source } => f.write_str(&words::source_unknown(source)),
+            OperateError::UnknownSender { sender } => f.write_str(&words::sender_unknown(sender)),
+            OperateError::DayToCome { day } => f.write_str(&words::day_to_come(day)),
             OperateError::NotAnAddress { text } => f.write_str(&sftp::not_an_address(text)),
             OperateError::NotBanned { address } => f.write_str(&sftp::not_banned(address)),
             OperateError::NoDoor => f.write_str(sftp::NO_DOOR),

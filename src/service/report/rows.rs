@@ -4,6 +4,7 @@ use super::{
     ActEntry, AlertEntry, BatchEntry, FileEntry, GuardEntry, HistoryEntry, JobEntry, LegalFactEntry, ProblemEntry, RecipientEntry,
     StuckEntry,
 };
+use crate::domain::alert;
 use crate::store::{
     ActView, AlertRow, BatchSummary, GuardRow, HistoryRow, JobRow, LegalFactRow, ProblemCount, Publication, RecipientRow, Stuck,
 };
@@ -99,7 +100,18 @@ impl From<JobRow> for JobEntry {
 
 impl From<AlertRow> for AlertEntry {
     fn from(alert: AlertRow) -> Self {
-        AlertEntry { at: alert.at, code: alert.code, source: alert.source, sender: alert.sender, about: alert.about }
+        AlertEntry {
+            at: alert.at,
+            kind: alert::kind_of(&alert.code),
+            phase: alert::phase_of(&alert.code).as_str().to_owned(),
+            code: alert.code,
+            source: alert.source,
+            sender: alert.sender,
+            about: alert.about,
+            flow: alert.flow,
+            batch: alert.batch,
+            data: alert.data,
+        }
     }
 }
 

@@ -122,8 +122,9 @@ CREATE UNIQUE INDEX act_by_token ON act (substr(token, 1, 16));
 CREATE INDEX act_by_protocol ON act (protocol) WHERE protocol IS NOT NULL;
 CREATE INDEX act_by_reference ON act (reference);
 CREATE INDEX act_replaces ON act (replaces) WHERE replaces IS NOT NULL;
-CREATE INDEX act_parked ON act (park_code) WHERE park_code IS NOT NULL;
-CREATE INDEX act_by_state ON act (state, heard_at);
+CREATE INDEX act_parked ON act (park_code, sender, updated_at) WHERE park_code IS NOT NULL;
+-- The sender is there to be counted without a look at the acts.
+CREATE INDEX act_by_state ON act (state, heard_at, sender);
 CREATE INDEX act_by_term ON act (notify_by) WHERE notify_by IS NOT NULL AND accepted_at IS NULL AND live = 1;
 
 CREATE TABLE act_content (act_id BLOB PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
@@ -256,7 +257,8 @@ CREATE TABLE channel_stop (channel TEXT PRIMARY KEY, sender TEXT NOT NULL, code 
 CREATE INDEX channel_stop_by_sender ON channel_stop (sender);
 
 -- What operators were told of and is not over: told once when it begins and once when it ends, restarts notwithstanding.
-CREATE TABLE trouble (code TEXT NOT NULL, about TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (code, about)) WITHOUT ROWID;
+-- data: what goes with it (JSON).
+CREATE TABLE trouble (code TEXT NOT NULL, about TEXT NOT NULL, since INTEGER NOT NULL, data TEXT, PRIMARY KEY (code, about)) WITHOUT ROWID;
 
 -- closed_line: the last one that is in a file.
 CREATE TABLE counter (source TEXT PRIMARY KEY, next_line INTEGER NOT NULL, next_file INTEGER NOT NULL, closed_line INTEGER NOT NULL DEFAULT 0);
@@ -360,6 +362,7 @@ CREATE TABLE alert (
 );
 CREATE INDEX alert_by_time ON alert (at);
 CREATE INDEX alert_by_code ON alert (code, sender);
+CREATE INDEX alert_by_about ON alert (code, about, at);
 
 -- What was done at the SFTP door. Append-only: only the names, which may hold personal data, can be taken out.
 CREATE TABLE door_event (

@@ -142,7 +142,7 @@ async fn the_spending_ceiling_counts_each_act_once() {
         assert_eq!(spend(c, "2026-11-22").await.unwrap(), Spend::NotToday);
     }
     let told = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
-    assert_eq!(told.iter().filter(|alert| alert.code == "TETTO_DI_SPESA").count(), 1);
+    assert_eq!(told.iter().filter(|alert| alert.code == "TETTO_DI_SPESA_RAGGIUNTO").count(), 1);
     assert_eq!(spend(c, "2026-11-23").await.unwrap(), Spend::Reserved, "tomorrow");
     assert_eq!(spend(a, "2026-11-23").await.unwrap(), Spend::Reserved);
     assert_eq!(world.count("SELECT spent FROM quota WHERE day = '2026-11-23'"), 100);

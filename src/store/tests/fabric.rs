@@ -143,8 +143,12 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT state, count(*) FROM job", "the overview, from an index alone"),
     ("SELECT kind, count(*) FROM job", "what is left, asked by the benches"),
     ("SELECT {SUMMARY} FROM batch ORDER BY received_at", "in the order of an index, up to a limit"),
+    ("FROM job INDEXED BY job_due WHERE state = 'ATTESA' AND lane = 1", "in the order of a partial index, up to the first"),
     (" FROM channel_stop", "one row per stopped key"),
-    ("SELECT code, about FROM trouble", "a few rows"),
+    ("SELECT code, about, since, data FROM trouble", "a few rows"),
+    ("FROM act INDEXED BY act_by_state WHERE sender", "acts of an ente by state, from an index alone"),
+    ("FROM act INDEXED BY act_staged WHERE staged = 1 AND sender", "a partial index of rows under reading"),
+    ("FROM act INDEXED BY act_parked WHERE park_code IS NOT NULL AND sender", "from a partial index alone"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
     ("SELECT source FROM counter", "one row per gestionale"),
 ];

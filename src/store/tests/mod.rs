@@ -2,6 +2,7 @@
 //! batches, does the work of every job as a well-behaved worker would, and tells events as SEND does.
 
 mod books;
+mod daily;
 mod door;
 mod drops;
 mod fabric;

@@ -72,6 +72,8 @@ pub fn sentence(fault: &ConfigFault) -> String {
         ConfigFault::NoLogin => "l'account non ha né chiavi né password: nessuno potrebbe entrare".into(),
         ConfigFault::Network => "non è una rete: scrivere per esempio \"10.1.0.0/16\" oppure un solo indirizzo".into(),
         ConfigFault::Date => "non è una data: scrivere per esempio \"2027-12-31\"".into(),
+        ConfigFault::DayOfYear => "non è un giorno di ogni anno: scrivere mese e giorno, per esempio \"06-24\"".into(),
+        ConfigFault::Weekday => "non è un giorno della settimana: scrivere lun, mar, mer, gio, ven, sab o dom".into(),
         ConfigFault::NoListener => "il gestionale ha un account SFTP, ma manca il blocco [sftp] con almeno un [[sftp.listen]]".into(),
         ConfigFault::ClockNotReal { host } => {
             format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")

@@ -47,6 +47,18 @@ pub fn held_withdrawn(withdrawn: u64) -> String {
     }
 }
 
+pub fn sender_unknown(sender: &str) -> String {
+    format!("l'ente «{sender}» non è nella configurazione")
+}
+
+pub fn day_to_come(day: &str) -> String {
+    format!("il {day} non è ancora cominciato: non c'è nulla da riferire")
+}
+
+pub fn not_a_day(text: &str) -> String {
+    format!("«{text}» non è una data: scrivere per esempio 2026-11-22")
+}
+
 pub fn none_parked_with(code: &str) -> String {
     format!("nessun atto è sospeso con il codice «{code}»")
 }

@@ -99,6 +99,50 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Leggere i rifiuti; poi messo batch release LOTTO, o messo act cancel.",
     ),
     // alerts
+    (
+        "LOTTO_SCARTATO",
+        "Un lotto è stato scartato per intero: nessun suo atto è stato preso in carico.",
+        "Leggere la ricevuta, correggere e depositare di nuovo il lotto.",
+    ),
+    (
+        "LOTTO_PARZIALE",
+        "Di un lotto sono stati presi in carico soltanto alcuni atti: gli altri sono scartati.",
+        "Correggere il file nella cartella scarti e depositarlo di nuovo.",
+    ),
+    ("ENTE_RIPRESO", "L'ente che era fermo riprende: nessuna sua chiave è più ferma.", "Nessuna azione."),
+    (
+        "CHIAMATE_DEL_GIORNO_FINITE",
+        "Le chiamate a SEND concesse all'ente per oggi sono finite (per_day nella configurazione): i nuovi invii riprendono domani.",
+        "Nessuna azione; se accade spesso, alzare per_day.",
+    ),
+    (
+        "TETTO_DI_SPESA_RAGGIUNTO",
+        "Il tetto di spesa di oggi dell'ente è raggiunto (spend_cents_per_day nella configurazione): i nuovi invii riprendono domani.",
+        "Nessuna azione; se accade spesso, alzare il tetto.",
+    ),
+    (
+        "QUOTE_DI_NUOVO_LIBERE",
+        "L'ente può di nuovo inviare: le chiamate o il tetto di spesa sono quelli di un nuovo giorno.",
+        "Nessuna azione.",
+    ),
+    (
+        "DISCO_QUASI_PIENO",
+        "Su un disco resta poco spazio: quello dei dati di messo («dati») o quello della cartella di un gestionale.",
+        "Liberare spazio o ampliare il disco: sotto la riserva messo non prende più in carico i lotti.",
+    ),
+    ("DISCO_DI_NUOVO_LIBERO", "Sul disco c'è di nuovo spazio.", "Nessuna azione."),
+    (
+        "DEPOSITO_MAI_COMPLETATO",
+        "Un file depositato è rimasto a metà: nessuno lo completa più, e non è stato letto.",
+        "Chiedere al gestionale di depositarlo di nuovo, intero.",
+    ),
+    (
+        "GESTIONALE_SILENZIOSO",
+        "Un gestionale che deposita sempre entro una certa ora non ha depositato.",
+        "Verificare l'esportazione del gestionale e il suo collegamento.",
+    ),
+    ("GESTIONALE_DI_NUOVO_ATTIVO", "Il gestionale che taceva ha depositato.", "Nessuna azione."),
+    ("RAPPORTO_DEL_GIORNO", "Il rapporto di un giorno dell'ente è pronto.", "Si rilegge con messo report."),
     ("FATTO_INATTESO", "SEND ha comunicato un fatto che non era atteso in quello stato.", "Leggere messo act show."),
     ("EVENTO_SCONOSCIUTO", "SEND ha comunicato un evento di un tipo nuovo.", "Nessuna azione: è conservato e riportato nell'esito."),
     (
