@@ -3,6 +3,7 @@
 mod address;
 pub mod check;
 pub mod load;
+pub mod mail;
 pub mod secret;
 pub mod sftp;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use check::{ConfigFault, check_clock};
 pub use load::{LoadedConfig, Problems, load};
+pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
 /// The whole configuration file.
@@ -38,6 +40,9 @@ pub struct Config {
     /// `[sftp]`: without it nothing listens.
     #[serde(default)]
     pub sftp: Option<SftpConfig>,
+    /// `[mail]`: without it nobody is mailed.
+    #[serde(default)]
+    pub mail: Option<MailConfig>,
     /// `[[ente]]`
     #[serde(rename = "ente", default)]
     pub institutions: Vec<Institution>,
@@ -149,6 +154,9 @@ pub struct Institution {
     pub address_lookup: bool,
     #[serde(default)]
     pub quota: Quota,
+    /// `[[ente.avvisi]]`: who is mailed what; without rules nobody.
+    #[serde(rename = "avvisi", default)]
+    pub notices: Vec<NoticeRule>,
 }
 
 /// `[[ente.key]]`
