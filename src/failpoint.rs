@@ -89,9 +89,20 @@ pub const SFTP_POINTS: &[&str] = &[
     "sftp.taken_back",
 ];
 
-/// Whether `name` is in [`POINTS`] or in [`SFTP_POINTS`], asked while compiling.
+/// The points that only mails meet, in that order.
+pub const MAIL_POINTS: &[&str] = &[
+    // Alerts have become mails; none is on its way.
+    "mail.collected",
+    // It is known that a mail may go; the server has nothing of it.
+    "mail.offered",
+    // The server has said that it is taken; the store does not know.
+    "mail.answered",
+    "mail.recorded",
+];
+
+/// Whether `name` is in [`POINTS`], [`SFTP_POINTS`] or [`MAIL_POINTS`], asked while compiling.
 pub const fn is_known(name: &str) -> bool {
-    is_in(POINTS, name) || is_in(SFTP_POINTS, name)
+    is_in(POINTS, name) || is_in(SFTP_POINTS, name) || is_in(MAIL_POINTS, name)
 }
 
 const fn is_in(mut left: &[&str], name: &str) -> bool {
@@ -114,7 +125,7 @@ const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
     a.is_empty() && b.is_empty()
 }
 
-/// A point of [`POINTS`] or of [`SFTP_POINTS`]: nothing, unless `MESSO_FAIL_AT` arms it.
+/// A point of one of the lists: nothing, unless `MESSO_FAIL_AT` arms it.
 macro_rules! failpoint {
     ($name:literal) => {{
         const { assert!($crate::failpoint::is_known($name), "a point that is in no list of failpoint") };
@@ -231,7 +242,7 @@ mod tests {
 
     #[test]
     fn points_are_named_once() {
-        let all: Vec<&str> = POINTS.iter().chain(SFTP_POINTS).copied().collect();
+        let all: Vec<&str> = POINTS.iter().chain(SFTP_POINTS).chain(MAIL_POINTS).copied().collect();
         for (index, point) in all.iter().enumerate() {
             assert!(!all[..index].contains(point), "{point}");
         }

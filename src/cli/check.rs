@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config;
+use crate::config::{self, ConfigFault, LoadedConfig, MailFault, Problems};
+use crate::outbox::mail::Templates;
 use crate::text::it::config as text;
 
 /// Controlla la configurazione e i flussi.
@@ -20,7 +21,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
-    let loaded = config::load(&args.config);
+    let loaded = config::load(&args.config).and_then(with_templates);
     let problems = loaded.as_ref().err().map(|problems| problems.list.as_slice()).unwrap_or_default();
     let mut out = String::new();
     if args.json {
@@ -41,4 +42,15 @@ pub fn run(args: Args) -> ExitCode {
     // A closed pipe is the reader's choice: the exit code still tells.
     let _ = std::io::stdout().write_all(out.as_bytes());
     if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The templates of mails are part of the configuration: each is rendered with samples of every kind.
+fn with_templates(loaded: LoadedConfig) -> Result<LoadedConfig, Problems> {
+    let Some(folder) = loaded.config.mail.as_ref().and_then(|mail| mail.templates.as_deref()) else { return Ok(loaded) };
+    let mut problems = Problems::default();
+    for fault in Templates::load(Some(folder)).1 {
+        let file = folder.join(&fault.name).display().to_string();
+        problems.add(&file, fault.line, "", ConfigFault::Mail(MailFault::Template { message: fault.message }));
+    }
+    if problems.list.is_empty() { Ok(loaded) } else { Err(problems) }
 }

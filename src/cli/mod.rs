@@ -10,6 +10,7 @@ pub mod defender;
 pub mod demo;
 pub mod hub;
 pub mod italian;
+pub mod mail;
 pub mod password;
 pub mod publish;
 pub mod report;
@@ -68,6 +69,8 @@ pub enum Command {
     Defender(defender::Args),
     /// Prepara la password di un account SFTP.
     Password(password::Args),
+    /// Prova la posta agli operatori.
+    Mail(mail::Args),
 }
 
 /// Runs the command line; the exit code is documented by each command.
@@ -95,5 +98,6 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args),
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),
+        Command::Mail(args) => mail::run(args),
     }
 }

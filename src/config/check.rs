@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
-use super::{Config, Environment, Institution, Limits, SftpConfig, SourceSystem};
+use super::{Config, Environment, Institution, Limits, MailConfig, MailFault, SftpConfig, SourceSystem};
 use crate::clock::Clock;
 use crate::domain::calendar::MonthDay;
 use crate::flow::definition::{DefinitionFault, is_name};
@@ -95,6 +95,8 @@ pub enum ConfigFault {
     ClockNotReal {
         host: String,
     },
+    /// `[mail]` and the rules of enti.
+    Mail(MailFault),
 }
 
 impl ConfigFault {
@@ -133,6 +135,7 @@ impl ConfigFault {
             ConfigFault::Weekday => "GIORNO_NON_VALIDO",
             ConfigFault::NoListener => "SFTP_NON_CONFIGURATO",
             ConfigFault::ClockNotReal { .. } => "OROLOGIO_NON_REALE",
+            ConfigFault::Mail(fault) => fault.code(),
         }
     }
 }
@@ -145,6 +148,9 @@ pub fn check_clock(clock: &Clock, config: &Config) -> Result<(), ConfigFault> {
     let pdnd = |institution: &Institution| {
         institution.keys.iter().filter_map(|key| key.pdnd.as_ref().map(|pdnd| pdnd.token_url.clone())).collect::<Vec<_>>()
     };
+    if let Some(mail) = config.mail.as_ref().filter(|mail| !mail.is_local()) {
+        return Err(ConfigFault::ClockNotReal { host: mail.host.clone() });
+    }
     for institution in &config.institutions {
         for url in std::iter::once(institution.send_url.clone()).chain(pdnd(institution)) {
             let host = Url::parse(&url).ok().and_then(|url| url.host_str().map(str::to_string));
@@ -167,6 +173,9 @@ pub(super) struct Parts {
     pub sftp: Option<SftpConfig>,
     /// `[sftp]` is there, broken or not.
     pub has_sftp: bool,
+    pub mail: Option<MailConfig>,
+    /// `[mail]` is there, broken or not.
+    pub has_mail: bool,
     pub institutions: Vec<(usize, Institution)>,
     pub sources: Vec<(usize, SourceSystem)>,
     /// Of all enti, broken ones too.
@@ -199,6 +208,9 @@ impl Parts {
         if let Some(sftp) = &self.sftp {
             sftp.check(add);
         }
+        if let Some(mail) = &self.mail {
+            mail.check(add);
+        }
         self.check_institutions(add, line_of);
         self.check_sources(add, line_of);
         self.check_folders(add);
@@ -224,6 +236,7 @@ impl Parts {
             if institution.patron.as_ref().is_some_and(|day| day.parse::<MonthDay>().is_err()) {
                 add(&key("patron"), ConfigFault::DayOfYear);
             }
+            super::mail::check_rules(&at, &institution.notices, &self.flows, self.has_mail, add);
             if institution.keys.is_empty() {
                 add(&key("key"), ConfigFault::NoKey);
             }

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::check::{self, ConfigFault};
-use super::{Config, Institution, SecretRef, SourceSystem};
+use super::{Config, Institution, MailConfig, SecretRef, SourceSystem};
 use crate::flow::definition::{self, FlowDefinition};
 use crate::flow::shape::{Document, Key, Kind, Located, may, need};
 
@@ -71,6 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     may("alerts", Kind::Table(super::alerts::ALERTS)),
     may("sftp", Kind::Table(super::sftp::SFTP)),
+    may("mail", Kind::Table(super::mail::MAIL)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
 ];
@@ -92,6 +93,7 @@ const ENTE: &[Key] = &[
         ]),
     ),
     may("patron", Kind::Text),
+    may("avvisi", Kind::Tables(super::mail::RULE)),
 ];
 const API_KEY: &[Key] = &[
     need("id", Kind::Text),
@@ -165,6 +167,8 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
     parts.limits = document.part("limits", None);
     parts.sftp = document.part("sftp", None);
     parts.has_sftp = parts.sftp.is_some() || !document.is_clean("sftp");
+    parts.mail = document.part::<MailConfig>("mail", None).map(|mail| place_mail(mail, base));
+    parts.has_mail = parts.mail.is_some() || !document.is_clean("mail");
     let config = document.whole::<Config>().map(|mut config| {
         config.data = resolve(base, &config.data);
         config.flows = config.flows.map(|flows| resolve(base, &flows));
@@ -172,6 +176,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
         if let Some(sftp) = &mut config.sftp {
             sftp.host_keys = sftp.host_keys.take().map(|folder| resolve(base, &folder));
         }
+        config.mail = parts.mail.clone();
         config.institutions = parts.institutions.iter().map(|(_, institution)| institution.clone()).collect();
         config.sources = parts.sources.iter().map(|(_, source)| source.clone()).collect();
         config
@@ -278,6 +283,15 @@ fn place_secrets(institution: &mut Institution, base: &Path) {
             place(&mut pdnd.private_key);
         }
     }
+}
+
+fn place_mail(mut mail: MailConfig, base: &Path) -> MailConfig {
+    mail.ca = mail.ca.map(|path| resolve(base, &path));
+    mail.templates = mail.templates.map(|path| resolve(base, &path));
+    if let Some(password) = &mut mail.password {
+        place_secret(&mut password.0, base);
+    }
+    mail
 }
 
 fn place_secret(secret: &mut String, base: &Path) {

@@ -4,6 +4,7 @@ mod address;
 pub mod alerts;
 pub mod check;
 pub mod load;
+pub mod mail;
 pub mod secret;
 pub mod sftp;
 
@@ -17,6 +18,7 @@ use crate::domain::calendar::Calendar;
 pub use alerts::{Alerts, Expected};
 pub use check::{ConfigFault, check_clock};
 pub use load::{LoadedConfig, Problems, load};
+pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
 /// The whole configuration file.
@@ -42,6 +44,9 @@ pub struct Config {
     /// `[sftp]`: without it nothing listens.
     #[serde(default)]
     pub sftp: Option<SftpConfig>,
+    /// `[mail]`: without it nobody is mailed.
+    #[serde(default)]
+    pub mail: Option<MailConfig>,
     /// `[[ente]]`
     #[serde(rename = "ente", default)]
     pub institutions: Vec<Institution>,
@@ -142,6 +147,9 @@ pub struct Institution {
     /// The patron saint's day, `MM-DD`: a holiday of this ente.
     #[serde(default)]
     pub patron: Option<String>,
+    /// `[[ente.avvisi]]`: who is mailed what; without rules nobody.
+    #[serde(rename = "avvisi", default)]
+    pub notices: Vec<NoticeRule>,
 }
 
 /// `[[ente.key]]`

@@ -2,6 +2,7 @@
 
 pub mod circuit;
 pub mod http;
+pub mod mail;
 pub mod pnd;
 
 use std::time::Duration;

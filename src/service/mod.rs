@@ -10,6 +10,7 @@ pub mod door;
 pub mod facts;
 pub mod files;
 pub mod ingest;
+pub mod mail;
 pub mod notify;
 pub mod operate;
 pub mod publish;

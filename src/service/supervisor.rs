@@ -15,7 +15,7 @@ use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
 use super::operate::Operator;
-use super::{Hub, daily, dispatch, ingest, publish, queue, rebuild, streams, sweep};
+use super::{daily, dispatch, ingest, mail, publish, queue, rebuild, streams, sweep, Hub};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
@@ -109,6 +109,8 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     tasks.spawn(dispatch::run(hub.clone()));
     tasks.spawn(publish::run(hub.clone()));
     tasks.spawn(sweep::run(hub.clone()));
+    tasks.spawn(mail::collect(hub.clone()));
+    tasks.spawn(mail::send(hub.clone()));
     for channel in hub.channels.values() {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }

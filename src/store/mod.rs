@@ -16,6 +16,7 @@ mod engine;
 mod facts;
 mod finals;
 mod jobs;
+mod mail;
 mod orders;
 mod publications;
 mod queries;
@@ -38,6 +39,10 @@ pub use door::{DoorBan, DoorEvent};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
+pub use mail::{
+    Addressed, Collected, GivenUp, LeasedMail, MailCode, MailContent, MailLease, MailNotice, MailOverview, MailTrouble, Offered, Router,
+    ToldAlert,
+};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
@@ -334,7 +339,7 @@ fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::t
     Ok(thread)
 }
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;

@@ -78,6 +78,7 @@ pub fn sentence(fault: &ConfigFault) -> String {
         ConfigFault::ClockNotReal { host } => {
             format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")
         }
+        ConfigFault::Mail(fault) => super::mail::fault(fault),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Italian.
 
 pub mod config;
+pub mod mail;
 pub mod operate;
 pub mod outcomes;
 pub mod parking;

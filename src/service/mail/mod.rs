@@ -1,0 +1,331 @@
+//! Mails to operators: alerts become mails, and mails go out, each as a task of its own that nothing else waits for.
+//!
+//! [`routing`] says who is told of what, [`letters`] what is said, [`proof`] is `messo mail test`. When the server is away mails wait
+//! in the store, in order, and what happens meanwhile is added to them; a recipient that is put off is tried again with growing
+//! pauses, one that is refused is given up and told of in `status` and in the next report.
+
+pub mod letters;
+pub mod proof;
+pub mod routing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::routing::Routing;
+use super::Hub;
+use crate::config::MailConfig;
+use crate::config::mail::read_mailbox;
+use crate::connectors::mail::{Letter, MailError, Seen, Server, Session, recipient};
+use crate::outbox::mail::Templates;
+use crate::store::{LeasedMail, MailTrouble, Offered, StoreError};
+
+/// How often new alerts are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+/// Mails of one conversation: some servers want no more.
+const TOGETHER: usize = 50;
+/// A lease is longer than a conversation about one mail may take (seconds, real).
+const LEASE: i64 = 3_600;
+/// Pause after a server that was not well; doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Pause of a recipient that was put off; doubles up to the longest.
+const FIRST_PUT_OFF: SignedDuration = SignedDuration::from_secs(60);
+const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(4);
+/// A recipient that has been put off for so long is given up (RFC 5321, 4.5.4.1: at least 4 to 5 days).
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
+/// What was sent or given up is kept so long.
+const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// What is handed over when the service stops may still be answered.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Makes mails of alerts, until the hub stops.
+pub async fn collect(hub: Arc<Hub>) {
+    let pause = if hub.clock.is_real() { LOOK } else { LOOK / 10 };
+    let mut tidied: Option<Timestamp> = None;
+    while !hub.stopping.is_cancelled() {
+        let now = hub.clock.now();
+        if tidied.is_none_or(|at| now.duration_since(at) > SignedDuration::from_hours(1)) {
+            tidied = Some(now);
+            if let Err(error) = hub.store.forget_mails(now.saturating_sub(KEPT).unwrap_or(Timestamp::UNIX_EPOCH)).await {
+                tracing::error!(%error, "la posta vecchia non può essere tolta");
+            }
+        }
+        match collect_once(&hub, now).await {
+            Ok(more) if more => continue,
+            Ok(_) | Err(StoreError::Stopping) => {}
+            Err(error) => tracing::error!(%error, "gli avvisi non diventano posta"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hub.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Whether there may be more.
+async fn collect_once(hub: &Hub, now: Timestamp) -> Result<bool, StoreError> {
+    // Without a server nobody is told, and what was not told then is not told when there is one.
+    let routing = Routing::of(&hub.config);
+    let window = hub.config.mail.as_ref().map_or(0, |mail| mail.collect_minutes);
+    let from = hub.config.mail.as_ref().and_then(|mail| read_mailbox(&mail.from));
+    let domain = from.map_or_else(|| "localhost".to_owned(), |from| from.email.domain().to_owned());
+    let router = Arc::new(move |alert: &_| routing.addressed(alert, now));
+    let collected = hub.store.collect_alerts(router, &domain, SignedDuration::from_mins(window.into()), now).await?;
+    if collected.mails > 0 {
+        tracing::debug!(mails = collected.mails, "posta da spedire");
+        failpoint!("mail.collected");
+    }
+    Ok(collected.alerts > 0)
+}
+
+/// Sends mails, until the hub stops.
+pub async fn send(hub: Arc<Hub>) {
+    if let Err(error) = hub.store.free_mails().await {
+        tracing::error!(%error, "la posta interrotta non può essere ripresa");
+    }
+    let mut post = Post { troubled: true, failures: 0 };
+    while !hub.stopping.is_cancelled() {
+        let now = hub.clock.now();
+        let due = match (&hub.config.mail, hub.store.next_mail_due().await) {
+            (Some(_), Ok(due)) => due.is_some_and(|due| due <= now),
+            _ => false,
+        };
+        let pause = match (&hub.config.mail, due) {
+            (Some(mail), true) => post.round(&hub, mail).await,
+            _ => LOOK,
+        };
+        let pause = if hub.clock.is_real() { pause } else { pause.min(LOOK / 5) };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hub.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// What is remembered from one conversation to the next.
+struct Post {
+    /// A trouble may be kept in the store.
+    troubled: bool,
+    /// Conversations in a row in which nothing went.
+    failures: u32,
+}
+
+/// How a mail ended.
+enum Sent {
+    Yes,
+    /// Not this one; the conversation goes on.
+    No,
+}
+
+/// Why a conversation ended early.
+enum Broken {
+    Server(MailError),
+    /// The password cannot be read, or an address is none.
+    Settings(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Broken::Store(error)
+    }
+}
+
+impl Post {
+    /// One conversation. Answers how long to wait before the next.
+    async fn round(&mut self, hub: &Hub, mail: &MailConfig) -> Duration {
+        let mut sent = 0;
+        let ended = self.converse(hub, mail, &mut sent).await;
+        if sent > 0 {
+            self.failures = 0;
+        }
+        let error = match ended {
+            Ok(()) => return Duration::ZERO,
+            Err(Broken::Store(error)) => {
+                if !matches!(error, StoreError::Stopping | StoreError::Stale) {
+                    tracing::error!(%error, "la posta non può essere registrata");
+                }
+                return LOOK;
+            }
+            Err(Broken::Server(error)) => error.code(),
+            Err(Broken::Settings(error)) => error,
+        };
+        if !self.troubled || self.failures == 0 {
+            tracing::warn!(error, "il server di posta non prende la posta: aspetta");
+        }
+        self.troubled = true;
+        let trouble = MailTrouble { since: hub.clock.now(), error };
+        if let Err(error) = hub.store.keep_mail_trouble(Some(trouble)).await {
+            tracing::error!(%error, "lo stato della posta non può essere registrato");
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+
+    async fn converse(&mut self, hub: &Hub, mail: &MailConfig, sent: &mut usize) -> Result<(), Broken> {
+        let server = Server::of(mail).map_err(|error| {
+            tracing::error!(%error, "il server di posta non può essere usato");
+            Broken::Settings("ACCESSO PASSWORD".to_owned())
+        })?;
+        let mut session = tokio::select! {
+            opened = Session::open(&server, |_| {}) => opened.map_err(|error| {
+                tracing::debug!(%error, "posta");
+                Broken::Server(error)
+            })?,
+            () = hub.stopping.cancelled() => return Ok(()),
+        };
+        if self.troubled {
+            hub.store.keep_mail_trouble(None).await?;
+            self.troubled = false;
+        }
+        let (templates, faults) = Templates::load(mail.templates.as_deref());
+        for fault in faults {
+            tracing::warn!(
+                file = fault.name,
+                line = fault.line,
+                fault = fault.message,
+                "modello di posta non utilizzabile: vale quello di messo"
+            );
+        }
+        for _ in 0..TOGETHER {
+            let now = hub.clock.now();
+            if hub.stopping.is_cancelled() {
+                break;
+            }
+            let until = now.saturating_add(hub.real_span(LEASE)).unwrap_or(Timestamp::MAX);
+            let Some(leased) = hub.store.lease_mail(until, now).await? else { break };
+            let one = One { hub, server: &server, templates: &templates, leased: &leased };
+            if let Sent::Yes = one.send(&mut session).await? {
+                *sent += 1;
+            }
+        }
+        session.close().await;
+        Ok(())
+    }
+}
+
+/// One mail and what it is sent with.
+struct One<'a> {
+    hub: &'a Hub,
+    server: &'a Server,
+    templates: &'a Templates,
+    leased: &'a LeasedMail,
+}
+
+impl One<'_> {
+    async fn send(&self, session: &mut Session) -> Result<Sent, Broken> {
+        let store = &self.hub.store;
+        let lease = self.leased.lease;
+        let Some(to) = recipient(&self.leased.recipient) else {
+            store.mail_given_up(lease, true, "INDIRIZZO", self.hub.clock.now()).await?;
+            return Ok(Sent::No);
+        };
+        let letter = letters::letter(self.hub, self.leased).await?;
+        let (rendered, fault) = self.templates.render(&letter);
+        if let Some(fault) = fault {
+            tracing::warn!(
+                file = fault.name,
+                line = fault.line,
+                fault = fault.message,
+                "modello di posta non riuscito: vale quello di messo"
+            );
+        }
+        let offered = tokio::select! {
+            offered = session.offer(&to) => offered,
+            () = self.stop() => Err(MailError::Server { step: crate::connectors::mail::Step::From, seen: Seen::Silence }),
+        };
+        if let Err(error) = offered {
+            return self.failed(error, false).await;
+        }
+        let rendered = Offered { subject: rendered.subject, text: rendered.text, html: rendered.html };
+        let offered = store.offer_mail(lease, rendered).await?;
+        let message = Letter {
+            from: &self.server.from,
+            reply_to: self.server.reply_to.as_ref(),
+            to: &to,
+            message_id: &self.leased.message_id,
+            date: self.leased.created_at,
+            subject: &offered.subject,
+            text: &offered.text,
+            html: &offered.html,
+        };
+        let bytes = match message.write() {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(mail.id = %lease.id, %error, "un messaggio non può essere scritto");
+                store.mail_given_up(lease, true, "MESSAGGIO", self.hub.clock.now()).await?;
+                return Ok(Sent::No);
+            }
+        };
+        failpoint!("mail.offered");
+        let handed = tokio::select! {
+            handed = session.hand_over(&bytes) => handed,
+            () = self.stop() => Err(MailError::Uncertain { seen: Seen::Silence }),
+        };
+        match handed {
+            Ok(_) => {
+                failpoint!("mail.answered");
+                store.mail_sent(lease, self.hub.clock.now()).await?;
+                failpoint!("mail.recorded");
+                tracing::info!(mail.id = %lease.id, kind = self.leased.kind, "posta spedita");
+                Ok(Sent::Yes)
+            }
+            Err(error) => self.failed(error, true).await,
+        }
+    }
+
+    /// A while after the hub is asked to stop.
+    async fn stop(&self) {
+        self.hub.stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    }
+
+    /// `handed_over`: the store was told that the message may go.
+    async fn failed(&self, error: MailError, handed_over: bool) -> Result<Sent, Broken> {
+        let (store, lease, now) = (&self.hub.store, self.leased.lease, self.hub.clock.now());
+        let later = |pause: SignedDuration| now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        let code = error.code();
+        tracing::info!(mail.id = %lease.id, error = code, "posta non spedita");
+        match error {
+            MailError::Refused { .. } => store.mail_given_up(lease, true, &code, now).await?,
+            MailError::Temporary { .. } => {
+                let over = self.leased.failed_at.is_some_and(|first| now.duration_since(first) >= GIVE_UP);
+                if over {
+                    store.mail_given_up(lease, false, &code, now).await?;
+                } else {
+                    store.mail_put_off(lease, &code, handed_over, later(put_off(self.leased.attempts)), now).await?;
+                }
+            }
+            MailError::Uncertain { .. } => {
+                store.mail_uncertain(lease, &code, later(FIRST_PUT_OFF)).await?;
+                return Err(Broken::Server(error));
+            }
+            // Behind the others: should it be about this mail alone, they go.
+            MailError::Server { .. } | MailError::Sender { .. } | MailError::Protocol { .. } => {
+                store.give_back_mail(lease, handed_over, later(FIRST_PUT_OFF)).await?;
+                return Err(Broken::Server(error));
+            }
+        }
+        Ok(Sent::No)
+    }
+}
+
+/// How long a recipient waits that was put off `attempts` times before this one.
+fn put_off(attempts: u32) -> SignedDuration {
+    FIRST_PUT_OFF.checked_mul(1 << attempts.min(20)).map_or(LONGEST_PUT_OFF, |pause| pause.min(LONGEST_PUT_OFF))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_four_hours() {
+        for (attempts, want) in [(0, 60), (1, 120), (5, 1_920), (8, 14_400), (40, 14_400)] {
+            assert_eq!(put_off(attempts).as_secs(), want, "{attempts}");
+        }
+    }
+}
