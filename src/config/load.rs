@@ -117,6 +117,7 @@ const GESTIONALE: &[Key] = &[
     may("default_flow", Kind::Text),
     may("organization_ids", Kind::TextMap),
     may("sftp", Kind::Table(super::sftp::ACCOUNT)),
+    may("rendicontazione", Kind::Table(super::export::EXPORT)),
 ];
 
 /// Reads and checks everything, folders on disk included.

@@ -2,6 +2,7 @@
 
 mod address;
 pub mod check;
+mod export;
 pub mod load;
 pub mod secret;
 pub mod sftp;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use check::{ConfigFault, check_clock};
+pub use export::ExportConfig;
 pub use load::{LoadedConfig, Problems, load};
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
@@ -226,6 +228,9 @@ pub struct SourceSystem {
     /// How it comes in over SFTP; without it, only through its folder.
     #[serde(default)]
     pub sftp: Option<SftpAccount>,
+    /// When it gets its reconciliation files.
+    #[serde(rename = "rendicontazione", default)]
+    pub export: ExportConfig,
 }
 
 impl Config {

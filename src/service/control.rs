@@ -94,6 +94,12 @@ pub enum Request {
         source: Option<String>,
         from: Option<u64>,
     },
+    /// Both numbers or both nights.
+    Export {
+        source: Option<String>,
+        from: String,
+        to: String,
+    },
     /// Instants: `None` is as far as there is.
     Audit {
         account: Option<String>,
@@ -165,6 +171,7 @@ pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answ
         Request::Defender => report(operator.bans().await),
         Request::DefenderLift { address } => report(operator.lift_ban(&address, who).await),
         Request::Sftp => report(operator.sftp()),
+        Request::Export { source, from, to } => report(operator.export(source.as_deref(), &from, &to).await),
         Request::PublishRebuild { source, from } => report(operator.rebuild(source.as_deref(), from).await),
     };
     match outcome {

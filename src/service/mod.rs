@@ -5,6 +5,7 @@ pub mod channels;
 pub mod control;
 pub mod dispatch;
 pub mod door;
+pub mod exports;
 pub mod facts;
 pub mod files;
 pub mod ingest;

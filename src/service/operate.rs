@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::door::Desk;
 use super::report::{
-    ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, OrderKind, OrderReport, RebuildReport,
+    ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, ExportReport, OrderKind, OrderReport, RebuildReport,
     StatusReport, StoppedChannel, StuckEntry,
 };
 use super::who::Who;
@@ -30,6 +30,8 @@ use crate::store::{ActView, BatchSummary, Ordered, STOP_CODES, Store};
 pub trait Publisher: Send + Sync {
     /// Every file of `source` (all gestionali: `None`), or its outcome files from number `from` on, marked as copies.
     async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError>;
+    /// Exports of `source` (of all gestionali: `None`) from one to another, both numbers or both nights, as copies.
+    async fn export(&self, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError>;
 }
 
 /// Looks and orders on one store.
@@ -277,6 +279,14 @@ impl Operator {
     pub async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
         match &self.publisher {
             Some(publisher) => publisher.rebuild(source, from).await,
+            None => Err(OperateError::NoPublisher),
+        }
+    }
+
+    /// Writes exports again.
+    pub async fn export(&self, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError> {
+        match &self.publisher {
+            Some(publisher) => publisher.export(source, from, to).await,
             None => Err(OperateError::NoPublisher),
         }
     }

@@ -11,6 +11,7 @@ mod cancelling;
 mod codec;
 mod door;
 mod engine;
+mod exports;
 mod facts;
 mod finals;
 mod jobs;
@@ -20,6 +21,7 @@ mod queries;
 mod refusals;
 mod spending;
 mod staging;
+mod standings;
 mod starting;
 mod stops;
 mod streams;
@@ -31,6 +33,7 @@ pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Verdict};
 pub use cancelling::Cancelling;
 pub use door::{DoorBan, DoorEvent};
+pub use exports::{Export, ExportsOf, Gone, Statements, Wanted as WantedExports};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
@@ -330,7 +333,7 @@ fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::t
     Ok(thread)
 }
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0003.sql")];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;

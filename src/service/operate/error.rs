@@ -62,6 +62,23 @@ pub enum OperateError {
     UnknownSource {
         source: String,
     },
+    /// Neither a number nor a date, one of each, or numbers without a gestionale.
+    NotAnExport {
+        text: String,
+    },
+    ExportNotFound {
+        from: String,
+        to: String,
+    },
+    /// Rows that it printed were deleted since, on that day.
+    ExportGone {
+        name: String,
+        day: String,
+    },
+    /// It does not come out as it was published.
+    ExportDiffers {
+        name: String,
+    },
     NotAnAddress {
         text: String,
     },
@@ -106,6 +123,10 @@ impl OperateError {
             OperateError::NoPublisher => "RIPUBBLICAZIONE_NON_DISPONIBILE",
             OperateError::PublishFailed { .. } => "RIPUBBLICAZIONE_NON_RIUSCITA",
             OperateError::UnknownSource { .. } => "GESTIONALE_SCONOSCIUTO",
+            OperateError::NotAnExport { .. } => "RENDICONTAZIONE_NON_INDICATA",
+            OperateError::ExportNotFound { .. } => "RENDICONTAZIONE_NON_TROVATA",
+            OperateError::ExportGone { .. } => "RENDICONTAZIONE_CANCELLATA",
+            OperateError::ExportDiffers { .. } => "RENDICONTAZIONE_DIVERSA",
             OperateError::NotAnAddress { .. } => "INDIRIZZO_NON_VALIDO",
             OperateError::NotBanned { .. } => "INDIRIZZO_NON_BLOCCATO",
             OperateError::NoDoor => "SFTP_NON_ACCESO",
@@ -119,6 +140,7 @@ impl OperateError {
     pub fn exit_code(&self) -> u8 {
         match self {
             OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId | OperateError::NotAnAddress { .. } => 2,
+            OperateError::NotAnExport { .. } => 2,
             OperateError::NoPublisher | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
             _ => 1,
         }
@@ -156,6 +178,10 @@ impl std::fmt::Display for OperateError {
             OperateError::NoPublisher => f.write_str(words::NO_PUBLISHER),
             OperateError::PublishFailed { code } => f.write_str(&words::publish_failed(code)),
             OperateError::UnknownSource { source } => f.write_str(&words::source_unknown(source)),
+            OperateError::NotAnExport { text } => f.write_str(&words::not_an_export(text)),
+            OperateError::ExportNotFound { from, to } => f.write_str(&words::export_not_found(from, to)),
+            OperateError::ExportGone { name, day } => f.write_str(&words::export_gone(name, day)),
+            OperateError::ExportDiffers { name } => f.write_str(&words::export_differs(name)),
             OperateError::NotAnAddress { text } => f.write_str(&sftp::not_an_address(text)),
             OperateError::NotBanned { address } => f.write_str(&sftp::not_banned(address)),
             OperateError::NoDoor => f.write_str(sftp::NO_DOOR),

@@ -1,6 +1,7 @@
 //! Italian.
 
 pub mod config;
+pub mod exports;
 pub mod operate;
 pub mod outcomes;
 pub mod parking;
