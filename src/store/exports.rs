@@ -68,7 +68,7 @@ pub trait Statements: Send + 'static {
     fn row(&mut self, row: &Statement<'_>) -> io::Result<()>;
 }
 
-const EXPORT: &str = "source, number, kind, day, after_line, to_line, created_at, previous_csv, previous_xml";
+const COLUMNS: &str = "source, number, kind, day, after_line, to_line, created_at, previous_csv, previous_xml";
 
 fn read_export(row: &Row<'_>) -> Result<Export, StoreError> {
     let whole = |index: usize| row.get::<_, i64>(index).map(i64::unsigned_abs);
@@ -137,7 +137,7 @@ fn read_statement<'a>(row: &'a Row<'_>) -> rusqlite::Result<Statement<'a>> {
 }
 
 fn newest(db: &Connection, source: &str, kind: Option<ExportKind>) -> Result<Option<Export>, StoreError> {
-    let sql = format!("SELECT {EXPORT} FROM export WHERE source = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY number DESC LIMIT 1");
+    let sql = format!("SELECT {COLUMNS} FROM export WHERE source = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY number DESC LIMIT 1");
     let kind = kind.map(ExportKind::as_str);
     optional(db.prepare_cached(&sql)?.query_row(params![source, kind], |row| Ok(read_export(row))))?.transpose()
 }
@@ -199,12 +199,12 @@ impl Store {
         let source = source.to_owned();
         self.read(move |db| match wanted {
             Wanted::Numbers(first, last) => {
-                let sql = format!("SELECT {EXPORT} FROM export WHERE source = ?1 AND number >= ?2 AND number <= ?3 ORDER BY number");
+                let sql = format!("SELECT {COLUMNS} FROM export WHERE source = ?1 AND number >= ?2 AND number <= ?3 ORDER BY number");
                 let last = i64::try_from(last).unwrap_or(i64::MAX);
                 list(db, &sql, params![source, i64::try_from(first).unwrap_or(i64::MAX), last])
             }
             Wanted::Days(first, last) => {
-                let sql = format!("SELECT {EXPORT} FROM export WHERE source = ?1 AND day >= ?2 AND day <= ?3 ORDER BY number");
+                let sql = format!("SELECT {COLUMNS} FROM export WHERE source = ?1 AND day >= ?2 AND day <= ?3 ORDER BY number");
                 list(db, &sql, params![source, first.to_string(), last.to_string()])
             }
         })

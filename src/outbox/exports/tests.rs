@@ -66,12 +66,21 @@ fn a_csv_says_every_column_and_ends_with_its_totals() {
     let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     assert_eq!(lines[0].split(';').collect::<Vec<_>>(), COLUMNS.iter().chain(CONTROL).copied().collect::<Vec<_>>());
     insta::assert_snapshot!(lines[1..].join("\n"), @r#"
+    RIGA;20;2026-11-22T23:30:00.5Z;01234567897;cds;01890a5d-ac96-774b-bcce-b302099a8057;"V;""1""";1;2026/1;ADEG-HJKL-MNPQ-202611-A-1;1;2;302000000000000019|302000000000000020;PERFEZIONATO;SI;;;42,00;1,00;5,30;6,30;22;1,00;8,47;50,47;2026-11-20T10:00:00Z;2026-11-20;2026-11-22T23:30:00Z;2026-11-23;VISIONE;2026/a.pdf|2026/b.pdf;;;;;;;;;;
+    RIGA;20;2026-11-22T23:30:00.5Z;01234567897;cds;01890a5d-ac96-774b-bcce-b302099a8057;"V;""1""";1;2026/1;ADEG-HJKL-MNPQ-202611-A-1;2;2;302000000000000019|302000000000000020;PERFEZIONATO;SI;;;42,00;1,00;5,30;6,30;22;1,00;8,47;50,47;2026-11-20T10:00:00Z;2026-11-20;2026-11-22T23:30:00Z;2026-11-23;VISIONE;2026/a.pdf|2026/b.pdf;;;;;;;;;;
+    TOTALE;;;;;;;;;;;;;;;;;84,00;2,00;10,60;12,60;;;16,94;100,94;;;;;;;2;VARIATI;2026-11-23;10;20;2026-11-23T01:00:04.123Z;2;1;42,00;51365d01e295763226b90cadb302b717b086f77b8fab3384996038163c2baf7d
     "#);
 }
 
 #[test]
 fn an_xml_says_the_same() {
     insta::assert_snapshot!(xml_of(&header(1), &[Statement { amount: None, iun: None, completed_at: None, perfection: None, attestations: None, notices: "", ..statement(0) }]), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <rendicontazione xmlns="urn:messo:rendicontazione:1.0" versione="1.0">
+    <testata><gestionale>tributi</gestionale><numero>1</numero><genere>VARIATI</genere><giorno>2026-11-23</giorno><dopo_riga>10</dopo_riga><fino_a_riga>20</fino_a_riga><creato_utc>2026-11-23T01:00:04.123Z</creato_utc></testata>
+    <posizione><riga>20</riga><aggiornato_utc>2026-11-22T23:30:00.5Z</aggiornato_utc><ente>01234567897</ente><flusso>cds</flusso><atto>01890a5d-ac96-774b-bcce-b302099a8057</atto><riferimento>V;&quot;1&quot;</riferimento><invio>1</invio><protocollo>2026/1</protocollo><destinatario>1</destinatario><destinatari>2</destinatari><stato>PERFEZIONATO</stato><chiuso>true</chiuso><costo_base>1.00</costo_base><costo_carta>5.30</costo_carta><costo_ente>6.30</costo_ente><iva_percentuale>22</iva_percentuale><diritti_ente>1.00</diritti_ente><costo_cittadino>8.47</costo_cittadino><perfezionamento_mittente_utc>2026-11-20T10:00:00Z</perfezionamento_mittente_utc><perfezionamento_mittente_data>2026-11-20</perfezionamento_mittente_data></posizione>
+    <totali><righe>1</righe><atti>1</atti><importo>0.00</importo><importo_atti>0.00</importo_atti><costo_base>1.00</costo_base><costo_carta>5.30</costo_carta><costo_ente>6.30</costo_ente><costo_cittadino>8.47</costo_cittadino><dovuto>0.00</dovuto></totali>
+    </rendicontazione>
     "#);
 }
 
