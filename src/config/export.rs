@@ -53,8 +53,16 @@ mod tests {
 
     #[test]
     fn hours_are_four_digits_and_a_colon() {
-        let table =
-            [("02:00", true), ("23:59", true), ("00:00", true), ("24:00", false), ("2:00", false), ("02:60", false), ("+2:00", false), ("", false)];
+        let table = [
+            ("02:00", true),
+            ("23:59", true),
+            ("00:00", true),
+            ("24:00", false),
+            ("2:00", false),
+            ("02:60", false),
+            ("+2:00", false),
+            ("", false),
+        ];
         for (text, want) in table {
             assert_eq!(parse(text).is_some(), want, "{text:?}");
         }

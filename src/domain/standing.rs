@@ -351,8 +351,11 @@ mod tests {
             ([&accepted[..], &[line(S::Delivering, "SEND_ANALOG_DOMICILE", Some(1))]].concat(), [S::Accepted, S::Delivering], false),
             ([&accepted[..], &[completed(0, "2026-11-23T08:00:00Z")]].concat(), [S::Completed, S::Accepted], false),
             (
-                [&accepted[..], &[completed(0, "2026-11-23T08:00:00Z"), line(S::ReturnedToSender, "ANALOG_WORKFLOW_RECIPIENT_DECEASED", Some(1))]]
-                    .concat(),
+                [
+                    &accepted[..],
+                    &[completed(0, "2026-11-23T08:00:00Z"), line(S::ReturnedToSender, "ANALOG_WORKFLOW_RECIPIENT_DECEASED", Some(1))],
+                ]
+                .concat(),
                 [S::Completed, S::ReturnedToSender],
                 true,
             ),

@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::door::Desk;
 use super::report::{
-    ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, ExportReport, OrderKind, OrderReport, RebuildReport,
-    StatusReport, StoppedChannel, StuckEntry,
+    ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, ExportReport, OrderKind, OrderReport,
+    RebuildReport, StatusReport, StoppedChannel, StuckEntry,
 };
 use super::who::Who;
 use crate::clock::Clock;

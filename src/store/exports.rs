@@ -3,6 +3,8 @@
 //! A reader holds no transaction for longer than a page and the writer is never waited for: what is read up to a line that was
 //! written does not change any more.
 
+mod sample;
+
 use std::io;
 
 use jiff::Timestamp;
@@ -142,6 +144,14 @@ fn newest(db: &Connection, source: &str, kind: Option<ExportKind>) -> Result<Opt
     optional(db.prepare_cached(&sql)?.query_row(params![source, kind], |row| Ok(read_export(row))))?.transpose()
 }
 
+/// The statement that gives the rows of a whole window, for a program that reads the store from outside.
+pub fn rows_sql(export: &Export) -> String {
+    let source = format!("'{}'", export.source.replace('\'', "''"));
+    let (after, to) = (export.after.to_string(), export.to.to_string());
+    let only_open = if export.kind == ExportKind::Open { "1" } else { "0" };
+    ROWS.replace("?1", &source).replace("?2", &after).replace("?3", &to).replace("?4", &to).replace("?5", only_open)
+}
+
 impl Store {
     /// How far the exports of a gestionale have come.
     pub async fn exports_of(&self, source: &str) -> Result<ExportsOf, StoreError> {
@@ -263,8 +273,7 @@ impl Store {
             let sql = "SELECT max(to_line) FROM export WHERE source = ?1 AND created_at < ?2";
             let upto: Option<i64> = db.prepare_cached(sql)?.query_row(params![source, ms(before)], |row| row.get(0))?;
             let known = "SELECT last_line, done FROM standing_gone WHERE source = ?1 AND first_line = 0";
-            let known: Option<(i64, i64)> =
-                optional(db.prepare_cached(known)?.query_row([&source], |row| Ok((row.get(0)?, row.get(1)?))))?;
+            let known: Option<(i64, i64)> = optional(db.prepare_cached(known)?.query_row([&source], |row| Ok((row.get(0)?, row.get(1)?))))?;
             // What was begun is ended first.
             let (upto, done) = match (upto, known) {
                 (_, Some((last, done))) if done < last => (last, done),

@@ -33,7 +33,7 @@ pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Verdict};
 pub use cancelling::Cancelling;
 pub use door::{DoorBan, DoorEvent};
-pub use exports::{Export, ExportsOf, Gone, Statements, Wanted as WantedExports};
+pub use exports::{Export, ExportsOf, Gone, Statements, Wanted as WantedExports, rows_sql};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};

@@ -84,9 +84,8 @@ fn begin(db: &Connection, act: &ActRow) -> Result<Vec<Standing>, StoreError> {
     let asked = "SELECT a.amount, json_extract(c.json, '$.vat'), json_extract(c.json, '$.pa_fee') FROM act a \
                  LEFT JOIN act_content c ON c.act_id = a.id AND json_valid(c.json) WHERE a.id = ?1";
     let (amount, vat, pa_fee) = db.prepare_cached(asked)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let mut all: Vec<Standing> = (0..act.recipients)
-        .map(|recipient| Standing::new(recipient, Terms { notices: String::new(), amount, vat, pa_fee }))
-        .collect();
+    let mut all: Vec<Standing> =
+        (0..act.recipients).map(|recipient| Standing::new(recipient, Terms { notices: String::new(), amount, vat, pa_fee })).collect();
     let mut select = db.prepare_cached("SELECT recipient, notice_code FROM notice WHERE act_id = ?1 ORDER BY recipient, item")?;
     let notices = select.query_map([id], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))?;
     for notice in notices {

@@ -110,7 +110,10 @@ fn every_cell_of_the_totals_is_the_sum_of_its_column() {
     }
     let firsts: Vec<_> = rows.iter().filter(|row| cell(row, "destinatario") == "1").collect();
     let once: i64 = firsts.iter().map(|row| cents(cell(row, "importo"))).sum();
-    assert_eq!((cents(cell(total, "importo_atti")), cell(total, "atti"), cell(total, "righe")), (once, firsts.len().to_string(), "7".into()));
+    assert_eq!(
+        (cents(cell(total, "importo_atti")), cell(total, "atti"), cell(total, "righe")),
+        (once, firsts.len().to_string(), "7".into())
+    );
 }
 
 #[test]

@@ -13,19 +13,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
+use tokio_util::sync::CancellationToken;
 
 use self::night::Night;
+use super::Hub;
 use super::operate::OperateError;
 use super::publish::{self, PublishError};
 use super::rebuild::commit;
 use super::report::ExportReport;
-use super::Hub;
 use crate::clock::monotonic;
 use crate::domain::digest::Sha256;
 use crate::domain::standing::{ExportKind, Statement};
 use crate::outbox::exports::{CsvFile, ExportHeader, XmlFile, export_name};
 use crate::outbox::place::{self, Pending};
-use crate::store::{Export, ExportsOf, Publication, Statements, StoreError, WantedExports};
+use crate::store::{Export, ExportsOf, Publication, Statements, Store, StoreError, WantedExports};
 
 /// Where exports lie.
 pub const FOLDER: &str = "rendicontazioni";
@@ -154,7 +155,8 @@ fn digest_of(files: &[Publication], number: u64, extension: &str) -> Option<Sha2
     files.iter().find(wanted).map(|file| file.sha256)
 }
 
-fn header(export: &Export, previous: Option<Sha256>) -> ExportHeader {
+/// What the files of an export say of it.
+pub fn header(export: &Export, previous: Option<Sha256>) -> ExportHeader {
     ExportHeader {
         source: export.source.clone(),
         number: export.number,
@@ -186,23 +188,29 @@ impl Statements for Files {
 
 /// Writes both forms of an export into temporary files of `dir`, a page of lines at a time.
 async fn render(hub: &Hub, export: &Export, dir: &Path) -> Result<(Pending, Pending), PublishError> {
-    let mut files = Files {
+    let files = Files {
         csv: CsvFile::begin(header(export, export.previous_csv), Pending::begin(dir)?)?,
         xml: XmlFile::begin(&header(export, export.previous_xml), Pending::begin(dir)?)?,
     };
+    let files = pages(&hub.store, export, &hub.stopping, files).await?;
+    Ok((files.csv.end()?, files.xml.end()?))
+}
+
+/// Gives every row of an export to `sink`, a page of lines at a time, until someone is `stopping`.
+pub async fn pages<S: Statements>(store: &Store, export: &Export, stopping: &CancellationToken, mut sink: S) -> Result<S, PublishError> {
     let mut first = export.after + 1;
     while first <= export.to {
-        if hub.stopping.is_cancelled() {
+        if stopping.is_cancelled() {
             return Err(StoreError::Stopping.into());
         }
         let last = export.to.min(first.saturating_add(PAGE - 1));
-        let (written, outcome) = hub.store.statements(export, first, last, files).await?;
+        let outcome;
+        (sink, outcome) = store.statements(export, first, last, sink).await?;
         outcome?;
         failpoint!("export.page");
-        files = written;
         first = last + 1;
     }
-    Ok((files.csv.end()?, files.xml.end()?))
+    Ok(sink)
 }
 
 /// An export printed again is what was published, or nothing.

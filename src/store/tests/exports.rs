@@ -105,7 +105,11 @@ async fn every_window_is_what_its_lines_say_and_stays_so() {
             let printed = world.statements(&window).await;
             let want = folded(&lines, after, to, kind);
             let keys = |(line, recipient, _): &(u64, u32, String)| (*line, *recipient);
-            assert_eq!(printed.iter().map(keys).collect::<Vec<_>>(), want.iter().map(|row| (row.0, row.1)).collect::<Vec<_>>(), "{window:?}");
+            assert_eq!(
+                printed.iter().map(keys).collect::<Vec<_>>(),
+                want.iter().map(|row| (row.0, row.1)).collect::<Vec<_>>(),
+                "{window:?}"
+            );
             for ((_, _, text), (_, _, standing)) in printed.iter().zip(&want) {
                 for told in [
                     format!("state: \"{}\"", standing.state),
@@ -226,8 +230,12 @@ async fn what_retention_deleted_is_known_and_later_windows_are_the_same() {
     let middle = world.now();
     world.pass(SignedDuration::from_hours(24));
     world.exported(3, 16, last).await.unwrap();
-    let windows =
-        [(export(8, 16, ExportKind::Changed)), export(16, last, ExportKind::Changed), export(0, 16, ExportKind::Open), export(0, last, ExportKind::Open)];
+    let windows = [
+        (export(8, 16, ExportKind::Changed)),
+        export(16, last, ExportKind::Changed),
+        export(0, 16, ExportKind::Open),
+        export(0, last, ExportKind::Open),
+    ];
     let mut printed = Vec::new();
     for window in &windows {
         assert_eq!(world.store.export_gone(window).await.unwrap(), None);

@@ -82,7 +82,9 @@ pub fn publish_failed(code: &str) -> String {
 }
 
 pub fn not_an_export(text: &str) -> String {
-    format!("«{text}» non indica rendicontazioni: scrivere due numeri (con --source: i numeri sono di un gestionale) oppure due date AAAA-MM-GG")
+    format!(
+        "«{text}» non indica rendicontazioni: scrivere due numeri (con --source: i numeri sono di un gestionale) oppure due date AAAA-MM-GG"
+    )
 }
 
 pub fn export_not_found(from: &str, to: &str) -> String {
