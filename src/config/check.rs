@@ -85,8 +85,6 @@ pub enum ConfigFault {
     Network,
     /// Not `YYYY-MM-DD`.
     Date,
-    /// Not `HH:MM`.
-    Hour,
     /// An account, and no `[sftp]`.
     NoListener,
     ClockNotReal {
@@ -127,7 +125,6 @@ impl ConfigFault {
             ConfigFault::NoLogin => "ACCESSO_MANCANTE",
             ConfigFault::Network => "RETE_NON_VALIDA",
             ConfigFault::Date => "DATA_NON_VALIDA",
-            ConfigFault::Hour => "ORA_NON_VALIDA",
             ConfigFault::NoListener => "SFTP_NON_CONFIGURATO",
             ConfigFault::ClockNotReal { .. } => "OROLOGIO_NON_REALE",
         }
@@ -265,7 +262,6 @@ impl Parts {
                     add(&format!("gestionale[{index}].sftp"), ConfigFault::NoListener);
                 }
             }
-            source.export.check(&|name: &str| key(&format!("rendicontazione.{name}")), add);
             let mut enti = Unique::default();
             for (number, tax_id) in source.enti.iter().enumerate() {
                 let at = key(&format!("enti[{number}]"));

@@ -87,11 +87,11 @@ async fn due(hub: &Hub, source: &str) -> Result<(), PublishError> {
     let Some(since) = known.since else { return Ok(()) };
     let now = hub.clock.now();
     let last = |export: &Option<Export>| export.as_ref().map_or(since, |export| export.created_at);
-    if let Some(night) = night::last_night(now, config.hour()).filter(|night| night.is_due(last(&known.changed), now)) {
+    if let Some(night) = night::last_night(now, config.ora).filter(|night| night.is_due(last(&known.changed), now)) {
         make(hub, source, &known, ExportKind::Changed, night).await?;
         known = hub.store.exports_of(source).await?;
     }
-    let monthly = night::last_monthly(now, config.hour(), config.giorno_mensile);
+    let monthly = night::last_monthly(now, config.ora, config.giorno_mensile);
     if let Some(night) = monthly.filter(|night| known.changed.is_some() && night.is_due(last(&known.open), now)) {
         make(hub, source, &known, ExportKind::Open, night).await?;
     }

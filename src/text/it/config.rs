@@ -71,7 +71,6 @@ pub fn sentence(fault: &ConfigFault) -> String {
         }
         ConfigFault::NoLogin => "l'account non ha né chiavi né password: nessuno potrebbe entrare".into(),
         ConfigFault::Network => "non è una rete: scrivere per esempio \"10.1.0.0/16\" oppure un solo indirizzo".into(),
-        ConfigFault::Hour => "non è un'ora: scrivere per esempio \"02:00\"".into(),
         ConfigFault::Date => "non è una data: scrivere per esempio \"2027-12-31\"".into(),
         ConfigFault::NoListener => "il gestionale ha un account SFTP, ma manca il blocco [sftp] con almeno un [[sftp.listen]]".into(),
         ConfigFault::ClockNotReal { host } => {
