@@ -96,7 +96,7 @@ fn what_was_published_is_given_again_with_and_without_a_hub() {
     let report = office.ask(&["publish", "--rebuild", "--source", "tributi"]);
     assert_eq!(report["files"], originals.len(), "{report}");
     is_whole("without a hub");
-    assert_eq!(report["folders"].as_array().unwrap().len(), 4, "{report}");
+    assert_eq!(report["folders"].as_array().unwrap().len(), 5, "{report}");
     assert!(outputs(&office.dir().join("altri")).is_empty());
     assert_eq!(office.ask(&["publish", "--rebuild"])["files"], 0, "nothing is missing, nothing is written");
 

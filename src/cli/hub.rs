@@ -178,7 +178,7 @@ fn ask_store(store: Store, request: Request, config: &Path) -> Result<Answer, Fa
     let runtime = runtime.map_err(|error| failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&error.to_string())))?;
     let who = Who::this_process(std::env::var("SUDO_USER").ok().as_deref());
     let mut operator = Operator::without_hub(store.clone(), Clock::REAL);
-    if matches!(request, Request::PublishRebuild { .. }) {
+    if matches!(request, Request::PublishRebuild { .. } | Request::Export { .. }) {
         operator = operator.with_publisher(Arc::new(Rebuilder(for_files(&store, config)?)));
     }
     if matches!(request, Request::Report { .. }) {

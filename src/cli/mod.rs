@@ -8,6 +8,7 @@ pub mod bench;
 pub mod check;
 pub mod defender;
 pub mod demo;
+pub mod export;
 pub mod hub;
 pub mod italian;
 pub mod mail;
@@ -61,6 +62,8 @@ pub enum Command {
     Report(report::Args),
     /// Scrive di nuovo, come copie, i file pubblicati.
     Publish(publish::Args),
+    /// Scrive di nuovo le rendicontazioni, o controlla quelle di una cartella.
+    Export(export::Args),
     /// Dice come sta il server SFTP; stampa le impronte delle sue chiavi.
     Sftp(sftp::Args),
     /// Registro degli accessi e dei trasferimenti SFTP.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(args) => alerts::run(args),
         Command::Report(args) => report::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Export(args) => export::run(args),
         Command::Sftp(args) => sftp::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Defender(args) => defender::run(args),

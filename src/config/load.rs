@@ -120,6 +120,7 @@ const GESTIONALE: &[Key] = &[
     may("organization_ids", Kind::TextMap),
     may("sftp", Kind::Table(super::sftp::ACCOUNT)),
     may("atteso", Kind::Tables(super::alerts::EXPECTED)),
+    may("rendicontazione", Kind::Table(super::export::EXPORT)),
 ];
 
 /// Reads and checks everything, folders on disk included.

@@ -3,6 +3,7 @@
 mod address;
 pub mod alerts;
 pub mod check;
+mod export;
 pub mod load;
 pub mod mail;
 pub mod secret;
@@ -17,6 +18,7 @@ use crate::domain::calendar::Calendar;
 
 pub use alerts::{Alerts, Expected};
 pub use check::{ConfigFault, check_clock};
+pub use export::ExportConfig;
 pub use load::{LoadedConfig, Problems, load};
 pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
@@ -230,6 +232,9 @@ pub struct SourceSystem {
     /// `[[gestionale.atteso]]`: drops that always come.
     #[serde(rename = "atteso", default)]
     pub expected: Vec<Expected>,
+    /// When it gets its reconciliation files.
+    #[serde(rename = "rendicontazione", default)]
+    pub export: ExportConfig,
 }
 
 impl Config {

@@ -106,6 +106,8 @@ pub const CODES: &[AlertCode] = &[
     once("EVENTO_SCONOSCIUTO", AlertKind::Anomaly),
     once("TIMELINE_RETTIFICATA", AlertKind::Anomaly),
     once("RIFIUTO_SENZA_MOTIVO", AlertKind::Anomaly),
+    begins("RENDICONTAZIONE_IN_RITARDO", AlertKind::Person, "RENDICONTAZIONE_RIUSCITA"),
+    ends("RENDICONTAZIONE_RIUSCITA", AlertKind::Person),
     once("NOME_GIA_PRESENTE", AlertKind::Person),
     once("DEPOSITO_INTERROTTO", AlertKind::Person),
     once("DEPOSITO_ACCANTONATO", AlertKind::Person),

@@ -17,4 +17,5 @@ pub mod money;
 pub mod notice_code;
 pub mod outcome;
 pub mod send;
+pub mod standing;
 pub mod taxonomy;

@@ -4,6 +4,7 @@
 //! outside, so that the same rows give the same bytes after a crash; [`place`] alone touches the disk.
 
 mod cells;
+pub mod exports;
 pub mod legal_facts;
 pub mod mail;
 mod names;
@@ -11,5 +12,6 @@ pub mod outcomes;
 pub mod place;
 pub mod receipts;
 pub mod rejects;
+pub mod verify;
 mod wrap;
 mod xml;

@@ -95,6 +95,12 @@ pub enum Request {
         source: Option<String>,
         from: Option<u64>,
     },
+    /// Both numbers or both nights.
+    Export {
+        source: Option<String>,
+        from: String,
+        to: String,
+    },
     /// Instants: `None` is as far as there is.
     Audit {
         account: Option<String>,
@@ -180,6 +186,7 @@ pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answ
         Request::Sftp => report(operator.sftp()),
         Request::Alerts { from, to, limit } => report(operator.alerts(from, to, limit).await),
         Request::Report { day, sender, send } => report(operator.report(day, sender.as_deref(), send).await),
+        Request::Export { source, from, to } => report(operator.export(source.as_deref(), &from, &to).await),
         Request::PublishRebuild { source, from } => report(operator.rebuild(source.as_deref(), from).await),
     };
     match outcome {

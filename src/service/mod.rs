@@ -7,6 +7,7 @@ pub mod control;
 pub mod daily;
 pub mod dispatch;
 pub mod door;
+pub mod exports;
 pub mod facts;
 pub mod files;
 pub mod ingest;

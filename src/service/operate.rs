@@ -17,8 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::daily::Ente;
 use super::door::Desk;
 use super::report::{
-    ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, OrderKind, OrderReport, RebuildReport,
-    StatusReport, StoppedChannel, StuckEntry,
+    ActDetail, ActEntry, ActReport, AlertEntry, BatchEntry, BatchList, BatchReport, ChannelOrder, ExportReport, OrderKind, OrderReport,
+    RebuildReport, StatusReport, StoppedChannel, StuckEntry,
 };
 use super::who::Who;
 use crate::clock::Clock;
@@ -32,6 +32,8 @@ use crate::store::{ActView, BatchSummary, Ordered, STOP_CODES, Store};
 pub trait Publisher: Send + Sync {
     /// Every file of `source` (all gestionali: `None`), or its outcome files from number `from` on, marked as copies.
     async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError>;
+    /// Exports of `source` (of all gestionali: `None`) from one to another, both numbers or both nights, as copies.
+    async fn export(&self, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError>;
 }
 
 /// Looks and orders on one store.
@@ -286,6 +288,14 @@ impl Operator {
     pub async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
         match &self.publisher {
             Some(publisher) => publisher.rebuild(source, from).await,
+            None => Err(OperateError::NoPublisher),
+        }
+    }
+
+    /// Writes exports again.
+    pub async fn export(&self, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError> {
+        match &self.publisher {
+            Some(publisher) => publisher.export(source, from, to).await,
             None => Err(OperateError::NoPublisher),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{Hub, facts};
+use super::{Hub, exports, facts};
 use crate::clock;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
@@ -94,7 +94,7 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
         failpoint!("recover.revealed");
     }
     for source in &hub.config.sources {
-        for folder in ["ricevute", "scarti", "esiti", "attestazioni"] {
+        for folder in ["ricevute", "scarti", "esiti", "attestazioni", exports::FOLDER] {
             let path = source.root.join(folder);
             let swept = tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)?;
             stays_parked(&source.name, swept.map(drop).map_err(PublishError::from))?;
@@ -205,6 +205,7 @@ pub fn revealed(kind: &str) {
         "SCARTO" => failpoint!("reject.revealed"),
         "ATTESTAZIONE" => failpoint!("fact.revealed"),
         "INDICE" => failpoint!("index.revealed"),
+        exports::KIND => failpoint!("export.revealed"),
         _ => failpoint!("outcome.revealed"),
     }
 }
@@ -256,7 +257,7 @@ pub async fn once(
 }
 
 /// Now, as the store will remember it: a copy of the file says the same.
-fn instant(hub: &Hub) -> Timestamp {
+pub(super) fn instant(hub: &Hub) -> Timestamp {
     let now = hub.clock.now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

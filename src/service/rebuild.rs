@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::files::{self, ReceiptForm};
 use super::operate::{OperateError, Publisher};
 use super::publish::{PublishError, index_entry, previous, render, render_index, root};
-use super::report::RebuildReport;
-use super::{Hub, facts};
+use super::report::{ExportReport, RebuildReport};
+use super::{Hub, exports, facts};
 use crate::domain::ids::{ActId, BatchId};
 use crate::outbox::legal_facts::{IndexEntry, IndexHeader, index_name};
 use crate::outbox::outcomes::{OutcomeHeader, outcome_name};
@@ -43,7 +43,7 @@ impl Wanted {
     /// Where its files lie.
     fn folders(self) -> &'static [&'static str] {
         match self {
-            Wanted::Everything => &["ricevute", "scarti", "esiti", "attestazioni"],
+            Wanted::Everything => &["ricevute", "scarti", "esiti", "attestazioni", exports::FOLDER],
             Wanted::From(_) => &["esiti", "attestazioni"],
         }
     }
@@ -78,6 +78,10 @@ impl Publisher for Rebuilder {
         }
         Ok(report)
     }
+
+    async fn export(&self, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError> {
+        exports::again(&self.0, source, from, to).await
+    }
 }
 
 /// Gives the files of a gestionale again. Answers how many were written.
@@ -86,6 +90,7 @@ pub async fn rebuild(hub: &Arc<Hub>, source: &str, wanted: Wanted) -> Result<usi
     let mut written = 0;
     if wanted == Wanted::Everything {
         written += answers(hub, &root, source).await?;
+        written += exports::restore(hub, &root, source).await?;
     }
     written += outcomes(hub, &root, source, wanted.first()).await?;
     written += attestations(hub, &root, source, wanted).await?;
@@ -161,7 +166,7 @@ async fn restore(
 }
 
 /// Gives a name that nobody has. False: somebody has it.
-fn commit(pending: Pending, name: &str) -> io::Result<bool> {
+pub(super) fn commit(pending: Pending, name: &str) -> io::Result<bool> {
     match pending.commit(name) {
         Ok(placed) => Ok(!placed.already_there),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),

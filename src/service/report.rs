@@ -372,6 +372,15 @@ pub enum OrderKind {
     ResumeChannel,
 }
 
+/// `messo export`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExportReport {
+    /// Files written.
+    pub files: u64,
+    /// Copies, below the folder of their gestionale; those that were there already too.
+    pub copies: Vec<String>,
+}
+
 /// `messo publish`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RebuildReport {

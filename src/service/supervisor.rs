@@ -15,7 +15,7 @@ use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
 use super::operate::Operator;
-use super::{daily, dispatch, ingest, mail, publish, queue, rebuild, streams, sweep, Hub};
+use super::{daily, dispatch, exports, ingest, mail, publish, queue, rebuild, streams, sweep, Hub};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
@@ -108,6 +108,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     tasks.spawn(queue::run(hub.clone(), claimed));
     tasks.spawn(dispatch::run(hub.clone()));
     tasks.spawn(publish::run(hub.clone()));
+    tasks.spawn(exports::run(hub.clone()));
     tasks.spawn(sweep::run(hub.clone()));
     tasks.spawn(mail::collect(hub.clone()));
     tasks.spawn(mail::send(hub.clone()));

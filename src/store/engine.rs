@@ -462,6 +462,7 @@ pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now:
         ms(now)
     ])?;
     super::refusals::keep(db, act.id, line, &draft.reasons)?;
+    super::standings::take(db, act, &row)?;
     Ok(line)
 }
 

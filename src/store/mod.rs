@@ -13,6 +13,7 @@ mod codec;
 mod daily;
 mod door;
 mod engine;
+mod exports;
 mod facts;
 mod finals;
 mod jobs;
@@ -23,6 +24,7 @@ mod queries;
 mod refusals;
 mod spending;
 mod staging;
+mod standings;
 mod starting;
 mod stops;
 mod streams;
@@ -36,6 +38,7 @@ pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Stage
 pub use cancelling::Cancelling;
 pub use daily::DailyAsk;
 pub use door::{DoorBan, DoorEvent};
+pub use exports::{Export, ExportsOf, Gone, Statements, Wanted as WantedExports, rows_sql};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
@@ -339,7 +342,8 @@ fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::t
     Ok(thread)
 }
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;

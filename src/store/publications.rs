@@ -181,7 +181,7 @@ impl Store {
         self.numbered_files(source, "INDICE", from).await
     }
 
-    async fn numbered_files(&self, source: &str, kind: &'static str, from: u64) -> Result<Vec<Publication>, StoreError> {
+    pub(super) async fn numbered_files(&self, source: &str, kind: &'static str, from: u64) -> Result<Vec<Publication>, StoreError> {
         let source = source.to_owned();
         self.read(move |db| {
             let sql = format!(

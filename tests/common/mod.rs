@@ -25,6 +25,7 @@
 
 pub mod contract;
 pub mod examples;
+pub mod exported;
 pub mod office;
 pub mod process;
 pub mod programs;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bare, ingest, rules, scale, send, sftp};
+use super::{bare, export, ingest, rules, scale, send, sftp};
 
 /// Un compito, come lo scrive il comando che misura.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,8 @@ pub enum Job {
     Ready(scale::Ready),
     Scale(scale::Job),
     Sftp(sftp::door::Job),
+    FillExport(export::Fill),
+    Export(export::Job),
 }
 
 /// Does it.
@@ -43,6 +45,8 @@ pub fn run(args: &Args) -> ExitCode {
         Job::Bare(job) => runtime.block_on(bare::measured(&job)).and_then(encode),
         Job::Ready(job) => runtime.block_on(scale::ready(&job)).and_then(encode),
         Job::Scale(job) => runtime.block_on(scale::measured(&job)).and_then(encode),
+        Job::FillExport(job) => runtime.block_on(export::fill(&job)).and_then(encode),
+        Job::Export(job) => runtime.block_on(export::measured(&job)).and_then(encode),
         Job::Sftp(job) => runtime.block_on(sftp::door::serve(&job)).and_then(encode),
     };
     match told {

@@ -3,6 +3,7 @@
 
 mod bare;
 mod child;
+mod export;
 mod house;
 mod ingest;
 mod life;
@@ -41,6 +42,8 @@ enum What {
     Send(send::Args),
     /// Avvio e costo per atto con molti atti in archivio.
     Scale(scale::Args),
+    /// Rendicontazione di molti atti variati, accanto a `sqlite3 -csv` con le stesse colonne.
+    Export(export::Args),
     /// SFTP su e giù, file piccoli, accessi e sessioni ferme, accanto a `internal-sftp` di OpenSSH.
     Sftp(sftp::Args),
     /// Un compito misurato in un processo suo.
@@ -63,6 +66,7 @@ pub fn run(args: Args) -> ExitCode {
         What::Rules(wanted) => rules::run(&wanted, dir),
         What::Send(wanted) => send::run(&wanted, dir),
         What::Scale(wanted) => scale::run(&wanted, dir),
+        What::Export(wanted) => export::run(&wanted, dir),
         What::Sftp(wanted) => sftp::run(&wanted, dir),
         What::Child(wanted) => return child::run(&wanted),
     };

@@ -69,6 +69,23 @@ pub enum OperateError {
     DayToCome {
         day: String,
     },
+    /// Neither a number nor a date, one of each, or numbers without a gestionale.
+    NotAnExport {
+        text: String,
+    },
+    ExportNotFound {
+        from: String,
+        to: String,
+    },
+    /// Rows that it printed were deleted since, on that day.
+    ExportGone {
+        name: String,
+        day: String,
+    },
+    /// It does not come out as it was published.
+    ExportDiffers {
+        name: String,
+    },
     NotAnAddress {
         text: String,
     },
@@ -115,6 +132,10 @@ impl OperateError {
             OperateError::UnknownSource { .. } => "GESTIONALE_SCONOSCIUTO",
             OperateError::UnknownSender { .. } => "ENTE_NON_CONFIGURATO",
             OperateError::DayToCome { .. } => "GIORNO_FUTURO",
+            OperateError::NotAnExport { .. } => "RENDICONTAZIONE_NON_INDICATA",
+            OperateError::ExportNotFound { .. } => "RENDICONTAZIONE_NON_TROVATA",
+            OperateError::ExportGone { .. } => "RENDICONTAZIONE_CANCELLATA",
+            OperateError::ExportDiffers { .. } => "RENDICONTAZIONE_DIVERSA",
             OperateError::NotAnAddress { .. } => "INDIRIZZO_NON_VALIDO",
             OperateError::NotBanned { .. } => "INDIRIZZO_NON_BLOCCATO",
             OperateError::NoDoor => "SFTP_NON_ACCESO",
@@ -129,6 +150,7 @@ impl OperateError {
         match self {
             OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId => 2,
             OperateError::NotAnAddress { .. } | OperateError::DayToCome { .. } => 2,
+            OperateError::NotAnExport { .. } => 2,
             OperateError::NoPublisher | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
             _ => 1,
         }
@@ -168,6 +190,10 @@ impl std::fmt::Display for OperateError {
             OperateError::UnknownSource { source } => f.write_str(&words::source_unknown(source)),
             OperateError::UnknownSender { sender } => f.write_str(&words::sender_unknown(sender)),
             OperateError::DayToCome { day } => f.write_str(&words::day_to_come(day)),
+            OperateError::NotAnExport { text } => f.write_str(&words::not_an_export(text)),
+            OperateError::ExportNotFound { from, to } => f.write_str(&words::export_not_found(from, to)),
+            OperateError::ExportGone { name, day } => f.write_str(&words::export_gone(name, day)),
+            OperateError::ExportDiffers { name } => f.write_str(&words::export_differs(name)),
             OperateError::NotAnAddress { text } => f.write_str(&sftp::not_an_address(text)),
             OperateError::NotBanned { address } => f.write_str(&sftp::not_banned(address)),
             OperateError::NoDoor => f.write_str(sftp::NO_DOOR),

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod mail;
+pub mod exports;
 pub mod operate;
 pub mod outcomes;
 pub mod parking;

@@ -93,6 +93,28 @@ pub fn publish_failed(code: &str) -> String {
     format!("ripubblicazione non riuscita: {code}")
 }
 
+pub fn not_an_export(text: &str) -> String {
+    format!(
+        "«{text}» non indica rendicontazioni: scrivere due numeri (con --source: i numeri sono di un gestionale) oppure due date AAAA-MM-GG"
+    )
+}
+
+pub fn export_not_found(from: &str, to: &str) -> String {
+    format!("nessuna rendicontazione da «{from}» a «{to}»")
+}
+
+pub fn export_gone(name: &str, day: &str) -> String {
+    format!(
+        "«{name}» non può più essere rifatta: i dati che conteneva sono stati cancellati il {day} secondo i tempi di conservazione, o su richiesta di un interessato"
+    )
+}
+
+pub fn export_differs(name: &str) -> String {
+    format!(
+        "«{name}» non verrebbe uguale all'originale (i dati o il programma sono cambiati): non è stata scritta. L'originale vale; se manca, chiedere assistenza"
+    )
+}
+
 pub fn source_unknown(source: &str) -> String {
     format!("nessun gestionale «{source}» nella configurazione")
 }

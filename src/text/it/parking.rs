@@ -165,6 +165,12 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "SEND non risponde all'ente da parecchi minuti (send_down_minutes nella configurazione).",
         "Verificare la rete e lo stato di SEND; messo riprova da solo.",
     ),
+    (
+        "RENDICONTAZIONE_IN_RITARDO",
+        "Una rendicontazione del gestionale non può essere scritta.",
+        "Verificare spazio e permessi della sua cartella rendicontazioni/; messo riprova da solo.",
+    ),
+    ("RENDICONTAZIONE_RIUSCITA", "La rendicontazione che mancava è stata scritta.", "Nessuna azione."),
     ("SEND_DI_NUOVO_RAGGIUNGIBILE", "SEND risponde di nuovo all'ente.", "Nessuna azione."),
     (
         "FLUSSO_EVENTI_RIFIUTATO",

@@ -1,0 +1,331 @@
+//! `rendicontazioni/`: each night, what changed since the night before; each month, all that is open.
+//!
+//! An export covers lines of the ledger, not hours: after a stop the next one covers all that came since the last, whatever the
+//! clock did, and its number follows. It is published as outcome files are: written whole under temporary names, told to the store
+//! with the window it covers, renamed, told again. What failed is tried again from the beginning, under the same number.
+
+pub mod night;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::civil::Date;
+use tokio_util::sync::CancellationToken;
+
+use self::night::Night;
+use super::Hub;
+use super::operate::OperateError;
+use super::publish::{self, PublishError};
+use super::rebuild::commit;
+use super::report::ExportReport;
+use crate::clock::monotonic;
+use crate::domain::digest::Sha256;
+use crate::domain::standing::{ExportKind, Statement};
+use crate::outbox::exports::{CsvFile, ExportHeader, XmlFile, export_name};
+use crate::outbox::place::{self, Pending};
+use crate::store::{Export, ExportsOf, Publication, Statements, Store, StoreError, WantedExports};
+
+/// Where exports lie.
+pub const FOLDER: &str = "rendicontazioni";
+/// What their publications are called.
+pub const KIND: &str = "RENDICONTAZIONE";
+/// Where copies made by command lie, below [`FOLDER`].
+pub const COPIES: &str = "copie";
+/// Ledger lines read in one transaction of a reader.
+const PAGE: u64 = 20_000;
+/// After an export that failed (real time).
+const LATER: Duration = Duration::from_secs(300);
+/// The same where time runs faster.
+const SOON: Duration = Duration::from_secs(1);
+const LATE: &str = "RENDICONTAZIONE_IN_RITARDO";
+const MADE: &str = "RENDICONTAZIONE_RIUSCITA";
+
+/// Makes exports as they become due, until the hub stops.
+pub async fn run(hub: Arc<Hub>) {
+    let (pause, later) = if hub.clock.is_real() { (Duration::from_secs(20), LATER) } else { (Duration::from_millis(200), SOON) };
+    let mut failed: BTreeMap<String, Instant> = BTreeMap::new();
+    while !hub.stopping.is_cancelled() {
+        for source in &hub.config.sources {
+            if failed.get(&source.name).is_some_and(|at| at.elapsed() < later) {
+                continue;
+            }
+            match due(&hub, &source.name).await {
+                Ok(()) => {
+                    if failed.remove(&source.name).is_some() {
+                        tell(hub.store.trouble_ends(LATE, MADE, &source.name, hub.clock.now()).await);
+                    }
+                }
+                Err(PublishError::Store(StoreError::Stopping)) => {}
+                Err(error) => {
+                    tracing::error!(source = source.name, %error, "la rendicontazione non è riuscita: si riprova");
+                    failed.insert(source.name.clone(), monotonic());
+                    tell(hub.store.trouble_begins(LATE, &source.name, hub.clock.now()).await);
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hub.stopping.cancelled() => {}
+        }
+    }
+}
+
+fn tell(told: Result<(), StoreError>) {
+    if let Err(error) = told {
+        tracing::error!(%error, "un avviso non può essere conservato");
+    }
+}
+
+/// Makes the exports of a gestionale that are due now: that of the night, then that of the month.
+async fn due(hub: &Hub, source: &str) -> Result<(), PublishError> {
+    let Some(config) = hub.config.source(source).map(|source| &source.export).filter(|export| export.attiva) else { return Ok(()) };
+    let mut known = hub.store.exports_of(source).await?;
+    // Before its first line a gestionale has nothing to reconcile.
+    let Some(since) = known.since else { return Ok(()) };
+    let now = hub.clock.now();
+    let last = |export: &Option<Export>| export.as_ref().map_or(since, |export| export.created_at);
+    if let Some(night) = night::last_night(now, config.ora).filter(|night| night.is_due(last(&known.changed), now)) {
+        make(hub, source, &known, ExportKind::Changed, night).await?;
+        known = hub.store.exports_of(source).await?;
+    }
+    let monthly = night::last_monthly(now, config.ora, config.giorno_mensile);
+    if let Some(night) = monthly.filter(|night| known.changed.is_some() && night.is_due(last(&known.open), now)) {
+        make(hub, source, &known, ExportKind::Open, night).await?;
+    }
+    Ok(())
+}
+
+/// Makes one export and gives its files their names.
+async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, night: Night) -> Result<(), PublishError> {
+    let Some(root) = publish::root(hub, source) else { return Ok(()) };
+    let done = known.changed.as_ref().map_or(0, |export| export.to);
+    let (after, to) = match kind {
+        ExportKind::Changed => (done, known.last_line),
+        // As the export of that night left them.
+        ExportKind::Open => (0, done),
+    };
+    let number = known.last.as_ref().map_or(1, |last| last.number + 1);
+    let before = hub.store.export_files(source, number - 1).await?;
+    let export = Export {
+        source: source.to_owned(),
+        number,
+        kind,
+        day: night.day,
+        after,
+        to,
+        created_at: publish::instant(hub),
+        previous_csv: digest_of(&before, number - 1, "csv"),
+        previous_xml: digest_of(&before, number - 1, "xml"),
+    };
+    let (csv, xml) = render(hub, &export, &root.join(FOLDER)).await?;
+    let parked = tokio::task::spawn_blocking(move || place::park_all(vec![csv, xml])).await.map_err(io::Error::other)?;
+    let mut files = Vec::new();
+    let mut failed = None;
+    for (parked, extension) in parked.into_iter().zip(["csv", "xml"]) {
+        match parked {
+            Ok(parked) => {
+                let name = name_of(&export, extension);
+                let mut file = publish::publication(source, KIND, FOLDER, &name, &parked, None, export.created_at);
+                file.number = Some(number);
+                file.lines = Some((after + 1, to));
+                files.push(file);
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let Some(error) = failed {
+        return publish::told(&root, &files, Err(StoreError::Database(error.to_string()))).map_err(PublishError::from);
+    }
+    failpoint!("export.parked");
+    publish::told(&root, &files, hub.store.prepare_export(export, files.clone()).await)?;
+    failpoint!("export.prepared");
+    for file in &files {
+        publish::reveal(hub, &root, file).await?;
+        failpoint!("export.between");
+    }
+    tracing::info!(source, number, kind = kind.as_str(), lines = to - after, "rendicontazione pubblicata");
+    Ok(())
+}
+
+fn digest_of(files: &[Publication], number: u64, extension: &str) -> Option<Sha256> {
+    let wanted = |file: &&Publication| file.number == Some(number) && file.name.rsplit('.').next() == Some(extension);
+    files.iter().find(wanted).map(|file| file.sha256)
+}
+
+/// What the files of an export say of it.
+pub fn header(export: &Export, previous: Option<Sha256>) -> ExportHeader {
+    ExportHeader {
+        source: export.source.clone(),
+        number: export.number,
+        kind: export.kind,
+        day: export.day,
+        after: export.after,
+        to: export.to,
+        created_at: export.created_at,
+        previous,
+    }
+}
+
+fn name_of(export: &Export, extension: &str) -> String {
+    export_name(&header(export, None), extension)
+}
+
+/// Both files of an export, being written.
+struct Files {
+    csv: CsvFile<Pending>,
+    xml: XmlFile<Pending>,
+}
+
+impl Statements for Files {
+    fn row(&mut self, row: &Statement<'_>) -> io::Result<()> {
+        self.csv.row(row)?;
+        self.xml.row(row)
+    }
+}
+
+/// Writes both forms of an export into temporary files of `dir`, a page of lines at a time.
+async fn render(hub: &Hub, export: &Export, dir: &Path) -> Result<(Pending, Pending), PublishError> {
+    let files = Files {
+        csv: CsvFile::begin(header(export, export.previous_csv), Pending::begin(dir)?)?,
+        xml: XmlFile::begin(&header(export, export.previous_xml), Pending::begin(dir)?)?,
+    };
+    let files = pages(&hub.store, export, &hub.stopping, files).await?;
+    Ok((files.csv.end()?, files.xml.end()?))
+}
+
+/// Gives every row of an export to `sink`, a page of lines at a time, until someone is `stopping`.
+pub async fn pages<S: Statements>(store: &Store, export: &Export, stopping: &CancellationToken, mut sink: S) -> Result<S, PublishError> {
+    let mut first = export.after + 1;
+    while first <= export.to {
+        if stopping.is_cancelled() {
+            return Err(StoreError::Stopping.into());
+        }
+        let last = export.to.min(first.saturating_add(PAGE - 1));
+        let outcome;
+        (sink, outcome) = store.statements(export, first, last, sink).await?;
+        outcome?;
+        failpoint!("export.page");
+        first = last + 1;
+    }
+    Ok(sink)
+}
+
+/// An export printed again is what was published, or nothing.
+enum Reprinted {
+    Same(Pending, Pending),
+    Gone(String),
+    Differs,
+}
+
+async fn reprint(hub: &Hub, root: &Path, export: &Export, files: &[Publication]) -> Result<Reprinted, PublishError> {
+    if let Some(gone) = hub.store.export_gone(export).await? {
+        return Ok(Reprinted::Gone(hub.day(gone.at)));
+    }
+    let (csv, xml) = render(hub, export, &root.join(FOLDER)).await?;
+    // Deleted while it was read.
+    if let Some(gone) = hub.store.export_gone(export).await? {
+        return Ok(Reprinted::Gone(hub.day(gone.at)));
+    }
+    let same = |pending: &Pending, extension| digest_of(files, export.number, extension) == Some(pending.sha256());
+    if same(&csv, "csv") && same(&xml, "xml") { Ok(Reprinted::Same(csv, xml)) } else { Ok(Reprinted::Differs) }
+}
+
+/// Writes exports again, byte for byte, as copies in a folder of their own.
+pub(super) async fn again(hub: &Hub, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError> {
+    let wanted = wanted(from, to)?;
+    if matches!(wanted, WantedExports::Numbers(..)) && source.is_none() {
+        return Err(OperateError::NotAnExport { text: from.to_owned() });
+    }
+    if let Some(source) = source.filter(|source| hub.config.source(source).is_none()) {
+        return Err(OperateError::UnknownSource { source: source.to_owned() });
+    }
+    let mut report = ExportReport { files: 0, copies: Vec::new() };
+    for name in hub.config.sources.iter().map(|own| own.name.clone()).filter(|name| source.is_none_or(|source| source == name)) {
+        let exports = hub.store.exports(&name, wanted).await?;
+        let Some(root) = publish::root(hub, &name) else { continue };
+        for export in &exports {
+            let copied = copy(hub, &root, export).await;
+            let (written, names) = copied.map_err(|error| refused(&name, error))?.map_err(|reason| match reason {
+                Some(day) => OperateError::ExportGone { name: name_of(export, "csv"), day },
+                None => OperateError::ExportDiffers { name: name_of(export, "csv") },
+            })?;
+            report.files += written;
+            report.copies.extend(names.into_iter().map(|file| format!("{name}/{FOLDER}/{COPIES}/{file}")));
+        }
+    }
+    if report.copies.is_empty() {
+        return Err(OperateError::ExportNotFound { from: from.to_owned(), to: to.to_owned() });
+    }
+    Ok(report)
+}
+
+fn refused(source: &str, error: PublishError) -> OperateError {
+    tracing::error!(source, %error, "la rendicontazione non può essere rifatta");
+    match error {
+        PublishError::Disk(_) => OperateError::PublishFailed { code: "DISCO".to_owned() },
+        PublishError::Store(error) => error.into(),
+    }
+}
+
+/// Copies of both files of an export: how many were written, and their names. Refused: since that day its rows are gone, or
+/// (`None`) it does not come out as it was.
+type Copied = Result<(u64, [String; 2]), Option<String>>;
+
+async fn copy(hub: &Hub, root: &Path, export: &Export) -> Result<Copied, PublishError> {
+    let files = hub.store.export_files(&export.source, export.number).await?;
+    let (csv, xml) = match reprint(hub, root, export, &files).await? {
+        Reprinted::Same(csv, xml) => (csv, xml),
+        Reprinted::Gone(day) => return Ok(Err(Some(day))),
+        Reprinted::Differs => return Ok(Err(None)),
+    };
+    let (dir, names) = (root.join(FOLDER).join(COPIES), ["csv", "xml"].map(|extension| name_of(export, extension)));
+    let [first, second] = names.clone();
+    let placed = tokio::task::spawn_blocking(move || {
+        Ok::<_, io::Error>([csv.commit_in(&dir, &first)?.already_there, xml.commit_in(&dir, &second)?.already_there])
+    });
+    let there = placed.await.map_err(io::Error::other)??;
+    Ok(Ok((there.iter().filter(|there| !**there).count() as u64, names)))
+}
+
+/// Exports that are no longer where they were come back under their own names. Answers how many files were written.
+pub(super) async fn restore(hub: &Hub, root: &Path, source: &str) -> Result<usize, PublishError> {
+    let files = hub.store.export_files(source, 1).await?;
+    let mut written = 0;
+    for export in hub.store.exports(source, WantedExports::Numbers(1, u64::MAX)).await? {
+        let own = |file: &&Publication| file.number == Some(export.number) && file.published;
+        let missing = |extension: &str| {
+            let name = name_of(&export, extension);
+            files.iter().filter(own).any(|file| file.name == name) && !root.join(FOLDER).join(name).exists()
+        };
+        let (csv_missing, xml_missing) = (missing("csv"), missing("xml"));
+        if !csv_missing && !xml_missing {
+            continue;
+        }
+        match reprint(hub, root, &export, &files).await? {
+            Reprinted::Same(csv, xml) => {
+                written += usize::from(csv_missing && commit(csv, &name_of(&export, "csv"))?);
+                written += usize::from(xml_missing && commit(xml, &name_of(&export, "xml"))?);
+            }
+            // What is not kept is not given again.
+            Reprinted::Gone(_) | Reprinted::Differs => {
+                tracing::warn!(source, number = export.number, "una rendicontazione non può più essere rifatta uguale");
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Both numbers or both dates, in order.
+fn wanted(from: &str, to: &str) -> Result<WantedExports, OperateError> {
+    let (from, to) = (from.trim(), to.trim());
+    let days = from.parse::<Date>().ok().zip(to.parse::<Date>().ok()).filter(|_| from.contains('-') && to.contains('-'));
+    match (from.parse::<u64>(), to.parse::<u64>(), days) {
+        (Ok(first), Ok(last), _) => Ok(WantedExports::Numbers(first, last)),
+        (_, _, Some((first, last))) => Ok(WantedExports::Days(first, last)),
+        (Ok(_), Err(_), _) => Err(OperateError::NotAnExport { text: to.to_owned() }),
+        _ => Err(OperateError::NotAnExport { text: from.to_owned() }),
+    }
+}

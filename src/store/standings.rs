@@ -1,0 +1,140 @@
+//! Where acts stand for accounting, line by line of the ledger: written with the line, never changed, read by exports.
+
+use rusqlite::{Connection, Row, params};
+
+use super::StoreError;
+use super::codec::{at, ms, optional, word};
+use super::engine::ActRow;
+use crate::domain::ids::ActId;
+use crate::domain::outcome::{OutcomeLine, OutcomeState, Perfection};
+use crate::domain::standing::{LIST_SEPARATOR, Standing, Terms, follow};
+
+/// Takes a line that has just been written into account.
+pub(super) fn take(db: &Connection, act: &ActRow, line: &OutcomeLine) -> Result<(), StoreError> {
+    let mut all = last(db, act.id)?;
+    let mut changed = false;
+    if all.is_empty() {
+        // The first line; or an act that is older than its standings.
+        all = begin(db, act)?;
+        let mut select = db.prepare_cached("SELECT data FROM line WHERE act_id = ?1 AND line < ?2 ORDER BY line")?;
+        let earlier = select.query_map(params![act.id.0.as_bytes(), line.line as i64], |row| row.get::<_, String>(0))?;
+        for earlier in earlier {
+            follow(&mut all, &serde_json::from_str(&earlier?)?);
+        }
+        changed = true;
+    } else if line.state == OutcomeState::Modified {
+        let renewed = renewed(begin(db, act)?, &all);
+        changed = renewed != all;
+        all = renewed;
+    }
+    changed |= follow(&mut all, line);
+    for name in &line.legal_facts {
+        let told = "UPDATE legal_fact SET line = ?3 WHERE act_id = ?1 AND name = ?2 AND line IS NULL";
+        db.prepare_cached(told)?.execute(params![act.id.0.as_bytes(), name, line.line as i64])?;
+    }
+    if changed { write(db, &act.source, act.id, line, &all) } else { Ok(()) }
+}
+
+/// New content, given before anything reached SEND: what it asks for is new, how far the act is stays.
+fn renewed(fresh: Vec<Standing>, before: &[Standing]) -> Vec<Standing> {
+    let Some(first) = before.first() else { return fresh };
+    let keep = |new: Standing| Standing { state: first.state, suspended: first.suspended.clone(), ..new };
+    fresh.into_iter().map(keep).collect()
+}
+
+fn write(db: &Connection, source: &str, act: ActId, line: &OutcomeLine, all: &[Standing]) -> Result<(), StoreError> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO standing (source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun, notices, amount, \
+         vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
+    )?;
+    for one in all {
+        insert.execute(params![
+            source,
+            line.line as i64,
+            one.recipient,
+            all.len() as i64,
+            act.0.as_bytes(),
+            ms(line.written_at),
+            one.closed,
+            one.state.as_str(),
+            one.suspended,
+            one.code,
+            one.protocol,
+            one.iun,
+            one.notices,
+            one.amount,
+            one.vat,
+            one.pa_fee,
+            one.base_fee,
+            one.paper,
+            one.citizen_cost,
+            one.accepted_at.map(ms),
+            one.completed_at.map(ms),
+            one.perfection.map(Perfection::as_str),
+            one.attestations,
+        ])?;
+    }
+    Ok(())
+}
+
+/// What the act asks for, as it lies in the store now.
+fn begin(db: &Connection, act: &ActRow) -> Result<Vec<Standing>, StoreError> {
+    let id = act.id.0.as_bytes();
+    let asked = "SELECT a.amount, json_extract(c.json, '$.vat'), json_extract(c.json, '$.pa_fee') FROM act a \
+                 LEFT JOIN act_content c ON c.act_id = a.id AND json_valid(c.json) WHERE a.id = ?1";
+    let (amount, vat, pa_fee) = db.prepare_cached(asked)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut all: Vec<Standing> =
+        (0..act.recipients).map(|recipient| Standing::new(recipient, Terms { notices: String::new(), amount, vat, pa_fee })).collect();
+    let mut select = db.prepare_cached("SELECT recipient, notice_code FROM notice WHERE act_id = ?1 ORDER BY recipient, item")?;
+    let notices = select.query_map([id], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))?;
+    for notice in notices {
+        let (recipient, code) = notice?;
+        if let Some(standing) = all.get_mut(recipient as usize) {
+            if !standing.notices.is_empty() {
+                standing.notices.push_str(LIST_SEPARATOR);
+            }
+            standing.notices.push_str(&code);
+        }
+    }
+    Ok(all)
+}
+
+/// How the act stands after its last line.
+fn last(db: &Connection, act: ActId) -> Result<Vec<Standing>, StoreError> {
+    let newest = "SELECT max(line) FROM standing WHERE act_id = ?1";
+    let line: Option<i64> = optional(db.prepare_cached(newest)?.query_row([act.0.as_bytes()], |row| row.get(0)))?.flatten();
+    let Some(line) = line else { return Ok(Vec::new()) };
+    let mut select = db.prepare_cached(
+        "SELECT recipient, closed, state, suspended, code, protocol, iun, notices, amount, vat, pa_fee, base_fee, paper, citizen_cost, \
+         accepted_at, completed_at, perfection, attestations FROM standing WHERE act_id = ?1 AND line = ?2 ORDER BY recipient",
+    )?;
+    let rows = select.query_map(params![act.0.as_bytes(), line], |row| Ok(read(row)))?;
+    rows.map(|row| row?).collect()
+}
+
+fn read(row: &Row<'_>) -> Result<Standing, StoreError> {
+    let when = |index: usize| row.get::<_, Option<i64>>(index).map(|value| value.map(at));
+    let state: String = row.get(2)?;
+    let perfection: Option<String> = row.get(16)?;
+    Ok(Standing {
+        recipient: row.get(0)?,
+        closed: row.get(1)?,
+        state: word(&state, "state")?,
+        suspended: row.get(3)?,
+        code: row.get(4)?,
+        protocol: row.get(5)?,
+        iun: row.get(6)?,
+        notices: row.get(7)?,
+        amount: row.get(8)?,
+        vat: row.get(9)?,
+        pa_fee: row.get(10)?,
+        base_fee: row.get(11)?,
+        paper: row.get(12)?,
+        citizen_cost: row.get(13)?,
+        accepted_at: when(14)?,
+        completed_at: when(15)?,
+        perfection: perfection.map(|how| word(&how, "perfection")).transpose()?,
+        attestations: row.get(17)?,
+    })
+}
