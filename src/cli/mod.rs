@@ -5,10 +5,12 @@ pub mod audit;
 pub mod batch;
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod defender;
 pub mod demo;
 pub mod hub;
 pub mod italian;
+pub mod man;
 pub mod password;
 pub mod publish;
 pub mod run;
@@ -62,6 +64,12 @@ pub enum Command {
     Defender(defender::Args),
     /// Prepara la password di un account SFTP.
     Password(password::Args),
+    /// Scrive le pagine di manuale in una cartella.
+    #[command(hide = true)]
+    Man(man::Args),
+    /// Scrive i completamenti per una shell.
+    #[command(hide = true)]
+    Completions(completions::Args),
 }
 
 /// Runs the command line; the exit code is documented by each command.
@@ -87,5 +95,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args),
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),
+        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(args),
     }
 }

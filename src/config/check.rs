@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
-use super::{Config, Environment, Institution, Limits, SftpConfig, SourceSystem};
+use super::{Config, Environment, HealthConfig, Institution, Limits, SftpConfig, SourceSystem};
 use crate::clock::Clock;
 use crate::flow::definition::{DefinitionFault, is_name};
 use crate::flow::shape::ShapeFault;
@@ -71,6 +71,8 @@ pub enum ConfigFault {
     SocketPath,
     /// Not `address:port`.
     Listen,
+    /// Other machines would reach what only this one should.
+    BeyondLoopback,
     /// Another listener has that address.
     ListenTwice,
     /// Not `[A-Za-z0-9._-]{1,64}`.
@@ -119,6 +121,7 @@ impl ConfigFault {
             ConfigFault::Burst => "RAFFICA_TROPPO_PICCOLA",
             ConfigFault::SocketPath => "SOCKET_TROPPO_LUNGO",
             ConfigFault::Listen | ConfigFault::ListenTwice => "ASCOLTO_NON_VALIDO",
+            ConfigFault::BeyondLoopback => "ASCOLTO_FUORI_DALLA_MACCHINA",
             ConfigFault::User => "UTENTE_NON_VALIDO",
             ConfigFault::PublicKey => "CHIAVE_PUBBLICA_NON_VALIDA",
             ConfigFault::PasswordHash => "PASSWORD_NON_VALIDA",
@@ -159,6 +162,7 @@ pub(super) struct Parts {
     pub installation: Option<String>,
     pub limits: Option<Limits>,
     pub sftp: Option<SftpConfig>,
+    pub health: Option<HealthConfig>,
     /// `[sftp]` is there, broken or not.
     pub has_sftp: bool,
     pub institutions: Vec<(usize, Institution)>,
@@ -192,6 +196,9 @@ impl Parts {
         }
         if let Some(sftp) = &self.sftp {
             sftp.check(add);
+        }
+        if let Some(health) = &self.health {
+            health.check(add);
         }
         self.check_institutions(add, line_of);
         self.check_sources(add, line_of);

@@ -72,6 +72,7 @@ pub(super) const KEYS: &[Key] = &[
     // A week: longer than that nobody waits to be told.
     may("alerts", Kind::Table(&[may("send_down_minutes", Kind::Whole(0, 10_080))])),
     may("sftp", Kind::Table(super::sftp::SFTP)),
+    may("salute", Kind::Table(super::salute::SALUTE)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
 ];
@@ -163,6 +164,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
     }
     parts.limits = document.part("limits", None);
     parts.sftp = document.part("sftp", None);
+    parts.health = document.part("salute", None);
     parts.has_sftp = parts.sftp.is_some() || !document.is_clean("sftp");
     let config = document.whole::<Config>().map(|mut config| {
         config.data = resolve(base, &config.data);

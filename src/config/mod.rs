@@ -3,6 +3,7 @@
 mod address;
 pub mod check;
 pub mod load;
+pub mod salute;
 pub mod secret;
 pub mod sftp;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use check::{ConfigFault, check_clock};
 pub use load::{LoadedConfig, Problems, load};
+pub use salute::HealthConfig;
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
 /// The whole configuration file.
@@ -38,6 +40,9 @@ pub struct Config {
     /// `[sftp]`: without it nothing listens.
     #[serde(default)]
     pub sftp: Option<SftpConfig>,
+    /// `[salute]`: without it nothing listens.
+    #[serde(rename = "salute", default)]
+    pub health: Option<HealthConfig>,
     /// `[[ente]]`
     #[serde(rename = "ente", default)]
     pub institutions: Vec<Institution>,
@@ -47,7 +52,7 @@ pub struct Config {
 }
 
 /// `[watch]`: seconds are real time.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WatchConfig {
     /// A file is whole when its size and mtime have not changed for this long (milliseconds).
@@ -182,7 +187,7 @@ pub struct PdndClient {
 }
 
 /// `[ente.quota]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     /// Requests per second (0: no limit).

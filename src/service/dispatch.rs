@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use super::pulse::Beat;
 use super::{Hub, channels, files, notify};
 use crate::clock;
 use crate::domain::ids::ActId;
@@ -75,6 +76,7 @@ pub async fn run(hub: Arc<Hub>) {
     let (mut turn, mut sending) = (0, false);
     let mut orphans = Orphans { channels: Vec::new(), looked: None };
     while !hub.stopping.is_cancelled() {
+        hub.pulse.beat(Beat::Dispatch);
         let now = hub.clock.now();
         orphans.look(&hub).await;
         let until = now.saturating_add(hub.real_span(LEASE)).unwrap_or(Timestamp::MAX);
@@ -185,14 +187,15 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
     // The keys of an ente share what SEND is to it: asked once, for one probe serves all.
     let mut held: BTreeMap<&str, bool> = BTreeMap::new();
     let mut open: Vec<&str> = Vec::new();
-    for channel in hub.channels.values() {
+    let channels = hub.channels.all();
+    for channel in channels.values() {
         if !*held.entry(&channel.sender).or_insert_with(|| channel.remote.held_until(now).is_some()) {
             open.push(&channel.name);
             add(&channel.name, 0, FOLLOW_UPS);
             add(&channel.name, 1, NEW_SENDS);
         }
     }
-    let behind = hub.channels.values().any(|channel| channel.behind.load(Ordering::Acquire));
+    let behind = channels.values().any(|channel| channel.behind.load(Ordering::Acquire));
     if !sending && !behind && counts.in_lane(Lane::NewSend) == 0 {
         for channel in &open {
             add(channel, 2, AFTERWARDS);

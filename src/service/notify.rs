@@ -109,7 +109,7 @@ fn tomorrow(now: Timestamp) -> Timestamp {
     day.to_zoned(rome(now).time_zone().clone()).map_or(now, |zoned| zoned.timestamp())
 }
 
-fn channel<'h>(hub: &'h Hub, name: &str) -> Result<&'h Arc<Channel>, End> {
+fn channel(hub: &Hub, name: &str) -> Result<Arc<Channel>, End> {
     // An ente or key that is no longer in the configuration: its acts wait for a person.
     hub.channels
         .get(name)
@@ -150,7 +150,7 @@ fn material_for<'m>(materials: &'m Materials, job: &Leased) -> Result<&'m SendMa
 
 /// Whether the act by itself costs more than its ente may spend in a day: no day will do.
 fn exceeds_ceiling(hub: &Hub, material: &SendMaterial) -> bool {
-    let ceiling = hub.config.institution(&material.sender).map_or(0, |institution| institution.quota.spend_cents_per_day);
+    let ceiling = hub.settings().institution(&material.sender).map_or(0, |institution| institution.quota.spend_cents_per_day);
     let fees = material.content.recipients.len() as u64 * BASE_FEE;
     ceiling > 0 && fees > ceiling && material.spend_day.is_none()
 }
@@ -194,6 +194,7 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let Ok(channel) = channel(hub, name) else {
         return settle_all(hub, jobs, || person("CHIAVE_NON_CONFIGURATA")).await;
     };
+    let channel = &channel;
     if !channel.listening.load(Ordering::Acquire) {
         // Only what happens after a stream is active is told by it.
         let at = hub.clock.now().saturating_add(hub.real_span(1)).unwrap_or(Timestamp::MAX);
@@ -357,7 +358,7 @@ pub async fn ask_request(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Err(end) => return end,
     };
     let State::AwaitingAcceptance { request_id } = &material.state else { return End::Nothing };
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -385,7 +386,7 @@ pub async fn resync(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
     };
     let Some(iun) = material.iun else { return End::Nothing };
     match channel(hub, &job.channel) {
-        Ok(channel) => read_timeline(hub, channel, job, act, &iun).await,
+        Ok(channel) => read_timeline(hub, &channel, job, act, &iun).await,
         Err(end) => end,
     }
 }
@@ -409,7 +410,7 @@ pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Err(end) => return end,
     };
     let State::Cancelling { iun } = &material.state else { return End::Nothing };
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -435,7 +436,7 @@ pub async fn cancel_later(hub: &Arc<Hub>, job: &Leased, act: ActId, who: &str, w
         Ok(Cancelling::Never) => return looked(hub, act, Fact::NeverArrived).await,
         Err(error) => return End::from(error),
     };
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -463,7 +464,7 @@ async fn looked(hub: &Hub, act: ActId, fact: Fact) -> End {
 
 /// The sum of the prices of a recipient's notices.
 pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32) -> End {
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -493,7 +494,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
 
 /// Downloads the legal facts of an act that are not here yet, each by itself: what comes is kept, whatever becomes of the others.
 pub async fn fetch_legal_facts(hub: &Arc<Hub>, job: &Leased, act: ActId, mut facts: Vec<LegalFactToFetch>) -> End {
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };

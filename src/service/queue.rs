@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::pulse::Beat;
 use super::{Hub, ingest};
 use crate::clock;
 use crate::intake::Claimed;
@@ -64,8 +65,10 @@ pub async fn run(hub: Arc<Hub>, mut claimed: mpsc::Receiver<Claimed>) {
     let mut queues: HashMap<String, mpsc::UnboundedSender<Claimed>> = HashMap::new();
     let mut workers = JoinSet::new();
     loop {
+        hub.pulse.beat(Beat::Queue);
         let next = tokio::select! {
             next = claimed.recv() => next,
+            () = tokio::time::sleep(Beat::IDLE) => continue,
             () = hub.stopping.cancelled() => None,
         };
         let Some(next) = next else { break };

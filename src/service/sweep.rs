@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Hub;
 use super::channels::Weather;
+use super::pulse::Beat;
 use crate::store::StoreError;
 
 /// Unread events live 7 days at SEND (`reference send.md` 6): an act unheard for longer is read IUN by IUN.
@@ -16,6 +17,7 @@ const SILENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 pub async fn run(hub: Arc<Hub>) {
     let pause = if hub.clock.is_real() { Duration::from_secs(60) } else { Duration::from_millis(500) };
     while !hub.stopping.is_cancelled() {
+        hub.pulse.beat(Beat::Sweep);
         if let Err(error) = round(&hub).await {
             tracing::error!(%error, "il controllo periodico non è riuscito");
         }
@@ -43,7 +45,7 @@ const UP: &str = "SEND_DI_NUOVO_RAGGIUNGIBILE";
 
 /// Tells operators of a remote that has been down for long, and of one that is back.
 async fn tell_outages(hub: &Hub, now: Timestamp) -> Result<(), StoreError> {
-    let minutes = hub.config.alerts.send_down_minutes;
+    let minutes = hub.settings().alerts.send_down_minutes;
     let told = hub.store.troubles().await?;
     for channel in hub.channels.values() {
         let known = told.iter().any(|trouble| trouble.code == DOWN && trouble.about == channel.sender);

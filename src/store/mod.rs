@@ -12,6 +12,7 @@ mod codec;
 mod door;
 mod engine;
 mod facts;
+mod figures;
 mod finals;
 mod jobs;
 mod orders;

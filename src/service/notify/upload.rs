@@ -50,7 +50,7 @@ type FileEnd = (usize, u32, Result<Uploaded, End>);
 
 /// Announces and uploads the files of many acts: fifteen files a call, across acts.
 pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
-    let channel = match channel(hub, name) {
+    let channel = &match channel(hub, name) {
         Ok(channel) => channel,
         Err(_) => return settle_all(hub, jobs, || person("CHIAVE_NON_CONFIGURATA")).await,
     };

@@ -145,6 +145,8 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT {SUMMARY} FROM batch ORDER BY received_at", "in the order of an index, up to a limit"),
     (" FROM channel_stop", "one row per stopped key"),
     ("SELECT code, about FROM trouble", "a few rows"),
+    ("SELECT code, count(*) FROM trouble", "a few rows"),
+    ("SELECT lane, count(*), min(due_at) FROM job WHERE state = 'PRONTO'", "monitoring: a partial index of what is ready"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
     ("SELECT source FROM counter", "one row per gestionale"),
 ];
