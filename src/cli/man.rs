@@ -57,6 +57,8 @@ fn page(command: &Command, name: &str) -> io::Result<String> {
     man.render_description_section(&mut bytes)?;
     man.render_options_section(&mut bytes)?;
     let mut text = String::from_utf8(bytes).map_err(io::Error::other)?;
+    // Without a date the title would lose its place to what follows.
+    text = text.replacen(" 1  \"", " 1 \"\" \"", 1);
     for (english, italian) in HEADINGS {
         text = text.replace(&format!(".SH {english}\n"), &format!(".SH {italian}\n"));
     }

@@ -2,6 +2,7 @@
 
 mod address;
 pub mod check;
+pub mod folders;
 pub mod load;
 pub mod salute;
 pub mod secret;

@@ -190,10 +190,10 @@ impl Keeper {
         let homes = Arc::new(FolderHomes {
             shared: RwLock::default(),
             arrivals: RwLock::new(arrivals),
-            disk_reserve: AtomicU64::new(hub.config.limits.disk_reserve_bytes),
+            disk_reserve: AtomicU64::new(hub.settings().limits.disk_reserve_bytes),
             largest_file: sftp.limits.max_file_bytes,
         });
-        let (sources, own) = (hub.config.sources.clone(), homes.clone());
+        let (sources, own) = (hub.settings().sources.clone(), homes.clone());
         let folder = hub.config.host_keys();
         let prepared = tokio::task::spawn_blocking(move || -> Result<_, DoorError> {
             let keys = host_keys::open(&folder)?;

@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument;
 
 use super::channels::Channel;
-use super::dispatch::{End, settle};
+use super::dispatch::{self, End, settle};
 use super::facts::{self, Arrived, Delivery, FactFault};
 use super::{Hub, rome};
 use crate::connectors::pnd::{CancelAnswer, LegalFactLink, RequestState, SendParts, Uploaded, duplicate_is_ours, new_notification};
@@ -135,6 +136,7 @@ pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
                 };
                 settle(hub, job, end).await;
             }
+            .instrument(dispatch::span(job))
             .boxed(),
         );
     }
@@ -181,7 +183,7 @@ fn opens_at(sending: &Sending, now: Timestamp) -> Option<Timestamp> {
 
 async fn settle_all(hub: &Hub, jobs: &[Leased], end: impl Fn() -> End) {
     for job in jobs {
-        settle(hub, job, end()).await;
+        settle(hub, job, end()).instrument(dispatch::span(job)).await;
     }
 }
 
@@ -207,7 +209,10 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let materials = &materials;
     let ready = jobs.iter().map(|job| async move {
         match material_for(materials, job) {
-            Ok(material) => ready_to_send(hub, channel, job, material).await.map(|()| (job, material)).map_err(|end| (job, end)),
+            Ok(material) => {
+                let ready = ready_to_send(hub, channel, job, material).instrument(dispatch::span(job)).await;
+                ready.map(|()| (job, material)).map_err(|end| (job, end))
+            }
             Err(end) => Err((job, end)),
         }
     });
@@ -228,17 +233,20 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
             ready.iter().map(|_| Err(StoreError::Database(error.clone()))).collect()
         }
     };
-    let sent = ready.into_iter().zip(spends).map(|((job, material), spend)| async move {
-        let end = match spend {
-            Ok(Spend::Reserved) => send(hub, channel, job, material).await,
-            Ok(Spend::NotToday) => End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
-            Ok(Spend::Never) => person(ABOVE_CEILING),
-            Err(error) => End::from(error),
+    let sent = ready.into_iter().zip(spends).map(|((job, material), spend)| {
+        let work = async move {
+            let end = match spend {
+                Ok(Spend::Reserved) => send(hub, channel, job, material).await,
+                Ok(Spend::NotToday) => End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
+                Ok(Spend::Never) => person(ABOVE_CEILING),
+                Err(error) => End::from(error),
+            };
+            settle(hub, job, end).await;
         };
-        settle(hub, job, end).await;
+        work.instrument(dispatch::span(job))
     });
     let sent: Vec<_> = sent.collect();
-    let ended = ended.into_iter().map(|(job, end)| settle(hub, job, end));
+    let ended = ended.into_iter().map(|(job, end)| settle(hub, job, end).instrument(dispatch::span(job)));
     futures_util::future::join(join_all(ended), join_all(sent)).await;
 }
 

@@ -113,7 +113,9 @@ impl Pulse {
 pub enum Ailment {
     /// The store did not write and read within its time.
     StoreSilent,
-    StoreFails { detail: String },
+    StoreFails {
+        detail: String,
+    },
     Silent(Beat),
     /// The hub is ending.
     Stopping,
@@ -166,12 +168,7 @@ mod tests {
             pulse.beat_at(beat, at(10));
         }
         assert!(pulse.begun());
-        let table: [(u64, &[Beat]); 4] = [
-            (10, &[]),
-            (70, &[]),
-            (71, &[Beat::Dispatch, Beat::Queue]),
-            (311, &Beat::ALL),
-        ];
+        let table: [(u64, &[Beat]); 4] = [(10, &[]), (70, &[]), (71, &[Beat::Dispatch, Beat::Queue]), (311, &Beat::ALL)];
         for (second, want) in table {
             assert_eq!(pulse.silent(at(second)), want, "at {second}");
         }

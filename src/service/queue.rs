@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::pulse::Beat;
 use super::{Hub, ingest};
@@ -113,7 +114,8 @@ async fn one_source(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>, 
                 }
             }
         };
-        if let Some((tries, pause)) = take(&hub, &claimed, tries, &patience).await {
+        let span = tracing::info_span!("lotto", batch.id = %claimed.id, source = claimed.source);
+        if let Some((tries, pause)) = take(&hub, &claimed, tries, &patience).instrument(span).await {
             aside.push(Aside { due: clock::monotonic() + pause, tries, claimed });
         }
     }

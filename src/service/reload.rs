@@ -170,11 +170,7 @@ impl Running {
         };
         let roots: Vec<Root> = new
             .iter()
-            .map(|source| Root {
-                source: source.name.clone(),
-                path: source.root.clone(),
-                arrivals: arrivals.get(&source.name).cloned(),
-            })
+            .map(|source| Root { source: source.name.clone(), path: source.root.clone(), arrivals: arrivals.get(&source.name).cloned() })
             .collect();
         // A key that was taken away is followed for as long as acts may be under way with it: until a restart.
         let kept = before.iter().filter(|(name, _)| !channels.contains_key(*name)).map(|(name, channel)| (name.clone(), channel.clone()));

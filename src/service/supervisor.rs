@@ -22,7 +22,7 @@ use super::reload::Listeners;
 use super::{Hub, dispatch, health, ingest, publish, queue, rebuild, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
-use crate::config::{ConfigFault, LoadedConfig, check_clock};
+use crate::config::{ConfigFault, LoadedConfig, check_clock, folders};
 use crate::intake::arrivals::Arrivals;
 use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
 use crate::intake::{Claimed, claim};
@@ -56,6 +56,12 @@ pub fn sentence(error: &StartError) -> String {
             "la cartella dei dati è già in uso da un altro processo di messo: fermarlo, o indicare un'altra cartella.".to_owned()
         }
         StartError::Clock(fault) => text::it::config::sentence(fault),
+        StartError::Control(ControlError::Io(path, error)) | StartError::Door(DoorError::Home(path, error)) => {
+            text::it::service::cannot_use(&path.display().to_string(), &folders::this_user(), &folders::reason(error))
+        }
+        StartError::Control(ControlError::Taken(path)) => text::it::service::socket_taken(&path.display().to_string()),
+        StartError::Control(ControlError::NotASocket(path)) => text::it::service::not_a_socket(&path.display().to_string()),
+        StartError::Channel(ChannelError::Secret { channel, error }) => text::it::service::secret_unreadable(channel, &error.to_string()),
         other => format!("il servizio non può partire: {other}"),
     }
 }
@@ -113,7 +119,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     publish::recover(&hub).await?;
     let mut tasks = JoinSet::new();
     let (claims, claimed) = mpsc::channel(64);
-    let arrivals = door::arrivals(&hub.config);
+    let arrivals = door::arrivals(&hub.settings());
     let door = Keeper::open(&hub, arrivals.clone()).await?;
     let (roots, more) = mpsc::unbounded_channel();
     tasks.spawn(intake(hub.clone(), claims, arrivals, more));
@@ -190,13 +196,13 @@ async fn intake(
 ) {
     let (tell, mut told) = mpsc::channel(256);
     hub.pulse.beat(Beat::Intake);
-    for source in &hub.config.sources {
+    let now = hub.settings();
+    for source in &now.sources {
         hand_over_leftovers(&hub, &source.name, &claims).await;
     }
     let watch = &hub.config.watch;
     let settings = WatchSettings {
-        roots: hub
-            .config
+        roots: now
             .sources
             .iter()
             .map(|source| Root { source: source.name.clone(), path: source.root.clone(), arrivals: arrivals.get(&source.name).cloned() })

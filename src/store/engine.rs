@@ -499,7 +499,8 @@ pub(super) fn raise_alert(db: &Connection, code: &str, act: Option<&ActRow>, abo
             about,
         ],
     )?;
-    tracing::warn!(code, act.id = act.map(|act| tracing::field::display(act.id)), about, "avviso agli operatori");
+    let (id, batch) = (act.map(|act| tracing::field::display(act.id)), act.map(|act| tracing::field::display(act.batch)));
+    tracing::warn!(code, act.id = id, batch.id = batch, about, "avviso agli operatori");
     Ok(())
 }
 

@@ -193,7 +193,8 @@ mod tests {
             let found = text.lines().find(|found| found.starts_with(line)).unwrap_or_else(|| panic!("{line} in {text}"));
             found.rsplit_once(' ').unwrap().1.to_owned()
         };
-        let bucket = |le: &str| of(&format!("messo_remote_call_duration_seconds_bucket{{remote=\"send\",operation=\"preload\",le=\"{le}\"}}"));
+        let bucket =
+            |le: &str| of(&format!("messo_remote_call_duration_seconds_bucket{{remote=\"send\",operation=\"preload\",le=\"{le}\"}}"));
         let table = [("0.01", "2"), ("0.025", "3"), ("0.05", "4"), ("2.5", "4"), ("30", "4"), ("+Inf", "5")];
         for (le, want) in table {
             assert_eq!(bucket(le), want, "up to {le}");

@@ -67,9 +67,15 @@ fn what_can_hold_at_once_does() {
         ("[salute]", "[alerts]\nsend_down_minutes = 3\n[limits]\nmax_acts = 7\n[salute]"),
         ("denomination = \"Uno\"", "denomination = \"Uno nuovo\"\nheavy_mail = true"),
         ("secret = \"env:A\"", "secret = \"env:C\""),
-        ("[[gestionale]]", "[[ente]]\ntax_id = \"3\"\ndenomination = \"Tre\"\nambiente = \"collaudo\"\nsend_url = \"https://tre\"\n[[gestionale]]"),
+        (
+            "[[gestionale]]",
+            "[[ente]]\ntax_id = \"3\"\ndenomination = \"Tre\"\nambiente = \"collaudo\"\nsend_url = \"https://tre\"\n[[gestionale]]",
+        ),
         ("enti = [\"1\"]", "enti = [\"1\", \"3\"]"),
-        ("[[gestionale]]\nname = \"tributi\"", "[[gestionale]]\nname = \"scuola\"\nroot = \"/srv/scuola\"\nenti = [\"3\"]\nflows = [\"scuola\"]\n[[gestionale]]\nname = \"tributi\""),
+        (
+            "[[gestionale]]\nname = \"tributi\"",
+            "[[gestionale]]\nname = \"scuola\"\nroot = \"/srv/scuola\"\nenti = [\"3\"]\nflows = [\"scuola\"]\n[[gestionale]]\nname = \"tributi\"",
+        ),
     ]);
     assert!(waiting.is_empty(), "{waiting:?}");
     assert_eq!((merged.alerts.send_down_minutes, merged.limits.max_acts), (3, 7));

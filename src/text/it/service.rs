@@ -91,3 +91,25 @@ pub fn secret_unreadable(channel: &str, detail: &str) -> String {
          systemctl restart messo"
     )
 }
+
+/// A start that fails for a place of the disk.
+#[must_use]
+pub fn cannot_use(path: &str, user: &str, reason: &str) -> String {
+    format!("il servizio non può partire: {path} non è utilizzabile dall'utente {user}: {reason}")
+}
+
+/// Another process answers on the control socket.
+#[must_use]
+pub fn socket_taken(path: &str) -> String {
+    format!("il servizio non può partire: su {path} risponde già un altro processo; due configurazioni hanno lo stesso control?")
+}
+
+/// Something else has the name of the control socket.
+#[must_use]
+pub fn not_a_socket(path: &str) -> String {
+    format!("il servizio non può partire: {path} esiste e non è un socket")
+}
+
+/// What `messo check` adds when root asks: root may everything.
+pub const CHECKED_AS_ROOT: &str =
+    "nota: controllato come root, che può tutto; per i permessi delle cartelle: runuser -u messo -- messo check";
