@@ -4,6 +4,8 @@
 //! in UTC, also when the business clock of a demo runs faster. What never enters a log: names, codici fiscali, addresses,
 //! bodies, secrets, and the names of dropped files, which often hold a surname: [`mask_name`] is what may be written of them.
 
+pub mod metrics;
+
 use std::io::IsTerminal;
 use std::str::FromStr;
 

@@ -272,6 +272,29 @@ fn sources_are_tidy() {
     report("untidy sources", &breaches);
 }
 
+/// What of `hub.config` only a restart changes. Everything else is read from `hub.settings()`, or a reload would not reach it.
+const FIXED: &[&str] = &["data", "installation", "control_path", "host_keys", "watch", "sftp", "health"];
+
+#[test]
+fn what_a_reload_changes_is_read_from_the_settings_of_now() {
+    let mut breaches = BTreeSet::new();
+    let mut seen = 0;
+    for file in rust_files("src") {
+        for (at, found) in file.blanked.match_indices("hub.config") {
+            let rest = file.blanked[at + found.len()..].trim_start();
+            let field: String =
+                rest.trim_start_matches('.').trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            seen += 1;
+            if !rest.starts_with('.') || !FIXED.contains(&field.as_str()) {
+                let line = file.blanked[..at].lines().count();
+                breaches.insert(format!("{}:{line}: `hub.config.{field}`: read it from `hub.settings()`", file.path));
+            }
+        }
+    }
+    assert!(seen > 5, "only {seen} uses found");
+    report("settings that a reload would not change", &breaches);
+}
+
 /// A path of the machine a change was made on works nowhere else.
 #[test]
 fn no_path_of_one_machine() {

@@ -25,6 +25,10 @@ wanted=(
     sshd:openssh-server   # the rival of the SFTP measurement, started by it on a port of its own
     openssl:openssl       # keys for the PDND voucher
     systemd-analyze:systemd # reads our unit
+    lintian:lintian       # judges our package
+    dpkg-shlibdeps:dpkg-dev
+    fakeroot:fakeroot
+    man:man-db            # reads our manual pages
     python3:python3
     # Clients of the SFTP door:
     sftp:openssh-client
@@ -40,6 +44,8 @@ wanted=(
     javac:default-jdk-headless
 )
 
+root=()
+if [ "$(id -u)" -ne 0 ]; then root=(sudo -n); fi
 missing=()
 for pair in "${wanted[@]}"; do
     PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
@@ -52,8 +58,6 @@ if [ ${#missing[@]} -gt 0 ]; then
         echo "install-clients: qui non c'è apt-get; installare a mano: ${missing[*]}" >&2
         exit 1
     fi
-    root=()
-    if [ "$(id -u)" -ne 0 ]; then root=(sudo -n); fi
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
     install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
@@ -85,6 +89,18 @@ else
         cat "${requirements[@]}" >"$stamp"
         echo "install-clients: ambiente Python in $venv"
     fi
+fi
+
+# --- Prometheus' judge of rules and figures ---
+# Taken out of its package: installing that would start a server.
+if ! command -v promtool >/dev/null 2>&1 && ! [ -x "$cache/bin/promtool" ]; then
+    place=$(mktemp -d)
+    (cd "$place" && chmod 755 . && { apt-get download -qq prometheus || { "${root[@]}" apt-get update -qq && apt-get download -qq prometheus; }; } >/dev/null 2>&1)
+    dpkg-deb --extract "$place"/prometheus_*.deb "$place/tree"
+    mkdir -p "$cache/bin"
+    install -m 755 "$place/tree/usr/bin/promtool" "$cache/bin/promtool"
+    rm -rf "$place"
+    echo "install-clients: promtool in $cache/bin"
 fi
 
 # --- Node.js ---

@@ -160,6 +160,107 @@ fn systemd_accepts_the_unit() {
     assert!(run.status.success() && !said.contains("messo.service"), "systemd-analyze verify: {said}");
 }
 
+/// What an attacker inside the service could still reach, as systemd counts it: 0 nothing, 10 everything.
+#[test]
+fn the_unit_exposes_little() {
+    if !common::require("systemd-analyze") {
+        return;
+    }
+    let unit = root().join("systemd/messo.service");
+    let run = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager"]).arg(&unit).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    let level = said.split("Overall exposure level for messo.service: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
+    assert!(level <= 1.5, "exposure {level}:\n{said}");
+    let threshold =
+        Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=15", "--no-pager"]).arg(&unit).output();
+    assert!(threshold.unwrap().status.success(), "{said}");
+}
+
+/// Readiness, watchdog, credentials and restarts are what the program and docs/esercizio.md count on.
+#[test]
+fn the_unit_says_what_the_program_counts_on() {
+    let unit = read("systemd/messo.service");
+    for line in [
+        "Type=notify",
+        "WatchdogSec=2min",
+        "Restart=on-failure",
+        "RestartSec=10s",
+        "StartLimitIntervalSec=0",
+        "TimeoutStopSec=90s",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "LoadCredential=send:/etc/messo/credenziali",
+        "LimitCORE=0",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line}");
+    }
+}
+
+/// Users and folders are made as the files of `systemd/` say, in a tree of their own.
+#[test]
+fn sysusers_and_tmpfiles_make_the_user_and_its_folders() {
+    if !common::require("systemd-sysusers") || !common::require("systemd-tmpfiles") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    for folder in ["etc", "srv"] {
+        fs::create_dir(place.path().join(folder)).unwrap();
+    }
+    let root_of = format!("--root={}", place.path().display());
+    let run = |program: &str, more: &[&str], file: &str| {
+        let output = Command::new(program).arg(&root_of).args(more).arg(root().join(file)).output().unwrap();
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    // The other users of `systemd/` are those of every Debian.
+    fs::write(place.path().join("etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n").unwrap();
+    fs::write(place.path().join("etc/group"), "root:x:0:\n").unwrap();
+    run("systemd-sysusers", &[], "systemd/messo.sysusers");
+    let users = fs::read_to_string(place.path().join("etc/passwd")).unwrap();
+    let user = users.lines().find(|line| line.starts_with("messo:")).unwrap_or_else(|| panic!("{users}"));
+    assert!(user.ends_with("/var/lib/messo:/usr/sbin/nologin"), "{user}");
+    if !rustix::process::geteuid().is_root() {
+        return; // folders of another user
+    }
+    run("systemd-tmpfiles", &["--create"], "systemd/messo.tmpfiles");
+    let uid: u32 = user.split(':').nth(2).unwrap().parse().unwrap();
+    use std::os::unix::fs::MetadataExt;
+    for (folder, mode, owner) in [("etc/messo", 0o750, 0), ("etc/messo/credenziali", 0o700, 0), ("srv/messo", 0o751, uid)] {
+        let found = fs::metadata(place.path().join(folder)).unwrap();
+        assert_eq!((found.mode() & 0o7777, found.uid()), (mode, owner), "{folder}");
+    }
+}
+
+/// The runbook has a row for each code that operators are told, and one for each rule of Prometheus.
+#[test]
+fn the_runbook_tells_cause_and_remedy_of_every_alert() {
+    use messo::domain::alert::{CODES, Phase};
+    let page = read("docs/esercizio.md");
+    let row = |name: &str| {
+        let found = page
+            .lines()
+            .find(|line| line.starts_with('|') && line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{name}`"))));
+        let found = found.unwrap_or_else(|| panic!("docs/esercizio.md has no row of {name}"));
+        let cells: Vec<&str> = found.split('|').map(str::trim).collect();
+        assert!(cells.len() == 5 && cells[2].len() > 10 && cells[3].len() > 10, "{name}: cause and remedy: {found}");
+        cells[1].to_owned()
+    };
+    for code in CODES {
+        // The first cell of a row names its own code first.
+        let cell = page.lines().find(|line| line.starts_with(&format!("| `{}`", code.code)));
+        let cell = cell.unwrap_or_else(|| panic!("docs/esercizio.md has no row of {}", code.code)).split('|').nth(1).unwrap();
+        if let Phase::Begins { ends } = code.phase {
+            assert!(cell.contains(&format!("(finisce con `{ends}`)")), "{}: {cell}", code.code);
+        }
+        row(code.code);
+    }
+    let rules = read("docs/prometheus/messo.rules.yml");
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() >= 12, "{alerts:?}");
+    for alert in alerts {
+        row(alert);
+    }
+}
+
 /// The value of a key at the left margin, or at that many spaces.
 fn yaml<'t>(text: &'t str, indent: usize, key: &str) -> &'t str {
     let start = format!("{}{key}:", " ".repeat(indent));

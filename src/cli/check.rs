@@ -39,6 +39,9 @@ pub fn run(args: Args) -> ExitCode {
             Err(problems) => out.push_str(&text::lines(problems)),
         }
     }
+    if loaded.is_ok() && !args.json && rustix::process::geteuid().is_root() {
+        eprintln!("{}", crate::text::it::service::CHECKED_AS_ROOT);
+    }
     // A closed pipe is the reader's choice: the exit code still tells.
     let _ = std::io::stdout().write_all(out.as_bytes());
     if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

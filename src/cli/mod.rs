@@ -6,12 +6,14 @@ pub mod audit;
 pub mod batch;
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod defender;
 pub mod demo;
 pub mod export;
 pub mod hub;
 pub mod italian;
 pub mod mail;
+pub mod man;
 pub mod password;
 pub mod publish;
 pub mod report;
@@ -74,6 +76,12 @@ pub enum Command {
     Password(password::Args),
     /// Prova la posta agli operatori.
     Mail(mail::Args),
+    /// Scrive le pagine di manuale in una cartella.
+    #[command(hide = true)]
+    Man(man::Args),
+    /// Scrive i completamenti per una shell.
+    #[command(hide = true)]
+    Completions(completions::Args),
 }
 
 /// Runs the command line; the exit code is documented by each command.
@@ -103,5 +111,7 @@ pub fn main() -> ExitCode {
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),
         Command::Mail(args) => mail::run(args),
+        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(args),
     }
 }

@@ -7,11 +7,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::service::supervisor;
+use crate::service::{supervisor, systemd};
 use crate::telemetry::{self, Format};
 use crate::text::it;
 
-/// Avvia il servizio, fino a SIGTERM o SIGINT: allora finisce il lavoro in corso e si ferma. SIGHUP rilegge gli account SFTP.
+/// Avvia il servizio, fino a SIGTERM o SIGINT: allora finisce il lavoro in corso e si ferma. SIGHUP rilegge la configurazione.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// La configurazione.
@@ -59,11 +59,15 @@ pub fn run(args: Args) -> ExitCode {
             Err(error) => Err(error),
         };
         match started {
-            Ok(running) => {
+            Ok(mut running) => {
                 tracing::info!("messo è in servizio");
-                signals.wait(&running, &args.config).await;
+                systemd::ready(&running.hub);
+                let alive = tokio::spawn(systemd::keep_alive(running.hub.clone()));
+                signals.wait(&mut running, &args.config).await;
                 tracing::info!("arresto: nessun lavoro nuovo, si finisce quello in corso");
+                systemd::stopping();
                 running.stop().await;
+                alive.abort();
                 ExitCode::SUCCESS
             }
             Err(error) => {
@@ -90,13 +94,17 @@ impl Signals {
         })
     }
 
-    /// Until SIGTERM or SIGINT; at each SIGHUP the accounts are read again.
-    async fn wait(&mut self, running: &supervisor::Running, config: &Path) {
+    /// Until SIGTERM or SIGINT; at each SIGHUP the configuration is read again.
+    async fn wait(&mut self, running: &mut supervisor::Running, config: &Path) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => running.reload(config).await,
+                _ = self.hangup.recv() => {
+                    systemd::reloading();
+                    running.reload(config).await;
+                    systemd::ready(&running.hub);
+                }
             }
         }
     }

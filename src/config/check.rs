@@ -1,12 +1,12 @@
 //! What a configuration must be beyond its form: names, tax ids, who refers to whom, addresses, folders, clock.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
-use super::{Config, Environment, Institution, Limits, MailConfig, MailFault, SftpConfig, SourceSystem};
+use super::folders::{self, real};
+use super::{Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, SftpConfig, SourceSystem};
 use crate::clock::Clock;
 use crate::domain::calendar::MonthDay;
 use crate::flow::definition::{DefinitionFault, is_name};
@@ -72,6 +72,8 @@ pub enum ConfigFault {
     SocketPath,
     /// Not `address:port`.
     Listen,
+    /// Other machines would reach what only this one should.
+    BeyondLoopback,
     /// Another listener has that address.
     ListenTwice,
     /// Not `[A-Za-z0-9._-]{1,64}`.
@@ -126,6 +128,7 @@ impl ConfigFault {
             ConfigFault::Burst => "RAFFICA_TROPPO_PICCOLA",
             ConfigFault::SocketPath => "SOCKET_TROPPO_LUNGO",
             ConfigFault::Listen | ConfigFault::ListenTwice => "ASCOLTO_NON_VALIDO",
+            ConfigFault::BeyondLoopback => "ASCOLTO_FUORI_DALLA_MACCHINA",
             ConfigFault::User => "UTENTE_NON_VALIDO",
             ConfigFault::PublicKey => "CHIAVE_PUBBLICA_NON_VALIDA",
             ConfigFault::PasswordHash => "PASSWORD_NON_VALIDA",
@@ -171,6 +174,7 @@ pub(super) struct Parts {
     pub installation: Option<String>,
     pub limits: Option<Limits>,
     pub sftp: Option<SftpConfig>,
+    pub health: Option<HealthConfig>,
     /// `[sftp]` is there, broken or not.
     pub has_sftp: bool,
     pub mail: Option<MailConfig>,
@@ -198,7 +202,7 @@ impl Parts {
             add("control", ConfigFault::SocketPath);
         }
         if let Some(data) = &self.data {
-            usable("data", data, add);
+            folders::usable_data("data", data, add);
         }
         if let Some(limits) = &self.limits
             && limits.max_entry_bytes > limits.max_total_bytes
@@ -210,6 +214,9 @@ impl Parts {
         }
         if let Some(mail) = &self.mail {
             mail.check(add);
+        }
+        if let Some(health) = &self.health {
+            health.check(add);
         }
         self.check_institutions(add, line_of);
         self.check_sources(add, line_of);
@@ -338,7 +345,7 @@ impl Parts {
             }
         }
         for (index, source) in &self.sources {
-            usable(&format!("gestionale[{index}].root"), &source.root, add);
+            folders::usable_home(&format!("gestionale[{index}].root"), &source.root, add);
         }
     }
 }
@@ -382,70 +389,6 @@ fn is_tax_id(text: &str) -> bool {
         sum + if value > 9 { value - 9 } else { value }
     });
     sum.is_multiple_of(10)
-}
-
-/// The path with the links of its existing part followed.
-fn real(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let Ok(found) = ancestor.canonicalize() {
-            return path.strip_prefix(ancestor).map_or_else(|_| path.to_path_buf(), |rest| found.join(rest));
-        }
-    }
-    path.to_path_buf()
-}
-
-/// The folder is there and may be written, or the nearest one above it may be.
-fn usable(key: &str, path: &Path, add: Add<'_>) {
-    for ancestor in path.ancestors() {
-        match std::fs::metadata(ancestor) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return add(key, folder_fault(path, &error.into())),
-            Ok(metadata) if !metadata.is_dir() => return add(key, folder_fault(path, &FolderReason::NotAFolder(ancestor.to_path_buf()))),
-            Ok(_) => {
-                let rights = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK | rustix::fs::Access::READ_OK;
-                if let Err(error) = rustix::fs::access(ancestor, rights) {
-                    add(key, folder_fault(path, &io::Error::from(error).into()));
-                }
-                return;
-            }
-        }
-    }
-}
-
-/// Why a folder cannot be used.
-pub(super) enum FolderReason {
-    Io(io::Error),
-    NotAFolder(PathBuf),
-}
-
-impl From<io::Error> for FolderReason {
-    fn from(error: io::Error) -> Self {
-        FolderReason::Io(error)
-    }
-}
-
-/// The fault of a folder, with the user messo runs as.
-pub(super) fn folder_fault(path: &Path, why: &FolderReason) -> ConfigFault {
-    let reason = match why {
-        FolderReason::Io(error) => reason(error),
-        FolderReason::NotAFolder(found) => format!("{} non è una cartella", found.display()),
-    };
-    let user = std::env::var("USER").ok().filter(|name| !name.is_empty());
-    let uid = rustix::process::geteuid().as_raw();
-    let user = user.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"));
-    ConfigFault::FolderNotUsable { path: path.display().to_string(), user, reason }
-}
-
-/// The usual reasons, in Italian.
-pub(super) fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "non esiste".into(),
-        io::ErrorKind::PermissionDenied => "permesso negato".into(),
-        io::ErrorKind::ReadOnlyFilesystem => "il disco è in sola lettura".into(),
-        io::ErrorKind::IsADirectory => "è una cartella".into(),
-        io::ErrorKind::NotADirectory => "un tratto del percorso non è una cartella".into(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

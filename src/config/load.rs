@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::check::{self, ConfigFault};
+use super::folders;
 use super::{Config, Institution, MailConfig, SecretRef, SourceSystem};
 use crate::flow::definition::{self, FlowDefinition};
 use crate::flow::shape::{Document, Key, Kind, Located, may, need};
@@ -72,6 +73,7 @@ pub(super) const KEYS: &[Key] = &[
     may("alerts", Kind::Table(super::alerts::ALERTS)),
     may("sftp", Kind::Table(super::sftp::SFTP)),
     may("mail", Kind::Table(super::mail::MAIL)),
+    may("salute", Kind::Table(super::salute::SALUTE)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
 ];
@@ -167,6 +169,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
     }
     parts.limits = document.part("limits", None);
     parts.sftp = document.part("sftp", None);
+    parts.health = document.part("salute", None);
     parts.has_sftp = parts.sftp.is_some() || !document.is_clean("sftp");
     parts.mail = document.part::<MailConfig>("mail", None).map(|mail| place_mail(mail, base));
     parts.has_mail = parts.mail.is_some() || !document.is_clean("mail");
@@ -218,7 +221,7 @@ fn read_flows(
     let mut paths: Vec<PathBuf> = match std::fs::read_dir(folder) {
         Ok(entries) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
         Err(error) => {
-            problems.add(file, document.line_of("flows"), "flows", check::folder_fault(folder, &error.into()));
+            problems.add(file, document.line_of("flows"), "flows", folders::fault(folder, &folders::reason(&error)));
             Vec::new()
         }
     };
@@ -253,7 +256,7 @@ fn is_hidden(path: &Path) -> bool {
 fn read_text(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| check::reason(&error))?;
+    read.map_err(|error| folders::reason(&error))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err("è più grande di 4 MiB".into());
     }

@@ -4,8 +4,10 @@ mod address;
 pub mod alerts;
 pub mod check;
 mod export;
+pub mod folders;
 pub mod load;
 pub mod mail;
+pub mod salute;
 pub mod secret;
 pub mod sftp;
 
@@ -21,6 +23,7 @@ pub use check::{ConfigFault, check_clock};
 pub use export::ExportConfig;
 pub use load::{LoadedConfig, Problems, load};
 pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
+pub use salute::HealthConfig;
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
 /// The whole configuration file.
@@ -49,6 +52,9 @@ pub struct Config {
     /// `[mail]`: without it nobody is mailed.
     #[serde(default)]
     pub mail: Option<MailConfig>,
+    /// `[salute]`: without it nothing listens.
+    #[serde(rename = "salute", default)]
+    pub health: Option<HealthConfig>,
     /// `[[ente]]`
     #[serde(rename = "ente", default)]
     pub institutions: Vec<Institution>,
@@ -58,7 +64,7 @@ pub struct Config {
 }
 
 /// `[watch]`: seconds are real time.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WatchConfig {
     /// A file is whole when its size and mtime have not changed for this long (milliseconds).
@@ -185,7 +191,7 @@ pub struct PdndClient {
 }
 
 /// `[ente.quota]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     /// Requests per second (0: no limit).

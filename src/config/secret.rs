@@ -1,23 +1,26 @@
 //! Secrets: kept in files, the environment or systemd credentials, never in the configuration itself.
 //!
 //! A [`Secret`] prints as `***` whatever way it is formatted; only [`Secret::expose`] gives the text, to whoever signs or
-//! sends it.
+//! sends it. Its memory is wiped with the last clone. (What a connector keeps beside it, the header of an API key or a key pair
+//! that signs, lives as long as its channel.)
 
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::SecretRef;
 
-/// A key, a password: cheap to clone, never printed.
+/// A key, a password: cheap to clone, never printed, wiped from memory when the last clone goes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Takes the text as it is.
-    pub fn new(text: impl Into<Arc<str>>) -> Secret {
-        Secret(text.into())
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(Arc::new(Zeroizing::new(text.into())))
     }
 
     /// The text itself.
@@ -59,6 +62,8 @@ pub enum SecretError {
 
 /// Longest secret that is read, in bytes: an RSA key in PEM takes about 2 KiB.
 const LONGEST: u64 = 64 << 10;
+/// Bytes that reading it may want at once.
+const ROOM: usize = (64 << 10) + 64;
 
 impl SecretRef {
     /// Reads the secret. Newlines at the end are not part of it. A file that everybody can read is used, with a warning in
@@ -97,7 +102,7 @@ impl SecretRef {
             Some(("file", path)) if !path.is_empty() => read_file(Path::new(path), given)?,
             Some(("env", name)) if !name.is_empty() => {
                 let value = env(name).ok_or_else(|| SecretError::EnvMissing { name: name.to_owned() })?;
-                value.into_string().map_err(|_| SecretError::NotASecret { given: given() })?
+                value.into_string().map(Zeroizing::new).map_err(|_| SecretError::NotASecret { given: given() })?
             }
             Some(("credential", name)) if !name.is_empty() => {
                 if name.contains(['/', '\\']) || name == "." || name == ".." {
@@ -113,13 +118,14 @@ impl SecretRef {
     }
 }
 
-fn read_file(path: &Path, given: impl Fn() -> String) -> Result<String, SecretError> {
+fn read_file(path: &Path, given: impl Fn() -> String) -> Result<Zeroizing<String>, SecretError> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::InvalidData => SecretError::NotASecret { given: given() },
         why => SecretError::Unreadable { path: path.to_owned(), why },
     };
-    let mut text = String::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
+    // Never moved while it grows: what is left behind would not be wiped. Unmapped or freed pages of that size cost nothing.
+    let mut text = Zeroizing::new(String::with_capacity(ROOM));
     let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
     if read as u64 > LONGEST { Err(SecretError::NotASecret { given: given() }) } else { Ok(text) }
 }
@@ -173,6 +179,31 @@ mod tests {
         let secret = Secret::new("hunter2");
         let printed = format!("{secret} {secret:?} {:?}", Some(&secret));
         assert!(!printed.contains("hunter2"), "{printed}");
+    }
+
+    /// The memory of this process, read as a file.
+    #[cfg(target_os = "linux")]
+    fn memory(at: usize, len: usize) -> Vec<u8> {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = vec![0; len];
+        std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut bytes, at as u64).unwrap();
+        bytes
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_last_clone_wipes_the_memory() {
+        // Small: freed, its page stays ours and can be looked at.
+        let text: String = (0..40).map(|number| char::from(b'a' + number % 26)).collect();
+        let secret = Secret::new(text.clone());
+        let (at, len) = (secret.expose().as_ptr() as usize, text.len());
+        let clone = secret.clone();
+        drop(secret);
+        assert_eq!(memory(at, len), text.as_bytes(), "a clone still has it");
+        drop(clone);
+        let left = memory(at, len);
+        // The allocator may have written its own into the first bytes.
+        assert!(left.iter().skip(16).zip(text.bytes().skip(16)).all(|(left, was)| *left != was), "{left:?}");
     }
 
     #[cfg(unix)]

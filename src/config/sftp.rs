@@ -14,7 +14,7 @@ use super::check::{Add, ConfigFault};
 use crate::flow::shape::{Key, Kind, may, need};
 
 /// `[sftp]`: the SFTP server. Without it nothing listens. Seconds are real time.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SftpConfig {
     /// `[[sftp.listen]]`: at least one.
     pub listen: Vec<SftpListener>,

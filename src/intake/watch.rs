@@ -122,6 +122,9 @@ pub struct Watcher;
 
 /// Stops the threads when dropped; [`WatchHandle::stop`] also waits for them.
 pub struct WatchHandle {
+    settings: WatchSettings,
+    tx: Sender<WatchEvent>,
+    hints: Option<Arc<Hints>>,
     stop: Arc<AtomicBool>,
     ears: Vec<SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -131,19 +134,26 @@ impl Watcher {
     /// Watches every root, and sends what happens to `tx`. Leftovers of an earlier run are not sent: ask [`super::claim::leftovers`] first.
     pub fn start(settings: WatchSettings, tx: Sender<WatchEvent>) -> io::Result<WatchHandle> {
         let hints = if settings.events { Hints::start().map(Arc::new) } else { None };
-        let mut handle = WatchHandle { stop: Arc::default(), ears: Vec::new(), threads: Vec::new() };
-        for root in &settings.roots {
-            let (ear, woken) = sync_channel(1);
-            handle.ears.push(ear.clone());
-            let watch = RootWatch::new(root.clone(), &settings, tx.clone(), handle.stop.clone(), ear, hints.clone());
-            let name = format!("watch {}", root.source);
-            handle.threads.push(std::thread::Builder::new().name(name).spawn(move || watch.run(&woken))?);
+        let roots = settings.roots.clone();
+        let mut handle = WatchHandle { settings, tx, hints, stop: Arc::default(), ears: Vec::new(), threads: Vec::new() };
+        for root in roots {
+            handle.watch(root)?;
         }
         Ok(handle)
     }
 }
 
 impl WatchHandle {
+    /// Watches one more root. Its leftovers are not sent either.
+    pub fn watch(&mut self, root: Root) -> io::Result<()> {
+        let (ear, woken) = sync_channel(1);
+        self.ears.push(ear.clone());
+        let name = format!("watch {}", root.source);
+        let watch = RootWatch::new(root, &self.settings, self.tx.clone(), self.stop.clone(), ear, self.hints.clone());
+        self.threads.push(std::thread::Builder::new().name(name).spawn(move || watch.run(&woken))?);
+        Ok(())
+    }
+
     /// Looks at every root now.
     pub fn wake(&self) {
         for ear in &self.ears {

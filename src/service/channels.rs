@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::config::secret::SecretError;
-use crate::config::{ApiKey, Config, Institution, Quota};
+use crate::config::secret::{Secret, SecretError};
+use crate::config::{Config, Institution, Quota};
 use crate::connectors::circuit::{Admission, Circuit, CircuitPolicy};
 use crate::connectors::http::{self, HttpSettings, HttpSetupError};
 use crate::connectors::pnd::{DayQuota, Governor, Pnd, PndSettings, PndSetupError, Priority, Timeouts, VoucherSettings};
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::Calls;
 
 use super::Hub;
 
@@ -40,10 +41,23 @@ pub struct Channel {
     pub pnd: Pnd,
     pub quota: Quota,
     pub remote: Arc<Remote>,
+    governor: Arc<Governor>,
+    made_of: MadeOf,
     /// The stream is active: nothing is POSTed before.
     pub listening: AtomicBool,
     /// The stream has more to tell at once.
     pub behind: AtomicBool,
+}
+
+/// What a channel was made of: when it changes, another channel takes its place.
+#[derive(PartialEq, Eq)]
+struct MadeOf {
+    url: String,
+    denomination: String,
+    quota: Quota,
+    groups: Vec<String>,
+    api_key: Secret,
+    voucher: Option<VoucherSettings>,
 }
 
 /// SEND as one ente meets it.
@@ -123,14 +137,22 @@ pub async fn stop(hub: &Hub, channel: &str, code: &str) -> Result<(), StoreError
     Ok(())
 }
 
-/// Makes the channels of every key of every ente.
-pub fn build(config: &Config, store: &Store, clock: Clock) -> Result<BTreeMap<String, Arc<Channel>>, ChannelError> {
+/// Channels by `ente/key`.
+pub type Channels = BTreeMap<String, Arc<Channel>>;
+
+/// Makes the channels of every key of every ente. Of those that run, the ones that would be made of the same things stay as they
+/// are, and the others hand over what they know of the ente (its circuit; its bucket, when the limits are the same).
+pub fn build(config: &Config, running: &Channels, store: &Store, clock: Clock, calls: &Arc<Calls>) -> Result<Channels, ChannelError> {
     let loopback_only = config.institutions.iter().all(|institution| is_loopback(&institution.send_url));
     let client = http::client(&HttpSettings { loopback_only, ..HttpSettings::default() })?;
     let mut channels = BTreeMap::new();
     for institution in &config.institutions {
-        let governor = Arc::new(governor(institution, store, clock));
-        let remote = Arc::new(Remote::default());
+        let before = running.values().find(|channel| channel.sender == institution.tax_id);
+        let remote = before.map_or_else(Arc::default, |before| before.remote.clone());
+        let governor = match before.filter(|before| before.quota == institution.quota) {
+            Some(before) => before.governor.clone(),
+            None => Arc::new(governor(institution, store, clock)),
+        };
         for key in &institution.keys {
             let name = format!("{}/{}", institution.tax_id, key.id);
             let secret = |reference: &crate::config::SecretRef| {
@@ -147,35 +169,47 @@ pub fn build(config: &Config, store: &Store, clock: Clock) -> Result<BTreeMap<St
                 }),
                 None => None,
             };
-            let settings = PndSettings {
-                label: name.clone(),
-                base_url: institution.send_url.clone(),
+            let groups: BTreeSet<String> = key.groups.iter().cloned().collect();
+            let made_of = MadeOf {
+                url: institution.send_url.clone(),
+                denomination: institution.denomination.clone(),
+                quota: institution.quota.clone(),
+                groups: groups.into_iter().collect(),
                 api_key: secret(&key.secret)?,
                 voucher,
+            };
+            if let Some(same) = running.get(&name).filter(|running| running.made_of == made_of) {
+                channels.insert(name, same.clone());
+                continue;
+            }
+            let settings = PndSettings {
+                label: name.clone(),
+                base_url: made_of.url.clone(),
+                api_key: made_of.api_key.clone(),
+                voucher: made_of.voucher.clone(),
                 timeouts: Timeouts::default(),
                 governor: governor.clone(),
                 clock,
             };
-            let pnd = Pnd::new(settings, client.clone()).map_err(|error| ChannelError::Connector { channel: name.clone(), error })?;
-            channels.insert(name.clone(), Arc::new(channel(name, institution, key, pnd, remote.clone())));
+            let pnd = Pnd::measured(settings, client.clone(), calls.clone());
+            let pnd = pnd.map_err(|error| ChannelError::Connector { channel: name.clone(), error })?;
+            let channel = Channel {
+                name: name.clone(),
+                sender: institution.tax_id.clone(),
+                denomination: made_of.denomination.clone(),
+                groups: made_of.groups.clone(),
+                pnd,
+                quota: made_of.quota.clone(),
+                remote: remote.clone(),
+                governor: governor.clone(),
+                made_of,
+                listening: AtomicBool::new(false),
+                behind: AtomicBool::new(false),
+            };
+            channels.insert(name, Arc::new(channel));
         }
     }
     Ok(channels)
-}
-
-fn channel(name: String, institution: &Institution, key: &ApiKey, pnd: Pnd, remote: Arc<Remote>) -> Channel {
-    let groups: BTreeSet<String> = key.groups.iter().cloned().collect();
-    Channel {
-        name,
-        sender: institution.tax_id.clone(),
-        denomination: institution.denomination.clone(),
-        groups: groups.into_iter().collect(),
-        pnd,
-        quota: institution.quota.clone(),
-        remote,
-        listening: AtomicBool::new(false),
-        behind: AtomicBool::new(false),
-    }
 }
 
 fn governor(institution: &Institution, store: &Store, clock: Clock) -> Governor {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
+use super::pulse::Beat;
 use super::{Hub, channels, files, notify};
 use crate::clock;
 use crate::domain::ids::ActId;
@@ -75,6 +77,7 @@ pub async fn run(hub: Arc<Hub>) {
     let (mut turn, mut sending) = (0, false);
     let mut orphans = Orphans { channels: Vec::new(), looked: None };
     while !hub.stopping.is_cancelled() {
+        hub.pulse.beat(Beat::Dispatch);
         let now = hub.clock.now();
         orphans.look(&hub).await;
         let until = now.saturating_add(hub.real_span(LEASE)).unwrap_or(Timestamp::MAX);
@@ -185,14 +188,15 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
     // The keys of an ente share what SEND is to it: asked once, for one probe serves all.
     let mut held: BTreeMap<&str, bool> = BTreeMap::new();
     let mut open: Vec<&str> = Vec::new();
-    for channel in hub.channels.values() {
+    let channels = hub.channels.all();
+    for channel in channels.values() {
         if !*held.entry(&channel.sender).or_insert_with(|| channel.remote.held_until(now).is_some()) {
             open.push(&channel.name);
             add(&channel.name, 0, FOLLOW_UPS);
             add(&channel.name, 1, NEW_SENDS);
         }
     }
-    let behind = hub.channels.values().any(|channel| channel.behind.load(Ordering::Acquire));
+    let behind = channels.values().any(|channel| channel.behind.load(Ordering::Acquire));
     if !sending && !behind && counts.in_lane(Lane::NewSend) == 0 {
         for channel in &open {
             add(channel, 2, AFTERWARDS);
@@ -249,18 +253,33 @@ async fn run_group(hub: &Arc<Hub>, group: &Group) {
         Subject::Notifica { effect: Effect::Upload, .. } => notify::upload(hub, &group.channel, &group.jobs).await,
         Subject::Notifica { effect: Effect::Send, .. } => notify::send_all(hub, &group.channel, &group.jobs).await,
         Subject::Notifica { act, effect } => {
-            let end = one(hub, first, *act, effect).await;
-            settle(hub, first, end).await;
+            let work = async {
+                let end = one(hub, first, *act, effect).await;
+                settle(hub, first, end).await;
+            };
+            work.instrument(span(first)).await;
         }
         Subject::Lotto { batch, work } => {
-            let end = match work {
-                BatchWork::Start => start(hub, *batch, first.job).await,
-                BatchWork::OpenGuard => open_guard(hub, *batch, first.job).await,
-                BatchWork::Receipt => files::receipt(hub, *batch).await,
-                BatchWork::Rejects => files::rejects(hub, *batch).await,
+            let work = async {
+                let end = match work {
+                    BatchWork::Start => start(hub, *batch, first.job).await,
+                    BatchWork::OpenGuard => open_guard(hub, *batch, first.job).await,
+                    BatchWork::Receipt => files::receipt(hub, *batch).await,
+                    BatchWork::Rejects => files::rejects(hub, *batch).await,
+                };
+                settle(hub, first, end).await;
             };
-            settle(hub, first, end).await;
+            work.instrument(span(first)).await;
         }
+    }
+}
+
+/// Every line of the log about a job carries what the job is about.
+pub fn span(job: &Leased) -> Span {
+    let id = job.job.id;
+    match &job.subject {
+        Subject::Notifica { act, effect } => tracing::info_span!("atto", act.id = %act, job.id = %id, job.kind = effect.name()),
+        Subject::Lotto { batch, .. } => tracing::info_span!("lotto", batch.id = %batch, job.id = %id),
     }
 }
 
@@ -294,7 +313,8 @@ fn fetch_facts(hub: &Arc<Hub>, jobs: Vec<Leased>, counts: &Arc<Counts>, freed: &
                 Err(error) => Err(End::from(StoreError::Database(error.to_string()))),
             };
             let (hub, counts, freed) = (hub.clone(), counts.clone(), freed.clone());
-            tracker.spawn(async move {
+            let span = span(&job);
+            let work = async move {
                 let end = match (facts, &job.subject) {
                     (Ok(facts), Subject::Notifica { act, effect: Effect::FetchLegalFacts }) => {
                         notify::fetch_legal_facts(&hub, &job, *act, facts).await
@@ -305,7 +325,8 @@ fn fetch_facts(hub: &Arc<Hub>, jobs: Vec<Leased>, counts: &Arc<Counts>, freed: &
                 settle(&hub, &job, end).await;
                 counts.remove(&job.channel, Lane::Afterwards as u8, 1);
                 freed.notify_one();
-            });
+            };
+            tracker.spawn(work.instrument(span));
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Hub;
+use super::figures::SftpCounts;
 use super::ingest::NEVER_COMPLETED;
-use crate::config::{self, Config, SftpAccount, SftpConfig, SourceSystem};
+use crate::config::{Config, SftpAccount, SftpConfig, SourceSystem};
 use crate::intake::arrivals::Arrivals;
 use crate::intake::sftp::executor;
 use crate::intake::sftp::folder::{self, Abandoned, FolderHome, Shared};
@@ -64,14 +65,20 @@ pub fn arrivals(config: &Config) -> BTreeMap<String, Arc<Arrivals>> {
     if config.sftp.is_none() {
         return BTreeMap::new();
     }
-    config.sources.iter().map(|source| (source.name.clone(), Arc::new(Arrivals::new(SETTLE)))).collect()
+    config.sources.iter().map(|source| (source.name.clone(), arrivals_of_one())).collect()
+}
+
+/// The same for a gestionale that comes later.
+#[must_use]
+pub fn arrivals_of_one() -> Arc<Arrivals> {
+    Arc::new(Arrivals::new(SETTLE))
 }
 
 /// Homes of the accounts, by gestionale.
 struct FolderHomes {
     shared: RwLock<BTreeMap<String, Arc<Shared>>>,
-    arrivals: BTreeMap<String, Arc<Arrivals>>,
-    disk_reserve: u64,
+    arrivals: RwLock<BTreeMap<String, Arc<Arrivals>>>,
+    disk_reserve: AtomicU64,
     largest_file: u64,
 }
 
@@ -82,7 +89,7 @@ impl FolderHomes {
             quota_bytes: unless_zero(account.quota_bytes),
             quota_files: unless_zero(account.quota_files),
             largest_file: self.largest_file,
-            disk_reserve: self.disk_reserve,
+            disk_reserve: self.disk_reserve.load(Ordering::Relaxed),
             may_delete_published: account.may_delete,
         }
     }
@@ -94,7 +101,8 @@ impl FolderHomes {
             shared.set_limits(limits);
             return Ok(());
         }
-        let Some(arrivals) = self.arrivals.get(&source.name).cloned() else { return Ok(()) };
+        let arrivals = self.arrivals.read().unwrap_or_else(PoisonError::into_inner).get(&source.name).cloned();
+        let Some(arrivals) = arrivals else { return Ok(()) };
         let settings = folder::Settings {
             root: source.root.clone(),
             limits,
@@ -137,6 +145,7 @@ enum Entry {
 struct Books {
     send: mpsc::Sender<Entry>,
     lost: AtomicU64,
+    counts: Arc<SftpCounts>,
 }
 
 impl Books {
@@ -152,6 +161,7 @@ impl Books {
 
 impl Ledger for Books {
     fn note(&self, event: Event) {
+        self.counts.note(&event);
         self.put(Entry::Event(event));
     }
 
@@ -180,11 +190,11 @@ impl Keeper {
         let Some(sftp) = hub.config.sftp.clone() else { return Ok(None) };
         let homes = Arc::new(FolderHomes {
             shared: RwLock::default(),
-            arrivals,
-            disk_reserve: hub.config.limits.disk_reserve_bytes,
+            arrivals: RwLock::new(arrivals),
+            disk_reserve: AtomicU64::new(hub.settings().limits.disk_reserve_bytes),
             largest_file: sftp.limits.max_file_bytes,
         });
-        let (sources, own) = (hub.config.sources.clone(), homes.clone());
+        let (sources, own) = (hub.settings().sources.clone(), homes.clone());
         let folder = hub.config.host_keys();
         let prepared = tokio::task::spawn_blocking(move || -> Result<_, DoorError> {
             let keys = host_keys::open(&folder)?;
@@ -214,7 +224,7 @@ impl Keeper {
             keys,
             accounts,
             homes: homes.clone(),
-            ledger: Arc::new(Books { send: send.clone(), lost: AtomicU64::new(0) }),
+            ledger: Arc::new(Books { send: send.clone(), lost: AtomicU64::new(0), counts: hub.figures.sftp.clone() }),
             bans,
         };
         let listeners: Vec<_> = sftp.listen.iter().filter_map(|listener| Some((listener.socket()?, listener.compat))).collect();
@@ -238,25 +248,25 @@ impl Keeper {
         Desk { handle: self.door.handle(), listening: self.listening.clone(), keys: self.keys.clone() }
     }
 
-    /// Reads the accounts of the configuration again. What is wrong leaves everything as it was, and is told.
-    pub async fn reload(&self, hub: &Hub, file: &Path) {
-        let (file, homes) = (file.to_owned(), self.homes.clone());
-        let running: BTreeMap<String, PathBuf> =
-            hub.config.sources.iter().map(|source| (source.name.clone(), source.root.clone())).collect();
-        let read = tokio::task::spawn_blocking(move || read_accounts(&file, &running, &homes));
-        match read.await {
-            Ok(Ok(accounts)) => {
-                let count = accounts.len();
-                self.door.handle().accounts().replace(accounts);
-                tracing::info!(accounts = count, "account SFTP riletti dalla configurazione");
-            }
-            Ok(Err(reasons)) => {
-                for reason in reasons {
-                    tracing::error!(reason, "la configurazione non si può usare: gli account SFTP restano quelli di prima");
-                }
-            }
-            Err(error) => tracing::error!(%error, "la configurazione non è stata riletta"),
-        }
+    /// Reads the accounts of a configuration that is about to hold, and opens the homes of those that are new; `arrivals` are of new
+    /// gestionali. Nobody comes in by them before [`Keeper::admit`].
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub async fn read_accounts(
+        &self,
+        config: Arc<Config>,
+        arrivals: &BTreeMap<String, Arc<Arrivals>>,
+    ) -> Result<Vec<Account>, Vec<String>> {
+        let homes = self.homes.clone();
+        homes.arrivals.write().unwrap_or_else(PoisonError::into_inner).extend(arrivals.clone());
+        let read = tokio::task::spawn_blocking(move || read_accounts(&config, &homes)).await;
+        read.unwrap_or_else(|error| Err(vec![error.to_string()]))
+    }
+
+    /// These accounts come in, and no others; sessions go on.
+    pub fn admit(&self, accounts: Vec<Account>) {
+        self.door.handle().accounts().replace(accounts);
     }
 
     /// No new session; running transfers get the grace of the configuration; the books are closed.
@@ -307,31 +317,21 @@ fn with_account(sources: &[SourceSystem]) -> impl Iterator<Item = (&SourceSystem
     sources.iter().filter_map(|source| Some((source, source.sftp.as_ref()?)))
 }
 
-/// The accounts of the file, for gestionali that run, or everything that is wrong. Blocks.
-fn read_accounts(file: &Path, running: &BTreeMap<String, PathBuf>, homes: &FolderHomes) -> Result<Vec<Account>, Vec<String>> {
-    let loaded = config::load(file).map_err(|problems| problems.list.iter().map(it::config::line).collect::<Vec<_>>())?;
+/// The accounts of a configuration, or everything that is wrong. Blocks.
+fn read_accounts(config: &Config, homes: &FolderHomes) -> Result<Vec<Account>, Vec<String>> {
     let mut accounts = Vec::new();
     let mut reasons = Vec::new();
-    let mut known = Vec::new();
-    for (source, config) in with_account(&loaded.config.sources) {
-        if running.get(&source.name) != Some(&source.root) {
-            tracing::warn!(
-                source = source.name,
-                "gestionale nuovo o con un'altra cartella: il suo account SFTP vale solo dopo un riavvio di messo"
-            );
-            continue;
-        }
-        match Account::read(&source.name, config) {
-            Ok(account) => {
-                accounts.push(account);
-                known.push((source, config));
-            }
+    for (source, account) in with_account(&config.sources) {
+        match Account::read(&source.name, account) {
+            Ok(account) => accounts.push(account),
             Err(error) => reasons.push(error.to_string()),
         }
     }
     if reasons.is_empty() {
         // Nothing is changed before everything is known to be right.
-        reasons.extend(known.into_iter().filter_map(|(source, config)| homes.keep(source, config).err()).map(|error| error.to_string()));
+        homes.disk_reserve.store(config.limits.disk_reserve_bytes, Ordering::Relaxed);
+        let opened = with_account(&config.sources).filter_map(|(source, account)| homes.keep(source, account).err());
+        reasons.extend(opened.map(|error| error.to_string()));
     }
     if reasons.is_empty() { Ok(accounts) } else { Err(reasons) }
 }

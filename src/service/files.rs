@@ -138,7 +138,8 @@ pub async fn receipt_of(hub: &Hub, batch: BatchId) -> Result<Option<Receipt>, St
     let forecasts: Vec<Forecast> =
         hub.store.forecasts(batch).await?.into_iter().map(|(tax_id, last_send)| Forecast { tax_id, last_send }).collect();
     let others = forecasts.iter().map(|forecast| &forecast.tax_id).filter(|tax_id| summary.sender.as_ref() != Some(tax_id));
-    let institutions = summary.sender.iter().chain(others).filter_map(|tax_id| hub.config.institution(tax_id));
+    let settings = hub.settings();
+    let institutions = summary.sender.iter().chain(others).filter_map(|tax_id| settings.institution(tax_id));
     let institutions = institutions.map(|institution| ReceiptInstitution {
         tax_id: institution.tax_id.clone(),
         denomination: institution.denomination.clone(),
@@ -390,7 +391,8 @@ impl Iterator for RejectPages<'_> {
 
 /// Ceilings of a drop as configured.
 pub fn ceilings(hub: &Hub) -> Ceilings {
-    let limits = &hub.config.limits;
+    let settings = hub.settings();
+    let limits = &settings.limits;
     Ceilings {
         max_entries: limits.max_entries,
         max_entry_bytes: limits.max_entry_bytes,

@@ -129,7 +129,7 @@ fn digest_of(path: &Path, arrived: Option<Sha256>) -> std::io::Result<(Sha256, u
 fn reserve(hub: &Hub) -> Result<(), IngestError> {
     let stat = rustix::fs::statvfs(&hub.config.data).map_err(std::io::Error::from)?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free < hub.config.limits.disk_reserve_bytes {
+    if free < hub.settings().limits.disk_reserve_bytes {
         return Err(std::io::Error::new(ErrorKind::StorageFull, "the reserve of the data disk is reached").into());
     }
     Ok(())
@@ -326,7 +326,7 @@ impl Senders for Allowed<'_> {
 }
 
 /// The flow of a drop: what the batch says, what its folder says, or the gestionale's default; they must not disagree.
-fn flow_of<'h>(hub: &'h Hub, source: &SourceSystem, claimed: &Claimed, told: Option<&str>) -> Result<&'h FlowDefinition, Box<Problem>> {
+fn flow_of(hub: &Hub, source: &SourceSystem, claimed: &Claimed, told: Option<&str>) -> Result<Arc<FlowDefinition>, Box<Problem>> {
     let folder = claimed.flow_hint.as_deref();
     if let (Some(told), Some(folder)) = (told, folder)
         && told != folder
@@ -349,7 +349,8 @@ enum Piece {
 }
 
 async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opened>, facts: Vec<FileFacts>) -> Result<(), IngestError> {
-    let Some(source) = hub.config.source(&claimed.source) else {
+    let settings = hub.settings();
+    let Some(source) = settings.source(&claimed.source) else {
         return refuse(hub, claimed, kept, Some(&opened), Problem::of_drop(&claimed.original_name, Code::SenderUnknown)).await;
     };
     let file = hub.archives.open(&kept.sha256)?;
@@ -362,7 +363,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         Err(Stopped::Ours(error)) => return Err(error.into()),
     };
     let flow = match flow_of(hub, source, claimed, header.flow.as_deref()) {
-        Ok(flow) => flow.clone(),
+        Ok(flow) => FlowDefinition::clone(&flow),
         Err(problem) => return refuse(hub, claimed, kept, Some(&opened), *problem).await,
     };
     let sender = header.sender_tax_id.clone().or_else(|| match source.enti.as_slice() {
@@ -384,11 +385,11 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
     let hand_over =
         move |tell: &mpsc::Sender<Piece>, rows| tell.blocking_send(Piece::Rows(rows)).is_ok() && runtime.block_on(tell.reserve()).is_ok();
     let today = rome(claimed.received_at).date();
-    let (reader_hub, reader_flow, reader_source, reader_opened) = (hub.clone(), flow.clone(), source.clone(), opened.clone());
+    let (reader_settings, reader_flow, reader_source, reader_opened) = (settings.clone(), flow.clone(), source.clone(), opened.clone());
     let reader = tokio::task::spawn_blocking(move || {
-        let senders = Allowed::any(&reader_hub.config, std::iter::once(&reader_source));
+        let senders = Allowed::any(&reader_settings, std::iter::once(&reader_source));
         let judge =
-            Judge { flow: Some(&reader_flow), senders: Some(&senders), today: Some(today), max_acts: reader_hub.config.limits.max_acts };
+            Judge { flow: Some(&reader_flow), senders: Some(&senders), today: Some(today), max_acts: reader_settings.limits.max_acts };
         let mut rows = Vec::with_capacity(CHUNK);
         let mut sink = |judged: Judged| {
             rows.push(judged);
@@ -519,10 +520,11 @@ impl Rows<'_> {
         let received = self.claimed.received_at;
         let described: Vec<(String, Vec<RejectedFile>, Place)> =
             good.iter().map(|(act, place)| (act.reference.clone(), files_of(act), place.clone())).collect();
+        let settings = hub.settings();
         let staged = good
             .into_iter()
             .map(|(act, place)| {
-                let institution = hub.config.institution(&act.sender_tax_id);
+                let institution = settings.institution(&act.sender_tax_id);
                 let key = institution.and_then(|institution| institution.key_for(act.group.as_deref()));
                 let notify_by = notify_by(&act, self.flow, received);
                 Staged { key_id: key.map(|key| key.id.clone()).unwrap_or_default(), act: *act, place, notify_by }
@@ -629,9 +631,10 @@ async fn forecasts(hub: &Hub, batch: BatchId, flow: &FlowDefinition) -> Result<V
         Sending::Hours { from, to } => Some((from, to)),
         Sending::AtOnce | Sending::Held => None,
     };
+    let settings = hub.settings();
     let queues = hub.store.queues(batch, &hub.day(now)).await?;
     let of = |queue: Queue| {
-        let quota = hub.config.institution(&queue.sender).map(|institution| institution.quota.clone()).unwrap_or_default();
+        let quota = settings.institution(&queue.sender).map(|institution| institution.quota.clone()).unwrap_or_default();
         let limits = Limits {
             calls_per_day: quota.per_day.into(),
             calls_per_second: quota.per_second.into(),

@@ -9,21 +9,26 @@ pub mod dispatch;
 pub mod door;
 pub mod exports;
 pub mod facts;
+pub mod figures;
 pub mod files;
+pub mod health;
 pub mod ingest;
 pub mod mail;
+pub mod live;
 pub mod notify;
 pub mod operate;
 pub mod publish;
+pub mod pulse;
 mod queue;
 pub mod rebuild;
+pub mod reload;
 pub mod report;
 pub mod streams;
 pub mod supervisor;
 pub mod sweep;
+pub mod systemd;
 pub mod who;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -37,25 +42,39 @@ use crate::store::Store;
 use crate::store::archives::Archives;
 
 use channels::Channel;
+use live::{Live, Shelf};
 
 /// One running hub: what every task of it shares.
 pub struct Hub {
+    /// As at the start: for what only a restart changes (folders, names, listeners). Everything else is in [`Hub::settings`].
     pub config: Config,
-    pub flows: BTreeMap<String, FlowDefinition>,
+    settings: Live<Config>,
+    /// By name; acts already taken keep the definition they were taken under.
+    pub flows: Shelf<FlowDefinition>,
     pub clock: Clock,
     pub store: Store,
     pub archives: Arc<dyn Archives>,
     /// By `ente/key`.
-    pub channels: BTreeMap<String, Arc<Channel>>,
+    pub channels: Shelf<Channel>,
     /// No new work is taken; what runs is finished.
     pub stopping: CancellationToken,
     /// Rung when lines, facts or files may be published.
     pub publish: Notify,
     /// Legal facts on their way to the disk.
     pub facts: facts::Facts,
+    /// When each main loop last came round.
+    pub pulse: pulse::Pulse,
+    /// What is counted for monitoring.
+    pub figures: figures::Figures,
 }
 
 impl Hub {
+    /// The configuration that holds now: read where it is used, never kept. What only a restart changes is as it was at the start.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Config> {
+        self.settings.get()
+    }
+
     /// A span of real time in business time: leases and other limits of this machine.
     pub fn real_span(&self, seconds: i64) -> SignedDuration {
         let factor = i64::from(self.clock.factor());

@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument;
 
 use super::channels::Channel;
-use super::dispatch::{End, settle};
+use super::dispatch::{self, End, settle};
 use super::facts::{self, Arrived, Delivery, FactFault};
 use super::{Hub, rome};
 use crate::connectors::pnd::{CancelAnswer, LegalFactLink, RequestState, SendParts, Uploaded, duplicate_is_ours, new_notification};
@@ -109,7 +110,7 @@ fn tomorrow(now: Timestamp) -> Timestamp {
     day.to_zoned(rome(now).time_zone().clone()).map_or(now, |zoned| zoned.timestamp())
 }
 
-fn channel<'h>(hub: &'h Hub, name: &str) -> Result<&'h Arc<Channel>, End> {
+fn channel(hub: &Hub, name: &str) -> Result<Arc<Channel>, End> {
     // An ente or key that is no longer in the configuration: its acts wait for a person.
     hub.channels
         .get(name)
@@ -135,6 +136,7 @@ pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
                 };
                 settle(hub, job, end).await;
             }
+            .instrument(dispatch::span(job))
             .boxed(),
         );
     }
@@ -150,7 +152,7 @@ fn material_for<'m>(materials: &'m Materials, job: &Leased) -> Result<&'m SendMa
 
 /// Whether the act by itself costs more than its ente may spend in a day: no day will do.
 fn exceeds_ceiling(hub: &Hub, material: &SendMaterial) -> bool {
-    let ceiling = hub.config.institution(&material.sender).map_or(0, |institution| institution.quota.spend_cents_per_day);
+    let ceiling = hub.settings().institution(&material.sender).map_or(0, |institution| institution.quota.spend_cents_per_day);
     let fees = material.content.recipients.len() as u64 * BASE_FEE;
     ceiling > 0 && fees > ceiling && material.spend_day.is_none()
 }
@@ -181,7 +183,7 @@ fn opens_at(sending: &Sending, now: Timestamp) -> Option<Timestamp> {
 
 async fn settle_all(hub: &Hub, jobs: &[Leased], end: impl Fn() -> End) {
     for job in jobs {
-        settle(hub, job, end()).await;
+        settle(hub, job, end()).instrument(dispatch::span(job)).await;
     }
 }
 
@@ -194,6 +196,7 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let Ok(channel) = channel(hub, name) else {
         return settle_all(hub, jobs, || person("CHIAVE_NON_CONFIGURATA")).await;
     };
+    let channel = &channel;
     if !channel.listening.load(Ordering::Acquire) {
         // Only what happens after a stream is active is told by it.
         let at = hub.clock.now().saturating_add(hub.real_span(1)).unwrap_or(Timestamp::MAX);
@@ -206,7 +209,10 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
     let materials = &materials;
     let ready = jobs.iter().map(|job| async move {
         match material_for(materials, job) {
-            Ok(material) => ready_to_send(hub, channel, job, material).await.map(|()| (job, material)).map_err(|end| (job, end)),
+            Ok(material) => {
+                let ready = ready_to_send(hub, channel, job, material).instrument(dispatch::span(job)).await;
+                ready.map(|()| (job, material)).map_err(|end| (job, end))
+            }
             Err(end) => Err((job, end)),
         }
     });
@@ -227,17 +233,20 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
             ready.iter().map(|_| Err(StoreError::Database(error.clone()))).collect()
         }
     };
-    let sent = ready.into_iter().zip(spends).map(|((job, material), spend)| async move {
-        let end = match spend {
-            Ok(Spend::Reserved) => send(hub, channel, job, material).await,
-            Ok(Spend::NotToday) => End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
-            Ok(Spend::Never) => person(ABOVE_CEILING),
-            Err(error) => End::from(error),
+    let sent = ready.into_iter().zip(spends).map(|((job, material), spend)| {
+        let work = async move {
+            let end = match spend {
+                Ok(Spend::Reserved) => send(hub, channel, job, material).await,
+                Ok(Spend::NotToday) => End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
+                Ok(Spend::Never) => person(ABOVE_CEILING),
+                Err(error) => End::from(error),
+            };
+            settle(hub, job, end).await;
         };
-        settle(hub, job, end).await;
+        work.instrument(dispatch::span(job))
     });
     let sent: Vec<_> = sent.collect();
-    let ended = ended.into_iter().map(|(job, end)| settle(hub, job, end));
+    let ended = ended.into_iter().map(|(job, end)| settle(hub, job, end).instrument(dispatch::span(job)));
     futures_util::future::join(join_all(ended), join_all(sent)).await;
 }
 
@@ -357,7 +366,7 @@ pub async fn ask_request(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Err(end) => return end,
     };
     let State::AwaitingAcceptance { request_id } = &material.state else { return End::Nothing };
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -385,7 +394,7 @@ pub async fn resync(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
     };
     let Some(iun) = material.iun else { return End::Nothing };
     match channel(hub, &job.channel) {
-        Ok(channel) => read_timeline(hub, channel, job, act, &iun).await,
+        Ok(channel) => read_timeline(hub, &channel, job, act, &iun).await,
         Err(end) => end,
     }
 }
@@ -409,7 +418,7 @@ pub async fn cancel(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
         Err(end) => return end,
     };
     let State::Cancelling { iun } = &material.state else { return End::Nothing };
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -435,7 +444,7 @@ pub async fn cancel_later(hub: &Arc<Hub>, job: &Leased, act: ActId, who: &str, w
         Ok(Cancelling::Never) => return looked(hub, act, Fact::NeverArrived).await,
         Err(error) => return End::from(error),
     };
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -463,7 +472,7 @@ async fn looked(hub: &Hub, act: ActId, fact: Fact) -> End {
 
 /// The sum of the prices of a recipient's notices.
 pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32) -> End {
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };
@@ -493,7 +502,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
 
 /// Downloads the legal facts of an act that are not here yet, each by itself: what comes is kept, whatever becomes of the others.
 pub async fn fetch_legal_facts(hub: &Arc<Hub>, job: &Leased, act: ActId, mut facts: Vec<LegalFactToFetch>) -> End {
-    let channel = match channel(hub, &job.channel) {
+    let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
         Err(end) => return end,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+use super::pulse::Beat;
 use super::{Hub, exports, facts};
 use crate::clock;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
@@ -35,11 +36,14 @@ const PAGE: usize = 1_000;
 /// Publishes outcomes and indexes as they become due, until the hub stops; then once more.
 pub async fn run(hub: Arc<Hub>) {
     loop {
+        hub.pulse.beat(Beat::Publish);
         let last = hub.stopping.is_cancelled();
         if let Err(error) = reveal_again(&hub).await {
             tracing::error!(%error, "un file pronto non può avere il suo nome");
         }
-        for source in hub.config.sources.iter().map(|source| source.name.clone()) {
+        let settings = hub.settings();
+        for source in settings.sources.iter().map(|source| source.name.clone()) {
+            hub.pulse.beat(Beat::Publish);
             for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
                 match outcome {
                     Ok(_) | Err(PublishError::Store(StoreError::Stopping)) => {}
@@ -93,12 +97,8 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
         stays_parked(&file.source, reveal(hub, &root, &file).await)?;
         failpoint!("recover.revealed");
     }
-    for source in &hub.config.sources {
-        for folder in ["ricevute", "scarti", "esiti", "attestazioni", exports::FOLDER] {
-            let path = source.root.join(folder);
-            let swept = tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)?;
-            stays_parked(&source.name, swept.map(drop).map_err(PublishError::from))?;
-        }
+    for source in &hub.settings().sources {
+        sweep(&source.name, &source.root).await?;
     }
     for own in [hub.config.data.clone(), hub.config.data.join(facts::KEPT)] {
         tokio::task::spawn_blocking(move || place::sweep(&own)).await.map_err(std::io::Error::other)??;
@@ -106,9 +106,27 @@ pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
     Ok(())
 }
 
+/// The same for the folder of one gestionale that has just come back into the configuration.
+pub async fn recover_one(hub: &Hub, source: &str) -> Result<(), PublishError> {
+    let Some(root) = root(hub, source) else { return Ok(()) };
+    for file in hub.store.open_publications().await?.into_iter().filter(|file| file.source == source) {
+        stays_parked(source, reveal(hub, &root, &file).await)?;
+    }
+    sweep(source, &root).await
+}
+
+async fn sweep(source: &str, root: &Path) -> Result<(), PublishError> {
+    for folder in ["ricevute", "scarti", "esiti", "attestazioni", exports::FOLDER] {
+        let path = root.join(folder);
+        let swept = tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)?;
+        stays_parked(source, swept.map(drop).map_err(PublishError::from))?;
+    }
+    Ok(())
+}
+
 /// The folder of a gestionale, while it is configured.
 pub fn root(hub: &Hub, source: &str) -> Option<PathBuf> {
-    hub.config.source(source).map(|source| source.root.clone())
+    hub.settings().source(source).map(|source| source.root.clone())
 }
 
 /// A publication of a parked file.
@@ -316,9 +334,11 @@ pub(super) async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Res
     let mut next = header.first;
     while next <= header.last {
         let page = hub.store.lines(&header.source, next, header.last, PAGE).await?;
+        hub.pulse.beat(Beat::Publish);
+        let settings = hub.settings();
         let Some(last) = page.last().map(|line| line.line.line) else { break };
         for row in &page {
-            let environment = hub.config.institution(&row.line.sender_tax_id).map_or("", |institution| institution.ambiente.as_str());
+            let environment = settings.institution(&row.line.sender_tax_id).map_or("", |institution| institution.ambiente.as_str());
             let reason = row.line.code.as_deref().and_then(parking::sentence);
             let rendered = RenderedLine { line: &row.line, echo: &row.echo, environment, reason, reasons: &row.reasons };
             csv.line(&rendered)?;

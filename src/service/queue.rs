@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
+use super::pulse::Beat;
 use super::{Hub, ingest};
 use crate::clock;
 use crate::intake::Claimed;
@@ -65,8 +67,10 @@ pub async fn run(hub: Arc<Hub>, mut claimed: mpsc::Receiver<Claimed>) {
     let mut queues: HashMap<String, mpsc::UnboundedSender<Claimed>> = HashMap::new();
     let mut workers = JoinSet::new();
     loop {
+        hub.pulse.beat(Beat::Queue);
         let next = tokio::select! {
             next = claimed.recv() => next,
+            () = tokio::time::sleep(Beat::IDLE) => continue,
             () = hub.stopping.cancelled() => None,
         };
         let Some(next) = next else { break };
@@ -111,7 +115,8 @@ async fn one_source(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Claimed>, 
                 }
             }
         };
-        if let Some((tries, pause)) = take(&hub, &claimed, tries, &patience).await {
+        let span = tracing::info_span!("lotto", batch.id = %claimed.id, source = claimed.source);
+        if let Some((tries, pause)) = take(&hub, &claimed, tries, &patience).instrument(span).await {
             aside.push(Aside { due: clock::monotonic() + pause, tries, claimed });
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::Hub;
 use super::channels::{self, Channel};
@@ -44,11 +45,11 @@ struct Draining {
     again: Instant,
 }
 
-/// Listens to one channel until the hub stops.
-pub async fn listen(hub: Arc<Hub>, channel: Arc<Channel>) {
+/// Listens to one channel until it is `over`: the hub stops, or another channel takes its place.
+pub async fn listen(hub: Arc<Hub>, channel: Arc<Channel>, over: CancellationToken) {
     let mut failures = 0u32;
     let mut listener = Listener { troubled: true, draining: None };
-    while !hub.stopping.is_cancelled() {
+    while !over.is_cancelled() {
         let round = round(&hub, &channel, &mut listener).await;
         channel.behind.store(round.as_ref().is_ok_and(Duration::is_zero), Ordering::Release);
         let pause = match round {
@@ -70,7 +71,7 @@ pub async fn listen(hub: Arc<Hub>, channel: Arc<Channel>) {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = hub.stopping.cancelled() => {}
+            () = over.cancelled() => {}
         }
     }
 }

@@ -11,14 +11,18 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::channels::{self, Channel, ChannelError};
+use super::channels::{self, ChannelError, Channels};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
+use super::figures::Figures;
+use super::live::{Live, Shelf};
 use super::operate::Operator;
-use super::{daily, dispatch, exports, ingest, mail, publish, queue, rebuild, streams, sweep, Hub};
+use super::pulse::{Beat, Pulse};
+use super::reload::Listeners;
+use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
-use crate::config::{ConfigFault, LoadedConfig, check_clock};
+use crate::config::{ConfigFault, LoadedConfig, check_clock, folders};
 use crate::intake::arrivals::Arrivals;
 use crate::intake::watch::{Root, WatchEvent, WatchSettings, Watcher, Wholeness};
 use crate::intake::{Claimed, claim};
@@ -52,6 +56,12 @@ pub fn sentence(error: &StartError) -> String {
             "la cartella dei dati è già in uso da un altro processo di messo: fermarlo, o indicare un'altra cartella.".to_owned()
         }
         StartError::Clock(fault) => text::it::config::sentence(fault),
+        StartError::Control(ControlError::Io(path, error)) | StartError::Door(DoorError::Home(path, error)) => {
+            text::it::service::cannot_use(&path.display().to_string(), &folders::this_user(), &folders::reason(error))
+        }
+        StartError::Control(ControlError::Taken(path)) => text::it::service::socket_taken(&path.display().to_string()),
+        StartError::Control(ControlError::NotASocket(path)) => text::it::service::not_a_socket(&path.display().to_string()),
+        StartError::Channel(ChannelError::Secret { channel, error }) => text::it::service::secret_unreadable(channel, &error.to_string()),
         other => format!("il servizio non può partire: {other}"),
     }
 }
@@ -60,36 +70,43 @@ pub fn sentence(error: &StartError) -> String {
 pub struct Running {
     pub hub: Arc<Hub>,
     tasks: JoinSet<()>,
+    pub(super) listeners: Listeners,
     control: ControlServer,
-    door: Option<Keeper>,
+    pub(super) door: Option<Keeper>,
+    /// Folders to be watched from now on.
+    pub(super) roots: mpsc::UnboundedSender<Root>,
 }
 
 /// Opens the store and makes everything that the tasks share. Starts nothing.
 pub fn open(loaded: LoadedConfig, clock: Clock) -> Result<Arc<Hub>, StartError> {
     check_clock(&clock, &loaded.config).map_err(StartError::Clock)?;
     let store = Store::open(&loaded.config.data)?;
-    let channels = channels::build(&loaded.config, &store, clock)?;
-    share(loaded, clock, store, channels)
+    let figures = Figures::default();
+    let channels = channels::build(&loaded.config, &BTreeMap::new(), &store, clock, &figures.calls)?;
+    share(loaded, clock, store, channels, figures)
 }
 
 /// What writes files out of a store that a command has opened: no remote, hence no secret, is needed.
 pub fn for_files(loaded: LoadedConfig, store: Store) -> Result<Arc<Hub>, StartError> {
-    share(loaded, Clock::REAL, store, BTreeMap::new())
+    share(loaded, Clock::REAL, store, BTreeMap::new(), Figures::default())
 }
 
-fn share(loaded: LoadedConfig, clock: Clock, store: Store, channels: BTreeMap<String, Arc<Channel>>) -> Result<Arc<Hub>, StartError> {
+fn share(loaded: LoadedConfig, clock: Clock, store: Store, channels: Channels, figures: Figures) -> Result<Arc<Hub>, StartError> {
     let archives = FolderArchives::open(loaded.config.data.join("archivi"))?;
-    let flows: BTreeMap<_, _> = loaded.flows.into_iter().map(|flow| (flow.name.clone(), flow)).collect();
+    let flows: BTreeMap<_, _> = loaded.flows.into_iter().map(|flow| (flow.name.clone(), Arc::new(flow))).collect();
     Ok(Arc::new(Hub {
+        settings: Live::new(loaded.config.clone()),
         config: loaded.config,
-        flows,
+        flows: Shelf::new(flows),
         clock,
         store,
         archives: Arc::new(archives),
-        channels,
+        channels: Shelf::new(channels),
         stopping: CancellationToken::new(),
         publish: Notify::new(),
         facts: super::facts::Facts::default(),
+        pulse: Pulse::default(),
+        figures,
     }))
 }
 
@@ -102,9 +119,10 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     publish::recover(&hub).await?;
     let mut tasks = JoinSet::new();
     let (claims, claimed) = mpsc::channel(64);
-    let arrivals = door::arrivals(&hub.config);
+    let arrivals = door::arrivals(&hub.settings());
     let door = Keeper::open(&hub, arrivals.clone()).await?;
-    tasks.spawn(intake(hub.clone(), claims, arrivals));
+    let (roots, more) = mpsc::unbounded_channel();
+    tasks.spawn(intake(hub.clone(), claims, arrivals, more));
     tasks.spawn(queue::run(hub.clone(), claimed));
     tasks.spawn(dispatch::run(hub.clone()));
     tasks.spawn(publish::run(hub.clone()));
@@ -112,9 +130,9 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     tasks.spawn(sweep::run(hub.clone()));
     tasks.spawn(mail::collect(hub.clone()));
     tasks.spawn(mail::send(hub.clone()));
-    for channel in hub.channels.values() {
-        tasks.spawn(streams::listen(hub.clone(), channel.clone()));
-    }
+    let mut listeners = Listeners::default();
+    listeners.follow(&hub);
+    tasks.spawn(health::serve(hub.clone(), door.as_ref().map(Keeper::desk)));
     let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())));
     let operator = operator.with_enti(daily::Ente::all(&hub.config));
     let operator = match &door {
@@ -122,18 +140,14 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         None => operator,
     };
     let control = ControlServer::start(&hub.config.control_path(), operator)?;
-    Ok(Running { hub, tasks, control, door })
+    // Ready is who has done a first round of everything.
+    while !hub.pulse.begun() && tasks.len() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(Running { hub, tasks, listeners, control, door, roots })
 }
 
 impl Running {
-    /// Reads the SFTP accounts of the configuration again; sessions go on.
-    pub async fn reload(&self, file: &Path) {
-        match &self.door {
-            Some(door) => door.reload(&self.hub, file).await,
-            None => tracing::info!("nessun account SFTP da rileggere: [sftp] non è configurato"),
-        }
-    }
-
     /// Where the SFTP server listens.
     #[must_use]
     pub fn sftp_addresses(&self) -> Vec<SocketAddr> {
@@ -148,6 +162,7 @@ impl Running {
         }
         self.hub.stopping.cancel();
         self.control.stop().await;
+        self.listeners.end().await;
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "un compito del servizio è finito male");
@@ -160,7 +175,8 @@ impl Running {
 
 /// Hands over what an earlier run claimed and did not finish. What is already known is recognised by its id.
 async fn hand_over_leftovers(hub: &Hub, source: &str, claims: &mpsc::Sender<Claimed>) {
-    let Some(home) = hub.config.source(source) else { return };
+    let settings = hub.settings();
+    let Some(home) = settings.source(source) else { return };
     let (name, root, clock) = (home.name.clone(), home.root.clone(), hub.clock);
     let left = tokio::task::spawn_blocking(move || claim::leftovers(&name, &root, &clock)).await.map_err(std::io::Error::other);
     match left.flatten() {
@@ -176,15 +192,21 @@ async fn hand_over_leftovers(hub: &Hub, source: &str, claims: &mpsc::Sender<Clai
 }
 
 /// Watches the folders and hands over what is claimed, leftovers of the run before first.
-async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>, arrivals: BTreeMap<String, Arc<Arrivals>>) {
+async fn intake(
+    hub: Arc<Hub>,
+    claims: mpsc::Sender<Claimed>,
+    arrivals: BTreeMap<String, Arc<Arrivals>>,
+    mut more: mpsc::UnboundedReceiver<Root>,
+) {
     let (tell, mut told) = mpsc::channel(256);
-    for source in &hub.config.sources {
+    hub.pulse.beat(Beat::Intake);
+    let now = hub.settings();
+    for source in &now.sources {
         hand_over_leftovers(&hub, &source.name, &claims).await;
     }
     let watch = &hub.config.watch;
     let settings = WatchSettings {
-        roots: hub
-            .config
+        roots: now
             .sources
             .iter()
             .map(|source| Root { source: source.name.clone(), path: source.root.clone(), arrivals: arrivals.get(&source.name).cloned() })
@@ -196,7 +218,7 @@ async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>, arrivals: BTreeMap
         whole: Arc::new(wholeness),
         events: true,
     };
-    let handle = match Watcher::start(settings, tell) {
+    let mut handle = match Watcher::start(settings, tell) {
         Ok(handle) => handle,
         Err(error) => {
             tracing::error!(%error, "le cartelle non possono essere osservate");
@@ -204,8 +226,18 @@ async fn intake(hub: Arc<Hub>, claims: mpsc::Sender<Claimed>, arrivals: BTreeMap
         }
     };
     loop {
+        hub.pulse.beat(Beat::Intake);
         let event = tokio::select! {
             event = told.recv() => event,
+            Some(root) = more.recv() => {
+                hand_over_leftovers(&hub, &root.source, &claims).await;
+                let source = root.source.clone();
+                if let Err(error) = handle.watch(root) {
+                    tracing::error!(source, %error, "la cartella del gestionale nuovo non può essere osservata: serve un riavvio del servizio");
+                }
+                continue;
+            }
+            () = tokio::time::sleep(Beat::IDLE) => continue,
             () = hub.stopping.cancelled() => None,
         };
         match event {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Hub;
 use super::alerts::Watch;
+use super::pulse::Beat;
 use crate::store::StoreError;
 
 /// Unread events live 7 days at SEND (`reference send.md` 6): an act unheard for longer is read IUN by IUN.
@@ -17,6 +18,7 @@ pub async fn run(hub: Arc<Hub>) {
     let mut watch = Watch::new(&hub);
     let pause = if hub.clock.is_real() { Duration::from_secs(60) } else { Duration::from_millis(500) };
     while !hub.stopping.is_cancelled() {
+        hub.pulse.beat(Beat::Sweep);
         if let Err(error) = round(&hub).await {
             tracing::error!(%error, "il controllo periodico non è riuscito");
         }

@@ -15,6 +15,7 @@ mod door;
 mod engine;
 mod exports;
 mod facts;
+mod figures;
 mod finals;
 mod jobs;
 mod mail;

@@ -178,7 +178,7 @@ impl Office {
         self.dir().join("messo.toml").to_str().unwrap().to_owned()
     }
 
-    /// Changes what the API key of an ente is; the hub reads it when it starts.
+    /// Changes what the API key of an ente is; the hub reads it when it starts, or when it is told to.
     pub fn set_key(&self, tax_id: &str, key: &str) {
         fs::write(self.dir().join("chiavi").join(tax_id), key).unwrap();
     }
@@ -194,7 +194,13 @@ impl Office {
     }
 
     pub fn start(&mut self) {
-        let mut child = Child::spawn("hub", &mut messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]));
+        self.start_with(&[]);
+    }
+
+    /// The same, with more in its environment.
+    pub fn start_with(&mut self, environment: &[(&str, &str)]) {
+        let mut command = messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]);
+        let mut child = Child::spawn("hub", command.envs(environment.iter().copied()));
         child.wait_line("messo è in servizio", SOON);
         self.hub = Some(child);
     }
@@ -213,6 +219,11 @@ impl Office {
     /// Sends it a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.hub.as_ref().unwrap().signal(signal);
+    }
+
+    /// Waits for a line of the log that holds `text`.
+    pub fn wait_log(&mut self, text: &str) -> String {
+        self.hub.as_mut().unwrap().wait_line(text, SOON)
     }
 
     /// What the hub logged so far.

@@ -47,6 +47,13 @@ pub fn require_path(path: &Path) -> bool {
     path.exists() || missing(&format!("{} non installato", path.display()))
 }
 
+/// Prometheus' own judge of rules and figures: of the `PATH`, else where `tests/install-clients.sh` puts it.
+pub fn promtool() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).map(|folder| folder.join("promtool")).find(|program| is_executable(program));
+    installed.unwrap_or_else(|| cache().unwrap_or_default().join("messo/bin/promtool"))
+}
+
 /// Where `tests/install-clients.sh` puts the packages of Node.js: `$MESSO_NODE`, else `messo/node` in the cache folder.
 pub fn node_modules() -> PathBuf {
     let folder = std::env::var_os("MESSO_NODE").map(PathBuf::from).or_else(|| cache().map(|cache| cache.join("messo/node")));

@@ -221,7 +221,7 @@ async fn follow(hub: &Arc<Hub>, dir: &Path, examples: &[Example]) -> Result<bool
         screen.show(&rows);
         let jobs: u64 = hub.store.overview().await?.jobs.iter().map(|(_, count)| count).sum();
         let mut lines = false;
-        for source in &hub.config.sources {
+        for source in &hub.settings().sources {
             lines |= hub.store.pending_lines(&source.name).await?.is_some() || !hub.store.facts_to_index(&source.name).await?.is_empty();
         }
         quiet = if open || jobs > 0 || lines { 0 } else { quiet + 1 };

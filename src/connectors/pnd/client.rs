@@ -13,6 +13,7 @@ use crate::config::secret::Secret;
 use crate::connectors::http::{Transport, read_body};
 use crate::connectors::{ConnectorError, Problem, what};
 use crate::domain::send::{LegalFactId, NotificationPrice};
+use crate::telemetry::metrics::{Calls, Outcome};
 
 use super::governor::Governor;
 use super::operation::{Operation, classify};
@@ -83,6 +84,7 @@ pub(super) struct Inner {
     governor: Arc<Governor>,
     clock: Clock,
     pub(super) http: Client,
+    calls: Arc<Calls>,
 }
 
 /// A call to be made.
@@ -106,12 +108,17 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 impl Pnd {
     /// Checks the settings; calls nobody. `http` is the shared client ([`client`](crate::connectors::http::client)).
     pub fn new(settings: PndSettings, http: Client) -> Result<Pnd, PndSetupError> {
+        Pnd::measured(settings, http, Arc::default())
+    }
+
+    /// The same, with its calls counted in `calls`.
+    pub fn measured(settings: PndSettings, http: Client, calls: Arc<Calls>) -> Result<Pnd, PndSetupError> {
         let PndSettings { label, base_url, api_key, voucher, timeouts, governor, clock } = settings;
         let base = server_url(&base_url).ok_or(PndSetupError::BaseUrl(base_url))?;
         let mut api_key = HeaderValue::from_str(api_key.expose()).map_err(|_| PndSetupError::ApiKey)?;
         api_key.set_sensitive(true);
         let vouchers = voucher.map(Vouchers::new).transpose()?;
-        Ok(Pnd { inner: Arc::new(Inner { label, base, api_key, vouchers, timeouts, governor, clock, http }) })
+        Ok(Pnd { inner: Arc::new(Inner { label, base, api_key, vouchers, timeouts, governor, clock, http, calls }) })
     }
 
     /// Announces 1 to 15 files of any acts. The slots come in the order of `items`.
@@ -222,12 +229,12 @@ impl Pnd {
     async fn exchange(&self, call: &Call) -> Result<Answer, ConnectorError> {
         let inner = &*self.inner;
         let Some(vouchers) = &inner.vouchers else { return self.attempt(call, None).await };
-        let voucher = vouchers.get(&inner.http, &inner.clock, inner.timeouts.call, None).await?;
+        let voucher = vouchers.get(&inner.http, &inner.clock, inner.timeouts.call, &inner.calls, None).await?;
         let answer = self.attempt(call, Some(voucher.clone())).await?;
         if !matches!(answer.status, 401 | 403) || matches!(verdict(call.operation, &answer), ConnectorError::NotFound(_)) {
             return Ok(answer);
         }
-        let fresh = vouchers.get(&inner.http, &inner.clock, inner.timeouts.call, Some(&voucher)).await?;
+        let fresh = vouchers.get(&inner.http, &inner.clock, inner.timeouts.call, &inner.calls, Some(&voucher)).await?;
         self.attempt(call, Some(fresh)).await
     }
 
@@ -260,10 +267,12 @@ impl Pnd {
         };
         match outcome {
             Ok(answer) => {
+                inner.note(operation.name(), started, Some(answer.status));
                 log_answer(&inner.label, operation, &answer, started);
                 Ok(answer)
             }
             Err(Transport { unsent, what }) => {
+                inner.note(operation.name(), started, None);
                 let ms = elapsed_ms(started);
                 tracing::info!(key = %inner.label, operation = operation.name(), status, ms, what, "SEND did not answer");
                 Err(match status {
@@ -274,6 +283,14 @@ impl Pnd {
                 })
             }
         }
+    }
+}
+
+impl Inner {
+    /// Counts a call to SEND that has ended. `status`: of a whole answer.
+    pub(super) fn note(&self, operation: &'static str, started: Instant, status: Option<u16>) {
+        let took = monotonic().saturating_duration_since(started);
+        self.calls.note("send", operation, took, status.map_or(Outcome::NoAnswer, Outcome::of_status));
     }
 }
 

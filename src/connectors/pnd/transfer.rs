@@ -65,6 +65,7 @@ impl Pnd {
         if let Some(error) = fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(UploadError::Source(error));
         }
+        self.inner.note("upload", started, outcome.as_ref().ok().map(|response| response.status().as_u16()));
         let label = self.inner.label.as_str();
         let temporary = |what: String| ConnectorError::Temporary { what, retry_after: None };
         let response = outcome.map_err(|Transport { what, .. }| {
@@ -116,6 +117,8 @@ impl Pnd {
         let idle = self.inner.timeouts.idle;
         let temporary = |what: String| ConnectorError::Temporary { what, retry_after: None };
         let answer = tokio::time::timeout(idle, self.inner.http.execute(request)).await;
+        let status = answer.as_ref().ok().and_then(|outcome| outcome.as_ref().ok()).map(|response| response.status().as_u16());
+        self.inner.note("download", started, status);
         let response = match answer {
             Ok(outcome) => outcome.map_err(|error| temporary(Transport::from(error).what))?,
             Err(_) => return Err(temporary("timeout".to_owned())),

@@ -17,11 +17,12 @@ use crate::clock::{Clock, monotonic, new_uuid};
 use crate::config::secret::Secret;
 use crate::connectors::http::{Transport, read_body};
 use crate::connectors::{ConnectorError, Problem, ProblemError, what};
+use crate::telemetry::metrics::{Calls, Outcome};
 
 use super::client::{PndSetupError, elapsed_ms, server_url};
 
 /// The PDND client of a key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VoucherSettings {
     pub token_url: String,
     pub client_id: String,
@@ -64,6 +65,7 @@ impl Vouchers {
         http: &Client,
         clock: &Clock,
         timeout: Duration,
+        calls: &Calls,
         refused: Option<&HeaderValue>,
     ) -> Result<HeaderValue, ConnectorError> {
         let asked = monotonic();
@@ -74,7 +76,7 @@ impl Vouchers {
             Last::Failed { at, error } if *at > asked => return Err(error.clone()),
             _ => {}
         }
-        match self.ask(http, clock, timeout).await {
+        match self.ask(http, clock, timeout, calls).await {
             Ok((header, until)) => {
                 *last = Last::Voucher { header: header.clone(), until };
                 Ok(header)
@@ -86,7 +88,7 @@ impl Vouchers {
         }
     }
 
-    async fn ask(&self, http: &Client, clock: &Clock, timeout: Duration) -> Result<(HeaderValue, Instant), ConnectorError> {
+    async fn ask(&self, http: &Client, clock: &Clock, timeout: Duration, calls: &Calls) -> Result<(HeaderValue, Instant), ConnectorError> {
         let failed = |what: String| ConnectorError::Temporary { what: format!("voucher: {what}"), retry_after: None };
         let assertion = assertion(&self.settings, &self.key, clock.now(), new_uuid());
         let assertion = assertion.ok_or_else(|| ConnectorError::Protocol { what: "voucher: the key does not sign".to_owned() })?;
@@ -102,7 +104,10 @@ impl Vouchers {
             let status = response.status().as_u16();
             read_body(response, 1 << 20).await.map(|body| (status, body))
         };
-        let (status, body) = outcome.await.map_err(|Transport { what, .. }| failed(what))?;
+        let outcome = outcome.await;
+        let ended = outcome.as_ref().map_or(Outcome::NoAnswer, |(status, _)| Outcome::of_status(*status));
+        calls.note("pdnd", "voucher", monotonic().saturating_duration_since(started), ended);
+        let (status, body) = outcome.map_err(|Transport { what, .. }| failed(what))?;
         let (client, ms) = (self.settings.client_id.as_str(), elapsed_ms(started));
         match status {
             200..=299 => {

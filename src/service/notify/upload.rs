@@ -7,9 +7,10 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument;
 
 use super::super::channels::Channel;
-use super::super::dispatch::{End, settle};
+use super::super::dispatch::{self, End, settle};
 use super::super::files::{ARCHIVE_CHANGED, entry_of};
 use super::{ABOVE_CEILING, Hub, act_of, after_error, channel, exceeds_ceiling, heard, material_for, opens_at, person, settle_all};
 use crate::batch::archive::Entry;
@@ -50,7 +51,7 @@ type FileEnd = (usize, u32, Result<Uploaded, End>);
 
 /// Announces and uploads the files of many acts: fifteen files a call, across acts.
 pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
-    let channel = match channel(hub, name) {
+    let channel = &match channel(hub, name) {
         Ok(channel) => channel,
         Err(_) => return settle_all(hub, jobs, || person("CHIAVE_NON_CONFIGURATA")).await,
     };
@@ -159,7 +160,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
             }
         }
     }
-    join_all(rest.into_iter().map(|(job, end)| settle(hub, job, end))).await;
+    join_all(rest.into_iter().map(|(job, end)| settle(hub, job, end).instrument(dispatch::span(job)))).await;
 }
 
 async fn upload_chunk(hub: &Hub, channel: &Channel, chunk: &[FileJob]) -> Vec<FileEnd> {

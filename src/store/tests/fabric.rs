@@ -149,6 +149,8 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("FROM act INDEXED BY act_by_state WHERE sender", "acts of an ente by state, from an index alone"),
     ("FROM act INDEXED BY act_staged WHERE staged = 1 AND sender", "a partial index of rows under reading"),
     ("FROM act INDEXED BY act_parked WHERE park_code IS NOT NULL AND sender", "from a partial index alone"),
+    ("SELECT code, count(*) FROM trouble", "a few rows"),
+    ("SELECT lane, count(*), min(due_at) FROM job WHERE state = 'PRONTO'", "monitoring: a partial index of what is ready"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
     ("SELECT source FROM counter", "one row per gestionale"),
 ];

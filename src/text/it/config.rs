@@ -61,6 +61,10 @@ pub fn sentence(fault: &ConfigFault) -> String {
         ConfigFault::Burst => "con un limite al secondo la raffica deve essere almeno uguale al limite".into(),
         ConfigFault::SocketPath => "il percorso del socket è troppo lungo: al massimo 107 byte".into(),
         ConfigFault::Listen => "non è un indirizzo di ascolto: scrivere per esempio \"0.0.0.0:2222\"".into(),
+        ConfigFault::BeyondLoopback => {
+            "la pagina di salute non ha password: usare un indirizzo di questa macchina (127.0.0.1), oppure scrivere beyond_loopback = true"
+                .into()
+        }
         ConfigFault::ListenTwice => "un altro ascolto usa già questo indirizzo".into(),
         ConfigFault::User => "il nome utente ammette lettere, cifre, punto, trattino e trattino basso, al massimo 64 caratteri".into(),
         ConfigFault::PublicKey => {

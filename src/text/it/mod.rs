@@ -8,5 +8,6 @@ pub mod outcomes;
 pub mod parking;
 pub mod problems;
 pub mod receipts;
+pub mod service;
 pub mod sftp;
 pub mod sftp_refusals;

@@ -203,7 +203,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "TETTO_INFERIORE_ALL_ATTO",
         "L'atto da solo costa più del tetto di spesa giornaliero dell'ente: non partirebbe mai.",
-        "Alzare il tetto nella configurazione dell'ente e riavviare, poi messo act retry; oppure messo act cancel.",
+        "Alzare il tetto nella configurazione dell'ente e farla rileggere (systemctl reload messo), poi messo act retry; oppure messo act cancel.",
     ),
     (
         "DATI_ILLEGGIBILI",

@@ -1,0 +1,133 @@
+//! Whether the user messo runs as may use a folder, and what to say when not: path, user, reason, owner.
+//!
+//! Nothing is created. What lies inside is looked at too: the usual slip is a command given as root, whose files the service then
+//! cannot write.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use super::check::{Add, ConfigFault};
+
+/// What a gestionale and messo share, and messo's own: made by messo, and sometimes by hand.
+const HOME: [&str; 8] = ["in", "ricevute", "scarti", "esiti", "attestazioni", "rendicontazioni", ".messo", ".messo/lavoro"];
+/// Of the data folder.
+const DATA: [&str; 5] = ["messo.db", "messo.db-wal", "messo.db-shm", "messo.lock", "archivi"];
+
+/// The path with the links of its existing part followed.
+pub(super) fn real(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let Ok(found) = ancestor.canonicalize() {
+            return path.strip_prefix(ancestor).map_or_else(|_| path.to_path_buf(), |rest| found.join(rest));
+        }
+    }
+    path.to_path_buf()
+}
+
+/// The home of a gestionale.
+pub(super) fn usable_home(key: &str, path: &Path, add: Add<'_>) {
+    if let Err(reason) = usable(path).and_then(|()| usable_inside(path, &HOME)) {
+        add(key, fault(path, &reason));
+    }
+}
+
+/// The data folder.
+pub(super) fn usable_data(key: &str, path: &Path, add: Add<'_>) {
+    if let Err(reason) = usable(path).and_then(|()| usable_inside(path, &DATA)) {
+        add(key, fault(path, &reason));
+    }
+}
+
+/// The folder is there and may be written, or the nearest one above it may be. `Err`: why not.
+fn usable(path: &Path) -> Result<(), String> {
+    for ancestor in path.ancestors() {
+        match std::fs::metadata(ancestor) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(blocked(ancestor, &error)),
+            Ok(metadata) if !metadata.is_dir() => return Err(format!("{} non è una cartella", ancestor.display())),
+            Ok(_) => {
+                let denied = rustix::fs::access(ancestor, Access::WRITE_OK | Access::EXEC_OK | Access::READ_OK).err().map(io::Error::from);
+                return denied.map_or(Ok(()), |error| {
+                    let which = if ancestor == path { String::new() } else { format!("{}: ", ancestor.display()) };
+                    Err(format!("{which}{}{}", reason(&error), owner(ancestor)))
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What of these is there may be used too.
+fn usable_inside(folder: &Path, names: &[&str]) -> Result<(), String> {
+    for name in names {
+        let path = folder.join(name);
+        let rights = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(blocked(&path, &error)),
+            Ok(metadata) if metadata.is_dir() => Access::WRITE_OK | Access::EXEC_OK | Access::READ_OK,
+            Ok(_) => Access::WRITE_OK | Access::READ_OK,
+        };
+        if let Err(error) = rustix::fs::access(&path, rights) {
+            return Err(format!("{name}: {}{}", reason(&error.into()), owner(&path)));
+        }
+    }
+    Ok(())
+}
+
+/// A path that cannot even be looked at: the folder above it that stands in the way.
+fn blocked(path: &Path, error: &io::Error) -> String {
+    let above = path.ancestors().skip(1).find(|ancestor| std::fs::metadata(ancestor).is_ok());
+    match above {
+        Some(above) if error.kind() == io::ErrorKind::PermissionDenied => {
+            format!("{}: {}{}", above.display(), reason(error), owner(above))
+        }
+        _ => reason(error),
+    }
+}
+
+/// ` (è di root, permessi 0755)`.
+fn owner(path: &Path) -> String {
+    let Ok(metadata) = std::fs::metadata(path) else { return String::new() };
+    format!(" (è di {}, permessi {:04o})", user(metadata.uid()), metadata.mode() & 0o7777)
+}
+
+/// `messo`, or `uid 998` of a user that is not in the file.
+fn user(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let found = fields.nth(1)?.parse::<u32>().ok()?;
+        (found == uid && !name.contains(char::is_control)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The user messo runs as: `messo (uid 998)`.
+#[must_use]
+pub fn this_user() -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let name = user(uid);
+    if name.starts_with("uid ") { name } else { format!("{name} (uid {uid})") }
+}
+
+/// The fault of a folder, with the user messo runs as.
+pub(super) fn fault(path: &Path, reason: &str) -> ConfigFault {
+    ConfigFault::FolderNotUsable { path: path.display().to_string(), user: this_user(), reason: reason.to_owned() }
+}
+
+/// The usual reasons, in Italian.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "non esiste".into(),
+        io::ErrorKind::PermissionDenied => "permesso negato".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "il disco è in sola lettura".into(),
+        io::ErrorKind::StorageFull => "il disco è pieno".into(),
+        io::ErrorKind::IsADirectory => "è una cartella".into(),
+        io::ErrorKind::NotADirectory => "un tratto del percorso non è una cartella".into(),
+        _ => error.to_string(),
+    }
+}

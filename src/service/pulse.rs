@@ -1,0 +1,178 @@
+//! Whether the hub lives: each main loop beats once a turn, and the store is asked whether it still writes.
+//!
+//! Two sorts of loops. Those that only touch what is ours (`vital`) are why systemd restarts the service when they fall silent:
+//! a restart mends them. Those that touch folders of gestionali may hang with a share that hangs: a restart mends nothing, so
+//! they make the service not ready, raise an alarm of Prometheus, and no more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Hub;
+use crate::clock::monotonic;
+use crate::store::StoreError;
+use crate::text::it::service as words;
+
+/// A main loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    Dispatch,
+    Queue,
+    Sweep,
+    Publish,
+    Intake,
+}
+
+impl Beat {
+    pub const ALL: [Beat; 5] = [Beat::Dispatch, Beat::Queue, Beat::Sweep, Beat::Publish, Beat::Intake];
+    /// A loop that waits for events beats at least this often.
+    pub const IDLE: Duration = Duration::from_secs(5);
+
+    /// Name in logs and figures.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Beat::Dispatch => "dispatch",
+            Beat::Queue => "queue",
+            Beat::Sweep => "sweep",
+            Beat::Publish => "publish",
+            Beat::Intake => "intake",
+        }
+    }
+
+    /// It touches nothing that is not ours.
+    #[must_use]
+    pub fn vital(self) -> bool {
+        matches!(self, Beat::Dispatch | Beat::Queue | Beat::Sweep)
+    }
+
+    /// How long one turn may take at most, pause included.
+    #[must_use]
+    pub fn patience(self) -> Duration {
+        match self {
+            Beat::Dispatch | Beat::Queue => Duration::from_secs(60),
+            Beat::Sweep | Beat::Publish | Beat::Intake => Duration::from_secs(300),
+        }
+    }
+}
+
+/// When each loop last beat.
+#[derive(Debug)]
+pub struct Pulse {
+    start: Instant,
+    /// Milliseconds since `start`, plus one; 0: never.
+    last: [AtomicU64; Beat::ALL.len()],
+}
+
+impl Default for Pulse {
+    fn default() -> Pulse {
+        Pulse { start: monotonic(), last: Default::default() }
+    }
+}
+
+impl Pulse {
+    /// A loop begins a turn.
+    pub fn beat(&self, beat: Beat) {
+        self.beat_at(beat, monotonic());
+    }
+
+    fn beat_at(&self, beat: Beat, now: Instant) {
+        let since = u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX - 1);
+        if let Some(last) = self.last.get(beat as usize) {
+            last.store(since + 1, Ordering::Release);
+        }
+    }
+
+    /// How long ago a loop beat. `None`: it never did.
+    #[must_use]
+    pub fn age(&self, beat: Beat, now: Instant) -> Option<Duration> {
+        let last = self.last.get(beat as usize)?.load(Ordering::Acquire).checked_sub(1)?;
+        Some(now.saturating_duration_since(self.start).saturating_sub(Duration::from_millis(last)))
+    }
+
+    /// Loops that are silent for longer than they may; one that has not begun is.
+    #[must_use]
+    pub fn silent(&self, now: Instant) -> Vec<Beat> {
+        Beat::ALL.into_iter().filter(|beat| self.age(*beat, now).is_none_or(|age| age > beat.patience())).collect()
+    }
+
+    /// Since when there is a pulse.
+    #[must_use]
+    pub fn lived(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
+    /// Whether every loop has begun.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        Beat::ALL.into_iter().all(|beat| self.age(beat, self.start).is_some())
+    }
+}
+
+/// What does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ailment {
+    /// The store did not write and read within its time.
+    StoreSilent,
+    StoreFails {
+        detail: String,
+    },
+    Silent(Beat),
+    /// The hub is ending.
+    Stopping,
+    /// Under the reserve no drop is taken.
+    DiskFull,
+}
+
+/// What keeps the hub from living: a restart may mend it. `Ok`: how long the store took.
+///
+/// # Errors
+/// Everything that ails.
+pub async fn vital(hub: &Hub, limit: Duration) -> Result<Duration, Vec<Ailment>> {
+    let started = monotonic();
+    let asked: Result<Result<(), StoreError>, _> = tokio::time::timeout(limit, hub.store.answers()).await;
+    let mut ailments = match asked {
+        Ok(Ok(())) => Vec::new(),
+        Ok(Err(StoreError::Stopping)) => vec![Ailment::Stopping],
+        Ok(Err(error)) => vec![Ailment::StoreFails { detail: error.to_string() }],
+        Err(_) => vec![Ailment::StoreSilent],
+    };
+    let took = monotonic().saturating_duration_since(started);
+    let silent = hub.pulse.silent(monotonic()).into_iter().filter(|beat| beat.vital());
+    ailments.extend(silent.map(Ailment::Silent));
+    if ailments.is_empty() { Ok(took) } else { Err(ailments) }
+}
+
+/// One line for operators.
+#[must_use]
+pub fn sentence(ailment: &Ailment) -> String {
+    match ailment {
+        Ailment::StoreSilent => words::STORE_SILENT.to_owned(),
+        Ailment::StoreFails { detail } => words::store_fails(detail),
+        Ailment::Silent(beat) => words::loop_silent(beat.name()),
+        Ailment::Stopping => words::STOPPING.to_owned(),
+        Ailment::DiskFull => words::DISK_FULL.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_is_silent_after_its_patience_or_before_its_first_turn() {
+        let pulse = Pulse::default();
+        let at = |seconds: u64| pulse.start + Duration::from_secs(seconds);
+        assert_eq!(pulse.silent(at(0)).len(), Beat::ALL.len());
+        assert!(!pulse.begun());
+        for beat in Beat::ALL {
+            pulse.beat_at(beat, at(10));
+        }
+        assert!(pulse.begun());
+        let table: [(u64, &[Beat]); 4] = [(10, &[]), (70, &[]), (71, &[Beat::Dispatch, Beat::Queue]), (311, &Beat::ALL)];
+        for (second, want) in table {
+            assert_eq!(pulse.silent(at(second)), want, "at {second}");
+        }
+        pulse.beat_at(Beat::Dispatch, at(300));
+        assert_eq!(pulse.age(Beat::Dispatch, at(305)), Some(Duration::from_secs(5)));
+    }
+}
