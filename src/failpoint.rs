@@ -6,8 +6,8 @@
 //! - `outcome.prepared`: the first time that point is reached; `outcome.prepared:3`: the third time;
 //! - `*:p=0.02:seed=7`: at any point with that probability, drawn from a sequence that depends on the seed only.
 //!
-//! `tests/crash.rs` goes through [`POINTS`] and `tests/sftp_crash.rs` through [`SFTP_POINTS`]: every point of a list must be reached, and
-//! a point in neither list does not compile.
+//! `tests/crash.rs` goes through [`POINTS`], `tests/sftp_crash.rs` through [`SFTP_POINTS`], `tests/backup.rs` through [`BACKUP_POINTS`]:
+//! every point of a list must be reached, and a point in no list does not compile.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,9 +89,23 @@ pub const SFTP_POINTS: &[&str] = &[
     "sftp.taken_back",
 ];
 
-/// Whether `name` is in [`POINTS`] or in [`SFTP_POINTS`], asked while compiling.
+/// The points of a copy and of its restore (`tests/backup.rs`).
+pub const BACKUP_POINTS: &[&str] = &[
+    // The store is copied.
+    "backup.copied",
+    // So are archives and attestations; there is no manifest yet.
+    "backup.contents",
+    // The manifest is on the disk; the copy has not its name.
+    "backup.whole",
+    // A copy is back and holds what is sent.
+    "restore.begun",
+    // What came after it is read; the marker is still there.
+    "restore.read",
+];
+
+/// Whether `name` is in one of the lists, asked while compiling.
 pub const fn is_known(name: &str) -> bool {
-    is_in(POINTS, name) || is_in(SFTP_POINTS, name)
+    is_in(POINTS, name) || is_in(SFTP_POINTS, name) || is_in(BACKUP_POINTS, name)
 }
 
 const fn is_in(mut left: &[&str], name: &str) -> bool {
@@ -231,7 +245,7 @@ mod tests {
 
     #[test]
     fn points_are_named_once() {
-        let all: Vec<&str> = POINTS.iter().chain(SFTP_POINTS).copied().collect();
+        let all: Vec<&str> = POINTS.iter().chain(SFTP_POINTS).chain(BACKUP_POINTS).copied().collect();
         for (index, point) in all.iter().enumerate() {
             assert!(!all[..index].contains(point), "{point}");
         }

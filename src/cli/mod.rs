@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod audit;
+pub mod backup;
 pub mod batch;
 pub mod bench;
 pub mod check;
@@ -11,6 +12,7 @@ pub mod hub;
 pub mod italian;
 pub mod password;
 pub mod publish;
+pub mod restore;
 pub mod run;
 pub mod sandbox;
 pub mod sftp;
@@ -54,6 +56,10 @@ pub enum Command {
     Act(act::Args),
     /// Scrive di nuovo, come copie, i file pubblicati.
     Publish(publish::Args),
+    /// Copia di sicurezza di tutto ciò che messo conserva, anche a servizio acceso.
+    Backup(backup::Args),
+    /// Rimette una copia in una cartella vuota; dice che cosa manca; fa riprendere gli invii.
+    Restore(restore::Args),
     /// Dice come sta il server SFTP; stampa le impronte delle sue chiavi.
     Sftp(sftp::Args),
     /// Registro degli accessi e dei trasferimenti SFTP.
@@ -83,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::Batch(args) => batch::run(args),
         Command::Act(args) => act::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => restore::run(args),
         Command::Sftp(args) => sftp::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Defender(args) => defender::run(args),

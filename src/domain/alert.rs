@@ -93,6 +93,8 @@ pub const CODES: &[AlertCode] = &[
     once("EVENTO_SCONOSCIUTO", AlertKind::Anomaly),
     once("TIMELINE_RETTIFICATA", AlertKind::Anomaly),
     once("RIFIUTO_SENZA_MOTIVO", AlertKind::Anomaly),
+    begins("RIPRISTINO_DA_RILASCIARE", AlertKind::Person, "RIPRISTINO_RILASCIATO"),
+    ends("RIPRISTINO_RILASCIATO", AlertKind::Person),
     once("NOME_GIA_PRESENTE", AlertKind::Person),
     once("DEPOSITO_INTERROTTO", AlertKind::Person),
     once("DEPOSITO_ACCANTONATO", AlertKind::Person),

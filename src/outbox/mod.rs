@@ -5,6 +5,7 @@
 
 mod cells;
 pub mod legal_facts;
+pub mod marks;
 mod names;
 pub mod outcomes;
 pub mod place;

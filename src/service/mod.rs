@@ -1,6 +1,7 @@
 //! The wiring: introduces intake, batch, flow, store, connectors and outbox to each other. Every effect of the flow ends in
 //! an arm of [`dispatch`]; every file that a gestionale reads goes through [`publish`].
 
+pub mod backup;
 pub mod channels;
 pub mod control;
 pub mod dispatch;
@@ -14,12 +15,14 @@ pub mod publish;
 mod queue;
 pub mod rebuild;
 pub mod report;
+pub mod restore;
 pub mod streams;
 pub mod supervisor;
 pub mod sweep;
 pub mod who;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -37,6 +40,8 @@ use channels::Channel;
 /// One running hub: what every task of it shares.
 pub struct Hub {
     pub config: Config,
+    /// The file it was read from.
+    pub config_file: PathBuf,
     pub flows: BTreeMap<String, FlowDefinition>,
     pub clock: Clock,
     pub store: Store,

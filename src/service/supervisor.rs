@@ -11,11 +11,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::backup::Backup;
 use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
 use super::operate::Operator;
-use super::{Hub, dispatch, ingest, publish, queue, rebuild, streams, sweep};
+use super::{Hub, dispatch, ingest, publish, queue, rebuild, restore, streams, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
@@ -51,6 +52,7 @@ pub fn sentence(error: &StartError) -> String {
         StartError::Store(StoreError::InUse) => {
             "la cartella dei dati è già in uso da un altro processo di messo: fermarlo, o indicare un'altra cartella.".to_owned()
         }
+        StartError::Store(StoreError::HalfRestored) => text::it::backup::HALF_RESTORED.to_owned(),
         StartError::Clock(fault) => text::it::config::sentence(fault),
         other => format!("il servizio non può partire: {other}"),
     }
@@ -82,6 +84,7 @@ fn share(loaded: LoadedConfig, clock: Clock, store: Store, channels: BTreeMap<St
     let flows: BTreeMap<_, _> = loaded.flows.into_iter().map(|flow| (flow.name.clone(), flow)).collect();
     Ok(Arc::new(Hub {
         config: loaded.config,
+        config_file: loaded.file,
         flows,
         clock,
         store,
@@ -100,6 +103,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         tracing::info!(jobs = freed, "lavori interrotti, ripresi");
     }
     publish::recover(&hub).await?;
+    restore::follow(&hub).await?;
     let mut tasks = JoinSet::new();
     let (claims, claimed) = mpsc::channel(64);
     let arrivals = door::arrivals(&hub.config);
@@ -112,7 +116,9 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     for channel in hub.channels.values() {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }
-    let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())));
+    let operator = Operator::of_hub(hub.store.clone(), hub.clock)
+        .with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())))
+        .with_keeper(Arc::new(Backup::of_hub(&hub, hub.config_file.clone())));
     let operator = match &door {
         Some(door) => operator.with_door(door.desk()),
         None => operator,
