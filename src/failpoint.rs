@@ -6,7 +6,7 @@
 //! - `outcome.prepared`: the first time that point is reached; `outcome.prepared:3`: the third time;
 //! - `*:p=0.02:seed=7`: at any point with that probability, drawn from a sequence that depends on the seed only.
 //!
-//! `tests/crash.rs` goes through [`POINTS`], `tests/sftp_crash.rs` through [`SFTP_POINTS`], `tests/export_crash.rs` through [`EXPORT_POINTS`]:
+//! `tests/crash.rs` goes through [`POINTS`], `tests/sftp_crash.rs` through [`SFTP_POINTS`], `tests/export_crash.rs` through [`EXPORT_POINTS`], `tests/backup.rs` through [`BACKUP_POINTS`]:
 //! every point of a list must be reached, and a point in no list does not compile.
 
 use std::sync::OnceLock;
@@ -114,8 +114,22 @@ pub const EXPORT_POINTS: &[&str] = &[
     "export.revealed",
 ];
 
+/// The points of a copy and of its restore (`tests/backup.rs`).
+pub const BACKUP_POINTS: &[&str] = &[
+    // The store is copied.
+    "backup.copied",
+    // So are archives and attestations; there is no manifest yet.
+    "backup.contents",
+    // The manifest is on the disk; the copy has not its name.
+    "backup.whole",
+    // A copy is back and holds what is sent.
+    "restore.begun",
+    // What came after it is read; the marker is still there.
+    "restore.read",
+];
+
 /// Every list.
-const LISTS: &[&[&str]] = &[POINTS, SFTP_POINTS, MAIL_POINTS, EXPORT_POINTS];
+const LISTS: &[&[&str]] = &[POINTS, SFTP_POINTS, MAIL_POINTS, EXPORT_POINTS, BACKUP_POINTS];
 
 /// Whether `name` is in one of the lists, asked while compiling.
 pub const fn is_known(name: &str) -> bool {

@@ -101,6 +101,10 @@ pub(super) fn order_text(report: &OrderReport) -> String {
         (OrderKind::ReleaseBatch, _) if report.count == 0 => "rilasciato: gli atti partono appena avviati".to_owned(),
         (OrderKind::ReleaseBatch, _) => format!("rilasciati {} atti", report.count),
         (OrderKind::RetryBatch, _) => format!("ripresi {} lavori del lotto", report.count),
+        (OrderKind::PauseBatch, _) => "lotto fermo: nulla di nuovo parte, ciò che è a SEND si segue".to_owned(),
+        (OrderKind::ResumeBatch, _) => "lotto ripreso".to_owned(),
+        (OrderKind::ReplayBatch, _) => "lotto da rileggere dall'archivio, con l'identificativo indicato qui sotto".to_owned(),
+        (OrderKind::ReleaseRestore, _) => "ripristino rilasciato: gli invii riprendono".to_owned(),
         (OrderKind::ResumeChannel, _) => "chiave ripresa, e con l'ultima ferma l'ente e i suoi atti".to_owned(),
     };
     let effect = match (report.remembered, report.running) {

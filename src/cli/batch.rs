@@ -1,4 +1,4 @@
-//! `messo batch list|show|release|retry`. Exit codes: 0 done, 1 refused or not found, 2 wrongly asked, 3 hub or store not reachable.
+//! `messo batch list|show|release|retry|pause|resume|replay`. Exit codes: 0 done, 1 refused or not found, 2 wrongly asked, 3 hub or store not reachable.
 
 use std::process::ExitCode;
 
@@ -54,6 +54,33 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Ferma gli invii nuovi del lotto; ciò che è già a SEND si segue.
+    Pause {
+        /// Identificativo del lotto, o il suo inizio.
+        id: String,
+        #[command(flatten)]
+        reason: Reason,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Riprende un lotto fermo.
+    Resume {
+        /// Identificativo del lotto, o il suo inizio.
+        id: String,
+        #[command(flatten)]
+        reason: Reason,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Rilegge da capo l'archivio conservato: ciò che era scartato si giudica con la configurazione di oggi, ciò che è noto resta com'è.
+    Replay {
+        /// Identificativo del lotto, o il suo inizio.
+        id: String,
+        #[command(flatten)]
+        reason: Reason,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 /// Runs the command.
@@ -65,6 +92,9 @@ pub fn run(args: Args) -> ExitCode {
             hub::run(&common, Request::ReleaseBatch { text: id, skip_guard, reason: reason.reason }, order_text)
         }
         Action::Retry { id, reason, common } => hub::run(&common, Request::RetryBatch { text: id, reason: reason.reason }, order_text),
+        Action::Pause { id, reason, common } => hub::run(&common, Request::PauseBatch { text: id, reason: reason.reason }, order_text),
+        Action::Resume { id, reason, common } => hub::run(&common, Request::ResumeBatch { text: id, reason: reason.reason }, order_text),
+        Action::Replay { id, reason, common } => hub::run(&common, Request::ReplayBatch { text: id, reason: reason.reason }, order_text),
     }
 }
 
@@ -113,6 +143,8 @@ fn print_one(report: &BatchReport) -> String {
         ("Ricevuto", when(batch.received_at)),
         ("Letto", when_known(batch.finished_at)),
         ("Atti", format!("{} (accettati {}, scartati {}, duplicati {})", batch.acts, batch.accepted, batch.refused, batch.duplicates)),
+        ("Invii fermi dal", when_known(report.paused)),
+        ("Rilettura di", report.replay_of.map(|first| first.to_string()).unwrap_or_default()),
         ("Duplicato di", batch.duplicate_of.map(|first| first.to_string()).unwrap_or_default()),
         ("Trattenuto", waits.map(|reason| format!("{reason}: {}", words::hold(reason))).unwrap_or_default()),
         ("Primi atti", guard.unwrap_or_default()),

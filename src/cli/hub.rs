@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, monotonic};
 use crate::config::{self, Config};
+use crate::service::backup::Backup;
 use crate::service::control::{Answer, Envelope, Failure, PROTOCOL, Request, carry_out};
 use crate::service::daily::Ente;
 use crate::service::operate::Operator;
@@ -75,14 +76,14 @@ pub fn run<T: Serialize + DeserializeOwned>(common: &Common, request: Request, p
     }
 }
 
-fn json(value: &impl Serialize) -> String {
+pub(super) fn json(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// A reader that went away (`| head`) is no error.
-fn put(text: &str) {
+pub(super) fn put(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
@@ -112,6 +113,9 @@ fn ask(path: &Path, request: Request) -> Result<Answer, Failure> {
                 return Err(failure("SERVIZIO_MAI_AVVIATO", words::no_store(&config.data.display().to_string())));
             }
             Err(Closed::Denied) => return Err(failure("ACCESSO_NEGATO", words::store_denied(&config.data.display().to_string()))),
+            Err(Closed::HalfRestored) => {
+                return Err(failure("RIPRISTINO_NON_FINITO", crate::text::it::backup::HALF_RESTORED.to_owned()));
+            }
             Err(Closed::Broken(detail)) => return Err(failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&detail))),
         }
     }
@@ -126,6 +130,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     let folder = path.parent().unwrap_or(Path::new(""));
     config.data = folder.join(&config.data);
     config.control = config.control.map(|control| folder.join(control));
+    config.flows = config.flows.map(|flows| folder.join(flows));
     if let Some(sftp) = &mut config.sftp {
         sftp.host_keys = sftp.host_keys.take().map(|keys| folder.join(keys));
     }
@@ -138,7 +143,9 @@ fn ask_hub(mut stream: UnixStream, shown: &str, request: &Request) -> Result<Ans
     let mut line = serde_json::to_vec(&envelope).map_err(|_| broke_off())?;
     line.push(b'\n');
     let mut answer = Vec::new();
-    let asked = stream.set_write_timeout(Some(PATIENCE)).and_then(|()| stream.set_read_timeout(Some(ANSWER)));
+    // A copy takes as long as it takes.
+    let answer_within = if matches!(request, Request::Backup { .. }) { None } else { Some(ANSWER) };
+    let asked = stream.set_write_timeout(Some(PATIENCE)).and_then(|()| stream.set_read_timeout(answer_within));
     // A request that is too long is answered before it is read to its end.
     let _ = asked.and_then(|()| stream.write_all(&line)).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
     match (&mut stream).take(LONGEST_ANSWER).read_to_end(&mut answer) {
@@ -157,6 +164,7 @@ enum Closed {
     Absent,
     /// Only root and the user of the service look in there.
     Denied,
+    HalfRestored,
     Broken(String),
 }
 
@@ -169,6 +177,7 @@ fn open_store(data: &Path) -> Result<Store, Closed> {
     }
     Store::open(data).map_err(|error| match error {
         StoreError::InUse => Closed::InUse,
+        StoreError::HalfRestored => Closed::HalfRestored,
         other => Closed::Broken(other.to_string()),
     })
 }
@@ -183,6 +192,10 @@ fn ask_store(store: Store, request: Request, config: &Path) -> Result<Answer, Fa
     }
     if matches!(request, Request::Report { .. }) {
         operator = operator.with_enti(Ente::all(&load(config)?));
+    }
+    if matches!(request, Request::Backup { .. }) {
+        let backup = Backup { store: store.clone(), config: load(config)?, config_file: config.to_owned(), stop: Arc::new(|| false) };
+        operator = operator.with_keeper(Arc::new(backup));
     }
     let answer = runtime.block_on(carry_out(&operator, request, &who));
     store.close();

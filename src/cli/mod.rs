@@ -3,6 +3,7 @@
 pub mod act;
 pub mod alerts;
 pub mod audit;
+pub mod backup;
 pub mod batch;
 pub mod bench;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod man;
 pub mod password;
 pub mod publish;
 pub mod report;
+pub mod restore;
 pub mod run;
 pub mod sandbox;
 pub mod sftp;
@@ -66,6 +68,10 @@ pub enum Command {
     Publish(publish::Args),
     /// Scrive di nuovo le rendicontazioni, o controlla quelle di una cartella.
     Export(export::Args),
+    /// Copia di sicurezza di tutto ciò che messo conserva, anche a servizio acceso.
+    Backup(backup::Args),
+    /// Rimette una copia in una cartella vuota; dice che cosa manca; fa riprendere gli invii.
+    Restore(restore::Args),
     /// Dice come sta il server SFTP; stampa le impronte delle sue chiavi.
     Sftp(sftp::Args),
     /// Registro degli accessi e dei trasferimenti SFTP.
@@ -106,6 +112,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Publish(args) => publish::run(args),
         Command::Export(args) => export::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => restore::run(args),
         Command::Sftp(args) => sftp::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Defender(args) => defender::run(args),

@@ -28,6 +28,7 @@ fn print(report: &StatusReport) -> String {
         _ => "spento: i dati sono letti dall'archivio".to_owned(),
     };
     let parked_batches: Vec<String> = report.parked_batches.iter().map(ToString::to_string).collect();
+    let paused_batches: Vec<String> = report.paused_batches.iter().map(ToString::to_string).collect();
     let mut text = pairs(&[
         ("Servizio", running),
         ("Versione", report.version.clone()),
@@ -35,6 +36,8 @@ fn print(report: &StatusReport) -> String {
         ("Lavoro pronto dal", when_known(report.oldest_due)),
         ("Prossimo lavoro", when_known(report.next_due)),
         ("Lotti con lavoro sospeso", parked_batches.join(" ")),
+        ("Lotti fermati", paused_batches.join(" ")),
+        ("Ripristino", report.restored.as_ref().map(super::restore::held).unwrap_or_default()),
     ]);
     let acts: Vec<Vec<String>> =
         report.acts.iter().map(|(state, count)| vec![state.clone(), count.to_string(), words::state(state).to_owned()]).collect();

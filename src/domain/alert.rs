@@ -108,6 +108,8 @@ pub const CODES: &[AlertCode] = &[
     once("RIFIUTO_SENZA_MOTIVO", AlertKind::Anomaly),
     begins("RENDICONTAZIONE_IN_RITARDO", AlertKind::Person, "RENDICONTAZIONE_RIUSCITA"),
     ends("RENDICONTAZIONE_RIUSCITA", AlertKind::Person),
+    begins("RIPRISTINO_DA_RILASCIARE", AlertKind::Person, "RIPRISTINO_RILASCIATO"),
+    ends("RIPRISTINO_RILASCIATO", AlertKind::Person),
     once("NOME_GIA_PRESENTE", AlertKind::Person),
     once("DEPOSITO_INTERROTTO", AlertKind::Person),
     once("DEPOSITO_ACCANTONATO", AlertKind::Person),

@@ -38,6 +38,8 @@ pub enum Effect {
     StartReplacement,
     /// Write the refused act into `scarti/`.
     WriteReject,
+    /// The store was put back from a copy: ask SEND what it has of the act, by token, request or IUN.
+    Recover,
 }
 
 impl Effect {
@@ -56,6 +58,7 @@ impl Effect {
             Effect::Resubmit => "REINVIA",
             Effect::StartReplacement => "AVVIA_SOSTITUZIONE",
             Effect::WriteReject => "SCRIVI_SCARTO",
+            Effect::Recover => "RISINCRONIZZA",
         }
     }
 
@@ -83,6 +86,7 @@ impl Effect {
             Effect::AskPrice { .. } => !matches!(state, State::Cancelled { .. }),
             Effect::Resubmit | Effect::WriteReject => matches!(state, State::Refused { .. }),
             Effect::StartReplacement => !state.is_live(),
+            Effect::Recover => !matches!(state, State::Refused { .. } | State::Withdrawn),
         }
     }
 
@@ -91,7 +95,9 @@ impl Effect {
         match self {
             Effect::Prepare | Effect::Upload | Effect::Send | Effect::Resubmit | Effect::StartReplacement => Lane::NewSend,
             Effect::FetchLegalFacts | Effect::AskPrice { .. } => Lane::Afterwards,
-            Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::CancelLater { .. } | Effect::WriteReject => Lane::FollowUp,
+            Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::CancelLater { .. } | Effect::WriteReject | Effect::Recover => {
+                Lane::FollowUp
+            }
         }
     }
 }

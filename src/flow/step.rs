@@ -129,10 +129,14 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             }
             Step::stay(state).tell(line)
         }
-        // SEND has it although we thought otherwise: asked by token, for an order to cancel it.
-        (S::Preparing | S::Uploading, F::Taken { request_id }) => Step::to(S::AwaitingAcceptance { request_id: request_id.clone() })
-            .then(Do::AskRequest)
-            .tell(LineDraft::new(OutcomeState::Sent, "INVIATO", now)),
+        // SEND has it although we thought otherwise: asked by token, for an order to cancel it or after a restore.
+        (S::Held { .. } | S::Preparing | S::Uploading, F::Taken { request_id }) => {
+            Step::to(S::AwaitingAcceptance { request_id: request_id.clone() }).then(Do::AskRequest).tell(LineDraft::new(
+                OutcomeState::Sent,
+                "INVIATO",
+                now,
+            ))
+        }
         (S::Preparing | S::Uploading | S::Sending, F::NeverArrived) => withdrawn(act, now),
         (_, F::NeverArrived)
         | (S::Refused { .. }, F::Refused { .. })

@@ -7,6 +7,7 @@ mod cells;
 pub mod exports;
 pub mod legal_facts;
 pub mod mail;
+pub mod marks;
 mod names;
 pub mod outcomes;
 pub mod place;

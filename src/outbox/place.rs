@@ -274,6 +274,18 @@ pub fn reveal(dir: &Path, temporary: &str, name: &str) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// A parked file whose name is taken: by the same bytes, it is there already and the parked one goes; otherwise `taken` stands.
+/// Like [`reveal`] it answers whether the file has its name by this call.
+pub fn let_be(parked: &Path, path: &Path, (len, sha256): (u64, Sha256), taken: io::Error) -> io::Result<bool> {
+    if !same_content(path, len, sha256)? {
+        return Err(taken);
+    }
+    match fs::remove_file(parked) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(false),
+    }
+}
+
 fn same_file(a: &Path, b: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let (a, b) = (fs::symlink_metadata(a)?, fs::symlink_metadata(b)?);

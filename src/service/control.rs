@@ -68,6 +68,29 @@ pub enum Request {
         text: String,
         reason: String,
     },
+    PauseBatch {
+        text: String,
+        reason: String,
+    },
+    ResumeBatch {
+        text: String,
+        reason: String,
+    },
+    ReplayBatch {
+        text: String,
+        reason: String,
+    },
+    /// `dir`: an absolute path, as the hub sees it.
+    Backup {
+        dir: String,
+        keep: Option<u32>,
+    },
+    Restored,
+    ReleaseRestore {
+        skip_resync: bool,
+        accept_gaps: bool,
+        reason: String,
+    },
     Act {
         text: String,
     },
@@ -174,6 +197,14 @@ pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answ
         Request::Batch { text } => report(operator.batch(&text).await),
         Request::ReleaseBatch { text, skip_guard, reason } => report(operator.release_batch(&text, skip_guard, who, &reason).await),
         Request::RetryBatch { text, reason } => report(operator.retry_batch(&text, who, &reason).await),
+        Request::PauseBatch { text, reason } => report(operator.pause_batch(&text, who, &reason).await),
+        Request::ResumeBatch { text, reason } => report(operator.resume_batch(&text, who, &reason).await),
+        Request::ReplayBatch { text, reason } => report(operator.replay_batch(&text, who, &reason).await),
+        Request::Backup { dir, keep } => report(operator.backup(&dir, keep).await),
+        Request::Restored => report(operator.restore_status().await),
+        Request::ReleaseRestore { skip_resync, accept_gaps, reason } => {
+            report(operator.release_restore(skip_resync, accept_gaps, who, &reason).await)
+        }
         Request::Act { text } => report(operator.act(&text).await),
         Request::RetryAct { text, reason } => report(operator.retry(&text, who, &reason).await),
         Request::RetryCode { code, reason } => report(operator.retry_code(&code, who, &reason).await),

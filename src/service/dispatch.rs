@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::pulse::Beat;
-use super::{Hub, channels, files, notify};
+use super::{Hub, channels, files, ingest, notify};
 use crate::clock;
 use crate::domain::ids::ActId;
 use crate::flow::effect::{Effect, Lane};
@@ -266,6 +266,7 @@ async fn run_group(hub: &Arc<Hub>, group: &Group) {
                     BatchWork::OpenGuard => open_guard(hub, *batch, first.job).await,
                     BatchWork::Receipt => files::receipt(hub, *batch).await,
                     BatchWork::Rejects => files::rejects(hub, *batch).await,
+                    BatchWork::Reread => ingest::reread(hub, *batch).await,
                 };
                 settle(hub, first, end).await;
             };
@@ -338,6 +339,7 @@ async fn one(hub: &Arc<Hub>, leased: &Leased, act: ActId, effect: &Effect) -> En
         Effect::Resubmit => saved(hub.store.resubmit(act, leased.job, now).await),
         Effect::StartReplacement => saved(hub.store.start_replacement(act, leased.job, now).await),
         Effect::WriteReject => files::refused_act(hub, act).await,
+        Effect::Recover => notify::recover(hub, leased, act).await,
         Effect::AskRequest => notify::ask_request(hub, leased, act).await,
         Effect::Resync => notify::resync(hub, leased, act).await,
         Effect::Cancel => notify::cancel(hub, leased, act).await,

@@ -2,6 +2,7 @@
 //! an arm of [`dispatch`]; every file that a gestionale reads goes through [`publish`].
 
 pub mod alerts;
+pub mod backup;
 pub mod channels;
 pub mod control;
 pub mod daily;
@@ -23,12 +24,14 @@ mod queue;
 pub mod rebuild;
 pub mod reload;
 pub mod report;
+pub mod restore;
 pub mod streams;
 pub mod supervisor;
 pub mod sweep;
 pub mod systemd;
 pub mod who;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -48,6 +51,8 @@ use live::{Live, Shelf};
 pub struct Hub {
     /// As at the start: for what only a restart changes (folders, names, listeners). Everything else is in [`Hub::settings`].
     pub config: Config,
+    /// The file it was read from.
+    pub config_file: PathBuf,
     settings: Live<Config>,
     /// By name; acts already taken keep the definition they were taken under.
     pub flows: Shelf<FlowDefinition>,

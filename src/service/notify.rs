@@ -1,7 +1,9 @@
 //! The effects of a `notifica`, one function each: what is asked of SEND, and which fact the answer is.
 
+mod recovery;
 mod upload;
 
+pub use recovery::recover;
 use upload::UPLOAD_LIFE;
 pub use upload::upload;
 
@@ -26,7 +28,7 @@ use crate::flow::event::Fact;
 use crate::flow::forecast::BASE_FEE;
 use crate::flow::retry::FailureClass;
 use crate::flow::state::State;
-use crate::store::{Cancelling, Leased, LegalFactToFetch, Materials, SendMaterial, Spend, StoreError, Subject};
+use crate::store::{Cancelling, Leased, LegalFactToFetch, Materials, SendMaterial, Spend, StoreError, Subject, stand_in_protocol};
 
 const ABOVE_CEILING: &str = "TETTO_INFERIORE_ALL_ATTO";
 
@@ -160,7 +162,7 @@ fn exceeds_ceiling(hub: &Hub, material: &SendMaterial) -> bool {
 async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Timestamp) -> End {
     if material.protocol.is_none() {
         // No protocollo informatico is connected: the reference of the gestionale stands in.
-        let protocol: String = material.content.reference.chars().take(256).collect();
+        let protocol = stand_in_protocol(&material.content.reference);
         match hub.store.save_protocol(material.id, protocol).await {
             Ok(true) => {}
             Ok(false) => return person("PROTOCOLLO_GIA_IN_CORSO"),
@@ -239,6 +241,7 @@ pub async fn send_all(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
                 Ok(Spend::Reserved) => send(hub, channel, job, material).await,
                 Ok(Spend::NotToday) => End::Later { at: tomorrow(now), code: "TETTO_DI_SPESA" },
                 Ok(Spend::Never) => person(ABOVE_CEILING),
+                Ok(Spend::Held) => End::Later { at: now, code: "INVII_FERMI" },
                 Err(error) => End::from(error),
             };
             settle(hub, job, end).await;

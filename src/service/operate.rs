@@ -6,8 +6,10 @@
 mod alerts;
 mod door;
 mod error;
+mod keeping;
 
 pub use error::OperateError;
+pub use keeping::{BackupFault, Keeper};
 
 use std::sync::Arc;
 
@@ -46,6 +48,7 @@ pub struct Operator {
     publisher: Option<Arc<dyn Publisher>>,
     door: Option<Desk>,
     enti: Arc<[Ente]>,
+    keeper: Option<Arc<dyn Keeper>>,
 }
 
 /// Characters of a reason.
@@ -57,12 +60,12 @@ const ALERTS: usize = 50;
 impl Operator {
     /// For a running hub: what is ordered happens now.
     pub fn of_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None, enti: Arc::new([]) }
+        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None, enti: Arc::new([]), keeper: None }
     }
 
     /// For a command that opened the store itself: what is ordered happens at the next start.
     pub fn without_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: None, publisher: None, door: None, enti: Arc::new([]) }
+        Operator { store, clock, since: None, publisher: None, door: None, enti: Arc::new([]), keeper: None }
     }
 
     /// Lets it publish files again.
@@ -105,6 +108,8 @@ impl Operator {
             troubles: self.troubles().await?,
             alerts: alerts.into_iter().map(AlertEntry::from).collect(),
             stuck: self.store.stuck(now).await?.into_iter().map(StuckEntry::from).collect(),
+            paused_batches: self.store.paused_batches().await?,
+            restored: self.restore_held().await?,
         })
     }
 
@@ -125,6 +130,8 @@ impl Operator {
             guard: (guard.first > 0).then(|| guard.into()),
             held: held.map(|reason| reason.as_str().to_owned()),
             problems: self.store.problem_counts(id).await?.into_iter().map(Into::into).collect(),
+            paused: self.store.pause_of(id).await?.map(|pause| pause.since),
+            replay_of: self.store.replay_of(id).await?,
             history: self.store.history(id.0).await?.into_iter().map(Into::into).collect(),
             jobs: self.store.jobs_of(id.0).await?.into_iter().map(Into::into).collect(),
             files: self.store.publications_of(id.0).await?.into_iter().map(Into::into).collect(),

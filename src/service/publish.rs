@@ -12,6 +12,7 @@ use super::pulse::Beat;
 use super::{Hub, exports, facts};
 use crate::clock;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
+use crate::outbox::marks::{self, Mark};
 use crate::outbox::outcomes::{CsvFile, OutcomeHeader, RenderedLine, XmlFile, outcome_name};
 use crate::outbox::place::{self, Parked, Pending};
 use crate::store::{IndexedFact, Notice, PendingLines, Publication, StoreError};
@@ -176,12 +177,18 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
     let staging = root.join(file.folder.split('/').next().unwrap_or_default());
     let dir = root.join(&file.folder);
     let (temporary, name) = (file.temporary.clone(), file.name.clone());
+    let mark = mark_of(file);
+    let (own_root, same) = (root.to_owned(), (file.size, file.sha256));
     let outcome = tokio::task::spawn_blocking(move || {
         // Without its folder nothing is known of the file: the share is away.
         if !staging.is_dir() {
             return Err(std::io::ErrorKind::NotFound.into());
         }
-        if dir == staging {
+        // Before anybody can read it: its number is never given again, not even by a store that was put back from a copy.
+        if let Some(mark) = mark {
+            marks::raise(&own_root, mark)?;
+        }
+        let named = if dir == staging {
             place::reveal(&dir, &temporary, &name)
         } else {
             place::ensure_folder(&dir)?;
@@ -194,6 +201,12 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
                 Err(error) => return Err(error),
             }
             place::reveal(&dir, &temporary, &name)
+        };
+        match named {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                place::let_be(&dir.join(&temporary), &dir.join(&name), same, error)
+            }
+            other => other,
         }
     })
     .await
@@ -215,6 +228,12 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
 pub async fn tell_name_taken(hub: &Hub, source: &str, folder: &str) -> Result<(), StoreError> {
     let notice = Notice::of_source("NOME_GIA_PRESENTE", source, &format!("{source}/{folder}"));
     hub.store.tell_once(notice, Some(SignedDuration::from_hours(1)), hub.clock.now()).await.map(drop)
+}
+
+/// What is remembered beside the folders of its gestionale of a numbered file.
+fn mark_of(file: &Publication) -> Option<Mark> {
+    let xml = file.name.ends_with(".xml").then_some(file.sha256);
+    Some(Mark { kind: file.kind.clone(), number: file.number?, line: file.lines.map_or(0, |lines| lines.1), xml })
 }
 
 pub fn revealed(kind: &str) {

@@ -4,9 +4,11 @@
 //! of its file, as the gestionale wrote it. Instants are UTC, amounts euro cents. Fields may be added, never renamed.
 
 mod door;
+mod keeping;
 mod rows;
 
 pub use door::{AuditEntry, AuditReport, BanEntry, DefenderReport, SftpReport};
+pub use keeping::{BackupReport, GapEntry, GapSection, RestoreReport, VerifyReport};
 pub(super) use rows::masked;
 
 use std::collections::BTreeMap;
@@ -53,6 +55,12 @@ pub struct StatusReport {
     pub alerts: Vec<AlertEntry>,
     /// Acts and batches that nothing will ever move: a fault of messo. At most a hundred of each kind.
     pub stuck: Vec<StuckEntry>,
+    /// Batches whose new sends an operator has stopped.
+    #[serde(default)]
+    pub paused_batches: Vec<BatchId>,
+    /// The store was put back from a copy and nothing new is sent until it is released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<RestoreReport>,
 }
 
 /// Something that waits for nothing.
@@ -167,6 +175,12 @@ pub struct BatchReport {
     pub guard: Option<GuardEntry>,
     /// Why acts of it are held now, and wait for an operator or for the first ones.
     pub held: Option<String>,
+    /// Since when an operator has stopped its new sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Timestamp>,
+    /// It was read from the kept archive of that batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<BatchId>,
     /// Problems of the drop by code.
     pub problems: Vec<ProblemEntry>,
     pub history: Vec<HistoryEntry>,
@@ -370,6 +384,14 @@ pub enum OrderKind {
     ReleaseBatch,
     #[serde(rename = "RIPRENDI_CANALE")]
     ResumeChannel,
+    #[serde(rename = "FERMA_LOTTO")]
+    PauseBatch,
+    #[serde(rename = "RIPRENDI_LOTTO")]
+    ResumeBatch,
+    #[serde(rename = "RIELABORA_LOTTO")]
+    ReplayBatch,
+    #[serde(rename = "RILASCIA_RIPRISTINO")]
+    ReleaseRestore,
 }
 
 /// `messo export`.

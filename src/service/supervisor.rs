@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::backup::Backup;
 use super::channels::{self, ChannelError, Channels};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
@@ -19,7 +20,7 @@ use super::live::{Live, Shelf};
 use super::operate::Operator;
 use super::pulse::{Beat, Pulse};
 use super::reload::Listeners;
-use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, sweep};
+use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock, folders};
@@ -55,6 +56,7 @@ pub fn sentence(error: &StartError) -> String {
         StartError::Store(StoreError::InUse) => {
             "la cartella dei dati è già in uso da un altro processo di messo: fermarlo, o indicare un'altra cartella.".to_owned()
         }
+        StartError::Store(StoreError::HalfRestored) => text::it::backup::HALF_RESTORED.to_owned(),
         StartError::Clock(fault) => text::it::config::sentence(fault),
         StartError::Control(ControlError::Io(path, error)) | StartError::Door(DoorError::Home(path, error)) => {
             text::it::service::cannot_use(&path.display().to_string(), &folders::this_user(), &folders::reason(error))
@@ -97,6 +99,7 @@ fn share(loaded: LoadedConfig, clock: Clock, store: Store, channels: Channels, f
     Ok(Arc::new(Hub {
         settings: Live::new(loaded.config.clone()),
         config: loaded.config,
+        config_file: loaded.file,
         flows: Shelf::new(flows),
         clock,
         store,
@@ -117,6 +120,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         tracing::info!(jobs = freed, "lavori interrotti, ripresi");
     }
     publish::recover(&hub).await?;
+    restore::follow(&hub).await?;
     let mut tasks = JoinSet::new();
     let (claims, claimed) = mpsc::channel(64);
     let arrivals = door::arrivals(&hub.settings());
@@ -133,7 +137,9 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     let mut listeners = Listeners::default();
     listeners.follow(&hub);
     tasks.spawn(health::serve(hub.clone(), door.as_ref().map(Keeper::desk)));
-    let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())));
+    let operator = Operator::of_hub(hub.store.clone(), hub.clock)
+        .with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())))
+        .with_keeper(Arc::new(Backup::of_hub(&hub, hub.config_file.clone())));
     let operator = operator.with_enti(daily::Ente::all(&hub.config));
     let operator = match &door {
         Some(door) => operator.with_door(door.desk()),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Hub;
 use super::alerts::Watch;
 use super::pulse::Beat;
+use super::{Hub, restore};
 use crate::store::StoreError;
 
 /// Unread events live 7 days at SEND (`reference send.md` 6): an act unheard for longer is read IUN by IUN.
@@ -30,12 +30,13 @@ pub async fn run(hub: Arc<Hub>) {
     }
 }
 
-async fn round(hub: &Hub) -> Result<(), StoreError> {
+async fn round(hub: &Arc<Hub>) -> Result<(), StoreError> {
     let now = hub.clock.now();
     let before = |span: SignedDuration| now.saturating_sub(span).unwrap_or(Timestamp::MIN);
     hub.store.tell_deadlines(now).await?;
     // Acts that came to their turn after their ente was stopped; and what a crash interrupted.
     while hub.store.follow_stops(now).await? {}
+    restore::follow(hub).await?;
     while hub.store.resync(before(SILENCE), None, now).await? > 0 {}
     hub.store.purge_orphans(before(SignedDuration::from_hours(24))).await
 }

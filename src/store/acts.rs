@@ -65,6 +65,8 @@ pub enum Spend {
     NotToday,
     /// The act by itself costs more than the ceiling: no day will do.
     Never,
+    /// Nothing is sent: its batch is stopped, or a restored store was not released.
+    Held,
 }
 
 /// An act as commands show it.
@@ -134,7 +136,7 @@ pub(super) fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<ActView> {
 }
 
 /// Facts of a closed act still come: postal reports, costs, corrections. Milliseconds: 120 days.
-const LATE_FACTS: i64 = 120 * 86_400_000;
+pub(super) const LATE_FACTS: i64 = 120 * 86_400_000;
 
 impl Store {
     /// Applies a fact to one act and ends the job that brought it: state, history, lines and follow-up jobs in one transaction.
@@ -149,6 +151,11 @@ impl Store {
         let outcomes = self.write(move |db| each(db, facts, |db, (act, fact, job)| record(db, act, &fact, Some(job), now))).await?;
         self.ring();
         Ok(outcomes)
+    }
+
+    /// Where an act is.
+    pub async fn state_of(&self, act: ActId) -> Result<State, StoreError> {
+        self.read(move |db| Ok(ActRow::load(db, act)?.state)).await
     }
 
     /// What calls about these acts need; acts that are gone or whose content was deleted are left out.
@@ -566,6 +573,10 @@ fn reserve_spend(
         }),
     )?;
     let Some((sender, recipients, reserved)) = found else { return Err(StoreError::Stale) };
+    // The last gate before a POST, whatever leased the job.
+    if super::restore::is_held(db)? || super::pause::holds(db, act)? {
+        return Ok(Spend::Held);
+    }
     if reserved.is_some() {
         return Ok(Spend::Reserved);
     }

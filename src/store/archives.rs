@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use folder::FolderArchives;
+pub use folder::{FolderArchives, kept_path};
 pub use verified::{Changed, VerifiedReader, is_changed};
 
 use crate::batch::archive::{Entry, ReadAt};

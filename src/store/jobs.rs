@@ -12,7 +12,7 @@ use super::codec::{batch_at, ms, optional, uuid_at};
 use super::engine::{self, ActRow, fresh};
 use super::{CHUNK, Store, StoreError};
 use crate::domain::ids::{ActId, BatchId};
-use crate::flow::effect::{EFFECT_VERSION, Effect};
+use crate::flow::effect::{EFFECT_VERSION, Effect, Lane};
 use crate::flow::retry::Next;
 use crate::flow::state::{HoldReason, State};
 
@@ -35,6 +35,8 @@ pub enum BatchWork {
     Receipt,
     /// Write the refused rows into `scarti/`.
     Rejects,
+    /// Read the batch from a kept archive.
+    Reread,
 }
 
 impl BatchWork {
@@ -44,6 +46,7 @@ impl BatchWork {
             BatchWork::OpenGuard => "APRI",
             BatchWork::Receipt => "RICEVUTA",
             BatchWork::Rejects => "SCARTI",
+            BatchWork::Reread => "RIELABORA",
         }
     }
 }
@@ -63,6 +66,38 @@ pub struct Leased {
     pub channel: String,
     /// Failures so far.
     pub attempts: u32,
+}
+
+/// Times that jobs of stopped batches are set aside in one lease to reach those behind them.
+const LOOKS: usize = 50;
+
+/// The most urgent jobs that are ready; those of stopped batches are set aside on the way.
+fn next_jobs(db: &Connection, channel: &str, lane: u8, count: usize, pauses: bool) -> Result<Vec<Uuid>, StoreError> {
+    let mut found = Vec::new();
+    for _ in 0..LOOKS {
+        let mut select = db.prepare_cached(
+            "SELECT id FROM job WHERE state = 'PRONTO' AND channel = ?1 AND lane = ?2 \
+             AND NOT EXISTS (SELECT 1 FROM channel_stop s WHERE s.sender = ?4 AND s.resumed IS NULL) ORDER BY priority, id LIMIT ?3",
+        )?;
+        let of = params![channel, lane, count as i64, super::stops::sender_of(channel)];
+        let ids = select.query_map(of, |row| uuid_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+        if !pauses || lane != Lane::NewSend as u8 {
+            return Ok(ids);
+        }
+        let mut aside = 0;
+        found.clear();
+        for id in ids {
+            if super::pause::set_aside(db, id)? {
+                aside += 1;
+            } else {
+                found.push(id);
+            }
+        }
+        if aside == 0 {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Jobs with no deadline come after all those that have one.
@@ -204,14 +239,12 @@ impl Store {
                     .execute([ms(now)])?;
             }
             let mut taken = Vec::new();
+            let (held, pauses) = (super::restore::is_held(db)?, super::pause::any(db)?);
             for (channel, lane, count) in wanted {
-                let mut select = db.prepare_cached(
-                    "SELECT id FROM job WHERE state = 'PRONTO' AND channel = ?1 AND lane = ?2 \
-                     AND NOT EXISTS (SELECT 1 FROM channel_stop s WHERE s.sender = ?4 AND s.resumed IS NULL) ORDER BY priority, id LIMIT ?3",
-                )?;
-                let of = params![channel, lane, count as i64, super::stops::sender_of(&channel)];
-                let ids = select.query_map(of, |row| uuid_at(row, 0))?.collect::<Result<Vec<_>, _>>()?;
-                for id in ids {
+                if held && lane == Lane::NewSend as u8 {
+                    continue;
+                }
+                for id in next_jobs(db, &channel, lane, count, pauses)? {
                     // Read, then written: RETURNING would make and drop a table of its own each time.
                     let mut select =
                         db.prepare_cached("SELECT subject_kind, subject_id, payload, attempts, fence + 1 FROM job WHERE id = ?1")?;

@@ -10,6 +10,7 @@ pub mod archives;
 mod batches;
 mod cancelling;
 mod codec;
+mod copy;
 mod daily;
 mod door;
 mod engine;
@@ -20,9 +21,12 @@ mod finals;
 mod jobs;
 mod mail;
 mod orders;
+mod pause;
 mod publications;
 mod queries;
 mod refusals;
+mod replay;
+mod restore;
 mod spending;
 mod staging;
 mod standings;
@@ -37,6 +41,7 @@ pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
 pub use alerts::{CALLS_SPENT, DATA_DISK, MONEY_SPENT, Notice, SILENT, Trouble};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Telling, Verdict};
 pub use cancelling::Cancelling;
+pub use copy::{Copied, CopyError, CopyLook};
 pub use daily::DailyAsk;
 pub use door::{DoorBan, DoorEvent};
 pub use exports::{Export, ExportsOf, Gone, Statements, Wanted as WantedExports, rows_sql};
@@ -48,10 +53,13 @@ pub use mail::{
     ToldAlert,
 };
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
+pub use pause::Pause;
 pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
-pub use staging::{decode_place, encode_place};
+pub use replay::ReplayRefused;
+pub use restore::{Gap, GapKind, NumberedFile, Restored, Tokens};
+pub use staging::{decode_place, encode_place, stand_in_protocol};
 pub use stops::STOP_CODES;
 pub use streams::{Recorded, StreamRow, StreamsOf};
 
@@ -73,6 +81,9 @@ pub enum StoreError {
     /// Another process works on the same data folder.
     #[error("the data folder is in use by another process")]
     InUse,
+    /// A restore began in the folder and did not end.
+    #[error("a restore of the data folder did not end")]
+    HalfRestored,
     /// The database or the disk.
     #[error("database: {0}")]
     Database(String),
@@ -183,12 +194,29 @@ const LOST: &str = "the disk failed: what it holds is known after a restart";
 /// Acts, orders or rows that a long work takes in one transaction, so that others come in between.
 const CHUNK: usize = if cfg!(test) { 10 } else { 1_000 };
 
+/// Is in a data folder for as long as a restore has not ended: nothing else may work there.
+pub const HALF_RESTORED: &str = "ripristino-in-corso";
+
+/// Takes a data folder for this process.
+pub fn lock_folder(folder: &Path) -> Result<File, StoreError> {
+    let lock = File::create(folder.join("messo.lock"))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::InUse)?;
+    Ok(lock)
+}
+
 impl Store {
     /// Opens (or makes) the store in `folder` and brings it to this version. One process at a time.
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         std::fs::create_dir_all(folder)?;
-        let lock = File::create(folder.join("messo.lock"))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::InUse)?;
+        let lock = lock_folder(folder)?;
+        if folder.join(HALF_RESTORED).try_exists()? {
+            return Err(StoreError::HalfRestored);
+        }
+        Store::open_locked(folder, lock)
+    }
+
+    /// The same in a folder that is being restored, by who holds its lock ([`lock_folder`]).
+    pub fn open_locked(folder: &Path, lock: File) -> Result<Store, StoreError> {
         let path = folder.join("messo.db");
         let mut writer = connect(&path, false)?;
         migrate(&mut writer)?;
@@ -315,10 +343,16 @@ const LOG_FULL: i32 = 8_000;
 /// Starts the thread that copies the log into the database while the writer goes on. It ends with the writer's connection.
 fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::thread::JoinHandle<()>, StoreError> {
     let (ask, asked) = mpsc::sync_channel::<()>(1);
-    let mut begun = 0;
-    writer.wal_hook(Some(move |log: &mut Wal, pages| {
-        if pages >= LOG_FULL {
+    let (mut begun, mut full) = (0, LOG_FULL);
+    writer.wal_hook(Some(move |log: &mut Wal, pages: i32| {
+        if pages < LOG_FULL {
+            full = LOG_FULL;
+        }
+        if pages >= full {
             begun = 0;
+            // Who reads for long (a copy of the store) keeps the log from beginning again: not tried at every commit, for each try
+            // goes through the whole log.
+            full = pages.saturating_add(LOG_BEGUN);
             // Busy while the other thread is at it: tried again after the next commit, which is on disk all the same.
             let _ = log.checkpoint();
             return Ok(());
@@ -343,8 +377,12 @@ fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::t
     Ok(thread)
 }
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0005.sql"),
+];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;

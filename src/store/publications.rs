@@ -78,6 +78,17 @@ fn read_publication(row: &rusqlite::Row<'_>) -> rusqlite::Result<Publication> {
     })
 }
 
+/// Which flows of a gestionale have lines after the last that is in a file.
+pub(super) fn count_pending(db: &Connection, source: &str) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM pending_flow WHERE source = ?1")?.execute([source])?;
+    db.prepare_cached(
+        "INSERT INTO pending_flow (source, flow, oldest) SELECT l.source, a.flow, min(l.written_at) FROM line l JOIN act a ON a.id = l.act_id \
+         WHERE l.source = ?1 AND l.line > (SELECT closed_line FROM counter WHERE source = ?1) GROUP BY a.flow",
+    )?
+    .execute([source])?;
+    Ok(())
+}
+
 pub(super) fn insert(db: &Connection, file: &Publication) -> Result<(), StoreError> {
     db.prepare_cached(&format!(
         "INSERT INTO publication ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,'PREPARATO',?13) ON CONFLICT DO NOTHING"
@@ -129,12 +140,7 @@ impl Store {
             if db.prepare_cached(sql)?.execute(params![source, number as i64, first as i64, last as i64])? != 1 {
                 return Err(StoreError::Stale);
             }
-            db.prepare_cached("DELETE FROM pending_flow WHERE source = ?1")?.execute([&source])?;
-            db.prepare_cached(
-                "INSERT INTO pending_flow (source, flow, oldest) SELECT l.source, a.flow, min(l.written_at) FROM line l JOIN act a ON a.id = l.act_id \
-                 WHERE l.source = ?1 AND l.line > ?2 GROUP BY a.flow",
-            )?
-            .execute(params![source, last as i64])?;
+            count_pending(db, &source)?;
             files.iter().try_for_each(|file| insert(db, file))
         })
         .await

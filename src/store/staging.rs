@@ -24,6 +24,8 @@ pub(super) struct StagingBatch {
     pub flow: String,
     pub flow_digest: Vec<u8>,
     pub dry_run: bool,
+    /// It is read again from the archive of this one.
+    pub replay_of: Option<BatchId>,
 }
 
 impl StagingBatch {
@@ -43,7 +45,9 @@ impl StagingBatch {
             )?;
         let Some((source, flow, flow_digest, dry_run)) = found else { return Err(StoreError::Stale) };
         let (Some(flow), Some(flow_digest)) = (flow, flow_digest) else { return Err(StoreError::NotFound("flow")) };
-        Ok(StagingBatch { id, source, flow, flow_digest, dry_run })
+        // One that is read from its own archive, after a restore, is read for the first time.
+        let replay_of = super::replay::replay_of(db, id)?.filter(|of| *of != id);
+        Ok(StagingBatch { id, source, flow, flow_digest, dry_run, replay_of })
     }
 
     /// Whose rows these are, in the table. A gestionale's own name has no colon.
@@ -55,6 +59,13 @@ impl StagingBatch {
 pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, row: Staged, now: Timestamp) -> Result<Verdict, StoreError> {
     let act = &row.act;
     let latest = Latest::load(db, &act.sender_tax_id, &batch.source, &act.reference)?;
+    if let Some(first) = batch.replay_of {
+        // Read again: what is known stays as it is, whatever became of it. Nothing is sent, changed or cancelled a second time.
+        let known = act.action == Action::Insert && latest.as_ref().is_some_and(|latest| latest.content == Some(content_of(act)));
+        if known || super::replay::was_taken(db, first, batch.id, row.place.ordinal as i64)? {
+            return Ok(Verdict::Duplicate);
+        }
+    }
     if matches!(act.action, Action::Cancel | Action::Modify) {
         // An act of a batch that is still being read may yet be thrown away.
         let Some(latest) = latest.filter(|latest| !latest.uncertain || latest.batch == batch.id) else { return Ok(Verdict::Unknown) };
@@ -222,13 +233,18 @@ pub(super) fn content_of(act: &Act) -> Sha256 {
 }
 
 /// `idempotenceToken`: the same for every technical repetition of one submission, never random.
-fn token(sender: &str, source: &str, reference: &str, submission: u32) -> String {
+pub(super) fn token(sender: &str, source: &str, reference: &str, submission: u32) -> String {
     let mut hasher = crate::domain::digest::Hasher::new();
     for part in [sender, source, reference, &submission.to_string()] {
         hasher.update(part.as_bytes());
         hasher.update(&[0]);
     }
     hasher.finish().to_hex()
+}
+
+/// The protocol of an act that has none: no protocollo informatico is connected, so the reference of the gestionale stands in.
+pub fn stand_in_protocol(reference: &str) -> String {
+    reference.chars().take(256).collect()
 }
 
 /// The submission of an act that counts: the newest live one, or else the newest.

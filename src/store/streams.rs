@@ -141,6 +141,7 @@ impl Store {
                         }
                         None => {
                             recorded.foreign += 1;
+                            super::restore::note_event(db, &channel, &event)?;
                             if waiting.is_none() {
                                 waiting = Some(awaits_an_answer(db, &channel)?);
                             }

@@ -12,6 +12,7 @@ use tracing::Instrument;
 use super::super::channels::Channel;
 use super::super::dispatch::{self, End, settle};
 use super::super::files::{ARCHIVE_CHANGED, entry_of};
+use super::recovery::not_at_send;
 use super::{ABOVE_CEILING, Hub, act_of, after_error, channel, exceeds_ceiling, heard, material_for, opens_at, person, settle_all};
 use crate::batch::archive::Entry;
 use crate::connectors::pnd::{ContentType, PreloadItem, UploadError, UploadSlot, Uploaded};
@@ -55,6 +56,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         Ok(channel) => channel,
         Err(_) => return settle_all(hub, jobs, || person("CHIAVE_NON_CONFIGURATA")).await,
     };
+    let jobs = &not_at_send(hub, channel, jobs).await[..];
     let materials = match hub.store.material(jobs.iter().filter_map(act_of).collect()).await {
         Ok(materials) => materials,
         Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,

@@ -3,6 +3,7 @@
 use super::LONGEST_REASON;
 use crate::flow::event::OrderRefused;
 use crate::store::StoreError;
+use crate::text::it::backup as kept;
 use crate::text::it::operate as words;
 use crate::text::it::sftp;
 
@@ -94,6 +95,33 @@ pub enum OperateError {
     },
     /// No SFTP server runs here.
     NoDoor,
+    /// This process cannot make copies.
+    NoKeeper,
+    Backup {
+        dir: String,
+        fault: super::BackupFault,
+    },
+    /// The store was not restored, or was released already.
+    NotRestored,
+    /// SEND is still to be asked about acts.
+    StillOpen {
+        open: u64,
+    },
+    /// Drops after the copy did not come again.
+    GapsOpen {
+        batches: u64,
+    },
+    AlreadyPaused,
+    NotPaused,
+    ReplayUnfinished,
+    ReplayTrial,
+    ReplayNoArchive,
+    ReplayDuplicate {
+        first: String,
+    },
+    ReplayUnderWay {
+        other: String,
+    },
     /// Changed in the meantime.
     Stale,
     Stopping,
@@ -139,6 +167,18 @@ impl OperateError {
             OperateError::NotAnAddress { .. } => "INDIRIZZO_NON_VALIDO",
             OperateError::NotBanned { .. } => "INDIRIZZO_NON_BLOCCATO",
             OperateError::NoDoor => "SFTP_NON_ACCESO",
+            OperateError::NoKeeper => "COPIA_NON_DISPONIBILE",
+            OperateError::Backup { fault, .. } => fault.code,
+            OperateError::NotRestored => "NESSUN_RIPRISTINO",
+            OperateError::StillOpen { .. } => "ATTI_DA_CHIEDERE_A_SEND",
+            OperateError::GapsOpen { .. } => "LOTTI_DA_DEPOSITARE_DI_NUOVO",
+            OperateError::AlreadyPaused => "LOTTO_GIA_FERMO",
+            OperateError::NotPaused => "LOTTO_NON_FERMO",
+            OperateError::ReplayUnfinished => "LOTTO_IN_LETTURA",
+            OperateError::ReplayTrial => "LOTTO_DI_PROVA",
+            OperateError::ReplayNoArchive => "ARCHIVIO_NON_CONSERVATO",
+            OperateError::ReplayDuplicate { .. } => "LOTTO_DUPLICATO",
+            OperateError::ReplayUnderWay { .. } => "RIELABORAZIONE_IN_CORSO",
             OperateError::Stale => "STATO_CAMBIATO",
             OperateError::Stopping => "IN_ARRESTO",
             OperateError::Store { .. } => "ARCHIVIO_NON_DISPONIBILE",
@@ -151,7 +191,7 @@ impl OperateError {
             OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId => 2,
             OperateError::NotAnAddress { .. } | OperateError::DayToCome { .. } => 2,
             OperateError::NotAnExport { .. } => 2,
-            OperateError::NoPublisher | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
+            OperateError::NoPublisher | OperateError::NoKeeper | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
             _ => 1,
         }
     }
@@ -197,6 +237,18 @@ impl std::fmt::Display for OperateError {
             OperateError::NotAnAddress { text } => f.write_str(&sftp::not_an_address(text)),
             OperateError::NotBanned { address } => f.write_str(&sftp::not_banned(address)),
             OperateError::NoDoor => f.write_str(sftp::NO_DOOR),
+            OperateError::NoKeeper => f.write_str(kept::NO_KEEPER),
+            OperateError::Backup { dir, fault } => f.write_str(&kept::fault(fault.code, dir, &fault.detail)),
+            OperateError::NotRestored => f.write_str(kept::NOT_RESTORED),
+            OperateError::StillOpen { open } => f.write_str(&kept::still_open(*open)),
+            OperateError::GapsOpen { batches } => f.write_str(&kept::gaps_open(*batches)),
+            OperateError::AlreadyPaused => f.write_str(kept::ALREADY_PAUSED),
+            OperateError::NotPaused => f.write_str(kept::NOT_PAUSED),
+            OperateError::ReplayUnfinished => f.write_str(kept::REPLAY_UNFINISHED),
+            OperateError::ReplayTrial => f.write_str(kept::REPLAY_TRIAL),
+            OperateError::ReplayNoArchive => f.write_str(kept::REPLAY_NO_ARCHIVE),
+            OperateError::ReplayDuplicate { first } => f.write_str(&kept::replay_duplicate(first)),
+            OperateError::ReplayUnderWay { other } => f.write_str(&kept::replay_under_way(other)),
             OperateError::Stale => f.write_str(words::STALE),
             OperateError::Stopping => f.write_str(words::STOPPING),
             OperateError::Store { detail } => f.write_str(&words::store_failed(detail)),

@@ -31,6 +31,13 @@ enum Source {
     Leave,
 }
 
+/// Where an archive lies below the folder of all.
+pub fn kept_path(root: &Path, digest: &Sha256) -> PathBuf {
+    let hex = digest.to_hex();
+    let (first, second) = (hex.get(..2).unwrap_or_default(), hex.get(2..4).unwrap_or_default());
+    root.join(first).join(second).join(format!("{hex}.zip"))
+}
+
 impl FolderArchives {
     /// Opens (creates) the folder and removes the unfinished copies that a crash left. Call it with the data lock held.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<FolderArchives> {
@@ -46,9 +53,7 @@ impl FolderArchives {
     }
 
     fn path(&self, digest: &Sha256) -> PathBuf {
-        let hex = digest.to_hex();
-        let (first, second) = (hex.get(..2).unwrap_or_default(), hex.get(2..4).unwrap_or_default());
-        self.root.join(first).join(second).join(format!("{hex}.zip"))
+        kept_path(&self.root, digest)
     }
 
     fn take(&self, claimed: &Path, digest: &Sha256, source: Source) -> io::Result<Kept> {

@@ -203,7 +203,7 @@ impl World {
                 store.record(act, Fact::Taken { request_id: request_id(&material.token) }, Some(job), now).await
             }
             Effect::AskRequest => store.postpone_job(job, now + SignedDuration::from_hours(26), "IN_VALIDAZIONE").await,
-            Effect::Resync | Effect::Cancel | Effect::WriteReject => store.finish_job(job).await,
+            Effect::Resync | Effect::Cancel | Effect::WriteReject | Effect::Recover => store.finish_job(job).await,
             Effect::FetchLegalFacts => {
                 let mut kept = Vec::new();
                 for fact in store.facts_to_fetch(vec![act]).await?.remove(0) {

@@ -1,5 +1,6 @@
 //! Italian.
 
+pub mod backup;
 pub mod config;
 pub mod mail;
 pub mod exports;

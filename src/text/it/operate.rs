@@ -245,6 +245,8 @@ pub fn job(kind: &str) -> &'static str {
         "APRI" => "decidere del resto del lotto dopo i primi atti",
         "RICEVUTA" => "scrivere la ricevuta",
         "SCARTI" => "scrivere gli scarti",
+        "RISINCRONIZZA" => "chiedere a SEND che cosa ha dell'atto, dopo il ripristino",
+        "RIELABORA" => "leggere di nuovo il lotto dall'archivio conservato",
         _ => "",
     }
 }
@@ -256,6 +258,7 @@ pub fn job_state(state: &str) -> &'static str {
         "PRONTO" => "appena possibile, da",
         "IN_CORSO" => "in corso, da",
         "SOSPESO" => "sospeso: serve una persona, da",
+        "FERMO" => "fermo con il suo lotto, da",
         _ => "",
     }
 }
@@ -301,6 +304,7 @@ mod tests {
             Effect::Resubmit,
             Effect::StartReplacement,
             Effect::WriteReject,
+            Effect::Recover,
         ];
         for effect in &effects {
             assert!(!job(effect.name()).is_empty(), "job {}", effect.name());

@@ -33,7 +33,18 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("ARCHIVIO_DATI", "L'archivio di messo non si legge o non si scrive.", "Verificare il disco e i permessi della cartella dei dati."),
     ("DISCO", "Un file non può essere scritto nella cartella del gestionale.", "Verificare spazio e permessi della cartella."),
+    (
+        "INVII_FERMI",
+        "Gli invii sono fermi: il lotto è stato fermato, o i dati vengono da un ripristino non ancora rilasciato.",
+        "messo batch resume LOTTO, o messo restore release.",
+    ),
     // a person is needed
+    (
+        "RIPRISTINO_DA_RILASCIARE",
+        "I dati vengono da una copia: non si invia nulla di nuovo finché un operatore non lo rilascia.",
+        "messo restore show, poi messo restore release.",
+    ),
+    ("RIPRISTINO_RILASCIATO", "Dopo il ripristino gli invii sono ripresi.", "Nessuna azione."),
     ("TENTATIVI_ESAURITI", "Troppi tentativi senza risposta.", "Verificare che SEND sia raggiungibile, poi messo act retry."),
     (
         "NOTIFICA_NON_VISIBILE",

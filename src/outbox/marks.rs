@@ -1,0 +1,119 @@
+//! The last numbers that were given to a gestionale, kept beside its folders (`.messo/numeri`) and not in the data folder.
+//!
+//! A gestionale may take its files away, and a data folder may be lost: what was put back from a copy reads here which numbers
+//! are spent. Raised before a file can be read; never lowered.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::place::{ensure_folder, sync_folder};
+use crate::domain::digest::Sha256;
+
+const FOLDER: &str = ".messo";
+const FILE: &str = "numeri";
+const FRESH: &str = ".numeri-nuovo";
+/// Bytes: a line per kind of file, and a margin.
+const LONGEST: u64 = 64 << 10;
+
+/// The last number of one kind of file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// As publications name it: `ESITO`, `INDICE`.
+    pub kind: String,
+    pub number: u64,
+    /// Last line in it; 0: it has none.
+    pub line: u64,
+    /// Digest of its XML, once that is known: the next file names it.
+    pub xml: Option<Sha256>,
+}
+
+/// Every mark of a gestionale; none when there is no file. What cannot be read is an error: nothing may be assumed.
+pub fn read(root: &Path) -> io::Result<Vec<Mark>> {
+    let path = root.join(FOLDER).join(FILE);
+    let text = match fs::metadata(&path) {
+        Ok(meta) if meta.len() <= LONGEST => fs::read_to_string(&path)?,
+        Ok(_) => return Err(broken()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    text.lines().map(|line| parse(line).ok_or_else(broken)).collect()
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "`.messo/numeri` is not readable")
+}
+
+fn parse(line: &str) -> Option<Mark> {
+    let mut words = line.split(' ');
+    let (kind, number, last, xml) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let xml = if xml == "-" { None } else { Some(Sha256::parse(xml)?) };
+    Some(Mark { kind: kind.to_owned(), number: number.parse().ok()?, line: last.parse().ok()?, xml })
+}
+
+/// Raises a mark, flushed before it returns. One that is as high already is only completed.
+pub fn raise(root: &Path, mark: Mark) -> io::Result<()> {
+    let mut marks = read(root)?;
+    match marks.iter_mut().find(|known| known.kind == mark.kind) {
+        Some(known) if known.number > mark.number => return Ok(()),
+        Some(known) if known.number == mark.number => {
+            let completed = Mark { xml: mark.xml.or(known.xml), line: mark.line.max(known.line), ..known.clone() };
+            if *known == completed {
+                return Ok(());
+            }
+            *known = completed;
+        }
+        Some(known) => *known = mark,
+        None => marks.push(mark),
+    }
+    let folder = root.join(FOLDER);
+    ensure_folder(&folder)?;
+    let fresh = folder.join(FRESH);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh)?;
+    for Mark { kind, number, line, xml } in &marks {
+        let xml = xml.map_or_else(|| "-".to_owned(), |xml| xml.to_hex());
+        writeln!(file, "{kind} {number} {line} {xml}")?;
+    }
+    file.sync_all()?;
+    fs::rename(&fresh, folder.join(FILE))?;
+    sync_folder(&folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(kind: &str, number: u64, line: u64, xml: Option<Sha256>) -> Mark {
+        Mark { kind: kind.to_owned(), number, line, xml }
+    }
+
+    #[test]
+    fn marks_only_rise_and_are_completed() {
+        let root = tempfile::tempdir().unwrap();
+        let digest = Sha256::of(b"a");
+        assert_eq!(read(root.path()).unwrap(), []);
+        let table = [
+            (mark("ESITO", 1, 10, None), vec![mark("ESITO", 1, 10, None)]),
+            (mark("ESITO", 1, 10, Some(digest)), vec![mark("ESITO", 1, 10, Some(digest))]),
+            (mark("ESITO", 1, 10, None), vec![mark("ESITO", 1, 10, Some(digest))]),
+            (mark("INDICE", 4, 0, None), vec![mark("ESITO", 1, 10, Some(digest)), mark("INDICE", 4, 0, None)]),
+            (mark("ESITO", 3, 40, None), vec![mark("ESITO", 3, 40, None), mark("INDICE", 4, 0, None)]),
+            (mark("ESITO", 2, 20, Some(digest)), vec![mark("ESITO", 3, 40, None), mark("INDICE", 4, 0, None)]),
+        ];
+        for (raised, want) in table {
+            raise(root.path(), raised.clone()).unwrap();
+            assert_eq!(read(root.path()).unwrap(), want, "after {raised:?}");
+        }
+    }
+
+    #[test]
+    fn marks_that_cannot_be_read_are_not_taken_for_none() {
+        for text in ["ESITO", "ESITO uno 2 -\n", "ESITO 1 2 abc\n", "\n", &"x".repeat(70_000)] {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join(".messo")).unwrap();
+            fs::write(root.path().join(".messo/numeri"), text).unwrap();
+            assert!(read(root.path()).is_err(), "{}", text.len());
+        }
+    }
+}
