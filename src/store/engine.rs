@@ -43,6 +43,8 @@ pub(super) struct ActRow {
     pub posted: bool,
     /// Its batch was not started yet.
     pub staged: bool,
+    /// Its personal data was deleted: none is kept any more.
+    pub erased: bool,
     /// SEND has just spoken of it: saved with the next step.
     pub heard: Option<i64>,
     heard_at: Option<i64>,
@@ -61,7 +63,7 @@ pub(super) enum Name {
 const DAY: i64 = 86_400_000;
 
 const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
-     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at";
+     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at, erased_at IS NOT NULL";
 
 impl ActRow {
     /// The act, or [`StoreError::NotFound`].
@@ -163,6 +165,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
             staged: row.get(22)?,
             heard: None,
             heard_at: row.get(23)?,
+            erased: row.get(24)?,
         },
         state: row.get(11)?,
     })
@@ -455,7 +458,7 @@ pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now:
         act.flow,
         ms(now)
     ])?;
-    super::refusals::keep(db, act.id, line, &draft.reasons)?;
+    super::refusals::keep(db, act, line, &draft.reasons)?;
     Ok(line)
 }
 

@@ -6,14 +6,17 @@
 
 mod acts;
 pub mod archives;
+mod audit;
 mod batches;
 mod cancelling;
 mod codec;
 mod door;
 mod engine;
+mod erasing;
 mod facts;
 mod finals;
 mod jobs;
+mod journey;
 mod orders;
 mod publications;
 mod queries;
@@ -28,12 +31,15 @@ mod streams;
 mod tests;
 
 pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
+pub use audit::{OrderEvent, OrderLine, Seals};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Verdict};
 pub use cancelling::Cancelling;
 pub use door::{DoorBan, DoorEvent};
+pub use erasing::{Cause, ClosedAct, Erased, ErasedFact, Open, OldFile, Pending as PendingErasure, Spans};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
+pub use journey::{DropAlert, Near};
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
@@ -93,8 +99,9 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 impl From<serde_json::Error> for StoreError {
+    /// By its kind and place: the decoder's own words quote what it met, which may be a name.
     fn from(error: serde_json::Error) -> Self {
-        StoreError::Corrupt(error.to_string())
+        StoreError::Corrupt(format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()))
     }
 }
 impl From<std::io::Error> for StoreError {
@@ -106,10 +113,14 @@ impl From<std::io::Error> for StoreError {
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs in the open transaction; without one it is not run.
 type Write = Box<dyn FnOnce(Option<&Connection>) -> (Reply, Change) + Send>;
+/// Works on the whole database: everybody else waits.
+type Alone = Box<dyn FnOnce(&Connection) + Send>;
 
 /// What the writer is told.
 enum Message {
     Work(Write),
+    /// Runs between two groups, outside of any transaction.
+    Alone(Alone),
     /// A group has reached the disk.
     Synced,
     Stop,
@@ -243,6 +254,22 @@ impl Store {
         told.await.map_err(|_| StoreError::Stopping)?
     }
 
+    /// Runs `work` between two groups, outside of any transaction: nobody writes meanwhile.
+    async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let work: Alone = Box::new(move |db| {
+            let _ = tell.send(work(db));
+        });
+        match &*lock(&self.inner.writer) {
+            Some(sender) => sender.send(Message::Alone(work)).map_err(|_| StoreError::Stopping)?,
+            None => return Err(StoreError::Stopping),
+        }
+        told.await.map_err(|_| StoreError::Stopping)?
+    }
+
     /// Runs `query` on a reading connection, off the runtime's threads.
     async fn read<T: Send + 'static>(
         &self,
@@ -330,7 +357,7 @@ fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::t
     Ok(thread)
 }
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0004.sql")];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -378,6 +405,10 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
                 under_way = under_way.saturating_sub(1);
                 continue;
             }
+            Ok(Message::Alone(work)) => {
+                work(db);
+                continue;
+            }
             Ok(Message::Stop) | Err(_) => break,
         };
         let mut replies: Vec<Reply> = Vec::new();
@@ -387,6 +418,7 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
             db.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string())
         };
         let mut any = false;
+        let mut alone = None;
         let mut next = Some(first);
         while let Some(work) = next.take() {
             let (reply, left) = work(failure.is_none().then_some(db));
@@ -400,6 +432,10 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
                 match if under_way > 0 { queue.recv().ok() } else { queue.try_recv().ok() } {
                     Some(Message::Work(work)) => next = Some(work),
                     Some(Message::Synced) => under_way = under_way.saturating_sub(1),
+                    Some(Message::Alone(work)) => {
+                        alone = Some(work);
+                        break;
+                    }
                     Some(Message::Stop) => {
                         stopping = true;
                         break;
@@ -420,6 +456,9 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
         under_way += 1;
         // Its receiver lives until this sender is gone.
         let _ = committed.send(Committed { replies, failure, written: any });
+        if let Some(work) = alone {
+            work(db);
+        }
     }
     let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
