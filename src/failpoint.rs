@@ -6,8 +6,8 @@
 //! - `outcome.prepared`: the first time that point is reached; `outcome.prepared:3`: the third time;
 //! - `*:p=0.02:seed=7`: at any point with that probability, drawn from a sequence that depends on the seed only.
 //!
-//! `tests/crash.rs` goes through [`POINTS`] and `tests/sftp_crash.rs` through [`SFTP_POINTS`]: every point of a list must be reached, and
-//! a point in neither list does not compile.
+//! `tests/crash.rs` goes through [`POINTS`], `tests/sftp_crash.rs` through [`SFTP_POINTS`], `tests/privacy.rs` through [`ERASE_POINTS`]: every
+//! point of a list must be reached, and a point in none of them does not compile.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,9 +89,21 @@ pub const SFTP_POINTS: &[&str] = &[
     "sftp.taken_back",
 ];
 
-/// Whether `name` is in [`POINTS`] or in [`SFTP_POINTS`], asked while compiling.
+/// The points of a deletion of personal data, in the order in which it meets them.
+pub const ERASE_POINTS: &[&str] = &[
+    // It was decided which acts lose their data.
+    "erase.begun",
+    // Nothing of them can be read in the archive; their rows are still there.
+    "erase.bytes",
+    // The rows of the acts are gone, those of their batches are not.
+    "erase.rows",
+    // All is gone, and the database was not written anew.
+    "erase.ended",
+];
+
+/// Whether `name` is in one of the lists, asked while compiling.
 pub const fn is_known(name: &str) -> bool {
-    is_in(POINTS, name) || is_in(SFTP_POINTS, name)
+    is_in(POINTS, name) || is_in(SFTP_POINTS, name) || is_in(ERASE_POINTS, name)
 }
 
 const fn is_in(mut left: &[&str], name: &str) -> bool {
@@ -114,7 +126,7 @@ const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
     a.is_empty() && b.is_empty()
 }
 
-/// A point of [`POINTS`] or of [`SFTP_POINTS`]: nothing, unless `MESSO_FAIL_AT` arms it.
+/// A point of one of the lists: nothing, unless `MESSO_FAIL_AT` arms it.
 macro_rules! failpoint {
     ($name:literal) => {{
         const { assert!($crate::failpoint::is_known($name), "a point that is in no list of failpoint") };
@@ -231,7 +243,7 @@ mod tests {
 
     #[test]
     fn points_are_named_once() {
-        let all: Vec<&str> = POINTS.iter().chain(SFTP_POINTS).copied().collect();
+        let all: Vec<&str> = POINTS.iter().chain(SFTP_POINTS).chain(ERASE_POINTS).copied().collect();
         for (index, point) in all.iter().enumerate() {
             assert!(!all[..index].contains(point), "{point}");
         }

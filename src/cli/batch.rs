@@ -112,6 +112,7 @@ fn print_one(report: &BatchReport) -> String {
         ("Tracciato", known(batch.layout.as_deref())),
         ("Ricevuto", when(batch.received_at)),
         ("Letto", when_known(batch.finished_at)),
+        ("Dati personali cancellati", when_known(batch.erased_at)),
         ("Atti", format!("{} (accettati {}, scartati {}, duplicati {})", batch.acts, batch.accepted, batch.refused, batch.duplicates)),
         ("Duplicato di", batch.duplicate_of.map(|first| first.to_string()).unwrap_or_default()),
         ("Trattenuto", waits.map(|reason| format!("{reason}: {}", words::hold(reason))).unwrap_or_default()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
-use super::{Config, Environment, Institution, Limits, SftpConfig, SourceSystem};
+use super::{Config, Environment, Institution, Limits, Retention, SftpConfig, SourceSystem};
 use crate::clock::Clock;
 use crate::flow::definition::{DefinitionFault, is_name};
 use crate::flow::shape::ShapeFault;
@@ -158,6 +158,7 @@ pub(super) struct Parts {
     pub control: Option<PathBuf>,
     pub installation: Option<String>,
     pub limits: Option<Limits>,
+    pub retention: Option<Retention>,
     pub sftp: Option<SftpConfig>,
     /// `[sftp]` is there, broken or not.
     pub has_sftp: bool,
@@ -190,6 +191,9 @@ impl Parts {
         {
             add("limits.max_entry_bytes", ConfigFault::Order { other: "max_total_bytes" });
         }
+        if let Some(retention) = &self.retention {
+            retention.check(add);
+        }
         if let Some(sftp) = &self.sftp {
             sftp.check(add);
         }
@@ -215,6 +219,7 @@ impl Parts {
             if quota.per_second > 0 && quota.burst < quota.per_second {
                 add(&key("quota.burst"), ConfigFault::Burst);
             }
+            institution.conservazione.check(&at, add);
             if institution.keys.is_empty() {
                 add(&key("key"), ConfigFault::NoKey);
             }

@@ -71,6 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     // A week: longer than that nobody waits to be told.
     may("alerts", Kind::Table(&[may("send_down_minutes", Kind::Whole(0, 10_080))])),
+    may("conservazione", Kind::Table(super::retention::RETENTION)),
     may("sftp", Kind::Table(super::sftp::SFTP)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
@@ -92,6 +93,7 @@ const ENTE: &[Key] = &[
             may("spend_cents_per_day", Kind::Whole(0, 100_000_000_000)),
         ]),
     ),
+    may("conservazione", Kind::Table(super::retention::OF_INSTITUTION)),
 ];
 const API_KEY: &[Key] = &[
     need("id", Kind::Text),
@@ -117,6 +119,7 @@ const GESTIONALE: &[Key] = &[
     may("default_flow", Kind::Text),
     may("organization_ids", Kind::TextMap),
     may("sftp", Kind::Table(super::sftp::ACCOUNT)),
+    may("conservazione", Kind::Table(super::retention::OF_SOURCE)),
 ];
 
 /// Reads and checks everything, folders on disk included.
@@ -162,6 +165,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
         }
     }
     parts.limits = document.part("limits", None);
+    parts.retention = document.part("conservazione", None);
     parts.sftp = document.part("sftp", None);
     parts.has_sftp = parts.sftp.is_some() || !document.is_clean("sftp");
     let config = document.whole::<Config>().map(|mut config| {

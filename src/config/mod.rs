@@ -3,6 +3,7 @@
 mod address;
 pub mod check;
 pub mod load;
+pub mod retention;
 pub mod secret;
 pub mod sftp;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use check::{ConfigFault, check_clock};
 pub use load::{LoadedConfig, Problems, load};
+pub use retention::{InstitutionRetention, Retention, SourceRetention};
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
 /// The whole configuration file.
@@ -35,6 +37,9 @@ pub struct Config {
     pub limits: Limits,
     #[serde(default)]
     pub alerts: Alerts,
+    /// `[conservazione]`
+    #[serde(default)]
+    pub conservazione: Retention,
     /// `[sftp]`: without it nothing listens.
     #[serde(default)]
     pub sftp: Option<SftpConfig>,
@@ -149,6 +154,9 @@ pub struct Institution {
     pub address_lookup: bool,
     #[serde(default)]
     pub quota: Quota,
+    /// `[ente.conservazione]`
+    #[serde(default)]
+    pub conservazione: InstitutionRetention,
 }
 
 /// `[[ente.key]]`
@@ -226,6 +234,9 @@ pub struct SourceSystem {
     /// How it comes in over SFTP; without it, only through its folder.
     #[serde(default)]
     pub sftp: Option<SftpAccount>,
+    /// `[gestionale.conservazione]`
+    #[serde(default)]
+    pub conservazione: SourceRetention,
 }
 
 impl Config {

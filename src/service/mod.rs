@@ -14,6 +14,7 @@ pub mod publish;
 mod queue;
 pub mod rebuild;
 pub mod report;
+pub mod retention;
 pub mod streams;
 pub mod supervisor;
 pub mod sweep;

@@ -3,10 +3,16 @@
 //! Every order names who gives it and why, and both stay in the history of what it is about. Orders can be refused, with a
 //! sentence; looking never changes anything.
 
+mod books;
 mod door;
 mod error;
+mod person;
+mod whereabouts;
 
+pub use books::Wanted as BooksWanted;
 pub use error::OperateError;
+pub use person::{PersonEraser, TaxId};
+pub use whereabouts::Place;
 
 use std::sync::Arc;
 
@@ -41,6 +47,8 @@ pub struct Operator {
     since: Option<Timestamp>,
     publisher: Option<Arc<dyn Publisher>>,
     door: Option<Desk>,
+    eraser: Option<Arc<dyn PersonEraser>>,
+    places: Vec<Place>,
 }
 
 /// Characters of a reason.
@@ -52,12 +60,12 @@ const ALERTS: usize = 50;
 impl Operator {
     /// For a running hub: what is ordered happens now.
     pub fn of_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None }
+        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None, eraser: None, places: Vec::new() }
     }
 
     /// For a command that opened the store itself: what is ordered happens at the next start.
     pub fn without_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: None, publisher: None, door: None }
+        Operator { store, clock, since: None, publisher: None, door: None, eraser: None, places: Vec::new() }
     }
 
     /// Lets it publish files again.

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::channels::{self, Channel, ChannelError};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
-use super::operate::Operator;
-use super::{Hub, dispatch, ingest, publish, queue, rebuild, streams, sweep};
+use super::operate::{Operator, Place};
+use super::{Hub, dispatch, ingest, publish, queue, rebuild, retention, streams, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock};
@@ -109,10 +109,12 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     tasks.spawn(dispatch::run(hub.clone()));
     tasks.spawn(publish::run(hub.clone()));
     tasks.spawn(sweep::run(hub.clone()));
+    tasks.spawn(retention::run(hub.clone()));
     for channel in hub.channels.values() {
         tasks.spawn(streams::listen(hub.clone(), channel.clone()));
     }
     let operator = Operator::of_hub(hub.store.clone(), hub.clock).with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())));
+    let operator = operator.with_eraser(Arc::new(retention::Eraser(hub.clone()))).with_places(Place::of(&hub.config));
     let operator = match &door {
         Some(door) => operator.with_door(door.desk()),
         None => operator,

@@ -137,6 +137,10 @@ const FACTS_GONE: &str = "UPDATE legal_fact SET state = 'CANCELLATA' WHERE act_i
 const FACTS_DONE: &str = "UPDATE erasure SET facts_at = ?2 WHERE subject_kind = 'notifica' AND subject_id = ?1";
 const MENTIONS: &str = "SELECT act_id, instr(upper(json), ?2) > 0 FROM act_content WHERE act_id > ?1 ORDER BY act_id LIMIT ?3";
 const TOLD: &str = "SELECT n, act_id, instr(upper(data), ?2) > 0 FROM timeline WHERE n > ?1 ORDER BY n LIMIT ?3";
+const NAMES_IN_ACT: &str = "SELECT EXISTS (SELECT 1 FROM act_content WHERE act_id = ?1 AND instr(upper(json), ?2) > 0) \
+     OR EXISTS (SELECT 1 FROM timeline WHERE act_id = ?1 AND instr(upper(data), ?2) > 0)";
+const NAMES_IN_BATCH: &str = "SELECT a.id FROM act_of_archive a JOIN act_content c ON c.act_id = a.id WHERE a.batch = ?1 AND a.erased_at IS NULL \
+     AND instr(upper(c.json), ?2) > 0";
 const BATCH_FILES: &str = "SELECT id, sha256, batch_entry FROM batch WHERE id > ?1 AND sha256 IS NOT NULL AND erased_at IS NULL \
      AND state NOT IN ('DUPLICATO', 'RICEVUTO', 'IN_LETTURA') ORDER BY id LIMIT ?2";
 const OF_PERSON: &str = "SELECT a.id, a.sender, a.source, a.reference, a.state, a.closed_at, a.erased_at, \
@@ -154,7 +158,7 @@ const OF_ACT: [&str; 7] = [
     "UPDATE timeline SET data = NULL WHERE act_id = ?1",
     "UPDATE refusal SET element = NULL, detail = NULL WHERE act_id = ?1",
     "DELETE FROM live_key WHERE act_id = ?1 AND kind = 'D'",
-    "UPDATE batch_order SET json = NULL WHERE act_id = ?1 AND done = 1 AND json IS NOT NULL",
+    "UPDATE batch_order SET json = NULL WHERE act_id = ?1 AND json IS NOT NULL",
     "UPDATE publication SET name = 'cancellato_' || hex(id) WHERE subject = ?1 AND kind IN ('RICEVUTA', 'SCARTO')",
 ];
 
@@ -328,6 +332,23 @@ impl Store {
             let page: Vec<(i64, ActId, bool)> = page.collect::<Result<_, _>>()?;
             let next = page.last().filter(|_| page.len() == rows).map(|(n, ..)| *n);
             Ok((page.into_iter().filter(|(.., named)| *named).map(|(_, act, _)| act).collect(), next))
+        })
+        .await
+    }
+
+    /// Whether an act names a tax id.
+    pub async fn act_names(&self, act: ActId, tax_id: &str) -> Result<bool, StoreError> {
+        let tax_id = tax_id.to_owned();
+        self.read(move |db| Ok(db.prepare_cached(NAMES_IN_ACT)?.query_row(params![act.0.as_bytes(), tax_id], |row| row.get(0))?)).await
+    }
+
+    /// Acts with their files in a batch's archive that name a tax id.
+    pub async fn acts_of_batch_naming(&self, batch: BatchId, tax_id: &str) -> Result<Vec<ActId>, StoreError> {
+        let tax_id = tax_id.to_owned();
+        self.read(move |db| {
+            let mut select = db.prepare_cached(NAMES_IN_BATCH)?;
+            let acts = select.query_map(params![batch.0.as_bytes(), tax_id], |row| act_at(row, 0))?;
+            Ok(acts.collect::<Result<_, _>>()?)
         })
         .await
     }

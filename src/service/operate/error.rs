@@ -4,7 +4,7 @@ use super::LONGEST_REASON;
 use crate::flow::event::OrderRefused;
 use crate::store::StoreError;
 use crate::text::it::operate as words;
-use crate::text::it::sftp;
+use crate::text::it::{privacy, sftp};
 
 /// Why nothing was shown or done. The sentence is for the operator; the code for scripts, never renamed once released.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,22 @@ pub enum OperateError {
     },
     /// No SFTP server runs here.
     NoDoor,
+    NotATaxId,
+    /// An act or a batch that does not name the person.
+    NotOfPerson {
+        subject: String,
+    },
+    /// This process has no archives.
+    NoEraser,
+    /// What was decided goes on by itself.
+    EraseUnfinished {
+        detail: String,
+    },
+    /// What is asked needs personal data that was deleted.
+    Erased {
+        at: jiff::Timestamp,
+        cause: crate::store::Cause,
+    },
     /// Changed in the meantime.
     Stale,
     Stopping,
@@ -109,6 +125,11 @@ impl OperateError {
             OperateError::NotAnAddress { .. } => "INDIRIZZO_NON_VALIDO",
             OperateError::NotBanned { .. } => "INDIRIZZO_NON_BLOCCATO",
             OperateError::NoDoor => "SFTP_NON_ACCESO",
+            OperateError::NotATaxId => "CODICE_FISCALE_NON_VALIDO",
+            OperateError::NotOfPerson { .. } => "NON_RIGUARDA_LA_PERSONA",
+            OperateError::NoEraser => "CANCELLAZIONE_NON_DISPONIBILE",
+            OperateError::EraseUnfinished { .. } => "CANCELLAZIONE_NON_FINITA",
+            OperateError::Erased { .. } => "DATI_CANCELLATI",
             OperateError::Stale => "STATO_CAMBIATO",
             OperateError::Stopping => "IN_ARRESTO",
             OperateError::Store { .. } => "ARCHIVIO_NON_DISPONIBILE",
@@ -119,6 +140,8 @@ impl OperateError {
     pub fn exit_code(&self) -> u8 {
         match self {
             OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId | OperateError::NotAnAddress { .. } => 2,
+            OperateError::NotATaxId => 2,
+            OperateError::NoEraser | OperateError::EraseUnfinished { .. } => 3,
             OperateError::NoPublisher | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
             _ => 1,
         }
@@ -159,6 +182,11 @@ impl std::fmt::Display for OperateError {
             OperateError::NotAnAddress { text } => f.write_str(&sftp::not_an_address(text)),
             OperateError::NotBanned { address } => f.write_str(&sftp::not_banned(address)),
             OperateError::NoDoor => f.write_str(sftp::NO_DOOR),
+            OperateError::NotATaxId => f.write_str(privacy::NOT_A_TAX_ID),
+            OperateError::NotOfPerson { subject } => f.write_str(&privacy::not_of_person(subject)),
+            OperateError::NoEraser => f.write_str(privacy::NO_ERASER),
+            OperateError::EraseUnfinished { detail } => f.write_str(&privacy::unfinished(detail)),
+            OperateError::Erased { at, cause } => f.write_str(&privacy::erased(*at, cause.as_str())),
             OperateError::Stale => f.write_str(words::STALE),
             OperateError::Stopping => f.write_str(words::STOPPING),
             OperateError::Store { detail } => f.write_str(&words::store_failed(detail)),

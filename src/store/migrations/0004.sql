@@ -15,6 +15,8 @@ CREATE INDEX act_to_erase ON act (sender, closed_at, id) WHERE erased_at IS NULL
 CREATE INDEX act_elsewhere ON act (content_batch) WHERE content_batch <> batch_id;
 CREATE INDEX batch_to_erase ON batch (finished_at, id) WHERE erased_at IS NULL AND finished_at IS NOT NULL;
 
+CREATE INDEX batch_order_changed ON batch_order (act_id) WHERE json IS NOT NULL;
+
 -- A deletion, from the decision to its end: begun before anything is touched, so that a restart goes on with it.
 CREATE TABLE erasure (
   subject_kind TEXT NOT NULL,      -- notifica, lotto

@@ -4,6 +4,7 @@ pub mod config;
 pub mod operate;
 pub mod outcomes;
 pub mod parking;
+pub mod privacy;
 pub mod problems;
 pub mod receipts;
 pub mod sftp;
