@@ -7,7 +7,6 @@ mod common;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use common::office::{Ente, Office, Ran, Row, SOON, Simulator, batch, flow, shared_clock};
 use common::{messo, wait_for};
@@ -41,7 +40,9 @@ fn row(reference: &str, person: [&str; 3], story: &str) -> Row {
 fn traces(folder: &Path, texts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for path in common::published::tree(folder) {
-        let bytes = std::fs::read(&path).unwrap().to_ascii_lowercase();
+        // A socket is there too, and temporary files that go.
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let bytes = bytes.to_ascii_lowercase();
         for text in texts {
             let text_bytes = text.to_ascii_lowercase().into_bytes();
             if bytes.windows(text_bytes.len()).any(|window| window == text_bytes) {
@@ -182,7 +183,10 @@ fn after_its_term_nobody_is_named_in_the_data_folder_and_the_proof_stays() {
     assert_eq!(["CON-1", "CON-4"].map(|reference| office.story("tributi", reference)), lines, "nothing published changed");
     let found = office.ask(&["where", &Sha256::of(&first).to_hex()]);
     let journey = &found["journeys"][0];
-    assert!(journey["name"].is_null() && journey["steps"].as_array().unwrap().iter().any(|step| step["kind"] == "DATI_CANCELLATI"), "{found}");
+    assert!(
+        journey["name"].is_null() && journey["steps"].as_array().unwrap().iter().any(|step| step["kind"] == "DATI_CANCELLATI"),
+        "{found}"
+    );
     let shown = office.command(&["act", "show", "CON-1"]);
     assert!(shown.out.contains("Dati personali cancellati"), "{}", shown.out);
 
@@ -234,7 +238,8 @@ fn a_person_who_asks_is_deleted_where_the_law_allows_it() {
             })
             .collect();
         acts.sort();
-        let files = report["batches"].as_array().unwrap().iter().map(|file| ("file".to_owned(), file["verdict"].as_str().unwrap().to_owned()));
+        let files =
+            report["batches"].as_array().unwrap().iter().map(|file| ("file".to_owned(), file["verdict"].as_str().unwrap().to_owned()));
         let mut files: Vec<_> = files.collect();
         files.sort();
         acts.extend(files);
@@ -242,7 +247,8 @@ fn a_person_who_asks_is_deleted_where_the_law_allows_it() {
     };
     let told = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
     let look = person(&office, &format!(" {}\r", MARIO[1].to_lowercase()), &["--json", "--dry-run"]);
-    let contestable = [("PER-1", "CONTESTABILE"), ("PER-4", "APERTO"), ("file", "APERTO"), ("file", "CANCELLABILE"), ("file", "CONTESTABILE")];
+    let contestable =
+        [("PER-1", "CONTESTABILE"), ("PER-4", "APERTO"), ("file", "APERTO"), ("file", "CANCELLABILE"), ("file", "CONTESTABILE")];
     assert_eq!(verdicts(&look), told(&contestable));
     assert!(!traces_of(&office, MARIO).is_empty(), "a dry run deletes nothing");
     office.stop();
@@ -280,7 +286,11 @@ fn a_person_who_asks_is_deleted_where_the_law_allows_it() {
     let erased: Vec<&Value> = orders.iter().filter(|order| order["command"] == "person_erase" && order["outcome"] == "OK").collect();
     assert!(erased.len() >= 2, "{audit}");
     for order in erased {
-        assert_eq!((order["about"]["person"].as_str(), order["why"].as_str()), (Some(digest.as_str()), Some("richiesta prot. 77")), "{order}");
+        assert_eq!(
+            (order["about"]["person"].as_str(), order["why"].as_str()),
+            (Some(digest.as_str()), Some("richiesta prot. 77")),
+            "{order}"
+        );
         assert!(order["who"].as_str().unwrap().contains("uid"), "{order}");
     }
     assert!(orders.iter().any(|order| order["command"] == "person_find" && order["about"]["person"] == digest.as_str()), "{audit}");
@@ -339,7 +349,8 @@ fn where_tells_of_a_drop_at_every_stage() {
     }
 
     // Taken: by name in any case, by digest, id, beginning of the id, reference, protocol, IUN.
-    let act = office.wait_act("DOV-1", "complete", |act| act["act"]["state"] == "PERFEZIONATO" && act["jobs"].as_array().unwrap().is_empty());
+    let act =
+        office.wait_act("DOV-1", "complete", |act| act["act"]["state"] == "PERFEZIONATO" && act["jobs"].as_array().unwrap().is_empty());
     let id = act["act"]["batch"].as_str().unwrap().to_owned();
     office.wait_state("tributi", "DOV-1", "PERFEZIONATO");
     let digest = Sha256::of(&bytes).to_hex();
@@ -383,7 +394,12 @@ fn where_tells_of_a_drop_at_every_stage() {
     let steps = held["journeys"][0]["steps"].as_array().unwrap();
     assert!(steps.iter().any(|step| step["kind"] == "TRATTENUTO" && step["code"] == "OPERATORE"), "{held}");
     let words = office.command(&["where", "fermo.zip"]);
-    for part in ["tributi: fermo.zip, lotto ", "ricevuto", "esaminato, PRESA_IN_CARICO: atti accettati 1, scartati 0", "un operatore lo deve rilasciare"] {
+    for part in [
+        "tributi: fermo.zip, lotto ",
+        "ricevuto",
+        "esaminato, PRESA_IN_CARICO: atti accettati 1, scartati 0",
+        "un operatore lo deve rilasciare",
+    ] {
         assert!(words.out.contains(part), "{part}: {}", words.out);
     }
     let with_hub = office.ask(&["where", "ancora.zip"]);
@@ -393,5 +409,4 @@ fn where_tells_of_a_drop_at_every_stage() {
     // File names hold names of people: no log line has them.
     let log = office.last_log();
     assert!(!log.to_lowercase().contains("rossi") && !log.contains("tronco") && log.contains("file depositato esaminato"), "{log}");
-    std::thread::sleep(Duration::ZERO);
 }

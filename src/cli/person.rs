@@ -46,7 +46,8 @@ pub fn run(args: Args) -> ExitCode {
         Ok(text) => TaxId::typed(&text),
         Err(_) => TaxId::typed(""),
     };
-    let report = search(&common, &tax_id).and_then(|found| if dry_run { Ok(found) } else { erase(&common, &tax_id, found, &reason.reason) });
+    let report =
+        search(&common, &tax_id).and_then(|found| if dry_run { Ok(found) } else { erase(&common, &tax_id, found, &reason.reason) });
     hub::tell(&common, report, print)
 }
 
@@ -106,7 +107,8 @@ fn print(report: &PersonReport) -> String {
     if report.acts.is_empty() && report.batches.is_empty() {
         text.push_str(words::NOTHING_OF_PERSON);
     }
-    let word = |verdict: PersonVerdict| serde_json::to_value(verdict).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+    let word =
+        |verdict: PersonVerdict| serde_json::to_value(verdict).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
     let told = |verdict: PersonVerdict| words::verdict(&word(verdict)).to_owned();
     let acts: Vec<Vec<String>> = report
         .acts
@@ -128,15 +130,25 @@ fn print(report: &PersonReport) -> String {
     let batches: Vec<Vec<String>> = report
         .batches
         .iter()
-        .map(|batch| vec![batch.batch.to_string(), batch.source.clone(), when(batch.received_at), batch.published.to_string(), told(batch.verdict)])
+        .map(|batch| {
+            vec![batch.batch.to_string(), batch.source.clone(), when(batch.received_at), batch.published.to_string(), told(batch.verdict)]
+        })
         .collect();
-    text.push_str(&section("File di lotto conservati che la nominano", &["lotto", "gestionale", "ricevuto", "ricevute e scarti", ""], &batches));
+    text.push_str(&section(
+        "File di lotto conservati che la nominano",
+        &["lotto", "gestionale", "ricevuto", "ricevute e scarti", ""],
+        &batches,
+    ));
     if !report.acts.is_empty() || !report.batches.is_empty() {
         text.push('\n');
         text.push_str(words::WHAT_STAYS);
     }
     if !report.person.is_empty() {
-        text.push_str(&format!("\nNel registro la persona è {}; dati cancellati di {} atti.\n", known(Some(&report.person)), report.erased_acts));
+        text.push_str(&format!(
+            "\nNel registro la persona è {}; dati cancellati di {} atti.\n",
+            known(Some(&report.person)),
+            report.erased_acts
+        ));
     }
     text
 }

@@ -84,7 +84,8 @@ fn sentence(step: &Step) -> String {
         }
         "PROSSIMO_LAVORO" => {
             let (job, parked) = code.split_once('/').map_or((code, ""), |(job, _)| (job, ", sospeso: serve una persona"));
-            text = format!("prossimo lavoro: {}{} ({count}){parked}", operate::job(job), if operate::job(job).is_empty() { job } else { "" });
+            text =
+                format!("prossimo lavoro: {}{} ({count}){parked}", operate::job(job), if operate::job(job).is_empty() { job } else { "" });
         }
         "TRATTENUTO" => add(&mut text, format!("{code}: {}", operate::hold(code))),
         "AVVISO" => add(&mut text, format!("{code} {}", parking::sentence(code).unwrap_or_default())),

@@ -57,11 +57,8 @@ const LONGEST: i64 = 36_525;
 /// Books of accesses are kept for six months at least (Garante, 27/11/2008, system administrators).
 const BOOKS: i64 = 180;
 
-pub(super) const RETENTION: &[Key] = &[
-    may("at", Kind::TimeOfDay),
-    may("names_days", Kind::Whole(0, LONGEST)),
-    may("audit_days", Kind::Whole(0, LONGEST)),
-];
+pub(super) const RETENTION: &[Key] =
+    &[may("at", Kind::TimeOfDay), may("names_days", Kind::Whole(0, LONGEST)), may("audit_days", Kind::Whole(0, LONGEST))];
 pub(super) const OF_INSTITUTION: &[Key] = &[
     may("personal_days", Kind::Whole(0, LONGEST)),
     may("legal_facts_days", Kind::Whole(0, LONGEST)),

@@ -209,9 +209,7 @@ async fn perform(operator: &Operator, request: Request, who: &Who) -> Answer {
         }
         Request::Where { text } => report(operator.whereabouts(&text).await),
         Request::PersonFind { tax_id, from } => report(operator.find_person(&tax_id, from).await),
-        Request::PersonErase { tax_id, acts, batches, reason } => {
-            report(operator.erase_person(&tax_id, acts, batches, who, &reason).await)
-        }
+        Request::PersonErase { tax_id, acts, batches, reason } => report(operator.erase_person(&tax_id, acts, batches, who, &reason).await),
         Request::Defender => report(operator.bans().await),
         Request::DefenderLift { address } => report(operator.lift_ban(&address, who).await),
         Request::Sftp => report(operator.sftp()),

@@ -169,7 +169,9 @@ async fn begin_batches(hub: &Hub, now: Timestamp) -> Result<(), RetentionError> 
         after = Some((last.finished_at, last.batch));
         let due: Vec<BatchId> = page
             .iter()
-            .filter(|batch| batch_days(hub, &batch.source, batch.sender.as_deref()).is_some_and(|days| batch.finished_at <= before(now, days)))
+            .filter(|batch| {
+                batch_days(hub, &batch.source, batch.sender.as_deref()).is_some_and(|days| batch.finished_at <= before(now, days))
+            })
             .map(|batch| batch.batch)
             .collect();
         hub.store.begin_erasing_batches(due, Cause::Retention, now).await?;

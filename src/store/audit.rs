@@ -157,13 +157,7 @@ fn key_material() -> Option<String> {
     Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-pub(super) fn append(
-    db: &Connection,
-    line: &OrderLine,
-    of: Option<i64>,
-    outcome: Option<&str>,
-    now: Timestamp,
-) -> Result<i64, StoreError> {
+pub(super) fn append(db: &Connection, line: &OrderLine, of: Option<i64>, outcome: Option<&str>, now: Timestamp) -> Result<i64, StoreError> {
     let last: Option<(i64, Vec<u8>)> = optional(db.prepare_cached(LAST)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))))?;
     let (id, seal) = last.map_or((0, None), |(id, seal)| (id, digest(seal)));
     let mut row = Sealed {

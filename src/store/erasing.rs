@@ -113,8 +113,7 @@ const BATCHES_DUE: &str = "SELECT id, source, sender, finished_at FROM batch_era
 const BEGIN_BATCH: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, begun_at) \
      SELECT 'lotto', id, ?2, sha256, sender, ?3 FROM batch WHERE id = ?1 AND erased_at IS NULL ON CONFLICT DO NOTHING";
 const OPEN_ARCHIVES: &str = "SELECT DISTINCT archive FROM erasure WHERE ended_at IS NULL";
-const OPEN_SUBJECTS: &str =
-    "SELECT subject_kind, subject_id, cause FROM erasure WHERE archive IS ?1 AND subject_kind IN ('notifica', 'lotto') AND ended_at IS NULL LIMIT 20000";
+const OPEN_SUBJECTS: &str = "SELECT subject_kind, subject_id, cause FROM erasure WHERE archive IS ?1 AND subject_kind IN ('notifica', 'lotto') AND ended_at IS NULL LIMIT 20000";
 const SHARING: &str = "SELECT b.id, b.state, b.erased_at IS NOT NULL, b.finished_at IS NULL, \
      EXISTS (SELECT 1 FROM erasure e WHERE e.subject_kind = 'lotto' AND e.subject_id = b.id) FROM batch b WHERE b.sha256 = ?1";
 const NEEDED: &str = "SELECT EXISTS (SELECT 1 FROM act_of_archive a WHERE a.batch = ?1 AND a.erased_at IS NULL \
@@ -127,12 +126,12 @@ const IN_USE: &str = "SELECT c.json FROM act_of_archive a JOIN act_content c ON 
 const CONTENT: &str = "SELECT json FROM act_content WHERE act_id = ?1";
 const ENTRIES: &str = "SELECT entry, header_offset, data_start, compressed FROM archive_entry WHERE archive = ?1";
 const END: &str = "UPDATE erasure SET ended_at = ?3 WHERE subject_kind = ?1 AND subject_id = ?2 AND ended_at IS NULL RETURNING cause";
-const ERASED: &str = "SELECT ended_at, cause FROM erasure WHERE subject_kind IN ('notifica', 'lotto') AND subject_id = ?1 AND ended_at IS NOT NULL";
+const ERASED: &str =
+    "SELECT ended_at, cause FROM erasure WHERE subject_kind IN ('notifica', 'lotto') AND subject_id = ?1 AND ended_at IS NOT NULL";
 const NAMES_SEEN: &str = "SELECT DISTINCT name FROM door_event WHERE sha256 = ?1 AND account = ?2 AND name IS NOT NULL";
 const FACT_ACTS: &str = "SELECT subject_id FROM erasure WHERE sender = ?1 AND closed_at <= ?2 AND facts_at IS NULL AND subject_kind = 'notifica' \
      AND ended_at IS NOT NULL LIMIT ?3";
-const FACTS: &str =
-    "SELECT act_id, happened_at, sha256 FROM legal_fact WHERE act_id = ?1 AND state = 'CONSERVATA' AND sha256 IS NOT NULL";
+const FACTS: &str = "SELECT act_id, happened_at, sha256 FROM legal_fact WHERE act_id = ?1 AND state = 'CONSERVATA' AND sha256 IS NOT NULL";
 const FACTS_GONE: &str = "UPDATE legal_fact SET state = 'CANCELLATA' WHERE act_id = ?1 AND state = 'CONSERVATA'";
 const FACTS_DONE: &str = "UPDATE erasure SET facts_at = ?2 WHERE subject_kind = 'notifica' AND subject_id = ?1";
 const MENTIONS: &str = "SELECT act_id, instr(upper(json), ?2) > 0 FROM act_content WHERE act_id > ?1 ORDER BY act_id LIMIT ?3";
@@ -539,9 +538,9 @@ fn end_batch(db: &Connection, batch: BatchId, now: Timestamp) -> Result<(), Stor
 
 /// The names under which the bytes of a batch came by SFTP, wherever the books tell them.
 fn forget_door_names(db: &Connection, batch: BatchId) -> Result<(), StoreError> {
-    let found = db.prepare_cached("SELECT sha256, source FROM batch WHERE id = ?1")?.query_row([batch.0.as_bytes()], |row| {
-        Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, String>(1)?))
-    })?;
+    let found = db
+        .prepare_cached("SELECT sha256, source FROM batch WHERE id = ?1")?
+        .query_row([batch.0.as_bytes()], |row| Ok((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, String>(1)?)))?;
     let (Some(sha256), source) = found else { return Ok(()) };
     let names: Vec<String> =
         db.prepare_cached(NAMES_SEEN)?.query_map(params![sha256, source], |row| row.get(0))?.collect::<Result<_, _>>()?;

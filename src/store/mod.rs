@@ -35,7 +35,7 @@ pub use audit::{OrderEvent, OrderLine, Seals};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Verdict};
 pub use cancelling::Cancelling;
 pub use door::{DoorBan, DoorEvent};
-pub use erasing::{Cause, ClosedAct, Erased, ErasedFact, Open, OldFile, Pending as PendingErasure, Spans};
+pub use erasing::{Cause, ClosedAct, Erased, ErasedFact, OldFile, Open, Pending as PendingErasure, Spans};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};

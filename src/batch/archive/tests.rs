@@ -468,7 +468,13 @@ fn names_are_found_wherever_they_stand_and_can_be_erased_twice() {
     let verdi = piece("verdi.pdf", "due");
     let table: Vec<(&str, Vec<u8>)> = vec![
         ("plain", zip(&[rossi.clone(), verdi.clone()])),
-        ("ZIP64", framed(&[Piece { zip64: true, ..rossi.clone() }, Piece { zip64: true, ..verdi.clone() }], &Frame { zip64: true, ..Frame::default() })),
+        (
+            "ZIP64",
+            framed(
+                &[Piece { zip64: true, ..rossi.clone() }, Piece { zip64: true, ..verdi.clone() }],
+                &Frame { zip64: true, ..Frame::default() },
+            ),
+        ),
         ("prefix", framed(&[rossi, verdi], &Frame { prefix: b"#!/bin/sh\n".to_vec(), ..Frame::default() })),
     ];
     let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);

@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_tax_id_is_checked_and_never_shown() {
-        let table = [(" rssmra80a01h501u\n", true), ("02438750586", true), ("RSSMRA80A01H501X", false), ("", false), ("Mario Rossi", false)];
+        let table =
+            [(" rssmra80a01h501u\n", true), ("02438750586", true), ("RSSMRA80A01H501X", false), ("", false), ("Mario Rossi", false)];
         for (text, good) in table {
             let tax_id = TaxId::typed(text);
             assert_eq!(tax_id.check().is_ok(), good, "{text:?}");

@@ -410,7 +410,14 @@ mod tests {
 
     #[test]
     fn names_are_compared_by_their_letters() {
-        let table = [("lotto.zip", "lotto.zip", 0), ("loto.zip", "lotto.zip", 1), ("", "abc", 3), ("abc", "", 3), ("tari-1", "tari-21", 1), ("rossi", "russo", 2)];
+        let table = [
+            ("lotto.zip", "lotto.zip", 0),
+            ("loto.zip", "lotto.zip", 1),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("tari-1", "tari-21", 1),
+            ("rossi", "russo", 2),
+        ];
         for (a, b, want) in table {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             assert_eq!(distance(&chars(a), &chars(b)), want, "{a:?} {b:?}");

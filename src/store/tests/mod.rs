@@ -4,6 +4,7 @@
 mod books;
 mod door;
 mod drops;
+mod erasing;
 mod fabric;
 mod guard;
 mod leases;
