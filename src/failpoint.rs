@@ -6,8 +6,7 @@
 //! - `outcome.prepared`: the first time that point is reached; `outcome.prepared:3`: the third time;
 //! - `*:p=0.02:seed=7`: at any point with that probability, drawn from a sequence that depends on the seed only.
 //!
-//! `tests/crash.rs` goes through [`POINTS`], `tests/sftp_crash.rs` through [`SFTP_POINTS`], `tests/export_crash.rs` through [`EXPORT_POINTS`], `tests/backup.rs` through [`BACKUP_POINTS`]:
-//! every point of a list must be reached, and a point in no list does not compile.
+//! Each list below is gone through by a test of its own: every point of it must be reached, and a point in no list does not compile.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,8 +127,20 @@ pub const BACKUP_POINTS: &[&str] = &[
     "restore.read",
 ];
 
+/// The points of a deletion of personal data, in the order in which it meets them.
+pub const ERASE_POINTS: &[&str] = &[
+    // It was decided which acts lose their data.
+    "erase.begun",
+    // Nothing of them can be read in the archive; their rows are still there.
+    "erase.bytes",
+    // The rows of the acts are gone, those of their batches are not.
+    "erase.rows",
+    // All is gone, and the database was not written anew.
+    "erase.ended",
+];
+
 /// Every list.
-const LISTS: &[&[&str]] = &[POINTS, SFTP_POINTS, MAIL_POINTS, EXPORT_POINTS, BACKUP_POINTS];
+const LISTS: &[&[&str]] = &[POINTS, SFTP_POINTS, MAIL_POINTS, EXPORT_POINTS, BACKUP_POINTS, ERASE_POINTS];
 
 /// Whether `name` is in one of the lists, asked while compiling.
 pub const fn is_known(name: &str) -> bool {

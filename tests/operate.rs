@@ -756,7 +756,9 @@ struct Copies;
 impl Publisher for Copies {
     async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
         match source {
-            Some("tributi") | None => Ok(RebuildReport { files: from.unwrap_or(100), folders: vec!["esiti/copie".to_owned()] }),
+            Some("tributi") | None => {
+                Ok(RebuildReport { files: from.unwrap_or(100), erased: 0, erased_at: None, folders: vec!["esiti/copie".to_owned()] })
+            }
             Some(other) => Err(OperateError::UnknownSource { source: other.to_owned() }),
         }
     }

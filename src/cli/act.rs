@@ -164,6 +164,7 @@ fn print_one(detail: &ActDetail) -> String {
         ("Inviato", when_known(act.sent_at)),
         ("Accettato", when_known(act.accepted_at)),
         ("Chiuso", when_known(act.closed_at)),
+        ("Dati personali cancellati", when_known(act.erased_at)),
         ("Da notificare entro", act.notify_by.map_or_else(|| "-".to_owned(), last_day)),
     ]);
     text.push_str(&section("Che cosa accadrà", &["lavoro", "quando", "", "tentativi", "ultimo errore"], &job_rows(&detail.jobs)));

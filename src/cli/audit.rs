@@ -1,4 +1,4 @@
-//! `messo audit`: the books of the SFTP door. It shows names of files as senders wrote them, which may hold personal data.
+//! `messo audit`: the books of operators' orders and of the SFTP door. It shows names of files as senders wrote them, which may hold personal data.
 //! Exit codes: 0 done, 2 wrongly asked, 3 hub or store not reachable.
 
 use std::process::ExitCode;
@@ -8,15 +8,16 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::hub::{self, Common};
-use super::table::{known, plain, table, when};
+use super::table::{known, plain, section, when};
 use crate::service::control::Request;
 use crate::service::report::AuditReport;
 use crate::text::it::sftp as words;
 
-/// Registro degli accessi e dei trasferimenti SFTP, dal più recente. Mostra i nomi dei file: possono contenere dati personali.
+/// Registro degli ordini degli operatori, degli accessi e dei trasferimenti SFTP, dal più recente. Mostra i nomi dei file: possono
+/// contenere dati personali.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Soltanto questo gestionale.
+    /// Soltanto accessi e trasferimenti di questo gestionale.
     #[arg(long, value_name = "GESTIONALE")]
     account: Option<String>,
     /// Da questa data (AAAA-MM-GG oppure AAAA-MM-GGTHH:MM, ora italiana).
@@ -25,7 +26,22 @@ pub struct Args {
     /// Fino a questa data compresa.
     #[arg(long, value_name = "DATA", value_parser = to)]
     to: Option<Timestamp>,
-    /// Al massimo queste righe.
+    /// Soltanto gli ordini degli operatori.
+    #[arg(long, conflicts_with_all = ["sftp", "account"])]
+    orders: bool,
+    /// Soltanto accessi e trasferimenti SFTP.
+    #[arg(long)]
+    sftp: bool,
+    /// Soltanto gli ordini di chi contiene questo testo (utente o uid).
+    #[arg(long, value_name = "CHI", conflicts_with_all = ["sftp", "account"])]
+    who: Option<String>,
+    /// Soltanto gli ordini di questo tipo (per esempio retry_act).
+    #[arg(long, value_name = "ORDINE", conflicts_with_all = ["sftp", "account"])]
+    command: Option<String>,
+    /// Controlla che nessun ordine sia stato cambiato o tolto dal registro.
+    #[arg(long)]
+    verify: bool,
+    /// Al massimo queste righe di ciascun registro.
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: usize,
     #[command(flatten)]
@@ -34,7 +50,21 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
-    let request = Request::Audit { account: args.account, from: args.from, to: args.to, limit: args.limit };
+    let orders = match (args.orders, args.sftp) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let request = Request::Audit {
+        account: args.account,
+        from: args.from,
+        to: args.to,
+        limit: args.limit,
+        who: args.who,
+        command: args.command,
+        orders,
+        verify: args.verify,
+    };
     hub::run(&args.common, request, print)
 }
 
@@ -59,7 +89,39 @@ fn print(report: &AuditReport) -> String {
             ]
         })
         .collect();
-    table(&["quando", "gestionale", "indirizzo", "atto", "esito", "byte", "file", "client"], &rows)
+    let orders: Vec<Vec<String>> = report
+        .orders
+        .iter()
+        .map(|order| {
+            vec![
+                when(order.at),
+                plain(&order.who),
+                order.command.clone(),
+                known(order.outcome.as_deref()),
+                plain(&about(&order.about)),
+                plain(&known(order.why.as_deref())),
+            ]
+        })
+        .collect();
+    let mut text = String::new();
+    if let Some(seals) = report.seals {
+        text.push_str(&words::seals(seals.rows, seals.broken));
+    }
+    text.push_str(&section("Ordini degli operatori", &["quando", "chi", "ordine", "esito", "su che cosa", "motivo"], &orders));
+    let heads = ["quando", "gestionale", "indirizzo", "atto", "esito", "byte", "file", "client"];
+    text.push_str(&section("Accessi e trasferimenti SFTP", &heads, &rows));
+    let text = text.trim_start_matches('\n');
+    if text.is_empty() { words::NO_LINES.to_owned() } else { text.to_owned() }
+}
+
+/// `name=value name=value`.
+fn about(about: &serde_json::Value) -> String {
+    let pairs = about.as_object().into_iter().flatten().map(|(name, value)| match value {
+        serde_json::Value::String(text) => format!("{name}={text}"),
+        serde_json::Value::Array(list) => format!("{name}: {}", list.len()),
+        value => format!("{name}={value}"),
+    });
+    pairs.collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn from(text: &str) -> Result<Timestamp, String> {

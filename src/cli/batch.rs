@@ -142,6 +142,7 @@ fn print_one(report: &BatchReport) -> String {
         ("Tracciato", known(batch.layout.as_deref())),
         ("Ricevuto", when(batch.received_at)),
         ("Letto", when_known(batch.finished_at)),
+        ("Dati personali cancellati", when_known(batch.erased_at)),
         ("Atti", format!("{} (accettati {}, scartati {}, duplicati {})", batch.acts, batch.accepted, batch.refused, batch.duplicates)),
         ("Invii fermi dal", when_known(report.paused)),
         ("Rilettura di", report.replay_of.map(|first| first.to_string()).unwrap_or_default()),

@@ -17,8 +17,9 @@ use crate::config::{self, Config};
 use crate::service::backup::Backup;
 use crate::service::control::{Answer, Envelope, Failure, PROTOCOL, Request, carry_out};
 use crate::service::daily::Ente;
-use crate::service::operate::Operator;
+use crate::service::operate::{Operator, Place};
 use crate::service::rebuild::Rebuilder;
+use crate::service::retention::Eraser;
 use crate::service::who::Who;
 use crate::service::{Hub, supervisor};
 use crate::store::{Store, StoreError};
@@ -52,12 +53,21 @@ const LONGEST_ANSWER: u64 = 256 << 20;
 
 /// Asks, prints the report (its JSON, or what `print` makes of it), gives the exit code.
 pub fn run<T: Serialize + DeserializeOwned>(common: &Common, request: Request, print: impl FnOnce(&T) -> String) -> ExitCode {
-    let answer = ask(&common.config, request).and_then(|answer| match answer {
+    tell(common, asked(common, request), print)
+}
+
+/// Asks, and gives the report to a command that has more to ask.
+pub(super) fn asked<T: DeserializeOwned>(common: &Common, request: Request) -> Result<T, Failure> {
+    match ask(&common.config, request)? {
         Answer::Report(report) => {
             serde_json::from_str::<T>(report.get()).map_err(|error| failure("RISPOSTA_NON_VALIDA", error.to_string()))
         }
         Answer::Error(failure) => Err(failure),
-    });
+    }
+}
+
+/// Prints a report or why there is none, gives the exit code.
+pub(super) fn tell<T: Serialize>(common: &Common, answer: Result<T, Failure>, print: impl FnOnce(&T) -> String) -> ExitCode {
     match answer {
         Ok(report) => {
             put(&if common.json { json(&report) } else { print(&report) });
@@ -106,7 +116,7 @@ fn ask(path: &Path, request: Request) -> Result<Answer, Failure> {
             Err(_) => {}
         }
         match open_store(&config.data) {
-            Ok(store) => return ask_store(store, request, path),
+            Ok(store) => return ask_store(store, request, path, &config),
             Err(Closed::InUse) if monotonic() < end => std::thread::sleep(Duration::from_millis(100)),
             Err(Closed::InUse) => return Err(failure("SERVIZIO_NON_RISPONDE", words::hub_silent(&shown))),
             Err(Closed::Absent) => {
@@ -131,6 +141,9 @@ pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     config.data = folder.join(&config.data);
     config.control = config.control.map(|control| folder.join(control));
     config.flows = config.flows.map(|flows| folder.join(flows));
+    for source in &mut config.sources {
+        source.root = folder.join(&source.root);
+    }
     if let Some(sftp) = &mut config.sftp {
         sftp.host_keys = sftp.host_keys.take().map(|keys| folder.join(keys));
     }
@@ -182,11 +195,11 @@ fn open_store(data: &Path) -> Result<Store, Closed> {
     })
 }
 
-fn ask_store(store: Store, request: Request, config: &Path) -> Result<Answer, Failure> {
+fn ask_store(store: Store, request: Request, config: &Path, read: &Config) -> Result<Answer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&error.to_string())))?;
     let who = Who::this_process(std::env::var("SUDO_USER").ok().as_deref());
-    let mut operator = Operator::without_hub(store.clone(), Clock::REAL);
+    let mut operator = Operator::without_hub(store.clone(), Clock::REAL).with_places(Place::of(read));
     if matches!(request, Request::PublishRebuild { .. } | Request::Export { .. }) {
         operator = operator.with_publisher(Arc::new(Rebuilder(for_files(&store, config)?)));
     }
@@ -196,6 +209,9 @@ fn ask_store(store: Store, request: Request, config: &Path) -> Result<Answer, Fa
     if matches!(request, Request::Backup { .. }) {
         let backup = Backup { store: store.clone(), config: load(config)?, config_file: config.to_owned(), stop: Arc::new(|| false) };
         operator = operator.with_keeper(Arc::new(backup));
+    }
+    if matches!(request, Request::PersonFind { .. } | Request::PersonErase { .. }) {
+        operator = operator.with_eraser(Arc::new(Eraser(for_files(&store, config)?)));
     }
     let answer = runtime.block_on(carry_out(&operator, request, &who));
     store.close();

@@ -16,6 +16,7 @@ pub mod italian;
 pub mod mail;
 pub mod man;
 pub mod password;
+pub mod person;
 pub mod publish;
 pub mod report;
 pub mod restore;
@@ -26,6 +27,7 @@ mod sftp_client;
 pub mod status;
 pub mod table;
 pub mod validate;
+pub mod whereabouts;
 
 use std::process::ExitCode;
 
@@ -74,8 +76,12 @@ pub enum Command {
     Restore(restore::Args),
     /// Dice come sta il server SFTP; stampa le impronte delle sue chiavi.
     Sftp(sftp::Args),
-    /// Registro degli accessi e dei trasferimenti SFTP.
+    /// Registro degli ordini degli operatori, degli accessi e dei trasferimenti SFTP.
     Audit(audit::Args),
+    /// Dice dov'è un lotto: dal deposito all'ultimo esito.
+    Where(whereabouts::Args),
+    /// Cancella i dati di una persona che lo chiede.
+    Person(person::Args),
     /// Elenca e sblocca gli indirizzi bloccati.
     Defender(defender::Args),
     /// Prepara la password di un account SFTP.
@@ -116,6 +122,8 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => restore::run(args),
         Command::Sftp(args) => sftp::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Where(args) => whereabouts::run(args),
+        Command::Person(args) => person::run(args),
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),
         Command::Mail(args) => mail::run(args),

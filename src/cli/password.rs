@@ -37,7 +37,7 @@ pub fn run(_: Args) -> ExitCode {
 }
 
 /// One line, without showing it when a person types it.
-fn ask(prompt: &str) -> Result<String, &'static str> {
+pub(super) fn ask(prompt: &str) -> Result<String, &'static str> {
     let stdin = std::io::stdin();
     let shown = stdin.is_terminal().then(|| tcgetattr(&stdin)).transpose().map_err(|_| words::PASSWORD_UNREADABLE)?;
     eprint!("{prompt}");

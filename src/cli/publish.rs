@@ -7,6 +7,7 @@ use super::hub::{self, Common};
 use super::table::pairs;
 use crate::service::control::Request;
 use crate::service::report::RebuildReport;
+use crate::text::it::privacy;
 
 /// Scrive di nuovo, come copie, i file pubblicati.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,7 @@ pub fn run(args: Args) -> ExitCode {
     debug_assert!(args.what.rebuild || args.what.from.is_some());
     let request = Request::PublishRebuild { source: args.source, from: args.what.from };
     hub::run(&args.common, request, |report: &RebuildReport| {
-        pairs(&[("File scritti", report.files.to_string()), ("Cartelle", report.folders.join(" "))])
+        let erased = if report.erased > 0 { privacy::not_given_again(report.erased, report.erased_at) } else { String::new() };
+        pairs(&[("File scritti", report.files.to_string()), ("Cartelle", report.folders.join(" ")), ("File che non tornano", erased)])
     })
 }

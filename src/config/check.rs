@@ -6,7 +6,7 @@ use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
 use super::folders::{self, real};
-use super::{Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, SftpConfig, SourceSystem};
+use super::{Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, Retention, SftpConfig, SourceSystem};
 use crate::clock::Clock;
 use crate::domain::calendar::MonthDay;
 use crate::flow::definition::{DefinitionFault, is_name};
@@ -173,6 +173,7 @@ pub(super) struct Parts {
     pub control: Option<PathBuf>,
     pub installation: Option<String>,
     pub limits: Option<Limits>,
+    pub retention: Option<Retention>,
     pub sftp: Option<SftpConfig>,
     pub health: Option<HealthConfig>,
     /// `[sftp]` is there, broken or not.
@@ -209,6 +210,9 @@ impl Parts {
         {
             add("limits.max_entry_bytes", ConfigFault::Order { other: "max_total_bytes" });
         }
+        if let Some(retention) = &self.retention {
+            retention.check(add);
+        }
         if let Some(sftp) = &self.sftp {
             sftp.check(add);
         }
@@ -244,6 +248,7 @@ impl Parts {
                 add(&key("patron"), ConfigFault::DayOfYear);
             }
             super::mail::check_rules(&at, &institution.notices, &self.flows, self.has_mail, add);
+            institution.conservazione.check(&at, add);
             if institution.keys.is_empty() {
                 add(&key("key"), ConfigFault::NoKey);
             }

@@ -71,6 +71,7 @@ pub(super) const KEYS: &[Key] = &[
         ]),
     ),
     may("alerts", Kind::Table(super::alerts::ALERTS)),
+    may("conservazione", Kind::Table(super::retention::RETENTION)),
     may("sftp", Kind::Table(super::sftp::SFTP)),
     may("mail", Kind::Table(super::mail::MAIL)),
     may("salute", Kind::Table(super::salute::SALUTE)),
@@ -96,6 +97,7 @@ const ENTE: &[Key] = &[
     ),
     may("patron", Kind::Text),
     may("avvisi", Kind::Tables(super::mail::RULE)),
+    may("conservazione", Kind::Table(super::retention::OF_INSTITUTION)),
 ];
 const API_KEY: &[Key] = &[
     need("id", Kind::Text),
@@ -123,6 +125,7 @@ const GESTIONALE: &[Key] = &[
     may("sftp", Kind::Table(super::sftp::ACCOUNT)),
     may("atteso", Kind::Tables(super::alerts::EXPECTED)),
     may("rendicontazione", Kind::Table(super::export::EXPORT)),
+    may("conservazione", Kind::Table(super::retention::OF_SOURCE)),
 ];
 
 /// Reads and checks everything, folders on disk included.
@@ -168,6 +171,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
         }
     }
     parts.limits = document.part("limits", None);
+    parts.retention = document.part("conservazione", None);
     parts.sftp = document.part("sftp", None);
     parts.health = document.part("salute", None);
     parts.has_sftp = parts.sftp.is_some() || !document.is_clean("sftp");

@@ -219,7 +219,7 @@ impl MailConfig {
         for (key, path, folder) in [("mail.ca", &self.ca, false), ("mail.templates", &self.templates, true)] {
             let Some(path) = path else { continue };
             let reason = match std::fs::metadata(path) {
-                Err(error) => super::check::reason(&error),
+                Err(error) => super::folders::reason(&error),
                 Ok(found) if folder && !found.is_dir() => "non è una cartella".to_owned(),
                 Ok(found) if !folder && !found.is_file() => "non è un file".to_owned(),
                 Ok(_) => continue,

@@ -7,6 +7,7 @@ mod export;
 pub mod folders;
 pub mod load;
 pub mod mail;
+pub mod retention;
 pub mod salute;
 pub mod secret;
 pub mod sftp;
@@ -23,6 +24,7 @@ pub use check::{ConfigFault, check_clock};
 pub use export::ExportConfig;
 pub use load::{LoadedConfig, Problems, load};
 pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
+pub use retention::{InstitutionRetention, Retention, SourceRetention};
 pub use salute::HealthConfig;
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
 
@@ -46,6 +48,9 @@ pub struct Config {
     pub limits: Limits,
     #[serde(default)]
     pub alerts: Alerts,
+    /// `[conservazione]`
+    #[serde(default)]
+    pub conservazione: Retention,
     /// `[sftp]`: without it nothing listens.
     #[serde(default)]
     pub sftp: Option<SftpConfig>,
@@ -158,6 +163,9 @@ pub struct Institution {
     /// `[[ente.avvisi]]`: who is mailed what; without rules nobody.
     #[serde(rename = "avvisi", default)]
     pub notices: Vec<NoticeRule>,
+    /// `[ente.conservazione]`
+    #[serde(default)]
+    pub conservazione: InstitutionRetention,
 }
 
 /// `[[ente.key]]`
@@ -241,6 +249,9 @@ pub struct SourceSystem {
     /// When it gets its reconciliation files.
     #[serde(rename = "rendicontazione", default)]
     pub export: ExportConfig,
+    /// `[gestionale.conservazione]`
+    #[serde(default)]
+    pub conservazione: SourceRetention,
 }
 
 impl Config {

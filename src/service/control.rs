@@ -22,8 +22,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::operate::{OperateError, Operator};
+use super::operate::{BooksWanted, OperateError, Operator, TaxId};
+use super::report::PersonStage;
 use super::who::Who;
+use crate::domain::ids::{ActId, BatchId};
 use crate::text::it::operate as words;
 
 /// Version of the language of the socket.
@@ -130,6 +132,30 @@ pub enum Request {
         from: Option<Timestamp>,
         to: Option<Timestamp>,
         limit: usize,
+        #[serde(default)]
+        who: Option<String>,
+        #[serde(default)]
+        command: Option<String>,
+        /// Only orders, or only the door.
+        #[serde(default)]
+        orders: Option<bool>,
+        #[serde(default)]
+        verify: bool,
+    },
+    /// Name of a file, digest, batch or act.
+    Where {
+        text: String,
+    },
+    /// One page of what concerns a person.
+    PersonFind {
+        tax_id: TaxId,
+        from: Option<PersonStage>,
+    },
+    PersonErase {
+        tax_id: TaxId,
+        acts: Vec<ActId>,
+        batches: Vec<BatchId>,
+        reason: String,
     },
     Defender,
     DefenderLift {
@@ -189,8 +215,25 @@ impl From<OperateError> for Failure {
     }
 }
 
-/// Carries a request out, here and now: over the socket, or in a command that opened the store itself.
+/// Carries a request out, here and now: over the socket, or in a command that opened the store itself. An order is in the books
+/// before it begins.
 pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answer {
+    let order = match operator.begin_order(&request, who).await {
+        Ok(order) => order,
+        Err(error) => return Answer::Error(error.into()),
+    };
+    let answer = perform(operator, request, who).await;
+    if let Some(order) = order {
+        let outcome = match &answer {
+            Answer::Report(_) => "OK",
+            Answer::Error(failure) => &failure.code,
+        };
+        operator.end_order(order, outcome).await;
+    }
+    answer
+}
+
+async fn perform(operator: &Operator, request: Request, who: &Who) -> Answer {
     let outcome = match request {
         Request::Status => report(operator.status().await),
         Request::Batches { limit } => report(operator.batches(limit).await),
@@ -211,7 +254,12 @@ pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answ
         Request::CancelAct { text, reason } => report(operator.cancel(&text, who, &reason).await),
         Request::ReleaseAct { text, reason } => report(operator.release(&text, who, &reason).await),
         Request::ResumeChannel { channel, reason } => report(operator.resume_channel(&channel, who, &reason).await),
-        Request::Audit { account, from, to, limit } => report(operator.audit(account.as_deref(), from, to, limit).await),
+        Request::Audit { account, from, to, limit, who, command, orders, verify } => {
+            report(operator.audit(BooksWanted { account, who, command, from, to, limit, verify, orders }).await)
+        }
+        Request::Where { text } => report(operator.whereabouts(&text).await),
+        Request::PersonFind { tax_id, from } => report(operator.find_person(&tax_id, from).await),
+        Request::PersonErase { tax_id, acts, batches, reason } => report(operator.erase_person(&tax_id, acts, batches, who, &reason).await),
         Request::Defender => report(operator.bans().await),
         Request::DefenderLift { address } => report(operator.lift_ban(&address, who).await),
         Request::Sftp => report(operator.sftp()),

@@ -4,12 +4,18 @@
 //! sentence; looking never changes anything.
 
 mod alerts;
+mod books;
 mod door;
 mod error;
 mod keeping;
+mod person;
+mod whereabouts;
 
+pub use books::Wanted as BooksWanted;
 pub use error::OperateError;
 pub use keeping::{BackupFault, Keeper};
+pub use person::{PersonEraser, TaxId};
+pub use whereabouts::Place;
 
 use std::sync::Arc;
 
@@ -49,6 +55,8 @@ pub struct Operator {
     door: Option<Desk>,
     enti: Arc<[Ente]>,
     keeper: Option<Arc<dyn Keeper>>,
+    eraser: Option<Arc<dyn PersonEraser>>,
+    places: Vec<Place>,
 }
 
 /// Characters of a reason.
@@ -60,12 +68,32 @@ const ALERTS: usize = 50;
 impl Operator {
     /// For a running hub: what is ordered happens now.
     pub fn of_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: Some(clock.now()), publisher: None, door: None, enti: Arc::new([]), keeper: None }
+        Operator {
+            store,
+            clock,
+            since: Some(clock.now()),
+            publisher: None,
+            door: None,
+            enti: Arc::new([]),
+            keeper: None,
+            eraser: None,
+            places: Vec::new(),
+        }
     }
 
     /// For a command that opened the store itself: what is ordered happens at the next start.
     pub fn without_hub(store: Store, clock: Clock) -> Operator {
-        Operator { store, clock, since: None, publisher: None, door: None, enti: Arc::new([]), keeper: None }
+        Operator {
+            store,
+            clock,
+            since: None,
+            publisher: None,
+            door: None,
+            enti: Arc::new([]),
+            keeper: None,
+            eraser: None,
+            places: Vec::new(),
+        }
     }
 
     /// Lets it publish files again.

@@ -64,14 +64,16 @@ impl Publisher for Rebuilder {
             None => known,
         };
         let wanted = from.map_or(Wanted::Everything, Wanted::From);
-        let mut report = RebuildReport { files: 0, folders: Vec::new() };
+        let mut report = RebuildReport { files: 0, erased: 0, erased_at: None, folders: Vec::new() };
         for source in sources {
-            let written = rebuild(&self.0, &source, wanted).await.map_err(|error| {
+            let Rebuilt { written, erased, erased_at } = rebuild(&self.0, &source, wanted).await.map_err(|error| {
                 tracing::error!(source, %error, "la ripubblicazione non è riuscita");
                 let code = if matches!(error, PublishError::Disk(_)) { "DISCO" } else { "ARCHIVIO_DATI" };
                 OperateError::PublishFailed { code: code.to_owned() }
             })?;
             report.files += written as u64;
+            report.erased += erased as u64;
+            report.erased_at = report.erased_at.max(erased_at);
             if let Some(root) = root(&self.0, &source) {
                 report.folders.extend(wanted.folders().iter().map(|folder| root.join(folder).display().to_string()));
             }
@@ -84,23 +86,38 @@ impl Publisher for Rebuilder {
     }
 }
 
-/// Gives the files of a gestionale again. Answers how many were written.
-pub async fn rebuild(hub: &Arc<Hub>, source: &str, wanted: Wanted) -> Result<usize, PublishError> {
+/// What was given again, and what cannot be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    pub written: usize,
+    /// Files made of personal data that was deleted, or past their term.
+    pub erased: usize,
+    /// When the last of it was deleted.
+    pub erased_at: Option<jiff::Timestamp>,
+}
+
+/// Gives the files of a gestionale again.
+pub async fn rebuild(hub: &Arc<Hub>, source: &str, wanted: Wanted) -> Result<Rebuilt, PublishError> {
     let Some(root) = root(hub, source) else { return Err(StoreError::NotFound("gestionale").into()) };
-    let mut written = 0;
+    let mut rebuilt = Rebuilt::default();
     if wanted == Wanted::Everything {
-        written += answers(hub, &root, source).await?;
-        written += exports::restore(hub, &root, source).await?;
+        answers(hub, &root, source, &mut rebuilt).await?;
+        rebuilt.written += exports::restore(hub, &root, source).await?;
     }
-    written += outcomes(hub, &root, source, wanted.first()).await?;
-    written += attestations(hub, &root, source, wanted).await?;
-    written += indexes(hub, &root, source, wanted.first()).await?;
-    Ok(written)
+    rebuilt.written += outcomes(hub, &root, source, wanted.first()).await?;
+    rebuilt.written += attestations(hub, &root, source, wanted).await?;
+    rebuilt.written += indexes(hub, &root, source, wanted.first()).await?;
+    Ok(rebuilt)
+}
+
+/// Whether retention removes what was published at that instant: then it is not given again.
+fn is_past(hub: &Hub, source: &str, created_at: jiff::Timestamp) -> bool {
+    let days = hub.config.source(source).map_or(0, |source| source.conservazione.published_days);
+    days > 0 && hub.clock.now().duration_since(created_at) >= jiff::SignedDuration::from_hours(24 * i64::from(days))
 }
 
 /// Receipts and rejects that are no longer where they were.
-async fn answers(hub: &Arc<Hub>, root: &Path, source: &str) -> Result<usize, PublishError> {
-    let mut written = 0;
+async fn answers(hub: &Arc<Hub>, root: &Path, source: &str, rebuilt: &mut Rebuilt) -> Result<(), PublishError> {
     for folder in ["ricevute", "scarti"] {
         let mut after = String::new();
         loop {
@@ -111,12 +128,21 @@ async fn answers(hub: &Arc<Hub>, root: &Path, source: &str) -> Result<usize, Pub
                 if root.join(folder).join(&file.name).exists() {
                     continue;
                 }
+                let erased = match file.subject {
+                    Some(subject) => hub.store.erased(subject).await?,
+                    None => None,
+                };
+                if erased.is_some() || is_past(hub, source, file.created_at) {
+                    rebuilt.erased += 1;
+                    rebuilt.erased_at = rebuilt.erased_at.max(erased.map(|erased| erased.at));
+                    continue;
+                }
                 let restored = if folder == "ricevute" { receipt(hub, root, file).await } else { reject(hub, root, file).await };
-                written += usize::from(restored?);
+                rebuilt.written += usize::from(restored?);
             }
         }
     }
-    Ok(written)
+    Ok(())
 }
 
 async fn receipt(hub: &Arc<Hub>, root: &Path, file: Publication) -> Result<bool, PublishError> {
@@ -186,7 +212,7 @@ fn copy_name(name: &str) -> String {
 async fn outcomes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usize, PublishError> {
     let mut written = 0;
     let originals = hub.store.outcome_files(source, from).await?;
-    for original in originals.iter().filter(|file| file.name.ends_with(".csv")) {
+    for original in originals.iter().filter(|file| file.name.ends_with(".csv") && !is_past(hub, source, file.created_at)) {
         let (Some(number), Some((first, last))) = (original.number, original.lines) else { continue };
         let header = OutcomeHeader {
             source: source.to_owned(),
@@ -211,7 +237,8 @@ async fn attestations(hub: &Arc<Hub>, root: &Path, source: &str, wanted: Wanted)
     let mut after = None;
     loop {
         let (page, next) = hub.store.stored_facts(source, after, PAGE).await?;
-        let page: Vec<StoredFact> = page.into_iter().filter(|fact| wanted == Wanted::Everything || fact.index >= wanted.first()).collect();
+        let wanted = |fact: &StoredFact| wanted == Wanted::Everything || fact.index >= wanted.first();
+        let page: Vec<StoredFact> = page.into_iter().filter(|fact| wanted(fact) && !is_past(hub, source, fact.stored_at)).collect();
         let (dir, kept) = (root.join("attestazioni"), hub.config.data.join(facts::KEPT));
         written += tokio::task::spawn_blocking(move || restore_facts(&page, &dir, &kept)).await.map_err(io::Error::other)??;
         match next {
@@ -246,7 +273,8 @@ fn restore_facts(page: &[StoredFact], dir: &Path, kept: &Path) -> io::Result<usi
 /// Indexes of attestations, as copies: some numbers in each reading of the facts.
 async fn indexes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usize, PublishError> {
     let files = hub.store.index_files(source, from).await?;
-    let originals: Vec<&Publication> = files.iter().filter(|file| file.name.ends_with(".csv")).collect();
+    let originals: Vec<&Publication> =
+        files.iter().filter(|file| file.name.ends_with(".csv") && !is_past(hub, source, file.created_at)).collect();
     let mut written = 0;
     for some in originals.chunks(INDEXES) {
         let mut listed: BTreeMap<u64, Vec<(jiff::Timestamp, IndexEntry)>> =

@@ -4,11 +4,15 @@
 //! of its file, as the gestionale wrote it. Instants are UTC, amounts euro cents. Fields may be added, never renamed.
 
 mod door;
+mod journey;
 mod keeping;
+mod person;
 mod rows;
 
-pub use door::{AuditEntry, AuditReport, BanEntry, DefenderReport, SftpReport};
+pub use door::{AuditEntry, AuditReport, BanEntry, DefenderReport, OrderEntry, SealsEntry, SftpReport};
+pub use journey::{Journey, NearName, Step, StepKind, WhereReport};
 pub use keeping::{BackupReport, GapEntry, GapSection, RestoreReport, VerifyReport};
+pub use person::{PersonAct, PersonBatch, PersonPage, PersonReport, PersonStage, PersonVerdict};
 pub(super) use rows::masked;
 
 use std::collections::BTreeMap;
@@ -163,6 +167,9 @@ pub struct BatchEntry {
     pub hold: Option<String>,
     /// When its last act will be sent under the ente's quota.
     pub forecast: Option<Timestamp>,
+    /// When its personal data, its name and its file were deleted; the history says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_at: Option<Timestamp>,
 }
 
 /// `messo batch show`.
@@ -251,6 +258,9 @@ pub struct ActEntry {
     pub sent_at: Option<Timestamp>,
     pub accepted_at: Option<Timestamp>,
     pub closed_at: Option<Timestamp>,
+    /// When its personal data was deleted; the history says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_at: Option<Timestamp>,
 }
 
 /// An act with all that is known of it.
@@ -408,6 +418,16 @@ pub struct ExportReport {
 pub struct RebuildReport {
     /// Files written.
     pub files: u64,
+    /// Files that cannot be given again: the personal data they were made of was deleted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub erased: u64,
+    /// When the last of it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_at: Option<Timestamp>,
     /// Where they are.
     pub folders: Vec<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

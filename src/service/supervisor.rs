@@ -17,10 +17,10 @@ use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
 use super::figures::Figures;
 use super::live::{Live, Shelf};
-use super::operate::Operator;
+use super::operate::{Operator, Place};
 use super::pulse::{Beat, Pulse};
 use super::reload::Listeners;
-use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, sweep};
+use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, retention, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock, folders};
@@ -132,6 +132,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     tasks.spawn(publish::run(hub.clone()));
     tasks.spawn(exports::run(hub.clone()));
     tasks.spawn(sweep::run(hub.clone()));
+    tasks.spawn(retention::run(hub.clone()));
     tasks.spawn(mail::collect(hub.clone()));
     tasks.spawn(mail::send(hub.clone()));
     let mut listeners = Listeners::default();
@@ -139,7 +140,9 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     tasks.spawn(health::serve(hub.clone(), door.as_ref().map(Keeper::desk)));
     let operator = Operator::of_hub(hub.store.clone(), hub.clock)
         .with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())))
-        .with_keeper(Arc::new(Backup::of_hub(&hub, hub.config_file.clone())));
+        .with_keeper(Arc::new(Backup::of_hub(&hub, hub.config_file.clone())))
+        .with_eraser(Arc::new(retention::Eraser(hub.clone())))
+        .with_places(Place::of(&hub.config));
     let operator = operator.with_enti(daily::Ente::all(&hub.config));
     let operator = match &door {
         Some(door) => operator.with_door(door.desk()),

@@ -33,11 +33,16 @@ impl House {
 
     /// The ente may spend so much a day.
     fn with_ceiling(cents: u64) -> House {
+        House::with(&format!("[ente.quota]\nspend_cents_per_day = {cents}\n"), "")
+    }
+
+    /// Further lines of the ente and of the gestionale.
+    pub fn with(of_ente: &str, of_source: &str) -> House {
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
             "data = \"dati\"\ninstallation = \"prova\"\n\n[[ente]]\ntax_id = \"01234567897\"\ndenomination = \"Comune di Prova\"\n\
-             ambiente = \"collaudo\"\nsend_url = \"http://127.0.0.1:9\"\n\n[ente.quota]\nspend_cents_per_day = {cents}\n\n[[ente.key]]\nid = \"generale\"\nsecret = \"file:chiave\"\n\n\
-             [[gestionale]]\nname = \"{SOURCE}\"\nroot = \"casa\"\nenti = [\"01234567897\"]\nflows = [\"extra-cds\"]\n"
+             ambiente = \"collaudo\"\nsend_url = \"http://127.0.0.1:9\"\n\n{of_ente}\n[[ente.key]]\nid = \"generale\"\nsecret = \"file:chiave\"\n\n\
+             [[gestionale]]\nname = \"{SOURCE}\"\nroot = \"casa\"\nenti = [\"01234567897\"]\nflows = [\"extra-cds\"]\n{of_source}"
         );
         fs::write(dir.path().join("messo.toml"), config).unwrap();
         fs::write(dir.path().join("chiave"), "segreta\n").unwrap();
@@ -84,7 +89,7 @@ impl House {
         self.hub.store.alerts(jiff::Timestamp::UNIX_EPOCH, 100).await.unwrap().into_iter().map(|alert| alert.code).collect()
     }
 
-    fn kept(&self, bytes: &[u8]) -> PathBuf {
+    pub fn kept(&self, bytes: &[u8]) -> PathBuf {
         let hex = Sha256::of(bytes).to_hex();
         self.dir.path().join("dati/archivi").join(&hex[..2]).join(&hex[2..4]).join(format!("{hex}.zip"))
     }

@@ -94,6 +94,8 @@ pub struct ActView {
     pub sent_at: Option<Timestamp>,
     pub accepted_at: Option<Timestamp>,
     pub closed_at: Option<Timestamp>,
+    /// When its personal data was deleted.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// What became of an order.
@@ -105,7 +107,7 @@ pub enum Ordered {
 }
 
 pub(super) const VIEW: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state, hold, park_code, \
-     flag_code, recipients, notify_by, created_at, updated_at, sent_at, accepted_at, closed_at";
+     flag_code, recipients, notify_by, created_at, updated_at, sent_at, accepted_at, closed_at, erased_at";
 
 pub(super) fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<ActView> {
     let when = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(at));
@@ -132,6 +134,7 @@ pub(super) fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<ActView> {
         sent_at: when(19)?,
         accepted_at: when(20)?,
         closed_at: when(21)?,
+        erased_at: when(22)?,
     })
 }
 

@@ -34,6 +34,11 @@ pub trait Archives: Send + Sync {
     /// other entries stay readable. (What a copy-on-write file system or a disk keeps underneath is theirs.)
     fn erase(&self, digest: &Sha256, offset: u64, len: u64) -> io::Result<()>;
 
+    /// The same for many stretches: (offset, bytes). All of them are on the disk when it returns.
+    fn erase_all(&self, digest: &Sha256, spans: &[(u64, u64)]) -> io::Result<()> {
+        spans.iter().try_for_each(|(offset, len)| self.erase(digest, *offset, *len))
+    }
+
     /// Removes a whole archive. `false`: there was none.
     fn remove(&self, digest: &Sha256) -> io::Result<bool>;
 

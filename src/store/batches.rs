@@ -125,6 +125,8 @@ pub struct BatchSummary {
     pub duplicate_of: Option<BatchId>,
     pub hold: Option<String>,
     pub forecast: Option<Timestamp>,
+    /// When its personal data was deleted.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// How the reading of a batch ended.
@@ -164,7 +166,7 @@ pub struct Queue {
 }
 
 pub(super) const SUMMARY: &str = "id, source, original_name, dry_run, received_at, finished_at, state, sha256, size, layout, batch_file, batch_entry, bare, flow, sender, \
-     acts, accepted, refused, duplicates, warnings, problems, duplicate_of, hold, forecast";
+     acts, accepted, refused, duplicates, warnings, problems, duplicate_of, hold, forecast, erased_at";
 
 fn read_summary(row: &rusqlite::Row<'_>) -> rusqlite::Result<BatchSummary> {
     let count = |index| row.get::<_, i64>(index).map(|n| u64::try_from(n).unwrap_or(0));
@@ -196,6 +198,7 @@ fn read_summary(row: &rusqlite::Row<'_>) -> rusqlite::Result<BatchSummary> {
         },
         hold: row.get(22)?,
         forecast: row.get::<_, Option<i64>>(23)?.map(at),
+        erased_at: row.get::<_, Option<i64>>(24)?.map(at),
     })
 }
 

@@ -125,7 +125,7 @@ impl Store {
     }
 }
 
-fn read_event(row: &Row<'_>) -> rusqlite::Result<DoorEvent> {
+pub(super) fn read_event(row: &Row<'_>) -> rusqlite::Result<DoorEvent> {
     Ok(DoorEvent {
         at: at(row.get(0)?),
         act: row.get(1)?,

@@ -45,6 +45,8 @@ pub(super) struct ActRow {
     pub posted: bool,
     /// Its batch was not started yet.
     pub staged: bool,
+    /// Its personal data was deleted: none is kept any more.
+    pub erased: bool,
     /// SEND has just spoken of it: saved with the next step.
     pub heard: Option<i64>,
     heard_at: Option<i64>,
@@ -65,7 +67,7 @@ pub(super) enum Name {
 const DAY: i64 = 86_400_000;
 
 const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
-     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at";
+     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at, erased_at IS NOT NULL";
 
 impl ActRow {
     /// The act, or [`StoreError::NotFound`].
@@ -168,6 +170,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
             heard: None,
             heard_at: row.get(23)?,
             summary: None,
+            erased: row.get(24)?,
         },
         state: row.get(11)?,
     })
@@ -461,7 +464,7 @@ pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now:
         act.flow,
         ms(now)
     ])?;
-    super::refusals::keep(db, act.id, line, &draft.reasons)?;
+    super::refusals::keep(db, act, line, &draft.reasons)?;
     super::standings::take(db, act, &row)?;
     Ok(line)
 }

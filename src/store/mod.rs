@@ -7,6 +7,7 @@
 mod acts;
 mod alerts;
 pub mod archives;
+mod audit;
 mod batches;
 mod cancelling;
 mod codec;
@@ -14,11 +15,13 @@ mod copy;
 mod daily;
 mod door;
 mod engine;
+mod erasing;
 mod exports;
 mod facts;
 mod figures;
 mod finals;
 mod jobs;
+mod journey;
 mod mail;
 mod orders;
 mod pause;
@@ -39,15 +42,18 @@ mod tests;
 
 pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
 pub use alerts::{CALLS_SPENT, DATA_DISK, MONEY_SPENT, Notice, SILENT, Trouble};
+pub use audit::{OrderEvent, OrderLine, Seals};
 pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Telling, Verdict};
 pub use cancelling::Cancelling;
 pub use copy::{Copied, CopyError, CopyLook};
 pub use daily::DailyAsk;
 pub use door::{DoorBan, DoorEvent};
+pub use erasing::{Cause, ClosedAct, Erased, ErasedFact, OldFile, Open, Pending as PendingErasure, Spans};
 pub use exports::{Export, ExportsOf, Gone, Statements, Wanted as WantedExports, rows_sql};
 pub use facts::{KeptFact, LegalFactToFetch};
 pub use finals::Final;
 pub use jobs::{BatchWork, JobRef, Leased, Subject, Wanted};
+pub use journey::{DropAlert, Near};
 pub use mail::{
     Addressed, Collected, GivenUp, LeasedMail, MailCode, MailContent, MailLease, MailNotice, MailOverview, MailTrouble, Offered, Router,
     ToldAlert,
@@ -117,8 +123,9 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 impl From<serde_json::Error> for StoreError {
+    /// By its kind and place: the decoder's own words quote what it met, which may be a name.
     fn from(error: serde_json::Error) -> Self {
-        StoreError::Corrupt(error.to_string())
+        StoreError::Corrupt(format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()))
     }
 }
 impl From<std::io::Error> for StoreError {
@@ -130,10 +137,14 @@ impl From<std::io::Error> for StoreError {
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs in the open transaction; without one it is not run.
 type Write = Box<dyn FnOnce(Option<&Connection>) -> (Reply, Change) + Send>;
+/// Works on the whole database: everybody else waits.
+type Alone = Box<dyn FnOnce(&Connection) + Send>;
 
 /// What the writer is told.
 enum Message {
     Work(Write),
+    /// Runs between two groups, outside of any transaction.
+    Alone(Alone),
     /// A group has reached the disk.
     Synced,
     Stop,
@@ -284,6 +295,22 @@ impl Store {
         told.await.map_err(|_| StoreError::Stopping)?
     }
 
+    /// Runs `work` between two groups, outside of any transaction: nobody writes meanwhile.
+    async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let work: Alone = Box::new(move |db| {
+            let _ = tell.send(work(db));
+        });
+        match &*lock(&self.inner.writer) {
+            Some(sender) => sender.send(Message::Alone(work)).map_err(|_| StoreError::Stopping)?,
+            None => return Err(StoreError::Stopping),
+        }
+        told.await.map_err(|_| StoreError::Stopping)?
+    }
+
     /// Runs `query` on a reading connection, off the runtime's threads.
     async fn read<T: Send + 'static>(
         &self,
@@ -381,6 +408,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
 ];
 
@@ -430,6 +458,10 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
                 under_way = under_way.saturating_sub(1);
                 continue;
             }
+            Ok(Message::Alone(work)) => {
+                work(db);
+                continue;
+            }
             Ok(Message::Stop) | Err(_) => break,
         };
         let mut replies: Vec<Reply> = Vec::new();
@@ -439,6 +471,7 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
             db.execute_batch("BEGIN IMMEDIATE").err().map(|error| error.to_string())
         };
         let mut any = false;
+        let mut alone = None;
         let mut next = Some(first);
         while let Some(work) = next.take() {
             let (reply, left) = work(failure.is_none().then_some(db));
@@ -452,6 +485,10 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
                 match if under_way > 0 { queue.recv().ok() } else { queue.try_recv().ok() } {
                     Some(Message::Work(work)) => next = Some(work),
                     Some(Message::Synced) => under_way = under_way.saturating_sub(1),
+                    Some(Message::Alone(work)) => {
+                        alone = Some(work);
+                        break;
+                    }
                     Some(Message::Stop) => {
                         stopping = true;
                         break;
@@ -472,6 +509,9 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
         under_way += 1;
         // Its receiver lives until this sender is gone.
         let _ = committed.send(Committed { replies, failure, written: any });
+        if let Some(work) = alone {
+            work(db);
+        }
     }
     let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }

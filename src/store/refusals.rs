@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::codec::{batch_at, optional};
+use super::engine::ActRow;
 use super::staging::decode_place;
 use super::{Store, StoreError};
 use crate::batch::row::Place;
@@ -54,17 +55,17 @@ impl Store {
     }
 }
 
-/// Keeps the reasons that a line tells, in the transaction that writes it.
-pub(super) fn keep(db: &Connection, act: ActId, line: u64, reasons: &[RefusalReason]) -> Result<(), StoreError> {
+/// Keeps the reasons that a line tells, in the transaction that writes it; of an act whose personal data was deleted, their codes.
+pub(super) fn keep(db: &Connection, act: &ActRow, line: u64, reasons: &[RefusalReason]) -> Result<(), StoreError> {
     for (reason, seq) in reasons.iter().zip(0i64..) {
         db.prepare_cached(INSERT)?.execute(params![
-            act.0.as_bytes(),
+            act.id.0.as_bytes(),
             i64::try_from(line).unwrap_or(i64::MAX),
             seq,
             reason.code,
             reason.rec_index,
-            reason.element,
-            reason.detail,
+            reason.element.as_ref().filter(|_| !act.erased),
+            reason.detail.as_ref().filter(|_| !act.erased),
         ])?;
     }
     Ok(())

@@ -317,7 +317,8 @@ fn apply(
             ms(facts.happened_at),
             ms(now),
             facts.analog_cost,
-            encoded,
+            // What comes after the deletion is followed, and its words are not kept.
+            (!act.erased).then_some(encoded),
             element_key(&element.element_id),
         ])?;
     if inserted == 0 {

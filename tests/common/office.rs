@@ -135,6 +135,8 @@ pub struct Office {
     folder: tempfile::TempDir,
     clock: String,
     hub: Option<Child>,
+    /// What the run before logged.
+    logged: String,
 }
 
 impl Office {
@@ -167,7 +169,7 @@ impl Office {
             }
         }
         fs::write(dir.join("messo.toml"), text).unwrap();
-        Office { clock: clock.to_owned(), hub: None, folder }
+        Office { clock: clock.to_owned(), hub: None, logged: String::new(), folder }
     }
 
     pub fn dir(&self) -> &Path {
@@ -193,6 +195,15 @@ impl Office {
         self.clock.parse::<Clock>().unwrap().now()
     }
 
+    /// Starts the hub with a variable in its environment and waits until it dies.
+    pub fn start_to_die(&self, name: &str, value: &str) -> String {
+        let mut command = messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]);
+        let mut child = Child::spawn("hub", command.env(name, value));
+        let ended = child.wait(SOON);
+        assert!(!ended.success(), "{name}={value}: {ended}");
+        child.output()
+    }
+
     pub fn start(&mut self) {
         self.start_with(&[]);
     }
@@ -214,6 +225,12 @@ impl Office {
         for word in CITIZEN {
             assert!(!log.contains(word), "the log holds {word:?}:\n{log}");
         }
+        self.logged = log;
+    }
+
+    /// What the hub logged up to its last [`Office::stop`].
+    pub fn last_log(&self) -> &str {
+        &self.logged
     }
 
     /// Sends it a signal.
@@ -286,6 +303,12 @@ impl Office {
         let state = super::published::texts(&xml, "stato").remove(0);
         let codes = xml.split("codice=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
         Receipt { state, codes, xml, path }
+    }
+
+    /// Drops and waits for the receipt.
+    pub fn receipt_of_deposit(&self, source: &str, flow: &str, name: &str, bytes: &[u8]) -> Receipt {
+        self.deposit(source, flow, name, bytes);
+        self.receipt(source, name)
     }
 
     /// Drops and waits for the receipt, which must say this.

@@ -83,6 +83,55 @@ pub(super) fn read(source: &dyn ReadAt, ceilings: &Ceilings) -> Result<Vec<Entry
     Ok(entries)
 }
 
+/// Where the names of entries stand: in the directory (with the comment of the record) and in their own headers. `wanted` is
+/// asked by the offset of the header. For whoever erases them: nothing is judged.
+pub(super) fn names_of(source: &dyn ReadAt, wanted: &dyn Fn(u64) -> bool) -> Result<Vec<(u64, u64)>, ArchiveError> {
+    const SHORT: ArchiveError = ArchiveError::Malformed("central directory record");
+    let located = locate(source)?;
+    let mut window = Window::new(source);
+    let (mut at, end) = (located.at, located.at.saturating_add(located.len));
+    let (mut spans, mut headers) = (Vec::new(), Vec::new());
+    while at < end {
+        let fixed = window.bytes(at, CENTRAL_LEN)?;
+        let fields = (|| Some((u16_at(fixed, 28)?, u16_at(fixed, 30)?, u16_at(fixed, 32)?, u32_at(fixed, 42)?)))();
+        let Some((name_len, extra_len, comment_len, offset)) = fields.filter(|_| fixed.starts_with(CENTRAL)) else { return Err(SHORT) };
+        let (compressed, size) = (u32_at(fixed, 20).unwrap_or(0), u32_at(fixed, 24).unwrap_or(0));
+        let (name_len, extra_len) = (usize::from(name_len), usize::from(extra_len));
+        let name_at = at.saturating_add(CENTRAL_LEN as u64);
+        let record = window.bytes(at, CENTRAL_LEN + name_len + extra_len)?;
+        let extra = record.get(CENTRAL_LEN + name_len..).unwrap_or_default();
+        let wide = wide_fields(extra, size, compressed, offset, 0).ok_or(SHORT)?;
+        let header = located.base.checked_add(wide.offset).ok_or(SHORT)?;
+        if wanted(header) {
+            spans.push((name_at, name_len as u64));
+            spans.extend(unicode_path_span(extra, name_at + name_len as u64));
+            spans.push((name_at + (name_len + extra_len) as u64, u64::from(comment_len)));
+            headers.push(header);
+        }
+        at = name_at.saturating_add((name_len + extra_len) as u64 + u64::from(comment_len));
+    }
+    for header in headers {
+        let fixed = window.bytes(header, LOCAL_LEN)?;
+        let lengths = (|| Some((u16_at(fixed, 26)?, u16_at(fixed, 28)?)))();
+        let Some((name_len, extra_len)) = lengths.filter(|_| fixed.starts_with(LOCAL)) else {
+            return Err(ArchiveError::Malformed("local header"));
+        };
+        let name_at = header + LOCAL_LEN as u64;
+        spans.push((name_at, u64::from(name_len)));
+        let extra = window.bytes(name_at + u64::from(name_len), usize::from(extra_len))?;
+        spans.extend(unicode_path_span(extra, name_at + u64::from(name_len)));
+    }
+    spans.retain(|(_, len)| *len > 0);
+    Ok(spans)
+}
+
+/// Where the name stands again in extra fields that begin at `at`. The others are left: ZIP64 keeps its offsets there.
+fn unicode_path_span(extra: &[u8], at: u64) -> Option<(u64, u64)> {
+    let field = extra_field(extra, 0x7075)?;
+    let skip = (field.as_ptr() as usize).checked_sub(extra.as_ptr() as usize)?;
+    Some((at + skip as u64, field.len() as u64))
+}
+
 /// The ratio, when it is over the limit and there is enough of it to matter.
 fn excessive(size: u64, compressed: u64, max: u64) -> Option<u64> {
     (size > RATIO_FLOOR && size > compressed.saturating_mul(max)).then(|| size / compressed.max(1))

@@ -231,6 +231,12 @@ fn name_at(entries: &[Entry], position: u32) -> &str {
     entries.get(position as usize).map_or("", |entry| &entry.name)
 }
 
+/// Where the names of entries stand in a ZIP, for whoever erases them: (offset, bytes). `wanted` is asked by
+/// [`Entry::header_offset`]. An archive of which names were erased before is no obstacle.
+pub fn names_of(source: &dyn ReadAt, wanted: &dyn Fn(u64) -> bool) -> Result<Vec<(u64, u64)>, ArchiveError> {
+    directory::names_of(source, wanted)
+}
+
 /// Whether a ZIP has arrived to its end: the end record is the last thing in the file and the central directory it names
 /// lies inside and begins as one. Reads at most 66 KiB; says nothing of the entries. For whoever waits for a file to be whole.
 pub fn looks_whole(source: &dyn ReadAt) -> bool {

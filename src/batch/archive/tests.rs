@@ -458,3 +458,36 @@ proptest! {
         prop_assert!(!looks_whole(&bytes));
     }
 }
+
+#[test]
+fn names_are_found_wherever_they_stand_and_can_be_erased_twice() {
+    let mut path = vec![0x75, 0x70, 5 + 9, 0, 1];
+    path.extend(sample::crc(b"rossi.pdf").to_le_bytes());
+    path.extend(b"rossi.pdf");
+    let rossi = Piece { extra: path, ..piece("rossi.pdf", "uno") };
+    let verdi = piece("verdi.pdf", "due");
+    let table: Vec<(&str, Vec<u8>)> = vec![
+        ("plain", zip(&[rossi.clone(), verdi.clone()])),
+        (
+            "ZIP64",
+            framed(
+                &[Piece { zip64: true, ..rossi.clone() }, Piece { zip64: true, ..verdi.clone() }],
+                &Frame { zip64: true, ..Frame::default() },
+            ),
+        ),
+        ("prefix", framed(&[rossi, verdi], &Frame { prefix: b"#!/bin/sh\n".to_vec(), ..Frame::default() })),
+    ];
+    let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    for (what, mut bytes) in table {
+        let before = open(&bytes).unwrap();
+        let header = before.find("rossi.pdf").unwrap().header_offset;
+        for _ in 0..2 {
+            for (at, len) in names_of(&bytes, &|offset| offset == header).unwrap() {
+                bytes[at as usize..(at + len) as usize].fill(0);
+            }
+        }
+        assert!(!holds(&bytes, b"rossi") && holds(&bytes, b"verdi"), "{what}");
+        assert_eq!(content(&bytes, before.find("verdi.pdf").unwrap()).unwrap(), b"due", "{what}: the others are read where they lie");
+        assert!(open(&bytes).is_err(), "{what}: never taken for a whole archive again");
+    }
+}

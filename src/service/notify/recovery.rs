@@ -36,10 +36,10 @@ pub async fn recover(hub: &Arc<Hub>, job: &Leased, act: ActId) -> End {
             Err(error) => return End::from(error),
         };
         let more = match state {
-            State::Held { .. } | State::Preparing | State::Uploading | State::Sending => look_for(hub, channel, act, None).await,
-            State::AwaitingAcceptance { request_id } => ask_request(hub, channel, act, &request_id).await,
+            State::Held { .. } | State::Preparing | State::Uploading | State::Sending => look_for(hub, &channel, act, None).await,
+            State::AwaitingAcceptance { request_id } => ask_request(hub, &channel, act, &request_id).await,
             State::InDelivery { iun } | State::Completed { iun } | State::Cancelling { iun } | State::Cancelled { iun } => {
-                read_all(hub, channel, act, &iun).await
+                read_all(hub, &channel, act, &iun).await
             }
             State::Refused { .. } | State::Withdrawn => Ok(false),
         };
@@ -79,7 +79,7 @@ async fn ask_request(hub: &Hub, channel: &Channel, act: ActId, request_id: &str)
     match answer {
         // The stream, or the question that waits for it, will tell.
         Ok(RequestState::Waiting { .. }) => Ok(false),
-        Ok(RequestState::Accepted { iun, .. }) => read_all(hub, channel, act, &iun).await,
+        Ok(RequestState::Accepted { iun, .. }) => read_all(hub, &channel, act, &iun).await,
         Ok(RequestState::Refused { reasons, .. }) => {
             let now = hub.clock.now();
             let fact = Fact::Refused { reasons: cleaned_reasons(reasons), at: now, cost: None };

@@ -1,29 +1,11 @@
-//! What operators ask of the SFTP door: its books, the addresses it does not let in, how many are there.
-
-use jiff::Timestamp;
+//! What operators ask of the SFTP door: the addresses it does not let in, how many are there.
 
 use super::{OperateError, Operator};
 use crate::intake::sftp::server::{defender, real_now};
-use crate::service::report::{AuditEntry, AuditReport, BanEntry, DefenderReport, SftpReport};
+use crate::service::report::{BanEntry, DefenderReport, SftpReport};
 use crate::service::who::Who;
 
-/// Lines of one answer.
-const MOST: usize = 100_000;
-
 impl Operator {
-    /// The books of the door, the newest first.
-    pub async fn audit(
-        &self,
-        account: Option<&str>,
-        from: Option<Timestamp>,
-        to: Option<Timestamp>,
-        limit: usize,
-    ) -> Result<AuditReport, OperateError> {
-        let (from, to) = (from.unwrap_or(Timestamp::UNIX_EPOCH), to.unwrap_or(Timestamp::MAX));
-        let events = self.store.door_events(account, from, to, limit.clamp(1, MOST)).await?;
-        Ok(AuditReport { events: events.into_iter().map(AuditEntry::from).collect() })
-    }
-
     /// Addresses that are not let in now.
     pub async fn bans(&self) -> Result<DefenderReport, OperateError> {
         let bans = match &self.door {

@@ -5,7 +5,7 @@ use crate::flow::event::OrderRefused;
 use crate::store::StoreError;
 use crate::text::it::backup as kept;
 use crate::text::it::operate as words;
-use crate::text::it::sftp;
+use crate::text::it::{privacy, sftp};
 
 /// Why nothing was shown or done. The sentence is for the operator; the code for scripts, never renamed once released.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +122,22 @@ pub enum OperateError {
     ReplayUnderWay {
         other: String,
     },
+    NotATaxId,
+    /// An act or a batch that does not name the person.
+    NotOfPerson {
+        subject: String,
+    },
+    /// This process has no archives.
+    NoEraser,
+    /// What was decided goes on by itself.
+    EraseUnfinished {
+        detail: String,
+    },
+    /// What is asked needs personal data that was deleted.
+    Erased {
+        at: jiff::Timestamp,
+        cause: crate::store::Cause,
+    },
     /// Changed in the meantime.
     Stale,
     Stopping,
@@ -179,6 +195,11 @@ impl OperateError {
             OperateError::ReplayNoArchive => "ARCHIVIO_NON_CONSERVATO",
             OperateError::ReplayDuplicate { .. } => "LOTTO_DUPLICATO",
             OperateError::ReplayUnderWay { .. } => "RIELABORAZIONE_IN_CORSO",
+            OperateError::NotATaxId => "CODICE_FISCALE_NON_VALIDO",
+            OperateError::NotOfPerson { .. } => "NON_RIGUARDA_LA_PERSONA",
+            OperateError::NoEraser => "CANCELLAZIONE_NON_DISPONIBILE",
+            OperateError::EraseUnfinished { .. } => "CANCELLAZIONE_NON_FINITA",
+            OperateError::Erased { .. } => "DATI_CANCELLATI",
             OperateError::Stale => "STATO_CAMBIATO",
             OperateError::Stopping => "IN_ARRESTO",
             OperateError::Store { .. } => "ARCHIVIO_NON_DISPONIBILE",
@@ -191,7 +212,13 @@ impl OperateError {
             OperateError::NoReason | OperateError::ReasonTooLong | OperateError::ReasonWithTaxId => 2,
             OperateError::NotAnAddress { .. } | OperateError::DayToCome { .. } => 2,
             OperateError::NotAnExport { .. } => 2,
-            OperateError::NoPublisher | OperateError::NoKeeper | OperateError::NoDoor | OperateError::Stopping | OperateError::Store { .. } => 3,
+            OperateError::NoPublisher
+            | OperateError::NoKeeper
+            | OperateError::NoDoor
+            | OperateError::Stopping
+            | OperateError::Store { .. } => 3,
+            OperateError::NotATaxId => 2,
+            OperateError::NoEraser | OperateError::EraseUnfinished { .. } => 3,
             _ => 1,
         }
     }
@@ -249,6 +276,11 @@ impl std::fmt::Display for OperateError {
             OperateError::ReplayNoArchive => f.write_str(kept::REPLAY_NO_ARCHIVE),
             OperateError::ReplayDuplicate { first } => f.write_str(&kept::replay_duplicate(first)),
             OperateError::ReplayUnderWay { other } => f.write_str(&kept::replay_under_way(other)),
+            OperateError::NotATaxId => f.write_str(privacy::NOT_A_TAX_ID),
+            OperateError::NotOfPerson { subject } => f.write_str(&privacy::not_of_person(subject)),
+            OperateError::NoEraser => f.write_str(privacy::NO_ERASER),
+            OperateError::EraseUnfinished { detail } => f.write_str(&privacy::unfinished(detail)),
+            OperateError::Erased { at, cause } => f.write_str(&privacy::erased(*at, cause.as_str())),
             OperateError::Stale => f.write_str(words::STALE),
             OperateError::Stopping => f.write_str(words::STOPPING),
             OperateError::Store { detail } => f.write_str(&words::store_failed(detail)),

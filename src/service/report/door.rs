@@ -4,13 +4,50 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::intake::sftp::server::defender::Ban;
-use crate::store::{DoorBan, DoorEvent};
+use crate::store::{DoorBan, DoorEvent, OrderEvent};
 
-/// `messo audit`. The only report with names of files as senders wrote them: it is for whoever answers for the data.
+/// `messo audit`. With `messo where`, the only report with names of files as senders wrote them: for whoever answers for the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditReport {
-    /// Newest first.
+    /// At the SFTP door, newest first.
     pub events: Vec<AuditEntry>,
+    /// Orders of operators, newest first.
+    #[serde(default)]
+    pub orders: Vec<OrderEntry>,
+    /// Whether the orders are as they were written, when that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seals: Option<SealsEntry>,
+}
+
+/// An order of an operator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderEntry {
+    pub id: i64,
+    pub at: Timestamp,
+    pub who: String,
+    /// `retry_act`, `release_batch`, ...
+    pub command: String,
+    /// Its arguments: references, ids, codes; a tax id only as keyed digest.
+    pub about: serde_json::Value,
+    pub why: Option<String>,
+    /// `OK`, or a code; `None`: under way, or interrupted.
+    pub outcome: Option<String>,
+}
+
+/// What the check of the books says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealsEntry {
+    pub rows: u64,
+    /// The first row that does not fit the one before it.
+    pub broken: Option<i64>,
+}
+
+impl From<OrderEvent> for OrderEntry {
+    fn from(event: OrderEvent) -> Self {
+        let OrderEvent { id, at, line, outcome, .. } = event;
+        let about = serde_json::from_str(&line.about).unwrap_or_default();
+        OrderEntry { id, at, who: line.who, command: line.command, about, why: line.why, outcome }
+    }
 }
 
 /// One thing that was done.

@@ -40,6 +40,7 @@ impl From<BatchSummary> for BatchEntry {
             duplicate_of: batch.duplicate_of,
             hold: batch.hold,
             forecast: batch.forecast,
+            erased_at: batch.erased_at,
         }
     }
 }
@@ -69,6 +70,7 @@ impl From<ActView> for ActEntry {
             sent_at: act.sent_at,
             accepted_at: act.accepted_at,
             closed_at: act.closed_at,
+            erased_at: act.erased_at,
         }
     }
 }

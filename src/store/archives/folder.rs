@@ -168,15 +168,23 @@ impl Archives for FolderArchives {
     }
 
     fn erase(&self, digest: &Sha256, offset: u64, len: u64) -> io::Result<()> {
+        self.erase_all(digest, &[(offset, len)])
+    }
+
+    fn erase_all(&self, digest: &Sha256, spans: &[(u64, u64)]) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.path(digest))?;
-        let end = offset.checked_add(len).filter(|end| file.metadata().is_ok_and(|meta| *end <= meta.len()));
-        let Some(end) = end else { return Err(io::Error::new(io::ErrorKind::InvalidInput, "range past the end of the archive")) };
-        let zeros = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(256 << 10)];
-        let mut at = offset;
-        while at < end {
-            let take = usize::try_from(end - at).map_or(zeros.len(), |left| left.min(zeros.len()));
-            file.write_all_at(zeros.get(..take).unwrap_or_default(), at)?;
-            at += take as u64;
+        let size = file.metadata()?.len();
+        let longest = spans.iter().map(|(_, len)| *len).max().unwrap_or(0);
+        let zeros = vec![0; usize::try_from(longest).unwrap_or(usize::MAX).min(256 << 10)];
+        for (offset, len) in spans {
+            let end = offset.checked_add(*len).filter(|end| *end <= size);
+            let Some(end) = end else { return Err(io::Error::new(io::ErrorKind::InvalidInput, "range past the end of the archive")) };
+            let mut at = *offset;
+            while at < end {
+                let take = usize::try_from(end - at).map_or(zeros.len(), |left| left.min(zeros.len()));
+                file.write_all_at(zeros.get(..take).unwrap_or_default(), at)?;
+                at += take as u64;
+            }
         }
         file.sync_all()
     }

@@ -153,6 +153,8 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT lane, count(*), min(due_at) FROM job WHERE state = 'PRONTO'", "monitoring: a partial index of what is ready"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
     ("SELECT source FROM counter", "one row per gestionale"),
+    ("original_name IS NOT NULL ORDER BY received_at", "in the order of an index, up to a limit"),
+    ("SELECT DISTINCT archive FROM erasure", "a partial index of deletions under way"),
 ];
 
 /// Every literal handed to `prepare_cached`, `execute` or kept in a `sql` of the store's sources.

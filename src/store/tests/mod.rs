@@ -5,6 +5,7 @@ mod books;
 mod daily;
 mod door;
 mod drops;
+mod erasing;
 mod exports;
 mod fabric;
 mod guard;

@@ -2,11 +2,12 @@
 
 pub mod backup;
 pub mod config;
-pub mod mail;
 pub mod exports;
+pub mod mail;
 pub mod operate;
 pub mod outcomes;
 pub mod parking;
+pub mod privacy;
 pub mod problems;
 pub mod receipts;
 pub mod service;

@@ -28,6 +28,16 @@ pub fn not_a_moment(text: &str) -> String {
     format!("«{text}» non è una data: scrivere per esempio 2026-11-22 oppure 2026-11-22T10:30")
 }
 
+pub const NO_LINES: &str = "Nessuna riga.\n";
+
+/// What the check of the books says.
+pub fn seals(rows: u64, broken: Option<i64>) -> String {
+    match broken {
+        None => format!("Registro degli ordini integro: {rows} righe controllate.\n"),
+        Some(row) => format!("Registro degli ordini ALTERATO: la riga {row}, o una prima di essa, è stata cambiata o tolta.\n"),
+    }
+}
+
 pub const NO_DOOR: &str = "il servizio SFTP non è acceso: manca il blocco [sftp] nella configurazione, oppure messo non è in servizio";
 pub const NO_KEYS: &str = "nessuna chiave: saranno create al primo avvio del servizio con [sftp]";
 

@@ -1,0 +1,221 @@
+//! Deleting personal data, and the books of operators.
+
+use super::*;
+use crate::batch::problem::{Code, Problem};
+use crate::store::audit::OrderLine;
+
+/// Invented; in every act of [`act`].
+const PERSON: &str = "RSSMRA80A01H501U";
+
+impl World {
+    /// An act that was completed long ago, with nothing left to do.
+    async fn completed(&self, reference: &str) -> ActId {
+        self.listen().await;
+        self.accept(vec![act(reference)], flow(0)).await;
+        self.finish_story(reference).await;
+        self.id(reference).await
+    }
+
+    async fn id(&self, reference: &str) -> ActId {
+        self.store.find_acts(reference).await.unwrap()[0].id
+    }
+
+    /// SEND accepts it and its recipient sees it.
+    async fn finish_story(&self, reference: &str) {
+        self.accepted(&[reference]).await;
+        self.hear(reference, "NOTIFICATION_VIEWED", json!({ "recIndex": 0, "delegateInfo": { "taxId": "BNRMHL75C06G702B" } })).await;
+        self.settle().await;
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let read = |name: &str| std::fs::read(self.dir.path().join(name)).unwrap_or_default();
+        [read("messo.db"), read("messo.db-wal")].concat()
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        self.bytes().windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
+    async fn erase(&self, act: ActId) {
+        assert_eq!(self.store.begin_erasing(vec![act], Cause::Retention, self.now()).await.unwrap(), 1);
+        self.store.end_erasing(vec![act], self.now()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_over_can_be_erased() {
+    let world = World::new();
+    let closed = world.completed("chiuso").await;
+    world.accept(vec![act("aperto"), act("fermo")], flow(0)).await;
+    let open = world.id("aperto").await;
+    let later = world.now() + SignedDuration::from_hours(24 * 400);
+    assert_eq!(world.store.acts_to_erase(ENTE, later, 10).await.unwrap(), [closed]);
+    assert_eq!(world.store.acts_to_erase(ENTE, world.now() - SignedDuration::from_hours(1), 10).await.unwrap(), []);
+    assert_eq!(world.store.acts_to_erase("99999999999", later, 10).await.unwrap(), []);
+    assert_eq!(world.store.begin_erasing(vec![open], Cause::Request, later).await.unwrap(), 0, "an open act is never begun");
+    // Decided once: not offered again, and not doubled.
+    assert_eq!(world.store.begin_erasing(vec![closed], Cause::Retention, later).await.unwrap(), 1);
+    assert_eq!(world.store.begin_erasing(vec![closed], Cause::Retention, later).await.unwrap(), 0);
+    assert_eq!(world.store.acts_to_erase(ENTE, later, 10).await.unwrap(), []);
+    assert_eq!(world.store.erased(closed.0).await.unwrap(), None, "decided is not done");
+    world.store.end_erasing(vec![closed, open], later).await.unwrap();
+    assert_eq!(world.store.erased(closed.0).await.unwrap().map(|erased| erased.cause), Some(Cause::Retention));
+    assert_eq!(world.store.erased(open.0).await.unwrap(), None, "what was not decided is not done");
+    assert!(world.store.material(vec![open]).await.unwrap().of(open).is_some());
+}
+
+#[tokio::test]
+async fn what_is_erased_leaves_the_file_and_what_comes_later_is_followed_without_words() {
+    let world = World::new();
+    let id = world.completed("chiuso").await;
+    let token = world.material(id).await.token;
+    let before = (world.lines().await, world.store.history(id.0).await.unwrap(), world.store.recipients_of(id).await.unwrap());
+    assert!(world.holds(PERSON) && world.holds("BNRMHL75C06G702B"), "there before");
+    world.erase(id).await;
+    assert!(world.store.owes_compaction().await.unwrap());
+    world.store.compact().await.unwrap();
+    assert!(!world.store.owes_compaction().await.unwrap());
+    assert!(!world.holds(PERSON) && !world.holds("BNRMHL75C06G702B"), "in no page and not in the log");
+    assert!(world.store.material(vec![id]).await.unwrap().of(id).is_none());
+    assert_eq!(world.lines().await, before.0);
+    assert_eq!(world.store.recipients_of(id).await.unwrap(), before.2);
+    let history = world.store.history(id.0).await.unwrap();
+    assert_eq!(history[..before.1.len()], before.1[..]);
+    assert_eq!(history.last().unwrap().event, "DATI_CANCELLATI");
+    // SEND goes on telling: followed, not quoted.
+    world.pass(SignedDuration::from_hours(24));
+    let late = world.event_of(&token, "PAYMENT", json!({ "recIndex": 0, "delegateInfo": { "taxId": "BNRMHL75C06G702B" } }));
+    assert_eq!(world.tell(vec![late]).await.new, 1);
+    assert!(world.store.history(id.0).await.unwrap().iter().any(|row| row.event == "PAYMENT"));
+    assert!(!world.holds("BNRMHL75C06G702B"));
+    world.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_batch_goes_after_its_acts_with_names_problems_and_the_door() {
+    let world = World::new();
+    let id = world.completed("chiuso").await;
+    let batch = world.store.find_acts("chiuso").await.unwrap()[0].batch;
+    let sha256 = world.store.batch(batch).await.unwrap().sha256.unwrap();
+    let event = |name: &str, sha256| DoorEvent {
+        at: world.now(),
+        act: "CARICAMENTO".to_owned(),
+        account: Some(SOURCE.to_owned()),
+        address: "192.0.2.1".to_owned(),
+        client: None,
+        name: Some(name.to_owned()),
+        target: None,
+        bytes: Some(5),
+        sha256,
+        outcome: "OK".to_owned(),
+    };
+    world.store.note_door(vec![event("/in/verdi_luca.zip", Some(sha256)), event("/in/altro.zip", None)]).await.unwrap();
+    let problem = Problem::of_drop("verdi_luca.zip", Code::DropChanged).found("Luca Verdi");
+    world.store.add_problems(batch, vec![problem]).await.unwrap();
+    world.store.add_rejects(batch, vec![(9, "{\"Luca Verdi\"}".to_owned())]).await.unwrap();
+    let later = world.now() + SignedDuration::from_hours(24 * 400);
+    assert_eq!(world.store.batches_to_erase(later, None, 10).await.unwrap(), [], "an act of it has its data");
+    world.erase(id).await;
+    let due = world.store.batches_to_erase(later, None, 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.batch).collect::<Vec<_>>(), [batch]);
+    world.store.begin_erasing_batches(vec![batch], Cause::Retention, later).await.unwrap();
+    let spans = world.store.spans_to_erase(Some(sha256)).await.unwrap();
+    assert_eq!((spans.whole, spans.batches.as_slice()), (true, [batch].as_slice()));
+    world.store.end_erasing_batches(vec![batch], later).await.unwrap();
+    world.store.compact().await.unwrap();
+    assert!(!world.holds("Luca Verdi") && !world.holds("verdi_luca") && !world.holds(PERSON));
+    let kept = world.store.batch(batch).await.unwrap();
+    assert_eq!((kept.original_name.as_str(), kept.sha256, kept.erased_at.is_some()), ("", Some(sha256), true), "the digest stays");
+    assert_eq!(world.store.problem_counts(batch).await.unwrap()[0].code, "FILE_CAMBIATO_IN_LAVORAZIONE", "codes stay");
+    let names: Vec<Option<String>> = world
+        .store
+        .door_events(None, Timestamp::UNIX_EPOCH, Timestamp::MAX, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.name)
+        .collect();
+    assert_eq!(names, [Some("/in/altro.zip".to_owned()), None], "of others nothing is taken");
+    assert_eq!(world.store.content_seen(SOURCE, sha256, BatchId(clock::new_uuid())).await.unwrap().map(|seen| seen.id), Some(batch));
+}
+
+#[tokio::test]
+async fn a_batch_file_waits_for_acts_that_may_still_need_it() {
+    let world = World::new();
+    world.listen().await;
+    let batch = world.accept(vec![act("a")], flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Send).await;
+    let sha256 = world.store.batch(batch).await.unwrap().sha256;
+    world.store.begin_erasing_batches(vec![batch], Cause::Request, world.now()).await.unwrap();
+    assert_eq!(world.store.open_erasures().await.unwrap(), [sha256]);
+    assert_eq!(world.store.spans_to_erase(sha256).await.unwrap().batches, [], "SEND may refuse the act: its row would be given back");
+    // The POST was left as it was: its answer comes.
+    let act = world.act("a").await.id;
+    let token = world.material(act).await.token;
+    world.store.record(act, Fact::Taken { request_id: request_id(&token) }, None, world.now()).await.unwrap();
+    world.accepted(&["a"]).await;
+    let spans = world.store.spans_to_erase(sha256).await.unwrap();
+    assert_eq!((spans.batches.as_slice(), spans.whole), ([batch].as_slice(), false), "the act's own files stay");
+}
+
+#[tokio::test]
+async fn the_books_are_appended_only() {
+    let world = World::new();
+    let line =
+        |command: &str| OrderLine { who: "mrossi (uid 1000)".to_owned(), command: command.to_owned(), about: "{}".to_owned(), why: None };
+    let first = world.store.note_order(line("retry_act"), world.now()).await.unwrap();
+    world.store.note_outcome(first, "OK", world.now()).await.unwrap();
+    let second = world.store.note_order(line("cancel_act"), world.now()).await.unwrap();
+    let all = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    let told = |orders: Vec<OrderEvent>| -> Vec<(String, Option<String>)> {
+        orders.into_iter().map(|order| (order.line.command, order.outcome)).collect()
+    };
+    let want = [("cancel_act".to_owned(), None), ("retry_act".to_owned(), Some("OK".to_owned()))];
+    assert_eq!(told(world.store.orders(all, None, None, 10).await.unwrap()), want);
+    assert_eq!(told(world.store.orders(all, Some("mrossi"), Some("retry_act"), 10).await.unwrap()), want[1..]);
+    assert_eq!(told(world.store.orders(all, Some("verdi"), None, 10).await.unwrap()), []);
+    assert!(world.store.note_outcome(first, "ALTRO", world.now()).await.is_err(), "an order ends once");
+    assert_eq!(world.store.check_seals().await.unwrap(), Seals { rows: 3, broken: None });
+
+    let db = rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap();
+    let event = DoorEvent {
+        at: world.now(),
+        act: "RINOMINA".to_owned(),
+        account: None,
+        address: "192.0.2.1".to_owned(),
+        client: None,
+        name: Some("/in/a".to_owned()),
+        target: Some("/in/b".to_owned()),
+        bytes: None,
+        sha256: None,
+        outcome: "OK".to_owned(),
+    };
+    world.store.note_door(vec![event]).await.unwrap();
+    for sql in [
+        "UPDATE operator_event SET who = 'altri'",
+        "UPDATE operator_event SET at = 0",
+        "DELETE FROM operator_event",
+        "INSERT OR REPLACE INTO operator_event SELECT id, at, of, 'altri', command, about, why, outcome, seal FROM operator_event WHERE id = 1",
+        "DELETE FROM door_event",
+        "UPDATE door_event SET name = 'altro'",
+        "UPDATE door_event SET target = 'altro'",
+        "UPDATE door_event SET outcome = 'X'",
+    ] {
+        let refused = db.execute(sql, []).unwrap_err().to_string();
+        assert!(refused.contains("append only"), "{sql}: {refused}");
+    }
+    db.execute("UPDATE door_event SET name = NULL, target = NULL", []).unwrap();
+    // Whoever takes the triggers away is seen.
+    db.execute_batch("DROP TRIGGER operator_event_is_final; UPDATE operator_event SET why = 'altro' WHERE id = 2").unwrap();
+    assert_eq!(world.store.check_seals().await.unwrap().broken, Some(2));
+    drop(db);
+    assert_eq!(second, 3);
+
+    // Retention alone shortens them, from the beginning, and what is left still fits.
+    world.pass(SignedDuration::from_hours(1));
+    let third = world.store.note_order(line("release_act"), world.now()).await.unwrap();
+    assert_eq!(world.store.shorten_books(world.now()).await.unwrap(), 4);
+    assert_eq!(told(world.store.orders(all, None, None, 10).await.unwrap()), [("release_act".to_owned(), None)]);
+    world.store.note_outcome(third, "OK", world.now()).await.unwrap();
+    assert_eq!(world.store.check_seals().await.unwrap(), Seals { rows: 2, broken: None });
+}
