@@ -93,6 +93,7 @@ impl Operator {
             stopped_channels: stopped.into_iter().map(|(channel, code, since)| StoppedChannel { channel, code, since }).collect(),
             channel_orders: orders.into_iter().map(|(channel, row)| ChannelOrder { channel, entry: row.into() }).collect(),
             alerts: alerts.into_iter().map(AlertEntry::from).collect(),
+            mail: self.store.mail_overview(now).await?,
             stuck: self.store.stuck(now).await?.into_iter().map(StuckEntry::from).collect(),
         })
     }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::OutcomeLine;
+use crate::store::MailOverview;
 
 /// `messo status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub struct StatusReport {
     pub channel_orders: Vec<ChannelOrder>,
     /// What operators were told in the last seven days, newest first.
     pub alerts: Vec<AlertEntry>,
+    /// Mails to operators.
+    #[serde(default)]
+    pub mail: MailOverview,
     /// Acts and batches that nothing will ever move: a fault of messo. At most a hundred of each kind.
     pub stuck: Vec<StuckEntry>,
 }

@@ -147,6 +147,8 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT code, about FROM trouble", "a few rows"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
     ("SELECT source FROM counter", "one row per gestionale"),
+    ("SELECT count(*), min(due_at) FROM mail", "mails that wait, from a partial index"),
+    ("UPDATE mail SET state = 'ATTESA', lease_until = NULL WHERE state = 'IN_CORSO'", "the few that are leased, from a partial index"),
 ];
 
 /// Every literal handed to `prepare_cached`, `execute` or kept in a `sql` of the store's sources.

@@ -7,6 +7,7 @@ mod drops;
 mod fabric;
 mod guard;
 mod leases;
+mod mail;
 mod orders;
 mod road;
 mod scale;
