@@ -74,7 +74,7 @@ if [ -n "${MESSO_PYTHON:-}" ]; then
     echo "install-clients: le prove usano $MESSO_PYTHON"
 else
     requirements=("$here/tests/clients/requirements.txt")
-    modules='import asyncssh, paramiko, rfc3339_validator, ssh_audit'
+    modules='import aiosmtpd, asyncssh, paramiko, rfc3339_validator, ssh_audit'
     if [ -f "$shared/contract/requirements.txt" ]; then
         requirements+=("$shared/contract/requirements.txt")
         modules+=', aiohttp, jsonschema, lxml, yaml'

@@ -8,7 +8,7 @@ use super::table::{known, pairs, section, when, when_known};
 use crate::domain::daily::DailyTrouble;
 use crate::service::control::Request;
 use crate::service::report::{AlertEntry, StatusReport};
-use crate::text::it::{operate as words, parking};
+use crate::text::it::{self, operate as words, parking};
 
 /// Dice come sta il servizio.
 #[derive(Debug, clap::Args)]
@@ -79,6 +79,7 @@ fn print(report: &StatusReport) -> String {
         })
         .collect();
     text.push_str(&section("Ordini sulle chiavi", &["quando", "chiave", "ordine", "chi", "motivo"], &orders));
+    text.push_str(&mail(report));
     text.push_str(&troubles(&report.troubles));
     let alerts = rows_of(&report.alerts);
     text.push_str(&section("Avvisi degli ultimi sette giorni", ALERT_HEADS, &alerts));
@@ -100,6 +101,31 @@ pub(super) fn rows_of(alerts: &[AlertEntry]) -> Vec<Vec<String>> {
         ]
     };
     alerts.iter().map(row).collect()
+}
+
+/// Mails that wait, why, and who is not reached.
+fn mail(report: &StatusReport) -> String {
+    let mail = &report.mail;
+    let trouble = mail.trouble.as_ref();
+    let rows = [
+        ("Da spedire", if mail.waiting > 0 { mail.waiting.to_string() } else { String::new() }),
+        ("La prima dal", if mail.waiting > 0 { when_known(mail.oldest_due) } else { String::new() }),
+        ("Server che non la prende", trouble.map_or_else(String::new, |trouble| format!("dal {}: {}", when(trouble.since), trouble.error))),
+        ("Ripetute nel dubbio", if mail.repeats > 0 { mail.repeats.to_string() } else { String::new() }),
+    ];
+    let shown: Vec<Vec<String>> =
+        rows.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let mut text = section("Posta agli operatori", &[], &shown);
+    let given_up: Vec<Vec<String>> = mail
+        .given_up
+        .iter()
+        .map(|one| {
+            let why = format!("{}: {}", one.error, it::mail::undelivered(&one.error));
+            vec![when(one.at), one.recipient.clone(), one.kind.clone(), known(Some(&one.sender)), why]
+        })
+        .collect();
+    text.push_str(&section("Destinatari non raggiunti dalla posta", &["quando", "destinatario", "genere", "ente", "perché"], &given_up));
+    text
 }
 
 /// What is not over, with what to do.

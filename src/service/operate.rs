@@ -135,6 +135,7 @@ impl Operator {
             channel_orders: orders.into_iter().map(|(channel, row)| ChannelOrder { channel, entry: row.into() }).collect(),
             troubles: self.troubles().await?,
             alerts: alerts.into_iter().map(AlertEntry::from).collect(),
+            mail: self.store.mail_overview(now).await?,
             stuck: self.store.stuck(now).await?.into_iter().map(StuckEntry::from).collect(),
             paused_batches: self.store.paused_batches().await?,
             restored: self.restore_held().await?,

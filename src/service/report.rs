@@ -24,6 +24,7 @@ use crate::domain::alert::AlertKind;
 use crate::domain::daily::{DailyReport, DailyTrouble};
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::OutcomeLine;
+use crate::store::MailOverview;
 
 /// `messo status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct StatusReport {
     pub troubles: Vec<DailyTrouble>,
     /// What operators were told in the last seven days, newest first.
     pub alerts: Vec<AlertEntry>,
+    /// Mails to operators.
+    #[serde(default)]
+    pub mail: MailOverview,
     /// Acts and batches that nothing will ever move: a fault of messo. At most a hundred of each kind.
     pub stuck: Vec<StuckEntry>,
     /// Batches whose new sends an operator has stopped.

@@ -34,7 +34,7 @@ pub mod specification;
 
 pub use contract::{ContractProxy, ContractReport, Exchange};
 pub use examples::{Example, example_cases, zip_dir, zip_entries};
-pub use process::{Child, free_port, messo, messo_bin, wait_for};
+pub use process::{Child, free_port, messo, messo_bin, timed, wait_for};
 pub use programs::{node_modules, python, require, require_path, require_python, shared_dir};
 
 /// A small generator: the same seed, the same choices.

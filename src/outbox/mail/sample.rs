@@ -100,7 +100,7 @@ fn notice(code: &str) -> Notice {
             notice.about = "02438750586".to_owned();
             notice.data = json!({"day": "2026-11-23", "limit": 100_000});
         }
-        AlertKind::Disk => notice.data = json!({"free_bytes": 412_000_000, "reserve_bytes": 536_870_912}),
+        AlertKind::Disk => notice.data = json!({"free_bytes": 412_000_000, "total_bytes": 53_687_091_200_u64}),
         AlertKind::Upload | AlertKind::Silent => notice.source = some("tributi"),
         AlertKind::Report => {}
     }

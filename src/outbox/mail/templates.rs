@@ -229,7 +229,21 @@ fn render(environment: &Environment<'_>, letter: &Letter, view: &Value) -> Resul
         return Err(TemplateFault { name, line: 1, message: format!("la prima riga deve cominciare con «{SUBJECT}»") });
     };
     let subject = subject.trim().chars().take(LONGEST_SUBJECT).collect();
-    Ok(Rendered { subject, text: rest.trim_start_matches('\n').to_owned(), html })
+    Ok(Rendered { subject, text: squeezed(rest), html })
+}
+
+/// Without blanks at the end of lines, and never two empty lines together: a template need not count them.
+fn squeezed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut empty = true;
+    for line in text.lines().map(str::trim_end) {
+        if !(line.is_empty() && empty) {
+            out.push_str(line);
+            out.push('\n');
+        }
+        empty = line.is_empty();
+    }
+    out
 }
 
 /// The error in Italian, where it is.

@@ -1,7 +1,7 @@
 //! What a template sees, in Italian words: operators write templates. Every name is always there, `none` when it has no value, so
 //! that a name that is not there is a slip of the template.
 
-use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -90,8 +90,8 @@ pub struct GroupView {
     pub quanti: String,
     pub frase: String,
     pub rimedio: String,
-    pub prima: String,
-    pub ultima: String,
+    /// `23/11/2026, dalle 09:51 alle 10:04`.
+    pub periodo: String,
     pub esempi: Vec<String>,
     /// How many are not among the examples; `none`: all are.
     pub altri: Option<String>,
@@ -234,7 +234,7 @@ fn notice_view(notice: &Notice) -> NoticeView {
 }
 
 fn sentence(code: &str) -> String {
-    parking::sentence(code).map_or_else(|| format!("{}.", words::title(code)), str::to_owned)
+    parking::sentence(code).unwrap_or_default().to_owned()
 }
 
 fn rows(notice: &Notice) -> Vec<RowView> {
@@ -256,7 +256,7 @@ fn rows(notice: &Notice) -> Vec<RowView> {
     if let Value::Object(values) = &notice.data {
         for (name, value) in values {
             if let Some(label) = words::value_label(name) {
-                add(label, value_words(value));
+                add(label, value_words(&notice.code, name, value));
             }
         }
     }
@@ -276,11 +276,15 @@ fn about(notice: &Notice) -> (&'static str, Option<String>) {
     }
 }
 
-/// A single value: a number, a word, an instant.
-fn value_words(value: &Value) -> Option<String> {
+/// A single value: a number, an amount, a size, a day, a word.
+fn value_words(code: &str, name: &str, value: &Value) -> Option<String> {
     match value {
-        Value::Number(number) => Some(number.as_u64().map_or_else(|| number.to_string(), words::grouped)),
-        Value::String(text) => Some(text.parse::<Timestamp>().map_or_else(|_| shown(text), words::moment)),
+        Value::Number(number) => number.as_u64().map(|number| match name {
+            "limit" if code.contains("SPESA") => words::euro(i64::try_from(number).unwrap_or(i64::MAX)),
+            name if name.ends_with("_bytes") => words::bytes(number),
+            _ => words::grouped(number),
+        }),
+        Value::String(text) => Some(text.parse::<Date>().map_or_else(|_| shown(text), words::day)),
         _ => None,
     }
 }
@@ -325,8 +329,7 @@ fn group_view(group: &Group) -> GroupView {
         quanti: words::grouped(group.alerts),
         frase: sentence(&group.code),
         rimedio: parking::remedy(&group.code).unwrap_or_default().to_owned(),
-        prima: words::short_moment(group.first_at),
-        ultima: words::short_moment(group.last_at),
+        periodo: words::span(group.first_at, group.last_at),
         esempi: examples,
         altri: (left > 0).then(|| words::grouped(left)),
     }

@@ -155,6 +155,8 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT source FROM counter", "one row per gestionale"),
     ("original_name IS NOT NULL ORDER BY received_at", "in the order of an index, up to a limit"),
     ("SELECT DISTINCT archive FROM erasure", "a partial index of deletions under way"),
+    ("SELECT count(*), min(due_at) FROM mail", "mails that wait, from a partial index"),
+    ("UPDATE mail SET state = 'ATTESA', lease_until = NULL WHERE state = 'IN_CORSO'", "the few that are leased, from a partial index"),
 ];
 
 /// Every literal handed to `prepare_cached`, `execute` or kept in a `sql` of the store's sources.

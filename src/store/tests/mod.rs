@@ -10,6 +10,7 @@ mod exports;
 mod fabric;
 mod guard;
 mod leases;
+mod mail;
 mod orders;
 mod road;
 mod scale;

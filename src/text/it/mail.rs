@@ -144,14 +144,9 @@ pub fn value_label(name: &str) -> Option<&'static str> {
     Some(match name {
         "day" => "Giorno",
         "limit" => "Limite",
-        "since" => "Dal",
-        "days" => "Giorni mancanti",
-        "free_bytes" | "free" => "Byte liberi",
-        "reserve_bytes" | "reserve" => "Byte da lasciare liberi",
-        "expected" | "by" => "Atteso entro",
-        "last" | "last_drop" => "Ultimo deposito",
-        "size" => "Byte arrivati",
-        "minutes" => "Minuti",
+        "free_bytes" => "Spazio libero",
+        "total_bytes" => "Spazio totale",
+        "by" => "Atteso entro",
         _ => return None,
     })
 }
@@ -203,10 +198,37 @@ pub fn short_moment(at: Timestamp) -> String {
     rome(at).strftime("%d/%m/%Y %H:%M").to_string()
 }
 
+/// `23/11/2026, dalle 09:51 alle 10:04`, Rome time.
+#[must_use]
+pub fn span(from: Timestamp, to: Timestamp) -> String {
+    let (first, last) = (short_moment(from), short_moment(to));
+    if first == last {
+        return first;
+    }
+    match (first.split_once(' '), last.split_once(' ')) {
+        (Some((day, from)), Some((same, to))) if day == same => format!("{day}, dalle {from} alle {to}"),
+        _ => format!("dal {first} al {last}"),
+    }
+}
+
 /// `10:05`, Rome time.
 #[must_use]
 pub fn hour(at: Timestamp) -> String {
     rome(at).strftime("%H:%M").to_string()
+}
+
+/// `392 MiB`, `1,5 GiB`.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    let tenths = |unit: u64| {
+        let tenths = bytes.saturating_mul(10) / unit;
+        if tenths >= 1_000 || tenths % 10 == 0 { grouped(tenths / 10) } else { format!("{},{}", grouped(tenths / 10), tenths % 10) }
+    };
+    match bytes {
+        0..=1_048_575 => format!("{} byte", grouped(bytes)),
+        1_048_576..=1_073_741_823 => format!("{} MiB", tenths(1 << 20)),
+        _ => format!("{} GiB", tenths(1 << 30)),
+    }
 }
 
 /// `1.240,50 €`.
@@ -340,8 +362,15 @@ mod tests {
     fn dates_numbers_and_amounts_are_italian() {
         assert_eq!(moment("2026-11-23T09:05:00Z".parse().unwrap()), "lunedì 23 novembre 2026, ore 10:05");
         assert_eq!(moment("2026-07-31T22:30:00Z".parse().unwrap()), "sabato 1º agosto 2026, ore 00:30");
+        let span_of = |from: &str, to: &str| span(from.parse().unwrap(), to.parse().unwrap());
+        assert_eq!(span_of("2026-11-23T08:51:00Z", "2026-11-23T09:04:59Z"), "23/11/2026, dalle 09:51 alle 10:04");
+        assert_eq!(span_of("2026-11-23T08:51:00Z", "2026-11-23T08:51:30Z"), "23/11/2026 09:51");
+        assert_eq!(span_of("2026-11-22T08:51:00Z", "2026-11-23T09:04:59Z"), "dal 22/11/2026 09:51 al 23/11/2026 10:04");
         for (cents, want) in [(0, "0,00 €"), (124_050, "1.240,50 €"), (-5, "-0,05 €"), (123_456_789, "1.234.567,89 €")] {
             assert_eq!(euro(cents), want, "{cents}");
+        }
+        for (size, want) in [(7, "7 byte"), (412_000_000, "392 MiB"), (1_610_612_736, "1,5 GiB"), (1 << 40, "1.024 GiB")] {
+            assert_eq!(bytes(size), want);
         }
         for (number, want) in [(0, "0"), (999, "999"), (1_000, "1.000"), (1_234_567, "1.234.567")] {
             assert_eq!(grouped(number), want);
