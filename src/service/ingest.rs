@@ -650,7 +650,7 @@ fn end_of_day(day: Date) -> Option<Timestamp> {
 }
 
 /// Operators are told under this code of an upload that stays unfinished.
-pub const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
+const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
 
 /// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
 pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {
