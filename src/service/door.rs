@@ -12,18 +12,17 @@ use tokio::task::JoinSet;
 
 use super::Hub;
 use super::figures::SftpCounts;
-use super::ingest::NEVER_COMPLETED;
 use crate::config::{Config, SftpAccount, SftpConfig, SourceSystem};
 use crate::intake::arrivals::Arrivals;
 use crate::intake::sftp::executor;
-use crate::intake::sftp::folder::{self, Abandoned, FolderHome, Shared};
+use crate::intake::sftp::folder::{self, FolderHome, Shared};
 use crate::intake::sftp::home::Home;
 use crate::intake::sftp::server::accounts::{Account, AccountError, Accounts};
 use crate::intake::sftp::server::defender::Ban;
 use crate::intake::sftp::server::host_keys::{self, HostKeyError};
 use crate::intake::sftp::server::ledger::{Event, Ledger, SessionWitness};
 use crate::intake::sftp::server::{Door, DoorHandle, Homes, Parts, Settings, Words, real_now};
-use crate::store::{DoorBan, DoorEvent, Notice, Store, StoreError};
+use crate::store::{DoorBan, DoorEvent, Store, StoreError};
 use crate::text::it;
 
 /// How long a client may change its mind after CLOSE: programs that open a file again to append do it at once.
@@ -238,7 +237,6 @@ impl Keeper {
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(tidy(hub.clone(), homes.clone()));
-        tasks.spawn(tell_abandoned(hub.clone(), homes.clone()));
         Ok(Some(Keeper { door, homes, tasks, writing, pen: send, listening, keys: shown }))
     }
 
@@ -407,41 +405,4 @@ async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
             }
         }
     }
-}
-
-/// Tells the operators of uploads that stay unfinished, once each, after as long as of a file in a watched folder.
-async fn tell_abandoned(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
-    let pause = if hub.clock.is_real() { Duration::from_secs(60) } else { Duration::from_millis(500) };
-    let patience = Duration::from_secs(hub.config.watch.incomplete_after_s);
-    loop {
-        tokio::time::sleep(pause).await;
-        let before = real_now().checked_sub(patience).unwrap_or(jiff::Timestamp::MIN);
-        for (source, shared) in homes.all() {
-            let outcome = match tokio::task::spawn_blocking(move || shared.abandoned(before)).await {
-                Ok(Ok(found)) => note_abandoned(&hub, &source, &found).await.map_err(|error| error.to_string()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = outcome {
-                tracing::warn!(source, error, "i caricamenti SFTP rimasti a metà non si possono contare");
-            }
-        }
-    }
-}
-
-async fn note_abandoned(hub: &Hub, source: &str, found: &[Abandoned]) -> Result<(), StoreError> {
-    let about = |upload: &Abandoned| format!("{source}/{}", upload.mark.to_hex().get(..16).unwrap_or_default());
-    let now = hub.clock.now();
-    let known = hub.store.troubles().await?;
-    let known = known.iter().filter(|trouble| trouble.code == NEVER_COMPLETED && trouble.about.split('/').next() == Some(source));
-    for gone in known.filter(|trouble| found.iter().all(|upload| about(upload) != trouble.about)) {
-        // Gone on with, or removed.
-        hub.store.forget_trouble(NEVER_COMPLETED, &gone.about).await?;
-    }
-    for upload in found {
-        let data = Some(serde_json::json!({ "bytes": upload.size, "since": upload.since.to_string() }));
-        let notice = Notice { data, ..Notice::of_source(NEVER_COMPLETED, source, &about(upload)) };
-        hub.store.begins(notice, None, now).await?;
-    }
-    Ok(())
 }

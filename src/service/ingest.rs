@@ -664,7 +664,7 @@ fn end_of_day(day: Date) -> Option<Timestamp> {
 }
 
 /// Operators are told under this code of an upload that stays unfinished.
-pub const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
+const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
 
 /// Reads a batch from the archive in which it is kept: another reading of a batch, or one whose claimed file was lost with a disk.
 pub async fn reread(hub: &Arc<Hub>, batch: BatchId) -> End {

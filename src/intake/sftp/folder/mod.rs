@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::session::FolderHome;
-pub use self::shared::{Abandoned, STAGING, Shared};
+pub use self::shared::{STAGING, Shared};
 use crate::domain::digest::Sha256;
 use crate::intake::arrivals::Arrivals;
 

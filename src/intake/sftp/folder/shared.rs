@@ -18,7 +18,6 @@ use super::path::{self, INBOX, Rel};
 use super::quota::Count;
 use super::{Limits, Settings};
 use crate::clock::monotonic;
-use crate::domain::digest::Sha256;
 use crate::intake::arrivals::Arrived;
 use crate::intake::names::{self, NameKind};
 use crate::intake::scan;
@@ -52,17 +51,6 @@ pub enum Found {
     /// Taken by the hub.
     Taken(Known),
     Nothing,
-}
-
-/// An upload that is not whole and that nobody goes on with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Abandoned {
-    /// Names the file as it is now, over restarts.
-    pub mark: Sha256,
-    /// Its last change, real time.
-    pub since: Timestamp,
-    /// Bytes.
-    pub size: u64,
 }
 
 impl Shared {
@@ -128,30 +116,6 @@ impl Shared {
         }
         self.lock().sweep();
         Ok(())
-    }
-
-    /// Uploads that are not whole, that nobody has open and nobody has changed since `before` (real time). Blocks.
-    ///
-    /// # Errors
-    /// The folders cannot be read.
-    pub fn abandoned(&self, before: Timestamp) -> io::Result<Vec<Abandoned>> {
-        let listing = scan::list_below(&self.beneath.folder(STAGING)?)?;
-        let mut found = Vec::new();
-        for file in listing.files.keys().filter_map(|file| file.to_str()) {
-            let rel = Rel::new(file);
-            if self.lock().uploads.contains_key(&rel) {
-                continue;
-            }
-            let folder = self.beneath.folder(&below(STAGING, rel.parent()))?;
-            let Some(stat) = beneath::look(&folder, rel.name())? else { continue };
-            // The time of change, which no client can set.
-            let since = Timestamp::from_second(stat.st_ctime).unwrap_or(Timestamp::MAX);
-            if since < before {
-                let size = u64::try_from(stat.st_size).unwrap_or_default();
-                found.push(Abandoned { mark: Sha256::of(format!("{}\0{size}", stat.st_ino).as_bytes()), since, size });
-            }
-        }
-        Ok(found)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Desk> {
