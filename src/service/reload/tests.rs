@@ -1,3 +1,5 @@
+//! What a configuration that is read again changes, and what waits for a restart.
+
 use super::*;
 
 fn config(text: &str) -> Config {
