@@ -203,6 +203,15 @@ fn new_enti_gestionali_flows_and_keys_hold_after_sighup_and_a_broken_file_change
     office.answered("primo", "aperto", "tre.zip", &batch(&[Row::new(OTHER, "TRE-1")]), "PRESA_IN_CARICO", &[]);
     office.answered("primo", "nuovo", "quattro.zip", &batch(&[Row::new(OTHER, "QUA-1")]), "SCARTATO", &["FLUSSO_NON_AUTORIZZATO"]);
 
+    // A flow that is changed holds for what comes, not for what was taken under it.
+    office.answered("primo", "aperto", "prima-del-flusso.zip", &batch(&[Row::new(ENTE, "FLU-1")]), "PRESA_IN_CARICO", &[]);
+    fs::write(office.dir().join("flussi/aperto.toml"), flow("aperto", "", "[sending]\nwhen = \"held\"")).unwrap();
+    reload(&office, READ);
+    office.answered("primo", "aperto", "dopo-il-flusso.zip", &batch(&[Row::new(ENTE, "FLU-2")]), "PRESA_IN_CARICO", &[]);
+    office.wait_state("primo", "FLU-1", "ACCETTATO");
+    office.wait_act("FLU-2", "held", |act| act["act"]["state"] == "IN_ATTESA");
+    assert!(send.of("FLU-2").is_empty());
+
     // What was taken away is named, and goes on until a restart.
     let text = fs::read_to_string(office.config()).unwrap();
     let (kept, _) = text.split_once("[[gestionale]]\nname = \"secondo\"").unwrap();
@@ -395,5 +404,12 @@ fn alert_rules_are_what_prometheus_reads() {
     }
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/prometheus/messo.rules.yml");
     let (good, said) = promtool(&["check", "rules", rules.to_str().unwrap()], None);
+    assert!(good && said.contains("SUCCESS"), "{said}");
+    // And they fire when they should, and no sooner.
+    let place = tempfile::tempdir().unwrap();
+    fs::copy(&rules, place.path().join("messo.rules.yml")).unwrap();
+    let cases = place.path().join("rules.test.yml");
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/rules.test.yml"), &cases).unwrap();
+    let (good, said) = promtool(&["test", "rules", cases.to_str().unwrap()], None);
     assert!(good && said.contains("SUCCESS"), "{said}");
 }
