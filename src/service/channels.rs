@@ -147,9 +147,9 @@ pub fn build(config: &Config, running: &Channels, store: &Store, clock: Clock, c
     let client = http::client(&HttpSettings { loopback_only, ..HttpSettings::default() })?;
     let mut channels = BTreeMap::new();
     for institution in &config.institutions {
-        let before = running.values().find(|channel| channel.sender == institution.tax_id);
-        let remote = before.map_or_else(Arc::default, |before| before.remote.clone());
-        let governor = match before.filter(|before| before.quota == institution.quota) {
+        let before = || running.values().filter(|channel| channel.sender == institution.tax_id);
+        let remote = before().next().map_or_else(Arc::default, |before| before.remote.clone());
+        let governor = match before().find(|before| before.quota == institution.quota) {
             Some(before) => before.governor.clone(),
             None => Arc::new(governor(institution, store, clock)),
         };
