@@ -148,10 +148,8 @@ fn systemd_accepts_the_unit() {
         return;
     }
     // The program is not installed here: another one stands in its place.
-    let unit: String = read("systemd/messo.service")
-        .lines()
-        .map(|line| if line.starts_with("ExecStart=") { "ExecStart=/bin/true\n".to_owned() } else { format!("{line}\n") })
-        .collect();
+    let unit: String =
+        read("systemd/messo.service").lines().map(|line| format!("{}\n", line.replace("/usr/bin/messo", "/bin/true"))).collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("messo.service");
     fs::write(&path, unit).unwrap();
@@ -188,6 +186,7 @@ fn the_unit_says_what_the_program_counts_on() {
         "RestartSec=10s",
         "StartLimitIntervalSec=0",
         "TimeoutStopSec=90s",
+        "ExecReload=/usr/bin/messo check --config /etc/messo/messo.toml",
         "ExecReload=/bin/kill -HUP $MAINPID",
         "LoadCredential=send:/etc/messo/credenziali",
         "LimitCORE=0",

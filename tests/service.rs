@@ -122,6 +122,14 @@ fn systemd_hears_ready_pings_that_mean_something_reloads_and_the_stop() {
     other.execute_batch("ROLLBACK").unwrap();
     manager.wait("WATCHDOG=1", &[]);
 
+    // A file that cannot be used: ready again, and the status line says that it was not taken.
+    configure(&office, "installation", "instalation");
+    office.signal(Signal::HUP);
+    manager.wait("RELOADING=1", &["READY"]);
+    let ready = manager.wait("READY=1", &[]);
+    assert!(ready.contains("la configurazione riletta non si può usare"), "{ready}");
+    configure(&office, "instalation", "installation");
+
     office.signal(Signal::HUP);
     let reloading = manager.wait("RELOADING=1", &["READY"]);
     let micros = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")).unwrap();
@@ -129,7 +137,8 @@ fn systemd_hears_ready_pings_that_mean_something_reloads_and_the_stop() {
     let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
     let told = micros.parse::<f64>().unwrap() / 1e6;
     assert!((told - uptime).abs() < 30.0, "the monotonic clock of now: {told} and {uptime}");
-    manager.wait("READY=1", &[]);
+    let ready = manager.wait("READY=1", &[]);
+    assert!(!ready.contains("non si può usare"), "{ready}");
 
     office.stop();
     let stopping = manager.wait("STOPPING=1", &[]);
@@ -202,6 +211,15 @@ fn new_enti_gestionali_flows_and_keys_hold_after_sighup_and_a_broken_file_change
     reload(&office, READ);
     office.answered("primo", "aperto", "tre.zip", &batch(&[Row::new(OTHER, "TRE-1")]), "PRESA_IN_CARICO", &[]);
     office.answered("primo", "nuovo", "quattro.zip", &batch(&[Row::new(OTHER, "QUA-1")]), "SCARTATO", &["FLUSSO_NON_AUTORIZZATO"]);
+
+    // A flow that is changed holds for what comes, not for what was taken under it.
+    office.answered("primo", "aperto", "prima-del-flusso.zip", &batch(&[Row::new(ENTE, "FLU-1")]), "PRESA_IN_CARICO", &[]);
+    fs::write(office.dir().join("flussi/aperto.toml"), flow("aperto", "", "[sending]\nwhen = \"held\"")).unwrap();
+    reload(&office, READ);
+    office.answered("primo", "aperto", "dopo-il-flusso.zip", &batch(&[Row::new(ENTE, "FLU-2")]), "PRESA_IN_CARICO", &[]);
+    office.wait_state("primo", "FLU-1", "ACCETTATO");
+    office.wait_act("FLU-2", "held", |act| act["act"]["state"] == "IN_ATTESA");
+    assert!(send.of("FLU-2").is_empty());
 
     // What was taken away is named, and goes on until a restart.
     let text = fs::read_to_string(office.config()).unwrap();
@@ -379,6 +397,13 @@ fn the_health_page_tells_how_it_is_and_its_figures_are_what_rules_and_dashboard_
     });
     other.execute_batch("ROLLBACK").unwrap();
     wait_for("alive again", SOON, || (http(addr, "GET", "/healthz", &[]).0 == 200).then_some(()));
+    // A file that cannot be used is seen from outside.
+    let reloaded = || sample(&http(addr, "GET", "/metrics", &[]).1, "messo_config_last_reload_successful");
+    assert_eq!(reloaded(), 1.0);
+    configure(&office, "installation", "instalation");
+    reload(&office, REFUSED);
+    wait_for("the refused reload", SOON, || (reloaded() == 0.0).then_some(()));
+    configure(&office, "instalation", "installation");
     // No room under the reserve: alive, but not ready.
     configure(&office, "disk_reserve_bytes = 0", "disk_reserve_bytes = 17592186044416");
     reload(&office, READ);
@@ -395,5 +420,12 @@ fn alert_rules_are_what_prometheus_reads() {
     }
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/prometheus/messo.rules.yml");
     let (good, said) = promtool(&["check", "rules", rules.to_str().unwrap()], None);
+    assert!(good && said.contains("SUCCESS"), "{said}");
+    // And they fire when they should, and no sooner.
+    let place = tempfile::tempdir().unwrap();
+    fs::copy(&rules, place.path().join("messo.rules.yml")).unwrap();
+    let cases = place.path().join("rules.test.yml");
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/rules.test.yml"), &cases).unwrap();
+    let (good, said) = promtool(&["test", "rules", cases.to_str().unwrap()], None);
     assert!(good && said.contains("SUCCESS"), "{said}");
 }

@@ -368,16 +368,28 @@ fn accounts_are_read_again_without_dropping_sessions() {
     wait_for("the new accounts", SOON, || house.office().log().contains("account SFTP riletti").then_some(()));
     assert!(!house.sftp(&[], "pwd\n").ok, "the old name is gone");
     wait_for("the end of the session whose account is gone", SOON, || open.try_wait().map(drop));
-    // Another account of a gestionale that this hub does not know.
+    // Another account, of a gestionale that this hub did not know: it comes in at once, and what it drops is taken.
     let (_, block) = before.split_once("[[gestionale]]").unwrap();
     let block = block.replace("\"polizia\"", "\"anagrafe\"");
     fs::create_dir(house.office().dir().join("anagrafe")).unwrap();
     house.write_config(&format!("{before}\n[[gestionale]]{block}"));
     house.hang_up();
-    let told = |log: &str| log.lines().any(|line| line.contains("solo dopo un riavvio di messo") && line.contains("anagrafe"));
-    wait_for("the name of who needs a new start", SOON, || told(&house.office().log()).then_some(()));
+    house.use_user("anagrafe");
+    wait_for("the new account", SOON, || house.sftp(&[], "pwd\n").ok.then_some(()));
+    fs::write(house.local().join("nuovo.zip"), house.batch()).unwrap();
+    assert!(house.sftp(&[], "put nuovo.zip in/nuovo.zip\n").ok);
+    assert_eq!(house.office().receipt("anagrafe", "nuovo.zip").state, "PRESA_IN_CARICO");
+    // With another folder it waits for a restart, and does not come in before.
+    house.write_config(&format!("{before}\n[[gestionale]]{}", block.replace("root = \"anagrafe\"", "root = \"altrove\"")));
+    house.hang_up();
+    let told = |log: &str, what: &str| log.lines().any(|line| line.contains("solo dopo un riavvio") && line.contains(what));
+    wait_for("the name of who moved", SOON, || told(&house.office().log(), "il gestionale anagrafe ha un'altra cartella").then_some(()));
+    assert!(!house.sftp(&[], "pwd\n").ok, "a gestionale that moved");
     house.write_config(&before);
     house.hang_up();
+    wait_for("the name of who is gone", SOON, || told(&house.office().log(), "il gestionale anagrafe non è più").then_some(()));
+    assert!(!house.sftp(&[], "pwd\n").ok, "a gestionale that is gone");
+    house.use_user("polizia");
     wait_for("the old accounts", SOON, || house.sftp(&[], "pwd\n").ok.then_some(()));
     house.stop();
 }

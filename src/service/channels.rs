@@ -147,9 +147,9 @@ pub fn build(config: &Config, running: &Channels, store: &Store, clock: Clock, c
     let client = http::client(&HttpSettings { loopback_only, ..HttpSettings::default() })?;
     let mut channels = BTreeMap::new();
     for institution in &config.institutions {
-        let before = running.values().find(|channel| channel.sender == institution.tax_id);
-        let remote = before.map_or_else(Arc::default, |before| before.remote.clone());
-        let governor = match before.filter(|before| before.quota == institution.quota) {
+        let before = || running.values().filter(|channel| channel.sender == institution.tax_id);
+        let remote = before().next().map_or_else(Arc::default, |before| before.remote.clone());
+        let governor = match before().find(|before| before.quota == institution.quota) {
             Some(before) => before.governor.clone(),
             None => Arc::new(governor(institution, store, clock)),
         };
@@ -303,5 +303,57 @@ impl DurableDay {
             Ok(()) => today.clone_into(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner)),
             Err(error) => tracing::error!(%error, "un avviso non può essere salvato"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two enti, the first with two keys; what their secrets are.
+    fn config(dir: &std::path::Path, secrets: [&str; 3], per_day: u32) -> Config {
+        let ente = |tax_id: &str, per_day: u32| {
+            format!(
+                "[[ente]]\ntax_id = \"{tax_id}\"\ndenomination = \"E\"\nambiente = \"collaudo\"\nsend_url = \"http://127.0.0.1:9\"\n\
+                 quota = {{ per_day = {per_day} }}\n"
+            )
+        };
+        let key = |id: &str, secret: &str| {
+            let path = dir.join(secret);
+            std::fs::write(&path, secret).unwrap();
+            format!("[[ente.key]]\nid = \"{id}\"\nsecret = \"file:{}\"\n", path.display())
+        };
+        let [a, b, c] = secrets;
+        let text =
+            ["data = \"d\"\ninstallation = \"i\"\n".to_owned(), ente("1", per_day), key("a", a), key("b", b), ente("2", 10), key("c", c)];
+        toml::from_str(&text.concat()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_changed_is_made_anew_and_an_ente_has_one_circuit_and_one_bucket() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let build = |secrets, per_day, running: &Channels| {
+            build(&config(dir.path(), secrets, per_day), running, &store, Clock::REAL, &Arc::default()).unwrap()
+        };
+        let first = build(["s1", "s2", "s3"], 100, &BTreeMap::new());
+        let same = |other: &Channels, name: &str| Arc::ptr_eq(&first[name], &other[name]);
+        let again = build(["s1", "s2", "s3"], 100, &first);
+        assert!(first.keys().all(|name| same(&again, name)));
+        // Another secret under the same reference's name.
+        let secret = build(["s1", "s9", "s3"], 100, &first);
+        assert_eq!([same(&secret, "1/a"), same(&secret, "1/b"), same(&secret, "2/c")], [true, false, true]);
+        assert!(Arc::ptr_eq(&secret["1/a"].remote, &secret["1/b"].remote) && Arc::ptr_eq(&secret["1/a"].governor, &secret["1/b"].governor));
+        // Other limits: both keys anew, under one new bucket; what is known of the remote stays.
+        let limits = build(["s1", "s2", "s3"], 200, &first);
+        assert_eq!([same(&limits, "1/a"), same(&limits, "1/b"), same(&limits, "2/c")], [false, false, true]);
+        assert!(Arc::ptr_eq(&limits["1/a"].governor, &limits["1/b"].governor));
+        assert!(!Arc::ptr_eq(&limits["1/a"].governor, &first["1/a"].governor));
+        assert!(Arc::ptr_eq(&limits["1/b"].remote, &first["1/a"].remote));
+        // A secret that is not there: nothing is made.
+        let mut broken = config(dir.path(), ["s1", "s2", "s3"], 100);
+        broken.institutions[0].keys[0].secret.0 = "file:/non/esiste".to_owned();
+        let refused = super::build(&broken, &first, &store, Clock::REAL, &Arc::default());
+        assert!(matches!(refused, Err(ChannelError::Secret { channel, .. }) if channel == "1/a"));
     }
 }

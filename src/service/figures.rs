@@ -2,7 +2,7 @@
 //!
 //! The counts come from the store and are kept for a few seconds: who reads the page in a loop does not slow the work.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ const FRESH: Duration = Duration::from_secs(5);
 pub struct Figures {
     pub calls: std::sync::Arc<Calls>,
     pub sftp: std::sync::Arc<SftpCounts>,
+    /// The configuration could not be put in place when it was last read again.
+    pub reload_failed: AtomicBool,
     kept: tokio::sync::Mutex<Option<(Instant, String)>>,
 }
 
@@ -90,6 +92,9 @@ fn process(hub: &Hub, page: &mut Page) {
     page.family("messo_build_info", Kind::Gauge, "The version of the program; always 1.");
     page.sample("messo_build_info", &[("version", env!("CARGO_PKG_VERSION"))], Value::Whole(1));
     page.one("messo_up_seconds", Kind::Gauge, "Real time since the start of the service.", seconds(hub.pulse.lived(monotonic())));
+    let good = !hub.figures.reload_failed.load(Ordering::Relaxed);
+    let help = "Whether the configuration was put in place when it was last read: 0 after a reload that was refused.";
+    page.one("messo_config_last_reload_successful", Kind::Gauge, help, Value::Flag(good));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     if let Some(kib) = memory {

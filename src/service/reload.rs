@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -128,7 +129,9 @@ impl Refused {
 impl Running {
     /// Reads the configuration again. False: it is wrong, and everything is as it was.
     pub async fn reload(&mut self, file: &Path) -> bool {
-        match self.try_reload(file).await {
+        let outcome = self.try_reload(file).await;
+        self.hub.figures.reload_failed.store(outcome.is_err(), Ordering::Relaxed);
+        match outcome {
             Ok(waiting) => {
                 let settings = self.hub.settings();
                 let (enti, gestionali, flussi) = (settings.institutions.len(), settings.sources.len(), self.hub.flows.all().len());

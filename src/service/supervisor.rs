@@ -150,7 +150,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     };
     let control = ControlServer::start(&hub.config.control_path(), operator)?;
     // Ready is who has done a first round of everything.
-    while !hub.pulse.begun() && tasks.len() > 0 {
+    while !hub.pulse.begun() && !tasks.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(Running { hub, tasks, listeners, control, door, roots })

@@ -1,6 +1,7 @@
 //! What systemd is told, and when: ready, reloading, stopping, alive (sd_notify(3)). Without `NOTIFY_SOCKET` nothing is told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sd_notify::NotifyState;
 
@@ -17,7 +18,10 @@ fn tell(states: &[NotifyState<'_>]) {
 /// The hub takes drops; after a start and after each reload.
 pub fn ready(hub: &Hub) {
     let settings = hub.settings();
-    let status = words::in_service(settings.institutions.len(), settings.sources.len());
+    let mut status = words::in_service(settings.institutions.len(), settings.sources.len());
+    if hub.figures.reload_failed.load(Ordering::Relaxed) {
+        status.push_str(words::NOT_RELOADED);
+    }
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 

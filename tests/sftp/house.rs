@@ -97,6 +97,7 @@ pub fn finish(mut client: Client) -> Ran {
 pub struct House {
     office: Office,
     port: u16,
+    user: &'static str,
     local: tempfile::TempDir,
 }
 
@@ -136,7 +137,7 @@ impl House {
             public.trim()
         );
         fs::write(&path, text).unwrap();
-        let mut house = House { office, port, local };
+        let mut house = House { office, port, user: "polizia", local };
         house.start_again();
         house
     }
@@ -173,7 +174,12 @@ impl House {
     }
 
     pub fn login(&self) -> String {
-        "polizia@127.0.0.1".to_owned()
+        format!("{}@127.0.0.1", self.user)
+    }
+
+    /// Clients come in as this one from now on.
+    pub fn use_user(&mut self, user: &'static str) {
+        self.user = user;
     }
 
     /// A batch of one act.

@@ -1,3 +1,5 @@
+//! What a configuration that is read again changes, and what waits for a restart.
+
 use super::*;
 
 fn config(text: &str) -> Config {
@@ -88,7 +90,8 @@ fn what_can_hold_at_once_does() {
 
 #[test]
 fn what_only_a_restart_changes_stays_and_is_told() {
-    let table: [(&str, &[(&str, &str)], &str); 9] = [
+    type Changes<'a> = &'a [(&'a str, &'a str)];
+    let table: [(&str, Changes<'_>, &str); 9] = [
         ("data", &[("\"/dati\"", "\"/altri\"")], "«data» è cambiato"),
         ("installation", &[("\"prova\"", "\"altra\"")], "«installation» è cambiato"),
         ("health page", &[(":9464", ":9465")], "«salute» è cambiato"),

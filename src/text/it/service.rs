@@ -2,6 +2,8 @@
 
 /// Status line while the configuration is read again.
 pub const RELOADING: &str = "rilegge la configurazione";
+/// Added to the status line after a reload that was refused.
+pub const NOT_RELOADED: &str = "; la configurazione riletta non si può usare: vale quella di prima";
 /// Status line and reason: the service is ending.
 pub const STOPPING: &str = "in arresto: nessun lavoro nuovo, si finisce quello in corso";
 /// The store does not write or read in time.
