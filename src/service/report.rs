@@ -353,7 +353,7 @@ pub enum OrderKind {
 }
 
 /// `messo publish`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RebuildReport {
     /// Files written.
     pub files: u64,

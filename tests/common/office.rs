@@ -137,6 +137,8 @@ pub struct Office {
     hub: Option<Child>,
     /// What the run before logged.
     logged: String,
+    /// Logs everything.
+    verbose: bool,
 }
 
 impl Office {
@@ -169,7 +171,7 @@ impl Office {
             }
         }
         fs::write(dir.join("messo.toml"), text).unwrap();
-        Office { clock: clock.to_owned(), hub: None, logged: String::new(), folder }
+        Office { clock: clock.to_owned(), hub: None, logged: String::new(), verbose: false, folder }
     }
 
     pub fn dir(&self) -> &Path {
@@ -195,6 +197,11 @@ impl Office {
         clock.clone_into(&mut self.clock);
     }
 
+    /// Logs everything from the next start on.
+    pub fn log_everything(&mut self) {
+        self.verbose = true;
+    }
+
     /// Starts the hub with a variable in its environment and waits until it dies.
     pub fn start_to_die(&self, name: &str, value: &str) -> String {
         let mut command = messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]);
@@ -205,7 +212,11 @@ impl Office {
     }
 
     pub fn start(&mut self) {
-        let mut child = Child::spawn("hub", &mut messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]));
+        let mut command = messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]);
+        if self.verbose {
+            command.env("MESSO_LOG", "trace");
+        }
+        let mut child = Child::spawn("hub", &mut command);
         child.wait_line("messo è in servizio", SOON);
         self.hub = Some(child);
     }
