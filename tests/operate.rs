@@ -755,10 +755,9 @@ struct Copies;
 #[async_trait]
 impl Publisher for Copies {
     async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
+        let (files, folders) = (from.unwrap_or(100), vec!["esiti/copie".to_owned()]);
         match source {
-            Some("tributi") | None => {
-                Ok(RebuildReport { files: from.unwrap_or(100), erased: 0, erased_at: None, folders: vec!["esiti/copie".to_owned()] })
-            }
+            Some("tributi") | None => Ok(RebuildReport { files, folders, ..RebuildReport::default() }),
             Some(other) => Err(OperateError::UnknownSource { source: other.to_owned() }),
         }
     }

@@ -302,6 +302,12 @@ fn a_batch_that_is_put_is_taken_and_its_receipt_comes_back() {
     assert_eq!(upload["account"], "polizia", "{upload}");
     assert_eq!(house.booked("SCARICAMENTO", "OK")["bytes"], text.len());
     house.booked("CANCELLAZIONE", "OK");
+    // One answer to "where is my batch?", from the door on.
+    let found = house.office().ask(&["where", "LOTTO.ZIP"]);
+    let steps = found["journeys"][0]["steps"].as_array().unwrap();
+    let kinds: Vec<&str> = steps.iter().filter_map(|step| step["kind"].as_str()).collect();
+    assert_eq!(kinds[..3], ["CARICATO_SFTP", "RICEVUTO", "ESAMINATO"], "{found}");
+    assert_eq!((found["journeys"].as_array().unwrap().len(), &steps[0]["count"]), (1, &upload["bytes"]), "{found}");
     let others = house.office().ask(&["audit", "--account", "nessuno"]);
     assert_eq!(others["events"].as_array().unwrap().len(), 0, "{others}");
     let log = house.office().log();

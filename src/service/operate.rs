@@ -186,6 +186,7 @@ impl Operator {
     pub async fn retry(&self, text: &str, who: &Who, why: &str) -> Result<OrderReport, OperateError> {
         let why = reason(why)?;
         let act = self.one_act(text).await?;
+        self.still_kept(act.id.0).await?;
         if act.park_code.is_none() {
             return Err(OperateError::NotParked);
         }
@@ -289,6 +290,7 @@ impl Operator {
     pub async fn retry_batch(&self, text: &str, who: &Who, why: &str) -> Result<OrderReport, OperateError> {
         let why = reason(why)?;
         let batch = self.find_batch(text).await?;
+        self.still_kept(batch.id.0).await?;
         let count = self.store.retry_batch(batch.id, who.as_str(), &why, self.clock.now()).await?;
         if count == 0 {
             return Err(OperateError::BatchNotParked);
@@ -333,6 +335,14 @@ impl Operator {
         match &self.publisher {
             Some(publisher) => publisher.export(source, from, to).await,
             None => Err(OperateError::NoPublisher),
+        }
+    }
+
+    /// Refuses what needs the personal data of an act or a batch, once that was deleted; the sentence says when and why.
+    pub async fn still_kept(&self, subject: uuid::Uuid) -> Result<(), OperateError> {
+        match self.store.erased(subject).await? {
+            Some(erased) => Err(OperateError::Erased { at: erased.at, cause: erased.cause }),
+            None => Ok(()),
         }
     }
 

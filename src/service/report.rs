@@ -418,7 +418,7 @@ pub struct ExportReport {
 }
 
 /// `messo publish`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RebuildReport {
     /// Files written.
     pub files: u64,

@@ -42,7 +42,7 @@ impl House {
         let config = format!(
             "data = \"dati\"\ninstallation = \"prova\"\n\n[[ente]]\ntax_id = \"01234567897\"\ndenomination = \"Comune di Prova\"\n\
              ambiente = \"collaudo\"\nsend_url = \"http://127.0.0.1:9\"\n\n{of_ente}\n[[ente.key]]\nid = \"generale\"\nsecret = \"file:chiave\"\n\n\
-             [[gestionale]]\nname = \"{SOURCE}\"\nroot = \"casa\"\nenti = [\"01234567897\"]\nflows = [\"extra-cds\"]\n{of_source}"
+             [[gestionale]]\nname = \"{SOURCE}\"\nroot = \"casa\"\nenti = [\"01234567897\"]\nflows = [\"extra-cds\", \"ordinanze\"]\n{of_source}"
         );
         fs::write(dir.path().join("messo.toml"), config).unwrap();
         fs::write(dir.path().join("chiave"), "segreta\n").unwrap();

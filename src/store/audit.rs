@@ -40,7 +40,7 @@ pub struct Seals {
     pub broken: Option<i64>,
 }
 
-const LAST: &str = "SELECT id, seal FROM operator_event ORDER BY id DESC LIMIT 1";
+const LAST: &str = "SELECT id, seal FROM operator_event WHERE id = (SELECT max(id) FROM operator_event)";
 const APPEND: &str =
     "INSERT INTO operator_event (id, at, of, who, command, about, why, outcome, seal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const ORDER: &str = "SELECT who, command FROM operator_event WHERE id = ?1";

@@ -43,6 +43,12 @@ const LAST_LINES: &str = "SELECT max(l.line) FROM act a JOIN line l ON l.act_id 
 const NEXT: &str = "SELECT j.kind, j.state, count(*), min(j.due_at) FROM act a JOIN job j ON j.subject_kind = 'notifica' AND j.subject_id = a.id \
      WHERE a.batch_id = ?1 GROUP BY j.kind, j.state ORDER BY min(j.due_at) LIMIT 50";
 
+const REJECTED_ACTS: &str = "SELECT p.created_at, p.kind, p.folder, p.name, p.state FROM act a JOIN publication p ON p.subject = a.id \
+     WHERE a.batch_id = ?1 AND p.kind = 'SCARTO' ORDER BY p.created_at LIMIT ?2";
+
+/// A published file: when, kind, folder, name, whether it has its name already.
+pub type PublishedFile = (Timestamp, String, String, String, bool);
+
 /// Work that the acts of a batch wait for: kind and state of the jobs, how many, the first.
 pub type NextWork = (String, String, u64, Timestamp);
 
@@ -137,6 +143,18 @@ impl Store {
         self.read(move |db| {
             let line: Option<i64> = db.prepare_cached(LAST_LINES)?.query_row([batch.0.as_bytes()], |row| row.get(0))?;
             Ok(line.map(i64::unsigned_abs))
+        })
+        .await
+    }
+
+    /// Files of acts of a batch that SEND refused.
+    pub async fn rejected_acts_of(&self, batch: BatchId, limit: usize) -> Result<Vec<PublishedFile>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(REJECTED_ACTS)?;
+            let rows = select.query_map(params![batch.0.as_bytes(), limit as i64], |row| {
+                Ok((at(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?, row.get::<_, String>(4)? == "PUBBLICATO"))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -137,6 +137,8 @@ pub struct Office {
     hub: Option<Child>,
     /// What the run before logged.
     logged: String,
+    /// Logs everything.
+    verbose: bool,
 }
 
 impl Office {
@@ -169,7 +171,7 @@ impl Office {
             }
         }
         fs::write(dir.join("messo.toml"), text).unwrap();
-        Office { clock: clock.to_owned(), hub: None, logged: String::new(), folder }
+        Office { clock: clock.to_owned(), hub: None, logged: String::new(), verbose: false, folder }
     }
 
     pub fn dir(&self) -> &Path {
@@ -195,6 +197,11 @@ impl Office {
         self.clock.parse::<Clock>().unwrap().now()
     }
 
+    /// Logs everything from the next start on.
+    pub fn log_everything(&mut self) {
+        self.verbose = true;
+    }
+
     /// Starts the hub with a variable in its environment and waits until it dies.
     pub fn start_to_die(&self, name: &str, value: &str) -> String {
         let mut command = messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]);
@@ -211,6 +218,9 @@ impl Office {
     /// The same, with more in its environment.
     pub fn start_with(&mut self, environment: &[(&str, &str)]) {
         let mut command = messo(&["run", "--config", &self.config(), "--clock", &self.clock, "--log", "testo"]);
+        if self.verbose {
+            command.env("MESSO_LOG", "trace");
+        }
         let mut child = Child::spawn("hub", command.envs(environment.iter().copied()));
         child.wait_line("messo è in servizio", SOON);
         self.hub = Some(child);

@@ -173,6 +173,11 @@ impl Operator {
             *at = (*at).max(file.created_at);
             list.push(file.into());
         }
+        for (created_at, kind, folder, name, published) in self.store.rejected_acts_of(id, LINES).await? {
+            let (at, list) = files.entry("SCARTO").or_insert_with(|| (created_at, Vec::new()));
+            *at = (*at).max(created_at);
+            list.push(FileEntry { kind, folder, name, published });
+        }
         for (kind, (at, files)) in files {
             let kind = if kind == "RICEVUTA" { StepKind::Receipt } else { StepKind::Rejects };
             steps.push(Step { at: Some(at), kind, files, ..Step::default() });

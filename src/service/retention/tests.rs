@@ -19,10 +19,10 @@ fn days(house: &House, days: i64) -> Timestamp {
 /// Two acts of two people (invented), each with a document of its own, and one document for both.
 fn lot() -> Vec<u8> {
     let head = "riferimento;ente;azione;protocollo;oggetto;tipo_destinatario;codice_fiscale;denominazione;indirizzo;cap;comune;provincia;\
-                documento_file_1;documento_file_2\r\n";
+                documento_file_1;documento_file_2;documento_condiviso_2\r\n";
     let row = |reference: &str, tax_id: &str, name: &str, file: &str| {
         format!(
-            "{reference};01234567897;inserisci;P-{reference};Atto;PF;{tax_id};{name};VIA ROMA 1;00184;ROMA;RM;{file};informativa.pdf\r\n"
+            "{reference};01234567897;inserisci;P-{reference};Atto;PF;{tax_id};{name};VIA ROMA 1;00184;ROMA;RM;{file};informativa.pdf;SI\r\n"
         )
     };
     let csv = [
@@ -38,7 +38,8 @@ fn lot() -> Vec<u8> {
 impl House {
     /// Takes a lot in, starts its acts, and has no other work left.
     async fn started(&self, bytes: &[u8]) -> BatchId {
-        let claimed = self.claimed("rossi_mario.zip", Some(bytes));
+        let mut claimed = self.claimed("rossi_mario.zip", Some(bytes));
+        claimed.flow_hint = Some("ordinanze".to_owned());
         ingest::ingest(&self.hub, &claimed).await.unwrap();
         assert_eq!(self.state(claimed.id).await, "PRESA_IN_CARICO", "{:?}", self.codes(claimed.id).await);
         let (store, now) = (&self.hub.store, self.hub.clock.now());

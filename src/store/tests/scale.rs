@@ -38,7 +38,7 @@ async fn best(world: &World, name: &str) -> Duration {
 }
 
 /// From the drop to the completion, with what a running hub asks in between.
-async fn life(world: &World, prefix: &str, count: usize) {
+pub(super) async fn life(world: &World, prefix: &str, count: usize) {
     let names: Vec<String> = (0..count).map(|number| format!("{prefix}{number}")).collect();
     let batch = world.accept(names.iter().map(|name| act(name)).collect(), flow(5)).await;
     world.settle().await;
@@ -63,7 +63,7 @@ async fn life(world: &World, prefix: &str, count: usize) {
 }
 
 /// Copies the acts that are there, with all that hangs on them, until there are `count` more.
-fn crowd(world: &World, count: usize) {
+pub(super) fn crowd(world: &World, count: usize) {
     let db = rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap();
     db.busy_timeout(Duration::from_secs(30)).unwrap();
     db.execute_batch("PRAGMA cache_size = -200000").unwrap();
