@@ -92,6 +92,7 @@ pub const CODES: &[AlertCode] = &[
     once("FATTO_INATTESO", AlertKind::Anomaly),
     once("EVENTO_SCONOSCIUTO", AlertKind::Anomaly),
     once("TIMELINE_RETTIFICATA", AlertKind::Anomaly),
+    once("OROLOGIO_SPOSTATO", AlertKind::Anomaly),
     once("RIFIUTO_SENZA_MOTIVO", AlertKind::Anomaly),
     begins("RIPRISTINO_DA_RILASCIARE", AlertKind::Person, "RIPRISTINO_RILASCIATO"),
     ends("RIPRISTINO_RILASCIATO", AlertKind::Person),

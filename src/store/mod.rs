@@ -15,6 +15,7 @@ mod engine;
 mod facts;
 mod finals;
 mod jobs;
+mod jumps;
 mod orders;
 mod pause;
 mod publications;

@@ -6,6 +6,7 @@ mod door;
 mod drops;
 mod fabric;
 mod guard;
+mod jumps;
 mod leases;
 mod orders;
 mod road;
