@@ -76,8 +76,10 @@ fn look(cases: &Path, seen: &mut BTreeMap<String, Vec<u8>>, faults: &mut Vec<Str
                     Some(known) if *known != bytes => faults.push(format!("{name}: another content under the same name")),
                     Some(_) => {}
                     None => {
+                        // What tells of the batch that will be lost is left: it is looked for there afterwards.
+                        let wanted = bytes.windows(4).any(|part| part == b">C-0");
                         seen.insert(name, bytes);
-                        if seen.len().is_multiple_of(3) {
+                        if seen.len().is_multiple_of(3) && !wanted {
                             let _ = fs::remove_file(root.join(&file));
                         }
                     }
