@@ -61,6 +61,32 @@ impl Clock {
     }
 }
 
+/// Finds jumps of the machine's clock: what it moved beside the monotonic one, between two looks.
+///
+/// Steps of less than [`Jumps::LEAST`] are the daily work of a time service and are left alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Jumps {
+    wall: Timestamp,
+    steady: Instant,
+}
+
+impl Jumps {
+    pub const LEAST: SignedDuration = SignedDuration::from_secs(30);
+
+    /// Begins to look, from these two instants (real time).
+    pub fn from(wall: Timestamp, steady: Instant) -> Jumps {
+        Jumps { wall, steady }
+    }
+
+    /// How far the clock has jumped since the last look, if it has: negative, back.
+    pub fn look(&mut self, wall: Timestamp, steady: Instant) -> Option<SignedDuration> {
+        let passed = SignedDuration::try_from(steady.saturating_duration_since(self.steady)).unwrap_or(SignedDuration::MAX);
+        let jump = wall.duration_since(self.wall).saturating_sub(passed);
+        *self = Jumps { wall, steady };
+        (jump.abs() >= Jumps::LEAST).then_some(jump)
+    }
+}
+
 /// `FACTOR` (from now) or `FACTOR@UNIX_MILLISECONDS` (an origin shared with another process).
 impl FromStr for Clock {
     type Err = String;
@@ -98,6 +124,35 @@ pub fn new_uuid() -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jump_is_what_the_two_clocks_do_not_agree_on() {
+        let (wall, steady) = ("2026-11-23T02:30:00Z".parse::<Timestamp>().unwrap(), monotonic());
+        let mut jumps = Jumps::from(wall, steady);
+        // (seconds of the wall since the last look, of the monotonic clock, jump)
+        let table = [
+            (60, 60, None),
+            (89, 60, None),
+            (3_660, 60, Some(3_600)),
+            (60, 60, None),
+            (-3_540, 60, Some(-3_600)),
+            (86_400, 0, Some(86_400)),
+            (-86_399, 1, Some(-86_400)),
+            (0, 3_600, Some(-3_600)),
+        ];
+        let (mut wall, mut steady) = (wall, steady);
+        for (of_wall, of_steady, want) in table {
+            wall += SignedDuration::from_secs(of_wall);
+            steady += Duration::from_secs(of_steady);
+            assert_eq!(jumps.look(wall, steady).map(|jump| jump.as_secs()), want, "{of_wall} s beside {of_steady} s");
+        }
+    }
+
+    #[test]
+    fn ids_grow_whatever_the_clock_does() {
+        let ids: Vec<Uuid> = (0..1_000).map(|_| new_uuid()).collect();
+        assert!(ids.is_sorted());
+    }
 
     #[test]
     fn accelerated_time_runs_from_its_origin_and_prints_as_it_parses() {

@@ -68,8 +68,8 @@ impl Circuit {
     pub fn admit(&mut self, now: Timestamp) -> Admission {
         match self.state {
             State::Closed { .. } => Admission::Pass,
-            State::Open { until, .. } if now < until => Admission::Wait(until),
-            State::HalfOpen { lost_at, .. } if now < lost_at => Admission::Wait(lost_at),
+            State::Open { until, .. } if self.lies_ahead(until, now) => Admission::Wait(until),
+            State::HalfOpen { lost_at, .. } if self.lies_ahead(lost_at, now) => Admission::Wait(lost_at),
             State::Open { pause, .. } | State::HalfOpen { pause, .. } => {
                 self.state = State::HalfOpen { lost_at: after(now, self.policy.probe_lost_after), pause };
                 Admission::Probe
@@ -98,6 +98,11 @@ impl Circuit {
         !matches!(self.state, State::Closed { .. })
     }
 
+    /// Whether an instant of ours is still to come. One further off than any pause was set before the clock went back.
+    fn lies_ahead(&self, until: Timestamp, now: Timestamp) -> bool {
+        now < until && until <= after(now, self.policy.longest.max(self.policy.probe_lost_after))
+    }
+
     fn open(&self, now: Timestamp, pause: Duration) -> State {
         State::Open { until: after(now, pause), pause }
     }
@@ -120,6 +125,21 @@ mod tests {
         Admit(Admission),
         /// (outage, changed)
         Report(bool, bool),
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_close_the_way_for_an_hour() {
+        let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+        let mut circuit = Circuit::new(CircuitPolicy::default());
+        for _ in 0..5 {
+            circuit.report(now, true);
+        }
+        assert!(matches!(circuit.admit(now), Admission::Wait(_)));
+        let back = now - SignedDuration::from_hours(1);
+        assert_eq!(circuit.admit(back), Admission::Probe);
+        assert!(matches!(circuit.admit(back), Admission::Wait(_)), "one probe");
+        circuit.report(back, false);
+        assert_eq!(circuit.admit(back), Admission::Pass);
     }
 
     #[test]

@@ -105,6 +105,7 @@ pub const CODES: &[AlertCode] = &[
     once("FATTO_INATTESO", AlertKind::Anomaly),
     once("EVENTO_SCONOSCIUTO", AlertKind::Anomaly),
     once("TIMELINE_RETTIFICATA", AlertKind::Anomaly),
+    once("OROLOGIO_SPOSTATO", AlertKind::Anomaly),
     once("RIFIUTO_SENZA_MOTIVO", AlertKind::Anomaly),
     begins("RENDICONTAZIONE_IN_RITARDO", AlertKind::Person, "RENDICONTAZIONE_RIUSCITA"),
     ends("RENDICONTAZIONE_RIUSCITA", AlertKind::Person),

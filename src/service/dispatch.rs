@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::pulse::Beat;
 use super::{Hub, channels, files, ingest, notify};
-use crate::clock;
+use crate::clock::{self, Clock, Jumps};
 use crate::domain::ids::ActId;
 use crate::flow::effect::{Effect, Lane};
 use crate::flow::retry::{self, FailureClass, Next};
@@ -76,8 +76,13 @@ pub async fn run(hub: Arc<Hub>) {
     let counts = Arc::new(Counts::default());
     let (mut turn, mut sending) = (0, false);
     let mut orphans = Orphans { channels: Vec::new(), looked: None };
+    let mut jumps = Jumps::from(Clock::REAL.now(), clock::monotonic());
     while !hub.stopping.is_cancelled() {
         hub.pulse.beat(Beat::Dispatch);
+        // Before anything is leased: leases that seem to have ended have not.
+        if let Some(jump) = jumps.look(Clock::REAL.now(), clock::monotonic()) {
+            after_a_jump(&hub, jump).await;
+        }
         let now = hub.clock.now();
         orphans.look(&hub).await;
         let until = now.saturating_add(hub.real_span(LEASE)).unwrap_or(Timestamp::MAX);
@@ -125,6 +130,28 @@ pub async fn run(hub: Arc<Hub>) {
     }
     running.close();
     running.wait().await;
+}
+
+/// The clock of the machine was set, back or forth: what was to happen at an instant is moved with it.
+async fn after_a_jump(hub: &Hub, jump: SignedDuration) {
+    let business = jump.checked_mul(i32::try_from(hub.clock.factor()).unwrap_or(i32::MAX)).unwrap_or(jump);
+    tracing::warn!(seconds = jump.as_secs(), "l'orologio della macchina è stato spostato");
+    if let Err(error) = hub.store.clock_jumped(business, hub.clock.now()).await {
+        tracing::error!(%error, "lo spostamento dell'orologio non può essere salvato");
+    }
+}
+
+/// At a start: the clock may have been set back while nobody looked.
+pub async fn look_at_the_clock(hub: &Hub) -> Result<(), StoreError> {
+    let now = hub.clock.now();
+    if let Some(before) = hub.store.clock_says(now).await? {
+        let back = now.duration_since(before);
+        if back <= -Jumps::LEAST {
+            tracing::warn!(seconds = back.as_secs(), "l'orologio è indietro rispetto all'ultimo arresto");
+            hub.store.clock_jumped(back, now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Channels that have work and are no longer in the configuration (a key was renamed): their jobs are taken too, and end

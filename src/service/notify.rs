@@ -4,7 +4,7 @@ mod recovery;
 mod upload;
 
 pub use recovery::recover;
-use upload::UPLOAD_LIFE;
+use upload::is_fresh;
 pub use upload::upload;
 
 use std::sync::Arc;
@@ -273,8 +273,7 @@ async fn ready_to_send(hub: &Hub, channel: &Channel, job: &Leased, material: &Se
         // An earlier attempt was taken: it is not repeated.
         return Err(record(hub, job, material, fact).await);
     }
-    let stale_before = now.saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
-    if !are_current(material) || material.uploads.iter().any(|(_, upload)| upload.uploaded_at <= stale_before) {
+    if !are_current(material) || material.uploads.iter().any(|(_, upload)| !is_fresh(upload.uploaded_at, now)) {
         hub.store.forget_uploads(material.id).await?;
         return Err(record(hub, job, material, Fact::UploadsStale).await);
     }

@@ -73,7 +73,9 @@ pub async fn run(hub: Arc<Hub>) {
 /// Files whose renaming failed a while ago (a share that was away, a full disk) are given their name when it works again.
 async fn reveal_again(hub: &Hub) -> Result<(), PublishError> {
     let before = hub.clock.now().saturating_sub(hub.real_span(LATE)).unwrap_or(Timestamp::MIN);
-    for file in hub.store.open_publications().await?.into_iter().filter(|file| file.created_at < before) {
+    for file in
+        hub.store.open_publications().await?.into_iter().filter(|file| file.created_at < before || file.created_at > hub.clock.now())
+    {
         let Some(root) = root(hub, &file.source) else { continue };
         stays_parked(&file.source, reveal(hub, &root, &file).await)?;
     }
@@ -306,7 +308,7 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
     let now = instant(hub);
     let due = pending.flows.iter().any(|(flow, oldest)| {
         let minutes = hub.flows.get(flow).map_or(0, |flow| flow.outcome_minutes);
-        now.duration_since(*oldest) >= SignedDuration::from_mins(i64::from(minutes))
+        is_due(*oldest, minutes, now)
     });
     if !due && !now_please {
         return Ok(false);
@@ -338,6 +340,12 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         failpoint!("outcome.between");
     }
     Ok(true)
+}
+
+/// Whether a line has waited for so many minutes. One from the future was written before the clock was set back: how long it has
+/// waited nobody knows, and it waits no longer.
+fn is_due(oldest: Timestamp, minutes: u32, now: Timestamp) -> bool {
+    oldest > now || now.duration_since(oldest) >= SignedDuration::from_mins(i64::from(minutes))
 }
 
 /// Digest of the XML of the outcome file before `number`.
@@ -419,4 +427,19 @@ pub(super) fn render_index(header: &IndexHeader, entries: &[IndexEntry], dir: &P
     legal_facts::write_index_csv(&mut entries.iter().cloned(), &mut csv)?;
     legal_facts::write_index_xml(header, &mut entries.iter().cloned(), &mut xml)?;
     Ok((csv, xml))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_wait_for_their_minutes_and_not_for_a_clock_that_was_set_back() {
+        let now: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+        // (minutes ago the line was written, minutes of the flow, due)
+        for (ago, minutes, want) in [(0, 0, true), (59, 60, false), (60, 60, true), (-1, 60, true), (-60, 0, true), (-60, 60, true)] {
+            let oldest = now - SignedDuration::from_mins(ago);
+            assert_eq!(is_due(oldest, minutes, now), want, "{ago} minutes ago, every {minutes}");
+        }
+    }
 }

@@ -214,6 +214,9 @@ async fn outcomes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usi
     let originals = hub.store.outcome_files(source, from).await?;
     for original in originals.iter().filter(|file| file.name.ends_with(".csv") && !is_past(hub, source, file.created_at)) {
         let (Some(number), Some((first, last))) = (original.number, original.lines) else { continue };
+        if hub.store.lines(source, first, first, 1).await?.is_empty() {
+            continue; // the same: its lines are not known
+        }
         let header = OutcomeHeader {
             source: source.to_owned(),
             number,
@@ -294,6 +297,10 @@ async fn indexes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usiz
         }
         for original in some {
             let Some((number, mut entries)) = original.number.and_then(|number| listed.remove_entry(&number)) else { continue };
+            // Found in the folder after a restore: what it listed is not known here.
+            if entries.is_empty() {
+                continue;
+            }
             // In the order of the original.
             entries.sort_by(|a, b| (a.0, &a.1.file).cmp(&(b.0, &b.1.file)));
             let entries: Vec<IndexEntry> = entries.into_iter().map(|(_, entry)| entry).collect();

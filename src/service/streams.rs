@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
@@ -24,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Pause after a stream was lost and made anew: should the new one be refused too, SEND is not called without end.
 const AFTER_A_LOSS: Duration = Duration::from_millis(500);
 /// A replaced stream that was empty for so long is at its end (`reference send.md` 6).
-const DRAINED_AFTER: SignedDuration = SignedDuration::from_mins(5);
+const DRAINED_AFTER: Duration = Duration::from_secs(300);
 
 /// A stream that SEND refuses to make or to let be read.
 const REFUSED: &str = "FLUSSO_EVENTI_RIFIUTATO";
@@ -40,7 +39,8 @@ struct Listener {
 /// A replaced stream that was empty when it was last read.
 struct Draining {
     stream_id: String,
-    empty_since: Timestamp,
+    /// Monotonic: a clock that is set forth must not end it early.
+    empty_since: Instant,
     /// Not to be read before.
     again: Instant,
 }
@@ -164,7 +164,7 @@ async fn drain(hub: &Hub, channel: &Channel, listener: &mut Listener, old: Strea
         return Ok(true);
     }
     let now = hub.clock.now();
-    let empty_since = known.map_or(now, |draining| draining.empty_since);
+    let empty_since = known.map_or_else(monotonic, |draining| draining.empty_since);
     let page = match read(hub, channel, &old).await {
         Ok(page) => page,
         Err(ListenError::Remote(ConnectorError::NotFound(_))) => {
@@ -181,7 +181,8 @@ async fn drain(hub: &Hub, channel: &Channel, listener: &mut Listener, old: Strea
     if !page.empty {
         return Ok(false);
     }
-    if now.duration_since(empty_since) >= DRAINED_AFTER {
+    let empty_for = monotonic().saturating_duration_since(empty_since).saturating_mul(hub.clock.factor());
+    if empty_for >= DRAINED_AFTER {
         hub.store.forget_stream(&channel.name, &old.stream_id, false, now).await?;
         tracing::info!(channel = channel.name, "il flusso di eventi sostituito è stato letto fino in fondo");
     } else {

@@ -119,6 +119,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     if freed > 0 {
         tracing::info!(jobs = freed, "lavori interrotti, ripresi");
     }
+    dispatch::look_at_the_clock(&hub).await?;
     publish::recover(&hub).await?;
     restore::follow(&hub).await?;
     let mut tasks = JoinSet::new();

@@ -33,6 +33,7 @@ pub async fn run(hub: Arc<Hub>) {
 async fn round(hub: &Arc<Hub>) -> Result<(), StoreError> {
     let now = hub.clock.now();
     let before = |span: SignedDuration| now.saturating_sub(span).unwrap_or(Timestamp::MIN);
+    hub.store.clock_says(now).await?;
     hub.store.tell_deadlines(now).await?;
     // Acts that came to their turn after their ente was stopped; and what a crash interrupted.
     while hub.store.follow_stops(now).await? {}

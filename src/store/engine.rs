@@ -199,6 +199,9 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
     if matches!(fact, Fact::Taken { .. } | Fact::Accepted { .. } | Fact::Refused { .. } | Fact::Element { .. }) {
         act.heard = Some(ms(now));
     }
+    if super::spending::proves_spent(fact) && !act.state.is_final() {
+        super::spending::book(db, act, now)?;
+    }
     let may_close = match fact {
         Fact::Refused { .. } | Fact::NotTaken { .. } | Fact::NothingToCancel | Fact::NeverArrived => true,
         Fact::Element { element, after, .. } => element.category == "NOTIFICATION_CANCELLED" || after.cancelled_at.is_some(),

@@ -22,7 +22,9 @@ mod figures;
 mod finals;
 mod jobs;
 mod journey;
+mod jumps;
 mod mail;
+
 mod orders;
 mod pause;
 mod publications;

@@ -18,7 +18,6 @@ use crate::domain::ids::{ActId, BatchId};
 use crate::domain::send::StreamEvent;
 use crate::flow::effect::Effect;
 use crate::flow::event::Fact;
-use crate::flow::forecast::BASE_FEE;
 use crate::flow::state::State;
 
 /// How long an act that goes to SEND for the first time is looked for there before (milliseconds): 60 days. What was dropped
@@ -128,8 +127,6 @@ const TO_QUEUE: &str = "SELECT act_id FROM restore_open WHERE queued = 0 LIMIT ?
 const OPEN: &str = "SELECT count(*), coalesce(sum(a.park_code IS NOT NULL), 0) FROM restore_open r JOIN act a ON a.id = r.act_id \
      WHERE r.waits = 1 AND a.state NOT IN ('RIFIUTATO', 'RITIRATO')";
 const LATE: &str = "SELECT (SELECT count(*) FROM restore_open) - (SELECT count(*) FROM restore_open WHERE waits = 1)";
-const BOOK: &str =
-    "INSERT INTO quota (sender, day, calls, spent) VALUES (?1, ?2, 0, ?3) ON CONFLICT (sender, day) DO UPDATE SET spent = spent + ?3";
 
 impl Store {
     /// The store is the copy made at `copied_at`: from here on nothing new is sent, and every act that is not final is to be asked
@@ -437,12 +434,10 @@ impl Store {
         &self,
         act: ActId,
         submission: u32,
-        fact: Fact,
-        day: &str,
+        facts: Vec<Fact>,
         job: Option<JobRef>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let day = day.to_owned();
         self.write(move |db| {
             if let Some(job) = job {
                 jobs::finish(db, job)?;
@@ -460,13 +455,9 @@ impl Store {
                 staging::claim_protocol(db, act, &row.sender, &protocol)?;
                 row.protocol = Some(protocol);
             }
-            if !row.posted {
-                let fee = i64::from(row.recipients) * i64::try_from(BASE_FEE).unwrap_or(0);
-                db.prepare_cached(BOOK)?.execute(params![row.sender, day, fee])?;
-                db.prepare_cached("UPDATE act SET spend_day = ?2 WHERE id = ?1")?.execute(params![id, day])?;
-                row.posted = true;
+            for fact in &facts {
+                engine::observe(db, &mut row, fact, now)?;
             }
-            engine::observe(db, &mut row, &fact, now)?;
             if row.request_id.is_some() {
                 super::streams::adopt_orphans(db, &mut row, now)?;
             }

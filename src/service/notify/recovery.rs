@@ -69,7 +69,16 @@ async fn look_for(hub: &Hub, channel: &Channel, act: ActId, job: Option<JobRef>)
     let Some((submission, state)) = newest else { return Ok(false) };
     let now = hub.clock.now();
     tracing::info!(act.id = %act, submission, "SEND ha già l'atto: viene ripreso da lì");
-    hub.store.found_at_send(act, submission, fact_of(state, now), &hub.day(now), job, now).await.map_err(End::from)?;
+    let request_id = match &state {
+        RequestState::Waiting { request_id, .. } | RequestState::Accepted { request_id, .. } | RequestState::Refused { request_id, .. } => {
+            request_id
+        }
+    };
+    let mut facts = vec![Fact::Taken { request_id: request_id.clone() }];
+    if let RequestState::Refused { .. } = &state {
+        facts.push(fact_of(state, now));
+    }
+    hub.store.found_at_send(act, submission, facts, job, now).await.map_err(End::from)?;
     Ok(true)
 }
 

@@ -25,7 +25,14 @@ use crate::store::archives::is_changed;
 use crate::store::{Leased, StoreError};
 
 /// SEND deletes unused files after 7 days: a day before, they are uploaded again.
-pub(super) const UPLOAD_LIFE: SignedDuration = SignedDuration::from_hours(24 * 6);
+const UPLOAD_LIFE: SignedDuration = SignedDuration::from_hours(24 * 6);
+/// Whether SEND still has a file uploaded then. What seems to come from the days ahead was uploaded before the clock was set back: nobody
+/// knows when.
+pub(super) fn is_fresh(uploaded_at: Timestamp, now: Timestamp) -> bool {
+    let age = now.duration_since(uploaded_at);
+    age < UPLOAD_LIFE && age > -SignedDuration::from_hours(24)
+}
+
 /// Files of one `preload` call.
 const PRELOAD: usize = 15;
 /// `preload` calls of one group at a time, and uploads of one call at a time.
@@ -61,7 +68,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
         Ok(materials) => materials,
         Err(error) => return settle_all(hub, jobs, || End::from(StoreError::Database(error.to_string()))).await,
     };
-    let fresh_since = hub.clock.now().saturating_sub(UPLOAD_LIFE).unwrap_or(Timestamp::MIN);
+    let now = hub.clock.now();
     let mut files = Vec::new();
     let mut ends: Vec<Option<End>> = Vec::new();
     for (index, material) in materials.ready.iter().enumerate() {
@@ -94,7 +101,7 @@ pub async fn upload(hub: &Arc<Hub>, name: &str, jobs: &[Leased]) {
                 break;
             };
             let fresh =
-                |(known, upload): &(u32, Uploaded)| *known == number && upload.sha256 == stored.sha256 && upload.uploaded_at > fresh_since;
+                |(known, upload): &(u32, Uploaded)| *known == number && upload.sha256 == stored.sha256 && is_fresh(upload.uploaded_at, now);
             if material.uploads.iter().any(fresh) {
                 continue;
             }

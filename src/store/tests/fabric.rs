@@ -156,6 +156,15 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("SELECT DISTINCT archive FROM erasure", "a partial index of deletions under way"),
     ("SELECT count(*), min(due_at) FROM mail", "mails that wait, from a partial index"),
     ("UPDATE mail SET state = 'ATTESA', lease_until = NULL WHERE state = 'IN_CORSO'", "the few that are leased, from a partial index"),
+    ("UPDATE batch_order SET due_at = due_at + ?1 WHERE done = 0", "a partial index of open orders, when the clock has jumped back"),
+    (" FROM batch_pause)", "a row per stopped batch"),
+    (" FROM batch_pause ORDER BY since", "a row per stopped batch"),
+    ("SELECT EXISTS (SELECT 1 FROM job WHERE state = 'FERMO')", "a partial index of the jobs set aside, its first row"),
+    ("SELECT j.id FROM job j JOIN act a", "the same index: a thousand of them a call"),
+    (" FROM restore ORDER BY id DESC LIMIT 1", "in the order of its key, the first row"),
+    ("FROM restore_open WHERE queued = 0", "a partial index of what is still to be queued"),
+    ("FROM restore_open r JOIN act a", "after a restore, for the status: what is still to be asked"),
+    ("SELECT (SELECT count(*) FROM restore_open)", "the same"),
 ];
 
 /// Every literal handed to `prepare_cached`, `execute` or kept in a `sql` of the store's sources.

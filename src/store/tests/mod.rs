@@ -9,6 +9,7 @@ mod erasing;
 mod exports;
 mod fabric;
 mod guard;
+mod jumps;
 mod leases;
 mod mail;
 mod orders;

@@ -44,6 +44,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "I dati vengono da una copia: non si invia nulla di nuovo finché un operatore non lo rilascia.",
         "messo restore show, poi messo restore release.",
     ),
+    (
+        "OROLOGIO_SPOSTATO",
+        "L'orologio della macchina è stato spostato in avanti o indietro: i lavori in attesa sono stati spostati con lui.",
+        "Verificare il servizio dell'ora (NTP) della macchina.",
+    ),
     ("RIPRISTINO_RILASCIATO", "Dopo il ripristino gli invii sono ripresi.", "Nessuna azione."),
     ("TENTATIVI_ESAURITI", "Troppi tentativi senza risposta.", "Verificare che SEND sia raggiungibile, poi messo act retry."),
     (
