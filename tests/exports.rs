@@ -136,7 +136,6 @@ fn nights_are_reconciled_redone_and_looked_through() {
     assert!(report["copies"].as_array().unwrap().iter().any(|copy| copy.as_str().unwrap().ends_with(&name(&night.csv))), "{report}");
     for (args, code, word) in [
         (&["export"][..], 2, "--from"),
-        (&["export", "verify"], 2, "DIR"),
         (&["export", "--from", "1"], 2, "--source"),
         (&["export", "--from", "1", "--to", "2026-11-01", "--source", "tributi"], 2, "2026-11-01"),
         (&["export", "--from", "900000", "--source", "tributi"], 1, "900000"),
