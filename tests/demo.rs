@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use common::exported::{Exported, exports};
 use common::office::{published, run};
 use common::published::{csv_lines, elements, esiti, records, texts, tree, validate};
 use common::{Child, example_cases, messo, require};
@@ -40,6 +41,10 @@ fn the_demo_ends_well_and_all_it_wrote_holds_together() {
         receipts_are_valid_and_readable(source);
         esiti_are_a_chain_without_gaps(source);
         facts += every_legal_fact_is_listed(source);
+        let nights = exports(&source.join("rendicontazioni"));
+        validate_all(&nights);
+        let states: BTreeSet<String> = nights.iter().flat_map(|night| &night.rows).map(|row| row["stato"].clone()).collect();
+        assert!(esiti(source, ".csv").is_empty() || !states.is_empty(), "{}: nothing is reconciled", source.display());
     }
     assert!(facts > 20, "only {facts} legal facts");
     pdfs_are_sound(&sources);
@@ -52,6 +57,13 @@ fn the_demo_ends_well_and_all_it_wrote_holds_together() {
     }
     operators_see_no_person(&dir, &people);
     no_person_outside_deletable_rows(&dir.join("dati/messo.db"), &people);
+}
+
+fn validate_all(nights: &[Exported]) {
+    let files: Vec<PathBuf> = nights.iter().map(|night| night.xml.clone()).collect();
+    if !files.is_empty() {
+        validate("messo-rendicontazione-1.0.xsd", &files);
+    }
 }
 
 /// By the books of the SFTP server, which ended with the demo.
@@ -83,7 +95,8 @@ fn nothing_is_left_over(source: &Path) {
                 continue;
             }
             let inside = path.strip_prefix(source).unwrap().to_str().unwrap();
-            let public = ["ricevute/", "scarti/", "esiti/", "attestazioni/"].iter().any(|folder| inside.starts_with(folder));
+            let public =
+                ["ricevute/", "scarti/", "esiti/", "attestazioni/", "rendicontazioni/"].iter().any(|folder| inside.starts_with(folder));
             assert!(public && !path.file_name().unwrap().to_str().unwrap().starts_with('.'), "left over: {}", path.display());
         }
     }

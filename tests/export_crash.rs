@@ -41,9 +41,8 @@ impl House {
         if let Some(point) = fail_at {
             command.env(failpoint::VARIABLE, point);
         }
-        let mut child = Child::spawn("hub", &mut command);
-        child.wait_line("messo è in servizio", SOON);
-        child
+        // It may die before it says that it is there: while it gives names to what an earlier one left.
+        Child::spawn("hub", &mut command)
     }
 
     /// Something that the next night must tell.

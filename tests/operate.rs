@@ -28,7 +28,7 @@ use messo::flow::event::Fact;
 use messo::flow::retry::Next;
 use messo::service::control::{ControlError, ControlServer};
 use messo::service::operate::{OperateError, Operator, Publisher};
-use messo::service::report::{ActReport, BatchList, BatchReport, ExportReport, OrderReport, RebuildReport, StatusReport};
+use messo::service::report::{ActReport, BatchList, BatchReport, OrderReport, RebuildReport, StatusReport};
 use messo::store::{BatchWork, Finished, Leased, NewDrop, Publication, Staged, Staging, Store, Subject, Verdict};
 use serde_json::{Value, json};
 
@@ -761,13 +761,6 @@ impl Publisher for Copies {
             Some(other) => Err(OperateError::UnknownSource { source: other.to_owned() }),
         }
     }
-
-    async fn export(&self, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError> {
-        match source {
-            Some("tributi") => Ok(ExportReport { files: 2, copies: vec![format!("tributi/rendicontazioni/copie/{from}-{to}")] }),
-            _ => Err(OperateError::ExportGone { name: "rendicontazione_tributi_000001.csv".to_owned(), day: "2026-11-22".to_owned() }),
-        }
-    }
 }
 
 #[test]
@@ -778,15 +771,6 @@ fn publishing_again_is_asked_of_the_hub() {
     assert_eq!(world.report::<RebuildReport>(&["publish", "--from", "7", "--source", "tributi"]).files, 7);
     assert!(world.run(&["publish", "--rebuild", "--source", "tributi"]).out.contains("esiti/copie"));
     world.fails(&["publish", "--rebuild", "--source", "altro"], 1, "GESTIONALE_SCONOSCIUTO", "«altro»");
-    assert_eq!(
-        world.report::<ExportReport>(&["export", "--from", "7", "--source", "tributi"]).copies,
-        ["tributi/rendicontazioni/copie/7-7"]
-    );
-    assert!(world.run(&["export", "--from", "7", "--to", "9", "--source", "tributi"]).out.contains("copie/7-9"));
-    world.fails(&["export", "--from", "2026-11-21"], 1, "RENDICONTAZIONE_CANCELLATA", "2026-11-22");
-    for args in [&["export"][..], &["export", "--to", "9"], &["export", "verify"]] {
-        assert_eq!(world.run(args).code, 2, "{args:?}");
-    }
     for args in [&["publish"][..], &["publish", "--from", "7"], &["publish", "--rebuild", "--from", "7", "--source", "tributi"]] {
         assert_eq!(world.run(args).code, 2, "{args:?}");
     }

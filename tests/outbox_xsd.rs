@@ -12,6 +12,8 @@ use messo::batch::problem::{Problem, Severity};
 use messo::domain::digest::Sha256;
 use messo::domain::outcome::{OutcomeLine, OutcomeState, Perfection, ReceiptState};
 use messo::domain::send::RefusalReason;
+use messo::domain::standing::{ExportKind, Statement};
+use messo::outbox::exports::{ExportHeader, XmlFile};
 use messo::outbox::legal_facts::{self, IndexEntry, IndexHeader};
 use messo::outbox::outcomes::{self, OutcomeHeader, RenderedLine};
 use messo::outbox::receipts::{self, DuplicateOf, Forecast, Receipt, ReceiptInstitution};
@@ -257,6 +259,65 @@ fn indexes_are_valid_whatever_the_texts() {
     let mut out = Vec::new();
     legal_facts::write_index_xml(&header, &mut hostile().into_iter().map(entry), &mut out).unwrap();
     assert_valid("messo-attestazioni-1.0.xsd", &out, "index");
+}
+
+#[test]
+fn exports_are_valid_whatever_the_texts() {
+    let header = |kind, previous| ExportHeader {
+        source: hostile().concat(),
+        number: u64::MAX,
+        kind,
+        day: jiff::civil::Date::constant(2026, 10, 25),
+        after: 0,
+        to: u64::MAX,
+        created_at: at("2026-10-25T00:30:00.5Z"),
+        previous,
+    };
+    let texts = hostile();
+    let states =
+        OutcomeState::ALL.iter().filter(|state| !matches!(state, OutcomeState::Parked | OutcomeState::Modified | OutcomeState::Info));
+    for (kind, previous) in [(ExportKind::Changed, None), (ExportKind::Open, Some(Sha256::of(b"x")))] {
+        let mut file = XmlFile::begin(&header(kind, previous), Vec::new()).unwrap();
+        for (n, state) in states.clone().cycle().take(texts.len() * 2).enumerate() {
+            let (text, full) = (texts.get(n / 2).map_or("", String::as_str), n % 2 == 0);
+            let cents = |cents: i64| full.then_some(cents);
+            let row = Statement {
+                line: n as u64 + 1,
+                at: at("2026-10-25T00:30:00.123456789Z"),
+                act: uuid::Uuid::nil(),
+                recipient: u32::MAX,
+                recipients: 1,
+                sender: text,
+                flow: text,
+                reference: text,
+                submission: u32::MAX,
+                protocol: full.then_some(text),
+                iun: full.then_some(text),
+                notices: if full { text } else { "" },
+                state: state.as_str(),
+                closed: full,
+                suspended: full.then_some(text),
+                code: full.then_some(text),
+                amount: cents(0),
+                vat: full.then_some(22),
+                pa_fee: full.then_some(0),
+                base_fee: cents(100),
+                paper: cents(-5),
+                citizen_cost: cents(99_999_999_999),
+                accepted_at: full.then(|| at("2026-03-29T01:00:00Z")),
+                completed_at: full.then(|| at("2026-10-25T01:00:00Z")),
+                perfection: full.then_some(Perfection::Viewed.as_str()),
+                attestations: full.then_some(text),
+            };
+            file.row(&row).unwrap();
+        }
+        let xml = file.end().unwrap();
+        assert_valid("messo-rendicontazione-1.0.xsd", &xml, kind.as_str());
+        let wrong = String::from_utf8(xml).unwrap().replace("<stato>PERFEZIONATO</stato>", "<stato>SOSPESO</stato>");
+        if let Some((valid, _)) = judged("messo-rendicontazione-1.0.xsd", wrong.as_bytes()) {
+            assert!(!valid, "the judge finds what is wrong");
+        }
+    }
 }
 
 #[test]

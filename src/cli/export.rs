@@ -17,8 +17,17 @@ use crate::text::it::exports as words;
 pub struct Args {
     #[command(subcommand)]
     what: Option<What>,
+    /// Dal numero N (con --source), oppure dalla notte AAAA-MM-GG.
+    #[arg(long, value_name = "N|DATA", required = true)]
+    from: Option<String>,
+    /// Fino al numero, o alla notte, compresa. Se manca: soltanto quella di --from.
+    #[arg(long, value_name = "N|DATA")]
+    to: Option<String>,
+    /// Soltanto questo gestionale (obbligatorio con i numeri, che sono suoi).
+    #[arg(long, value_name = "GESTIONALE")]
+    source: Option<String>,
     #[command(flatten)]
-    again: Option<Again>,
+    common: Common,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -36,35 +45,18 @@ struct Verify {
     json: bool,
 }
 
-#[derive(Debug, clap::Args)]
-struct Again {
-    /// Dal numero N (con --source), oppure dalla notte AAAA-MM-GG.
-    #[arg(long, value_name = "N|DATA")]
-    from: String,
-    /// Fino al numero, o alla notte, compresa. Se manca: soltanto quella di --from.
-    #[arg(long, value_name = "N|DATA")]
-    to: Option<String>,
-    /// Soltanto questo gestionale (obbligatorio con i numeri, che sono suoi).
-    #[arg(long, value_name = "GESTIONALE")]
-    source: Option<String>,
-    #[command(flatten)]
-    common: Common,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
-    match (args.what, args.again) {
-        (Some(What::Verify(wanted)), _) => verified(&wanted),
-        (None, Some(again)) => {
-            let to = again.to.unwrap_or_else(|| again.from.clone());
-            let request = Request::Export { source: again.source, from: again.from, to };
-            hub::run(&again.common, request, |report: &ExportReport| {
-                let written = pairs(&[("File scritti", report.files.to_string())]);
-                report.copies.iter().fold(written, |text, copy| text + copy + "\n")
-            })
-        }
-        (None, None) => ExitCode::from(2),
+    if let Some(What::Verify(wanted)) = &args.what {
+        return verified(wanted);
     }
+    let from = args.from.unwrap_or_default();
+    let to = args.to.unwrap_or_else(|| from.clone());
+    let request = Request::Export { source: args.source, from, to };
+    hub::run(&args.common, request, |report: &ExportReport| {
+        let written = pairs(&[("File scritti", report.files.to_string())]);
+        report.copies.iter().fold(written, |text, copy| text + copy + "\n")
+    })
 }
 
 fn verified(wanted: &Verify) -> ExitCode {

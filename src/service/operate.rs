@@ -41,7 +41,9 @@ pub trait Publisher: Send + Sync {
     /// Every file of `source` (all gestionali: `None`), or its outcome files from number `from` on, marked as copies.
     async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError>;
     /// Exports of `source` (of all gestionali: `None`) from one to another, both numbers or both nights, as copies.
-    async fn export(&self, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError>;
+    async fn export(&self, _source: Option<&str>, _from: &str, _to: &str) -> Result<ExportReport, OperateError> {
+        Err(OperateError::NoPublisher)
+    }
 }
 
 /// Looks and orders on one store.

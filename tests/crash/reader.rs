@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::house::files_below;
 
 /// What a gestionale may read.
-const FOLDERS: [&str; 4] = ["ricevute", "scarti", "esiti", "attestazioni"];
+const FOLDERS: [&str; 5] = ["ricevute", "scarti", "esiti", "attestazioni", "rendicontazioni"];
 
 /// What was there to be read. Keys: `polizia/esiti/esito_polizia_000001.csv`.
 #[derive(Debug, Default)]

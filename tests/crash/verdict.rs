@@ -82,6 +82,7 @@ impl Verdict {
         verdict.receipts(tale, seen);
         verdict.rejects(tale, seen);
         verdict.publications(house, seen);
+        verdict.exports(seen);
         verdict.schemas(seen);
         verdict.nothing_left(house);
         verdict
@@ -351,13 +352,40 @@ impl Verdict {
         }
     }
 
+    /// Exports have no gap, each holds the digest of the one before, and their windows follow each other.
+    fn exports(&mut self, seen: &Seen) {
+        let mut homes: BTreeMap<&str, Vec<(&String, &Vec<u8>)>> = BTreeMap::new();
+        for (name, bytes) in seen.files.iter().filter(|(name, _)| name.contains("/rendicontazioni/") && name.ends_with(".csv")) {
+            homes.entry(name.split('/').next().unwrap()).or_default().push((name, bytes));
+        }
+        self.check(!homes.is_empty(), || "no exports".to_owned());
+        for files in homes.values() {
+            let (mut before, mut done) = (String::new(), 0_u64);
+            for (index, (name, bytes)) in files.iter().enumerate() {
+                let totals = read_csv(bytes).pop().unwrap_or_default();
+                self.check(totals["numero"] == (index + 1).to_string(), || format!("{name}: number {}", totals["numero"]));
+                self.check(totals["precedente_sha256"] == before, || format!("{name}: the chain is broken"));
+                before = Sha256::of(bytes).to_hex();
+                if totals["genere"] == "VARIATI" {
+                    self.check(totals["dopo_riga"] == done.to_string(), || format!("{name}: lines after {done} are in no export"));
+                    done = totals["fino_a_riga"].parse().unwrap();
+                }
+            }
+        }
+    }
+
     /// Our own XML is what the published XSD say.
     fn schemas(&mut self, seen: &Seen) {
         if !require("xmllint") {
             return;
         }
         let place = tempfile::tempdir().unwrap();
-        for (folder, schema) in [("/ricevute/", "ricevuta"), ("/esiti/", "esito"), ("/attestazioni/indice_", "attestazioni")] {
+        for (folder, schema) in [
+            ("/ricevute/", "ricevuta"),
+            ("/esiti/", "esito"),
+            ("/attestazioni/indice_", "attestazioni"),
+            ("/rendicontazioni/", "rendicontazione"),
+        ] {
             let mut command = Command::new("xmllint");
             let schema = format!("{}/schemas/messo-{schema}-1.0.xsd", env!("CARGO_MANIFEST_DIR"));
             command.args(["--noout", "--schema", &schema]);

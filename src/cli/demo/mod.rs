@@ -306,7 +306,7 @@ async fn table(hub: &Hub, dir: &Path, examples: &[Example], in_time: &bool) -> R
     println!("\nDa leggere:");
     let sources: BTreeSet<&str> = examples.iter().map(|example| example.expected.source.as_str()).collect();
     for source in sources {
-        println!("  {}/{{ricevute,scarti,esiti,attestazioni}}", dir.join(source).display());
+        println!("  {}/{{ricevute,scarti,esiti,attestazioni,rendicontazioni}}", dir.join(source).display());
     }
     Ok(good)
 }

@@ -1,3 +1,5 @@
+//! What an office reads, to the byte, and that its totals add up.
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {
