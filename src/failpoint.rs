@@ -6,8 +6,8 @@
 //! - `outcome.prepared`: the first time that point is reached; `outcome.prepared:3`: the third time;
 //! - `*:p=0.02:seed=7`: at any point with that probability, drawn from a sequence that depends on the seed only.
 //!
-//! `tests/crash.rs` goes through [`POINTS`] and `tests/sftp_crash.rs` through [`SFTP_POINTS`]: every point of a list must be reached, and
-//! a point in neither list does not compile.
+//! `tests/crash.rs` goes through [`POINTS`], `tests/sftp_crash.rs` through [`SFTP_POINTS`], `tests/mail.rs` through [`MAIL_POINTS`]: every
+//! point of a list must be reached, and a point in no list does not compile.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -293,7 +293,7 @@ fn killed_again_and_again_no_mail_is_lost_and_repeats_are_counted() {
             assert_eq!(hub.try_wait().unwrap().signal(), Some(9), "{point}\n{}", hub.output());
         }
     }
-    let mut dice = Dice(2_026_1123);
+    let mut dice = Dice(20_261_123);
     for _ in 0..7 {
         raise(&house, 20);
         let mut hub = house.start();

@@ -223,7 +223,11 @@ pub fn hour(at: Timestamp) -> String {
 pub fn bytes(bytes: u64) -> String {
     let tenths = |unit: u64| {
         let tenths = bytes.saturating_mul(10) / unit;
-        if tenths >= 1_000 || tenths.is_multiple_of(10) { grouped(tenths / 10) } else { format!("{},{}", grouped(tenths / 10), tenths % 10) }
+        if tenths >= 1_000 || tenths.is_multiple_of(10) {
+            grouped(tenths / 10)
+        } else {
+            format!("{},{}", grouped(tenths / 10), tenths % 10)
+        }
     };
     match bytes {
         0..=1_048_575 => format!("{} byte", grouped(bytes)),
@@ -339,7 +343,9 @@ pub fn secret(error: &SecretError) -> String {
     match error {
         SecretError::Form { .. } => "password non indica un luogo: scrivere file:PERCORSO, env:NOME o credential:NOME".to_owned(),
         SecretError::EnvMissing { name } => format!("la variabile d'ambiente «{name}» non c'è"),
-        SecretError::NoCredentials => "credential: vale soltanto sotto systemd: provare con systemd-run, o indicare file: per la prova".to_owned(),
+        SecretError::NoCredentials => {
+            "credential: vale soltanto sotto systemd: provare con systemd-run, o indicare file: per la prova".to_owned()
+        }
         SecretError::CredentialName { name } => format!("«{name}» non è il nome di una credenziale"),
         SecretError::Unreadable { path, why } => format!("{} non si legge: {why}", path.display()),
         SecretError::Empty { given } => format!("{given} è vuoto"),
