@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use common::{Child, Dice, timed, wait_for};
+use common::process::timed;
+use common::{Child, Dice, wait_for};
 use house::{ENTE, House, ready};
 use messo::failpoint;
 use serde_json::json;
@@ -222,6 +223,9 @@ fn the_test_command_says_what_failed_and_where() {
     says(house.prove(&[]), 1, &["al passo «cifratura (STARTTLS)»", "autorità nota"]);
     house.stop_serving();
     says(house.prove(&[]), 1, &["al passo «collegamento al server»", "verificare nome, porta, DNS e firewall"]);
+    std::fs::remove_file(house.path("password")).unwrap();
+    says(house.prove(&[]), 1, &["/password non si legge"]);
+    std::fs::write(house.path("password"), "parola d'ordine").unwrap();
     let silent = std::net::TcpListener::bind(("127.0.0.1", house.port)).unwrap();
     let config = std::fs::read_to_string(house.path("messo.toml")).unwrap().replace("collect_minutes = 1", "timeout_s = 1");
     std::fs::write(house.path("messo.toml"), config).unwrap();
@@ -289,7 +293,7 @@ fn killed_again_and_again_no_mail_is_lost_and_repeats_are_counted() {
             assert_eq!(hub.try_wait().unwrap().signal(), Some(9), "{point}\n{}", hub.output());
         }
     }
-    let mut dice = Dice(2_026_1123);
+    let mut dice = Dice(20_261_123);
     for _ in 0..7 {
         raise(&house, 20);
         let mut hub = house.start();

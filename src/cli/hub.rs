@@ -199,12 +199,14 @@ fn ask_store(store: Store, request: Request, config: &Path, read: &Config) -> Re
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&error.to_string())))?;
     let who = Who::this_process(std::env::var("SUDO_USER").ok().as_deref());
-    let mut operator = Operator::without_hub(store.clone(), Clock::REAL).with_places(Place::of(read));
+    let places = Place::of(read);
+    let mut operator = Operator::without_hub(store.clone(), Clock::REAL).with_places(move || places.clone());
     if matches!(request, Request::PublishRebuild { .. } | Request::Export { .. }) {
         operator = operator.with_publisher(Arc::new(Rebuilder(for_files(&store, config)?)));
     }
     if matches!(request, Request::Report { .. }) {
-        operator = operator.with_enti(Ente::all(&load(config)?));
+        let enti = Ente::all(&load(config)?);
+        operator = operator.with_enti(move || enti.clone());
     }
     if matches!(request, Request::Backup { .. }) {
         let backup = Backup { store: store.clone(), config: load(config)?, config_file: config.to_owned(), stop: Arc::new(|| false) };

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use super::table::plain;
 use crate::config;
-use crate::connectors::mail::{MailError, Seen, Step, recipient};
-use crate::service::mail::proof::{self, Told};
+use crate::connectors::mail::{MailError, Seen, ServerError, Step, recipient};
+use crate::service::mail::proof::{self, ProofError, Told};
 use crate::text::it;
 use crate::text::it::mail as words;
 
@@ -58,6 +58,10 @@ pub fn run(args: Args) -> ExitCode {
     match runtime.block_on(proof::prove(&loaded.config, mail, &to, tell)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(ProofError::Server(ServerError::Password(error))) => {
+            eprintln!("messo: {}", words::secret(&error));
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("messo: {error}");
             ExitCode::FAILURE

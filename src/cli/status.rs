@@ -110,7 +110,10 @@ fn mail(report: &StatusReport) -> String {
     let rows = [
         ("Da spedire", if mail.waiting > 0 { mail.waiting.to_string() } else { String::new() }),
         ("La prima dal", if mail.waiting > 0 { when_known(mail.oldest_due) } else { String::new() }),
-        ("Server che non la prende", trouble.map_or_else(String::new, |trouble| format!("dal {}: {}", when(trouble.since), trouble.error))),
+        (
+            "Server che non la prende",
+            trouble.map_or_else(String::new, |trouble| format!("dal {}: {}", when(trouble.since), it::mail::trouble(&trouble.error))),
+        ),
         ("Ripetute nel dubbio", if mail.repeats > 0 { mail.repeats.to_string() } else { String::new() }),
     ];
     let shown: Vec<Vec<String>> =

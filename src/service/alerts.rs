@@ -43,8 +43,9 @@ pub struct Watch {
 impl Watch {
     /// Of a hub that starts.
     pub fn new(hub: &Hub) -> Watch {
+        let settings = hub.settings();
         let disk = |about: &str, path: &Path| Disk { about: about.to_owned(), path: path.to_owned(), busy: Arc::default() };
-        let of_sources = hub.config.sources.iter().map(|source| disk(&source.name, &source.root));
+        let of_sources = settings.sources.iter().map(|source| disk(&source.name, &source.root));
         let watch = &hub.config.watch;
         Watch {
             begun: monotonic(),
@@ -72,6 +73,7 @@ impl Watch {
     }
 
     async fn disks(&self, hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+        let settings = hub.settings();
         let mut devices = Vec::new();
         for disk in &self.disks {
             // Folders of one disk are told of once, under the first of them.
@@ -83,7 +85,7 @@ impl Watch {
                 let source = Some(disk.about.clone()).filter(|about| about != DATA_DISK);
                 Notice { code: code.to_owned(), about: disk.about.clone(), source, data, ..Notice::default() }
             };
-            match room.judge(&hub.config.alerts, known) {
+            match room.judge(&settings.alerts, known) {
                 Some(Change::Low) => hub.store.begins(notice(DISK_LOW), None, now).await.map(drop)?,
                 Some(Change::Free) => hub.store.ends(DISK_LOW, notice(DISK_FREE), now).await.map(drop)?,
                 None => {}
@@ -93,10 +95,11 @@ impl Watch {
     }
 
     async fn silences(&mut self, hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+        let settings = hub.settings();
         if self.begun.elapsed() < self.finding {
             return Ok(()); // what lies in the folders is still being found
         }
-        for source in &hub.config.sources {
+        for source in &settings.sources {
             for expected in &source.expected {
                 let about = about(source, expected);
                 let expectation = expectation(hub, source, expected);
@@ -148,7 +151,8 @@ fn about(source: &SourceSystem, expected: &Expected) -> String {
 }
 
 fn expectation(hub: &Hub, source: &SourceSystem, expected: &Expected) -> Expectation {
-    let calendars = source.enti.iter().filter_map(|ente| hub.config.institution(ente));
+    let settings = hub.settings();
+    let calendars = source.enti.iter().filter_map(|ente| settings.institution(ente));
     Expectation {
         by: expected.by,
         days: expected.weekdays(),
@@ -159,17 +163,18 @@ fn expectation(hub: &Hub, source: &SourceSystem, expected: &Expected) -> Expecta
 
 /// Troubles of what is no longer in the configuration end without a word: nothing will ever say that they are over.
 async fn forget_gone(hub: &Hub, told: &[Trouble]) -> Result<(), StoreError> {
-    let alerts = &hub.config.alerts;
+    let settings = hub.settings();
+    let alerts = &settings.alerts;
     let expected =
-        |about: &str| hub.config.sources.iter().any(|source| source.expected.iter().any(|expected| self::about(source, expected) == about));
+        |about: &str| settings.sources.iter().any(|source| source.expected.iter().any(|expected| self::about(source, expected) == about));
     for trouble in told {
         let name = trouble.about.as_str();
         let stays = match alert::code(&trouble.code).map(|row| row.kind) {
-            Some(AlertKind::Remote | AlertKind::Quota) => hub.config.institution(name).is_some(),
+            Some(AlertKind::Remote | AlertKind::Quota) => settings.institution(name).is_some(),
             Some(AlertKind::Stream) => hub.channels.contains_key(name),
             Some(AlertKind::Silent) => expected(name),
             Some(AlertKind::Disk) => {
-                (name == DATA_DISK || hub.config.source(name).is_some()) && (alerts.disk_free_percent > 0 || alerts.disk_free_bytes > 0)
+                (name == DATA_DISK || settings.source(name).is_some()) && (alerts.disk_free_percent > 0 || alerts.disk_free_bytes > 0)
             }
             _ => true,
         };
@@ -182,7 +187,8 @@ async fn forget_gone(hub: &Hub, told: &[Trouble]) -> Result<(), StoreError> {
 
 /// Tells operators of a remote that has been down for long, and of one that is back.
 async fn outages(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
-    let minutes = hub.config.alerts.send_down_minutes;
+    let settings = hub.settings();
+    let minutes = settings.alerts.send_down_minutes;
     for channel in hub.channels.values() {
         let known = is_told(told, DOWN, &channel.sender);
         match channel.remote.weather() {
@@ -198,10 +204,11 @@ async fn outages(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), Stor
 
 /// What was used up is free with the next day, or when the limit is another one.
 async fn quotas(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+    let settings = hub.settings();
     let today = hub.day(now);
     let mut free: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for trouble in told {
-        let Some(institution) = hub.config.institution(&trouble.about) else { continue };
+        let Some(institution) = settings.institution(&trouble.about) else { continue };
         let limit = match trouble.code.as_str() {
             CALLS_SPENT => u64::from(institution.quota.per_day),
             MONEY_SPENT => institution.quota.spend_cents_per_day,

@@ -74,16 +74,18 @@ pub async fn report(store: &Store, ente: &Ente, day: Date, now: Timestamp) -> Re
 /// The day whose report is due at `now`: that before the last time the hour has come. After a stop of hours it is made late, after a
 /// stop of days only the last one is.
 fn due(hub: &Hub, now: Timestamp) -> Option<Date> {
+    let settings = hub.settings();
     let today = in_rome(now).date();
-    let at = instant_in_rome(today.to_datetime(hub.config.alerts.report_at))?;
+    let at = instant_in_rome(today.to_datetime(settings.alerts.report_at))?;
     let came = if at <= now { today } else { today.yesterday().ok()? };
     came.yesterday().ok()
 }
 
 /// Makes the reports whose hour has come, once for each ente and day.
 pub async fn nightly(hub: &Hub, now: Timestamp) -> Result<(), StoreError> {
-    let Some(day) = due(hub, now).filter(|_| hub.config.alerts.report) else { return Ok(()) };
-    for ente in Ente::all(&hub.config) {
+    let settings = hub.settings();
+    let Some(day) = due(hub, now).filter(|_| settings.alerts.report) else { return Ok(()) };
+    for ente in Ente::all(&settings) {
         if hub.stopping.is_cancelled() {
             break;
         }

@@ -251,7 +251,8 @@ async fn refuse_telling(
 
 /// How operators are told of a drop of which nothing was read: a gestionale with one ente has sent it for that one.
 fn telling(hub: &Hub, source: &str, code: Option<&'static str>) -> Telling {
-    let sender = hub.config.source(source).and_then(|source| match source.enti.as_slice() {
+    let settings = hub.settings();
+    let sender = settings.source(source).and_then(|source| match source.enti.as_slice() {
         [only] => Some(only.clone()),
         _ => None,
     });

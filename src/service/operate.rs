@@ -55,10 +55,11 @@ pub struct Operator {
     since: Option<Timestamp>,
     publisher: Option<Arc<dyn Publisher>>,
     door: Option<Desk>,
-    enti: Arc<[Ente]>,
+    /// As they are configured when they are asked for.
+    enti: Arc<dyn Fn() -> Vec<Ente> + Send + Sync>,
     keeper: Option<Arc<dyn Keeper>>,
     eraser: Option<Arc<dyn PersonEraser>>,
-    places: Vec<Place>,
+    places: Arc<dyn Fn() -> Vec<Place> + Send + Sync>,
 }
 
 /// Characters of a reason.
@@ -76,10 +77,10 @@ impl Operator {
             since: Some(clock.now()),
             publisher: None,
             door: None,
-            enti: Arc::new([]),
+            enti: Arc::new(Vec::new),
             keeper: None,
             eraser: None,
-            places: Vec::new(),
+            places: Arc::new(Vec::new),
         }
     }
 
@@ -91,10 +92,10 @@ impl Operator {
             since: None,
             publisher: None,
             door: None,
-            enti: Arc::new([]),
+            enti: Arc::new(Vec::new),
             keeper: None,
             eraser: None,
-            places: Vec::new(),
+            places: Arc::new(Vec::new),
         }
     }
 
@@ -109,8 +110,8 @@ impl Operator {
     }
 
     /// Lets it report the days of these enti.
-    pub fn with_enti(self, enti: Vec<Ente>) -> Operator {
-        Operator { enti: enti.into(), ..self }
+    pub fn with_enti(self, enti: impl Fn() -> Vec<Ente> + Send + Sync + 'static) -> Operator {
+        Operator { enti: Arc::new(enti), ..self }
     }
 
     /// The hub in numbers.

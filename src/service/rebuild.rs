@@ -112,7 +112,8 @@ pub async fn rebuild(hub: &Arc<Hub>, source: &str, wanted: Wanted) -> Result<Reb
 
 /// Whether retention removes what was published at that instant: then it is not given again.
 fn is_past(hub: &Hub, source: &str, created_at: jiff::Timestamp) -> bool {
-    let days = hub.config.source(source).map_or(0, |source| source.conservazione.published_days);
+    let settings = hub.settings();
+    let days = settings.source(source).map_or(0, |source| source.conservazione.published_days);
     days > 0 && hub.clock.now().duration_since(created_at) >= jiff::SignedDuration::from_hours(24 * i64::from(days))
 }
 

@@ -97,9 +97,10 @@ pub async fn run(hub: Arc<Hub>) {
 
 /// The Rome day whose round is due.
 async fn is_time(hub: &Hub, now: Timestamp) -> Result<Option<String>, StoreError> {
+    let settings = hub.settings();
     let local = rome(now);
     let day = local.date().to_string();
-    if local.time() < hub.config.conservazione.at {
+    if local.time() < settings.conservazione.at {
         return Ok(None);
     }
     // A clock that went back does not do it twice.
@@ -114,8 +115,9 @@ fn before(now: Timestamp, days: u32) -> Timestamp {
 
 /// Deletes all whose term has passed as of `now`.
 pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionError> {
+    let settings = hub.settings();
     let mut tally = Tally::default();
-    for institution in &hub.config.institutions {
+    for institution in &settings.institutions {
         let Some(days) = institution.personal_days() else { continue };
         loop {
             let acts = hub.store.acts_to_erase(&institution.tax_id, before(now, days), PAGE).await?;
@@ -129,7 +131,7 @@ pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionErr
     begin_batches(hub, now).await?;
     add(&mut tally, finish(hub, now).await?);
     tally.legal_facts = legal_facts(hub, now).await?;
-    for source in &hub.config.sources {
+    for source in &settings.sources {
         match published(hub, source, now).await {
             Ok(removed) => tally.published += removed,
             // A share that is away holds nobody else up: its files go another day.
@@ -160,7 +162,8 @@ fn add(tally: &mut Tally, more: Tally) {
 
 /// Decides about the batches of which nothing is left but their own data.
 async fn begin_batches(hub: &Hub, now: Timestamp) -> Result<(), RetentionError> {
-    let shortest = hub.config.institutions.iter().filter_map(|institution| institution.personal_days()).min();
+    let settings = hub.settings();
+    let shortest = settings.institutions.iter().filter_map(|institution| institution.personal_days()).min();
     let Some(shortest) = shortest else { return Ok(()) };
     let mut after = None;
     loop {
@@ -180,11 +183,12 @@ async fn begin_batches(hub: &Hub, now: Timestamp) -> Result<(), RetentionError> 
 
 /// The term of a batch: of its ente, or the longest of those its gestionale may send for (one without a term: none).
 fn batch_days(hub: &Hub, source: &str, sender: Option<&str>) -> Option<u32> {
-    let of = |tax_id: &str| hub.config.institution(tax_id).and_then(|institution| institution.personal_days());
+    let settings = hub.settings();
+    let of = |tax_id: &str| settings.institution(tax_id).and_then(|institution| institution.personal_days());
     match sender {
         Some(sender) => of(sender),
         None => {
-            let source = hub.config.source(source)?;
+            let source = settings.source(source)?;
             source.enti.iter().map(|tax_id| of(tax_id)).collect::<Option<Vec<u32>>>()?.into_iter().max()
         }
     }
@@ -260,8 +264,9 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 /// Removes kept legal facts whose term has passed. Their digests stay.
 async fn legal_facts(hub: &Hub, now: Timestamp) -> Result<u64, RetentionError> {
+    let settings = hub.settings();
     let mut removed = 0;
-    for institution in hub.config.institutions.iter().filter(|institution| institution.conservazione.legal_facts_days > 0) {
+    for institution in settings.institutions.iter().filter(|institution| institution.conservazione.legal_facts_days > 0) {
         let until = before(now, institution.conservazione.legal_facts_days);
         loop {
             let (acts, facts) = hub.store.facts_to_erase(&institution.tax_id, until, PAGE).await?;
@@ -322,7 +327,8 @@ fn remove_files(root: &Path, files: &[OldFile]) -> io::Result<u64> {
 
 /// Takes names out of the books of the door, and shortens the books.
 async fn books(hub: &Hub, now: Timestamp) -> Result<u64, RetentionError> {
-    let retention = &hub.config.conservazione;
+    let settings = hub.settings();
+    let retention = &settings.conservazione;
     let mut rows = 0;
     if retention.names_days > 0 {
         rows += hub.store.forget_names(before(now, retention.names_days)).await?;

@@ -143,8 +143,14 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         .with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())))
         .with_keeper(Arc::new(Backup::of_hub(&hub, hub.config_file.clone())))
         .with_eraser(Arc::new(retention::Eraser(hub.clone())))
-        .with_places(Place::of(&hub.config));
-    let operator = operator.with_enti(daily::Ente::all(&hub.config));
+        .with_places({
+            let hub = hub.clone();
+            move || Place::of(&hub.settings())
+        })
+        .with_enti({
+            let hub = hub.clone();
+            move || daily::Ente::all(&hub.settings())
+        });
     let operator = match &door {
         Some(door) => operator.with_door(door.desk()),
         None => operator,

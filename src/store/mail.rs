@@ -149,7 +149,7 @@ pub struct MailOverview {
 }
 
 /// Alerts looked at in one transaction.
-const TOGETHER: usize = if cfg!(test) { 5 } else { 200 };
+const TOGETHER: usize = if cfg!(test) { 5 } else { 100 };
 /// Alerts of a mail that are told one by one.
 const TOLD: i64 = 40;
 /// Given up recipients shown.
@@ -166,7 +166,7 @@ const BEGIN: &str = "INSERT INTO mail (id, sender, kind, recipient, message_id, 
      VALUES (?1, ?2, ?3, ?4, ?5, 'ATTESA', ?6, ?7, ?8)";
 const COUNT_CODE: &str = "INSERT INTO mail_code (mail_id, code, flow, alerts, first_at, last_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) \
      ON CONFLICT (mail_id, code, flow) DO UPDATE SET alerts = alerts + 1, first_at = min(first_at, ?4), last_at = max(last_at, ?4)";
-const KEEP_ALERT: &str = "INSERT INTO mail_alert (mail_id, alert_id) SELECT ?1, ?2 \
+const KEEP_ALERT: &str = "INSERT OR IGNORE INTO mail_alert (mail_id, alert_id) SELECT ?1, ?2 \
      WHERE (SELECT count(*) FROM mail_alert WHERE mail_id = ?1) < ?3";
 const KEEP_WINDOW: &str = "INSERT INTO mail_window (sender, kind, recipient, until) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT (sender, kind, recipient) DO UPDATE SET until = ?4";
@@ -177,7 +177,7 @@ const NOTICES: &str = "SELECT a.code, a.at, coalesce(a.source, c.source, b.sourc
      LEFT JOIN act c ON c.id = a.act_id LEFT JOIN batch b ON b.id = a.batch_id WHERE m.mail_id = ?1 ORDER BY m.alert_id";
 
 impl Store {
-    /// Makes mails of alerts that nobody has looked at yet, up to 200 a call. Nothing is written when there are none.
+    /// Makes mails of alerts that nobody has looked at yet, up to a hundred a call. Nothing is written when there are none.
     ///
     /// The first alert for a (ente, kind, recipient) is due at once; what comes within `window` after it is one mail, due at the
     /// end of the window, and so on as long as it goes on.

@@ -68,7 +68,7 @@ class Handler:
             return rules()["data"]
         text = envelope.content.decode("ascii")
         keep({"to": envelope.rcpt_tos, "from": envelope.mail_from, "message": text,
-              "tls": session.ssl is not None, "login": bool(session.authenticated)})
+              "tls": server.transport.get_extra_info("sslcontext") is not None, "login": bool(session.authenticated)})
         if rules().get("drop"):
             server.transport.abort()
             return "250 nobody hears it"

@@ -45,7 +45,7 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let (port, send) = (free_port(), free_port());
         let text = format!(
-            "data = \"dati\"\ninstallation = \"prova\"\n\n[mail]\nhost = \"localhost\"\nport = {port}\nfrom = \"messo <messo@comune.esempio.it>\"\n\
+            "data = \"dati\"\ninstallation = \"prova\"\n\n# SEND is away: that is not to be told here.\n[alerts]\nsend_down_minutes = 0\n\n[mail]\nhost = \"localhost\"\nport = {port}\nfrom = \"messo <messo@comune.esempio.it>\"\n\
              {mail}\n\n[[ente]]\ntax_id = \"{ENTE}\"\ndenomination = \"Comune di Prova\"\nambiente = \"collaudo\"\n\
              send_url = \"http://127.0.0.1:{send}\"\n\n[[ente.key]]\nid = \"generale\"\nsecret = \"file:chiave\"\n\n{rules}\n\n\
              [[gestionale]]\nname = \"polizia\"\nroot = \"casa\"\nenti = [\"{ENTE}\"]\nflows = [\"cds\"]\n"

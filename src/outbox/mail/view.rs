@@ -192,7 +192,10 @@ impl View {
             Content::One(notice) => {
                 view.titolo = words::title(&notice.code);
                 view.totale = "1".to_owned();
-                view.avviso = Some(notice_view(notice));
+                let mut told = notice_view(notice);
+                // Said above.
+                told.righe.retain(|row| letter.institution.as_ref().is_none_or(|own| own.tax_id != row.valore));
+                view.avviso = Some(told);
                 words::tone(&notice.code)
             }
             Content::Digest(groups) => {
@@ -226,7 +229,7 @@ fn notice_view(notice: &Notice) -> NoticeView {
         codice: shown(&notice.code),
         fase: words::phase(&notice.code),
         frase: sentence(&notice.code),
-        rimedio: parking::remedy(&notice.code).unwrap_or_default().to_owned(),
+        rimedio: remedy(&notice.code),
         ora: words::moment(notice.at),
         righe: rows(notice),
         lotto: batch_view(&notice.data),
@@ -235,6 +238,11 @@ fn notice_view(notice: &Notice) -> NoticeView {
 
 fn sentence(code: &str) -> String {
     parking::sentence(code).unwrap_or_default().to_owned()
+}
+
+/// Of what is over there is nothing to do.
+fn remedy(code: &str) -> String {
+    parking::remedy(code).filter(|_| words::phase(code) != "fine").unwrap_or_default().to_owned()
 }
 
 fn rows(notice: &Notice) -> Vec<RowView> {
@@ -328,7 +336,7 @@ fn group_view(group: &Group) -> GroupView {
         tono: words::tone(&group.code).as_str(),
         quanti: words::grouped(group.alerts),
         frase: sentence(&group.code),
-        rimedio: parking::remedy(&group.code).unwrap_or_default().to_owned(),
+        rimedio: remedy(&group.code),
         periodo: words::span(group.first_at, group.last_at),
         esempi: examples,
         altri: (left > 0).then(|| words::grouped(left)),

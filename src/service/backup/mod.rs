@@ -96,8 +96,9 @@ pub struct Backup {
 impl Backup {
     /// What a hub copies.
     pub fn of_hub(hub: &Hub, config_file: PathBuf) -> Backup {
+        let settings = hub.settings();
         let stopping = hub.stopping.clone();
-        Backup { store: hub.store.clone(), config: hub.config.clone(), config_file, stop: Arc::new(move || stopping.is_cancelled()) }
+        Backup { store: hub.store.clone(), config: Config::clone(&settings), config_file, stop: Arc::new(move || stopping.is_cancelled()) }
     }
 
     /// Makes a copy below `dir`, as of `now`; with `keep` only so many copies are left afterwards. Blocks.

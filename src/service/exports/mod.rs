@@ -48,7 +48,7 @@ pub async fn run(hub: Arc<Hub>) {
     let (pause, later) = if hub.clock.is_real() { (Duration::from_secs(20), LATER) } else { (Duration::from_millis(200), SOON) };
     let mut failed: BTreeMap<String, Instant> = BTreeMap::new();
     while !hub.stopping.is_cancelled() {
-        for source in &hub.config.sources {
+        for source in &hub.settings().sources {
             if failed.get(&source.name).is_some_and(|at| at.elapsed() < later) {
                 continue;
             }
@@ -81,7 +81,8 @@ fn tell(told: Result<(), StoreError>) {
 
 /// Makes the exports of a gestionale that are due now: that of the night, then that of the month.
 async fn due(hub: &Hub, source: &str) -> Result<(), PublishError> {
-    let Some(config) = hub.config.source(source).map(|source| &source.export).filter(|export| export.attiva) else { return Ok(()) };
+    let settings = hub.settings();
+    let Some(config) = settings.source(source).map(|source| &source.export).filter(|export| export.attiva) else { return Ok(()) };
     let mut known = hub.store.exports_of(source).await?;
     // Before its first line a gestionale has nothing to reconcile.
     let Some(since) = known.since else { return Ok(()) };
@@ -235,15 +236,16 @@ async fn reprint(hub: &Hub, root: &Path, export: &Export, files: &[Publication])
 
 /// Writes exports again, byte for byte, as copies in a folder of their own.
 pub(super) async fn again(hub: &Hub, source: Option<&str>, from: &str, to: &str) -> Result<ExportReport, OperateError> {
+    let settings = hub.settings();
     let wanted = wanted(from, to)?;
     if matches!(wanted, WantedExports::Numbers(..)) && source.is_none() {
         return Err(OperateError::NotAnExport { text: from.to_owned() });
     }
-    if let Some(source) = source.filter(|source| hub.config.source(source).is_none()) {
+    if let Some(source) = source.filter(|source| settings.source(source).is_none()) {
         return Err(OperateError::UnknownSource { source: source.to_owned() });
     }
     let mut report = ExportReport { files: 0, copies: Vec::new() };
-    for name in hub.config.sources.iter().map(|own| own.name.clone()).filter(|name| source.is_none_or(|source| source == name)) {
+    for name in settings.sources.iter().map(|own| own.name.clone()).filter(|name| source.is_none_or(|source| source == name)) {
         let exports = hub.store.exports(&name, wanted).await?;
         let Some(root) = publish::root(hub, &name) else { continue };
         for export in &exports {

@@ -12,6 +12,7 @@ use crate::store::{LeasedMail, MailCode, MailContent, MailNotice, StoreError};
 
 /// The letter of a mail.
 pub async fn letter(hub: &Hub, mail: &LeasedMail) -> Result<Letter, StoreError> {
+    let settings = hub.settings();
     let content = hub.store.mail_content(mail.lease.id).await?;
     let content = match report(&content) {
         Some(report) => {
@@ -23,7 +24,7 @@ pub async fn letter(hub: &Hub, mail: &LeasedMail) -> Result<Letter, StoreError> 
     };
     Ok(Letter {
         installation: hub.config.installation.clone(),
-        institution: institution(&hub.config, &mail.sender),
+        institution: institution(&settings, &mail.sender),
         kind: mail.kind.parse().unwrap_or(AlertKind::Person),
         written_at: hub.clock.now(),
         content,

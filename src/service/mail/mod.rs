@@ -66,10 +66,11 @@ pub async fn collect(hub: Arc<Hub>) {
 
 /// Whether there may be more.
 async fn collect_once(hub: &Hub, now: Timestamp) -> Result<bool, StoreError> {
+    let settings = hub.settings();
     // Without a server nobody is told, and what was not told then is not told when there is one.
-    let routing = Routing::of(&hub.config);
-    let window = hub.config.mail.as_ref().map_or(0, |mail| mail.collect_minutes);
-    let from = hub.config.mail.as_ref().and_then(|mail| read_mailbox(&mail.from));
+    let routing = Routing::of(&settings);
+    let window = settings.mail.as_ref().map_or(0, |mail| mail.collect_minutes);
+    let from = settings.mail.as_ref().and_then(|mail| read_mailbox(&mail.from));
     let domain = from.map_or_else(|| "localhost".to_owned(), |from| from.email.domain().to_owned());
     let router = Arc::new(move |alert: &_| routing.addressed(alert, now));
     let collected = hub.store.collect_alerts(router, &domain, SignedDuration::from_mins(window.into()), now).await?;
@@ -87,12 +88,13 @@ pub async fn send(hub: Arc<Hub>) {
     }
     let mut post = Post { troubled: true, failures: 0 };
     while !hub.stopping.is_cancelled() {
+        let settings = hub.settings();
         let now = hub.clock.now();
-        let due = match (&hub.config.mail, hub.store.next_mail_due().await) {
+        let due = match (&settings.mail, hub.store.next_mail_due().await) {
             (Some(_), Ok(due)) => due.is_some_and(|due| due <= now),
             _ => false,
         };
-        let pause = match (&hub.config.mail, due) {
+        let pause = match (&settings.mail, due) {
             (Some(mail), true) => post.round(&hub, mail).await,
             _ => LOOK,
         };

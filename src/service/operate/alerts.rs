@@ -36,7 +36,7 @@ impl Operator {
             return Err(OperateError::DayToCome { day: day.to_string() });
         }
         let mut reports = Vec::new();
-        for ente in self.enti.iter().filter(|ente| sender.is_none_or(|sender| ente.tax_id == sender)) {
+        for ente in (self.enti)().iter().filter(|ente| sender.is_none_or(|sender| ente.tax_id == sender)) {
             reports.extend(daily::report(&self.store, ente, day, now).await?);
         }
         if let Some(sender) = sender.filter(|_| reports.is_empty()) {

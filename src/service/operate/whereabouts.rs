@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -63,8 +64,8 @@ struct Lying {
 
 impl Operator {
     /// Lets it look into the folders of gestionali.
-    pub fn with_places(self, places: Vec<Place>) -> Operator {
-        Operator { places, ..self }
+    pub fn with_places(self, places: impl Fn() -> Vec<Place> + Send + Sync + 'static) -> Operator {
+        Operator { places: Arc::new(places), ..self }
     }
 
     /// Where a drop is.
@@ -74,7 +75,7 @@ impl Operator {
         let mut report = WhereReport { text: text.to_owned(), ..WhereReport::default() };
         let (batches, digest) = self.meant(text, &name).await?;
         report.more = batches.len() > WhereReport::MOST;
-        let places = self.places.clone();
+        let places = (self.places)();
         let lying = tokio::task::spawn_blocking(move || lying(&places)).await.unwrap_or_default();
         for id in batches.iter().take(WhereReport::MOST) {
             report.journeys.push(self.journey(*id, &lying).await?);
@@ -263,7 +264,8 @@ impl Operator {
 
     /// The paths under which the door may have seen a file of that name.
     fn paths(&self, name: &str) -> Vec<String> {
-        let flows: BTreeSet<&str> = self.places.iter().flat_map(|place| place.flows.iter().map(String::as_str)).collect();
+        let places = (self.places)();
+        let flows: BTreeSet<&str> = places.iter().flat_map(|place| place.flows.iter().map(String::as_str)).collect();
         let folders = ["", "prova/"].into_iter().map(str::to_owned);
         let folders = folders.chain(flows.iter().flat_map(|flow| [format!("{flow}/"), format!("prova/{flow}/")]));
         folders.map(|folder| format!("/in/{folder}{name}")).collect()

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use crate::config::MailFault;
+use crate::config::secret::SecretError;
 use crate::domain::alert::{self, AlertKind, Phase};
 
 /// What is wrong with the configuration, and what to write instead.
@@ -222,7 +223,11 @@ pub fn hour(at: Timestamp) -> String {
 pub fn bytes(bytes: u64) -> String {
     let tenths = |unit: u64| {
         let tenths = bytes.saturating_mul(10) / unit;
-        if tenths >= 1_000 || tenths % 10 == 0 { grouped(tenths / 10) } else { format!("{},{}", grouped(tenths / 10), tenths % 10) }
+        if tenths >= 1_000 || tenths.is_multiple_of(10) {
+            grouped(tenths / 10)
+        } else {
+            format!("{},{}", grouped(tenths / 10), tenths % 10)
+        }
     };
     match bytes {
         0..=1_048_575 => format!("{} byte", grouped(bytes)),
@@ -303,6 +308,7 @@ pub fn advice(step: &str, what: &str) -> &'static str {
         }
         ("SALUTO", _) => "il server non saluta come un server di posta: verificare la porta.",
         ("CIFRATURA", _) => "la cifratura non riesce: provare tls = \"tls\" con la porta 465, o chiedere a chi gestisce il server.",
+        ("ACCESSO", "PASSWORD") => "la password non si legge: verificare il luogo indicato in password.",
         ("ACCESSO", "TLS") => {
             "il server non offre un accesso con password (PLAIN o LOGIN): togliere user e password, o chiedere a chi lo gestisce."
         }
@@ -321,6 +327,29 @@ pub fn advice(step: &str, what: &str) -> &'static str {
         }
         ("MESSAGGIO" | "DATI", _) => "il server non accetta il messaggio: leggere la sua risposta (di solito un filtro).",
         _ => "verificare la configurazione del server di posta.",
+    }
+}
+
+/// Why mails wait (`ACCESSO 535`), and what to look at.
+#[must_use]
+pub fn trouble(error: &str) -> String {
+    let (at, what) = error.split_once(' ').unwrap_or((error, ""));
+    format!("{error}: {}", advice(at, what))
+}
+
+/// A password that cannot be had.
+#[must_use]
+pub fn secret(error: &SecretError) -> String {
+    match error {
+        SecretError::Form { .. } => "password non indica un luogo: scrivere file:PERCORSO, env:NOME o credential:NOME".to_owned(),
+        SecretError::EnvMissing { name } => format!("la variabile d'ambiente «{name}» non c'è"),
+        SecretError::NoCredentials => {
+            "credential: vale soltanto sotto systemd: provare con systemd-run, o indicare file: per la prova".to_owned()
+        }
+        SecretError::CredentialName { name } => format!("«{name}» non è il nome di una credenziale"),
+        SecretError::Unreadable { path, why } => format!("{} non si legge: {why}", path.display()),
+        SecretError::Empty { given } => format!("{given} è vuoto"),
+        SecretError::NotASecret { given } => format!("{given} supera 64 KiB, o non è un testo UTF-8"),
     }
 }
 
