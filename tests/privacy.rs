@@ -17,7 +17,7 @@ use serde_json::Value;
 
 const ENTE: &str = "01234567897";
 const SOURCES: &[(&str, &[&str], &[&str])] = &[("tributi", &[ENTE], &["aperto", "fermo"])];
-const TERMS: &str = "[ente.conservazione]\npersonal_days = 130\n";
+const TERMS: &str = "[ente.conservazione]\npersonal_days = 130\nlegal_facts_days = 400\n";
 
 /// Invented people: name, tax id, address.
 const MARIO: [&str; 3] = ["Mario Rossi", "RSSMRA80A01H501U", "VIA DEI GLICINI 17"];
@@ -36,10 +36,22 @@ fn row(reference: &str, person: [&str; 3], story: &str) -> Row {
         .text(&format!("avviso {reference} a {} {}", person[0], person[1]))
 }
 
+/// Every file below `folder`, hidden ones too.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
 /// Files below `folder` that hold one of these texts, whatever the case of letters, in UTF-8: the text and the file.
 fn traces(folder: &Path, texts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    for path in common::published::tree(folder) {
+    for path in all_files(folder) {
         // A socket is there too, and temporary files that go.
         let Ok(bytes) = std::fs::read(&path) else { continue };
         let bytes = bytes.to_ascii_lowercase();
@@ -207,6 +219,21 @@ fn after_its_term_nobody_is_named_in_the_data_folder_and_the_proof_stays() {
     assert!(common::office::published(&rejects).is_empty(), "{:?}", common::office::published(&rejects));
     let said = office.command(&["publish", "--rebuild"]);
     assert!(said.out.contains("i dati personali di cui erano fatti sono stati cancellati"), "{}", said.out);
+    office.stop();
+
+    // Legal facts go last, at their own term; that they were there stays.
+    let kept = office.dir().join("dati/attestazioni");
+    let facts: usize = before.iter().map(|act| act["legal_facts"].as_array().unwrap().len()).sum();
+    let files = common::published::tree(&kept).len();
+    assert!(facts >= 4 && files >= facts, "{facts} {files}");
+    office.set_clock(&later(days + 400));
+    office.start();
+    for reference in ["CON-1", "CON-2", "CON-4"] {
+        office.wait_act(reference, "its legal facts are gone", |act| {
+            act["legal_facts"].as_array().unwrap().iter().all(|fact| fact["state"] == "CANCELLATA" && fact["name"].is_string())
+        });
+    }
+    assert_eq!(common::published::tree(&kept).len(), files - facts, "those of the open act stay");
     office.stop();
 }
 

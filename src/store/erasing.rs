@@ -151,7 +151,10 @@ const SET: &str = "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT
 const FORGET_NAMES: &str = "UPDATE door_event SET name = NULL, target = NULL WHERE at >= ?1 AND at < ?2";
 
 /// What of an act goes. Its row, history, lines, recipients, notices and legal facts stay.
-const OF_ACT: [&str; 7] = [
+const OF_ACT: [&str; 8] = [
+    // Who read its reject by SFTP is told in the books, with the name of the file.
+    "UPDATE door_event SET name = NULL, target = NULL WHERE id IN (SELECT d.id FROM publication p JOIN door_event d \
+     ON d.name = '/' || p.folder || '/' || p.name COLLATE NOCASE AND d.account = p.source WHERE p.subject = ?1 AND p.kind IN ('RICEVUTA', 'SCARTO'))",
     "DELETE FROM act_content WHERE act_id = ?1",
     "DELETE FROM upload WHERE act_id = ?1",
     "UPDATE timeline SET data = NULL WHERE act_id = ?1",
@@ -162,7 +165,11 @@ const OF_ACT: [&str; 7] = [
 ];
 
 /// What of a batch goes.
-const OF_BATCH: [&str; 6] = [
+const OF_BATCH: [&str; 8] = [
+    "UPDATE door_event SET name = NULL, target = NULL WHERE id IN (SELECT d.id FROM publication p JOIN door_event d \
+     ON d.name = '/' || p.folder || '/' || p.name COLLATE NOCASE AND d.account = p.source WHERE p.subject = ?1 AND p.kind IN ('RICEVUTA', 'SCARTO'))",
+    "UPDATE door_event SET name = NULL, target = NULL WHERE id IN (SELECT d.id FROM act a JOIN publication p ON p.subject = a.id JOIN door_event d \
+     ON d.name = '/' || p.folder || '/' || p.name COLLATE NOCASE AND d.account = p.source WHERE a.batch_id = ?1 AND p.kind IN ('RICEVUTA', 'SCARTO'))",
     "UPDATE batch SET original_name = NULL, batch_file = NULL WHERE id = ?1",
     "UPDATE problem SET data = NULL WHERE batch_id = ?1",
     "UPDATE reject SET data = '' WHERE batch_id = ?1",

@@ -38,6 +38,24 @@ impl World {
     }
 }
 
+fn receipt(name: &str, subject: uuid::Uuid, at: Timestamp) -> Publication {
+    Publication {
+        id: clock::new_uuid(),
+        source: SOURCE.to_owned(),
+        kind: "RICEVUTA".to_owned(),
+        number: None,
+        folder: "ricevute".to_owned(),
+        name: name.to_owned(),
+        temporary: ".messo-1.part".to_owned(),
+        sha256: Sha256::of(b""),
+        size: 0,
+        lines: None,
+        subject: Some(subject),
+        published: false,
+        created_at: at,
+    }
+}
+
 #[tokio::test]
 async fn only_what_is_over_can_be_erased() {
     let world = World::new();
@@ -105,7 +123,14 @@ async fn a_batch_goes_after_its_acts_with_names_problems_and_the_door() {
         sha256,
         outcome: "OK".to_owned(),
     };
-    world.store.note_door(vec![event("/in/verdi_luca.zip", Some(sha256)), event("/in/altro.zip", None)]).await.unwrap();
+    let events = vec![
+        event("/in/verdi_luca.zip", Some(sha256)),
+        event("/in/altro.zip", None),
+        event("/ricevute/ricevuta_1_verdi_luca.xml", None),
+        event("/ricevute/ricevuta_2.xml", None),
+    ];
+    world.store.note_door(events).await.unwrap();
+    world.store.prepare_publications(vec![receipt("ricevuta_1_verdi_luca.xml", batch.0, world.now())]).await.unwrap();
     let problem = Problem::of_drop("verdi_luca.zip", Code::DropChanged).found("Luca Verdi");
     world.store.add_problems(batch, vec![problem]).await.unwrap();
     world.store.add_rejects(batch, vec![(9, "{\"Luca Verdi\"}".to_owned())]).await.unwrap();
@@ -131,7 +156,15 @@ async fn a_batch_goes_after_its_acts_with_names_problems_and_the_door() {
         .into_iter()
         .map(|event| event.name)
         .collect();
-    assert_eq!(names, [Some("/in/altro.zip".to_owned()), None], "of others nothing is taken");
+    let left = [Some("/ricevute/ricevuta_2.xml".to_owned()), None, Some("/in/altro.zip".to_owned()), None];
+    assert_eq!(names, left, "of others nothing is taken");
+    // The rest of the names goes by its age.
+    assert_eq!(world.store.forget_names(world.now()).await.unwrap(), 0);
+    let after = world.now() + SignedDuration::from_secs(1);
+    assert_eq!(world.store.forget_names(after).await.unwrap(), 4);
+    assert!(
+        world.store.door_events(None, Timestamp::UNIX_EPOCH, Timestamp::MAX, 10).await.unwrap().iter().all(|event| event.name.is_none())
+    );
     assert_eq!(world.store.content_seen(SOURCE, sha256, BatchId(clock::new_uuid())).await.unwrap().map(|seen| seen.id), Some(batch));
 }
 
