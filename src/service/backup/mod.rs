@@ -117,7 +117,7 @@ impl Backup {
                 return Err(error);
             }
         };
-        let name = free_name(dir, now);
+        let name = free_name(dir, now).map_err(at(dir))?;
         fs::rename(&work, dir.join(&name)).and_then(|()| sync_folder(dir)).map_err(at(dir))?;
         report.removed = match keep {
             Some(keep) => prune(dir, &pool, keep as usize)?,
@@ -365,11 +365,12 @@ fn sweep(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `20261123T023000Z`, or with a number behind it when that instant has a copy.
-fn free_name(dir: &Path, now: Timestamp) -> String {
+/// `20261123T023000Z`; with a number behind the newest copy's when the clock was set back since, so that names always grow.
+fn free_name(dir: &Path, now: Timestamp) -> io::Result<String> {
     let stamp = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let names = std::iter::once(stamp.clone()).chain((2..).map(|n| format!("{stamp}-{n}")));
-    names.into_iter().find(|name| !dir.join(name).exists()).unwrap_or(stamp)
+    let Some(newest) = copies(dir)?.pop().filter(|newest| *newest >= stamp) else { return Ok(stamp) };
+    let (base, number) = newest.split_once('-').map_or((newest.as_str(), 1), |(base, number)| (base, number.parse().unwrap_or(1)));
+    Ok(format!("{base}-{:06}", number + 1))
 }
 
 /// The copies below a folder, oldest first.

@@ -121,6 +121,11 @@ async fn another_copy_adds_only_what_is_new_and_the_old_ones_go_with_what_only_t
     assert_eq!((four.removed, four.new_files), (vec![one.name, two.name, three.name], 0));
     assert!(!pool(&first) && pool(&second) && pool(&Sha256::of(&[0; 5])), "{:?}", place.files());
     assert_eq!(verify(&place.copies(), None).unwrap().faults, 0);
+    // The clock was set back: the copy made last is the newest all the same, and the one that stays.
+    for (seconds, name) in [(-3_600, "20261123T023003Z-000002"), (3, "20261123T023003Z-000003"), (4, "20261123T023004Z")] {
+        let copy = place.take(Some(1), seconds).unwrap();
+        assert_eq!((copy.name.as_str(), copies(&place.copies()).unwrap()), (name, vec![name.to_owned()]), "{seconds} s");
+    }
 }
 
 #[tokio::test]
