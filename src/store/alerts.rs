@@ -251,7 +251,7 @@ impl Store {
 
     /// Troubles that were told and are not over.
     pub async fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
-        self.read(|db| troubles(db)).await
+        self.read(troubles).await
     }
 
     /// A trouble begins: operators are told, once. `kept` is remembered with it.

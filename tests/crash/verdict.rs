@@ -420,7 +420,12 @@ impl Verdict {
             ("orders undone", "SELECT count(*) FROM batch_order WHERE done = 0"),
             (
                 "alerts that should not be",
-                "SELECT count(*) FROM alert WHERE code NOT IN ('TERMINE_VICINO', 'LOTTO_SCARTATO', 'LOTTO_PARZIALE', 'RAPPORTO_DEL_GIORNO', 'DISCO_QUASI_PIENO')",
+                "SELECT count(*) FROM alert WHERE code NOT IN ('TERMINE_VICINO', 'LOTTO_SCARTATO', 'LOTTO_PARZIALE', 'RAPPORTO_DEL_GIORNO', 'DISCO_QUASI_PIENO', \
+                 'DEPOSITO_MAI_COMPLETATO')",
+            ),
+            (
+                "alerts told twice",
+                "SELECT count(*) FROM (SELECT 1 FROM alert WHERE code <> 'TERMINE_VICINO' GROUP BY code, about, sender HAVING count(*) > 1)",
             ),
         ] {
             let count = house.count(sql).unwrap();
