@@ -260,7 +260,9 @@ pub fn grouped(number: u64) -> String {
 /// The subject of a digest.
 #[must_use]
 pub fn digest_title(alerts: u64, what: &str) -> String {
-    format!("{} avvisi: {}", grouped(alerts), what.to_lowercase())
+    let mut letters = what.chars();
+    let what: String = letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default();
+    format!("{} avvisi: {what}", grouped(alerts))
 }
 
 /// Why mails do not reach an address, by step and what was seen there (`DESTINATARIO 550`).
@@ -395,6 +397,7 @@ mod tests {
         assert_eq!(span_of("2026-11-23T08:51:00Z", "2026-11-23T09:04:59Z"), "23/11/2026, dalle 09:51 alle 10:04");
         assert_eq!(span_of("2026-11-23T08:51:00Z", "2026-11-23T08:51:30Z"), "23/11/2026 09:51");
         assert_eq!(span_of("2026-11-22T08:51:00Z", "2026-11-23T09:04:59Z"), "dal 22/11/2026 09:51 al 23/11/2026 10:04");
+        assert_eq!(digest_title(1_210, kind(AlertKind::Anomaly)), "1.210 avvisi: anomalie di SEND");
         for (cents, want) in [(0, "0,00 €"), (124_050, "1.240,50 €"), (-5, "-0,05 €"), (123_456_789, "1.234.567,89 €")] {
             assert_eq!(euro(cents), want, "{cents}");
         }
