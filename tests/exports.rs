@@ -41,8 +41,7 @@ fn paths(all: &[Exported], extension: &str) -> Vec<PathBuf> {
 }
 
 /// What `messo export verify` says of a folder: exit code, and the code of each finding with its file.
-fn looked_through(office: &Office, folder: &Path) -> (i32, Vec<(String, String)>) {
-    let _ = office;
+fn looked_through(folder: &Path) -> (i32, Vec<(String, String)>) {
     let ran = common::office::run(&["export", "verify", folder.to_str().unwrap(), "--json"]);
     let told: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}{}", ran.out, ran.err));
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
@@ -84,8 +83,7 @@ fn nights_are_reconciled_redone_and_looked_through() {
     let nights: Vec<&Exported> = all.iter().filter(|export| export.kind == "VARIATI").collect();
     assert!(nights.windows(2).all(|pair| pair[0].day < pair[1].day), "{:?}", nights.iter().map(|export| &export.day).collect::<Vec<_>>());
     assert!(all.iter().filter(|export| export.kind == "APERTI").all(|export| export.day.ends_with("-01")));
-    let last_of =
-        |reference: &str| nights.iter().flat_map(|export| &export.rows).filter(|row| row["riferimento"] == reference).next_back().unwrap();
+    let last_of = |reference: &str| nights.iter().flat_map(|export| &export.rows).rfind(|row| row["riferimento"] == reference).unwrap();
     let ledger = lines(&office.dir().join("tributi"));
     let done = last_of("REN-1");
     let story: Vec<_> = ledger.iter().filter(|line| line["riferimento"] == "REN-1").collect();
@@ -151,11 +149,11 @@ fn nights_are_reconciled_redone_and_looked_through() {
     let put = |path: &PathBuf| fs::copy(path, kept.join(name(path))).map(drop).unwrap();
     let fill = || paths(&all, "csv").iter().chain(&paths(&all, "xml")).for_each(&put);
     fill();
-    assert_eq!(looked_through(&office, &kept), (0, Vec::new()));
+    assert_eq!(looked_through(&kept), (0, Vec::new()));
     let finding = |code: &str, file: &str| vec![(code.to_owned(), file.to_owned())];
     let (second, third, newest) = (&all[1], &all[2], all.last().unwrap());
     fs::remove_file(kept.join(name(&second.csv))).unwrap();
-    assert_eq!(looked_through(&office, &kept), (1, finding("MANCANTE", "rendicontazione_tributi_000002.csv")));
+    assert_eq!(looked_through(&kept), (1, finding("MANCANTE", "rendicontazione_tributi_000002.csv")));
     fill();
     let alter = |path: &PathBuf, change: &dyn Fn(String) -> String| {
         let text = fs::read_to_string(path).unwrap();
@@ -164,23 +162,23 @@ fn nights_are_reconciled_redone_and_looked_through() {
         fs::write(kept.join(name(path)), changed).unwrap();
     };
     alter(&third.xml, &|text| text.replacen("2026", "2027", 1));
-    assert_eq!(looked_through(&office, &kept), (1, finding("ALTERATA", &name(&third.xml))));
+    assert_eq!(looked_through(&kept), (1, finding("ALTERATA", &name(&third.xml))));
     fill();
     // Nobody after the newest tells its digest: its totals do.
     let empty_total = newest.totals["dovuto"].clone();
     alter(&newest.csv, &|text| text.replace(&format!(";{empty_total};"), ";9999,99;"));
-    assert_eq!(looked_through(&office, &kept).1.first().map(|found| found.0.clone()).as_deref(), Some("TOTALI_ERRATI"));
+    assert_eq!(looked_through(&kept).1.first().map(|found| found.0.clone()).as_deref(), Some("TOTALI_ERRATI"));
     fill();
     alter(&newest.csv, &|text| text[..text.len() - 20].to_owned());
-    assert_eq!(looked_through(&office, &kept), (1, finding("NON_VALIDA", &name(&newest.csv))));
+    assert_eq!(looked_through(&kept), (1, finding("NON_VALIDA", &name(&newest.csv))));
     fill();
     alter(&newest.xml, &|text| text.replace("</rendicontazione>\n", ""));
-    assert_eq!(looked_through(&office, &kept), (1, finding("NON_VALIDA", &name(&newest.xml))));
+    assert_eq!(looked_through(&kept), (1, finding("NON_VALIDA", &name(&newest.xml))));
     fill();
     for path in [&all[0].csv, &all[0].xml] {
         fs::remove_file(kept.join(name(path))).unwrap();
     }
-    assert_eq!(looked_through(&office, &kept), (0, finding("INIZIO", "rendicontazione_tributi_000002")));
+    assert_eq!(looked_through(&kept), (0, finding("INIZIO", "rendicontazione_tributi_000002")));
     assert_eq!(common::office::run(&["export", "verify", "/non/esiste"]).code, 2);
 
     // Lost files come back under their own names; what somebody put there stays.

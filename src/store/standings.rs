@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
-use super::codec::{at, ms, optional, word};
+use super::codec::{at, ms, word};
 use super::engine::ActRow;
 use crate::domain::ids::ActId;
 use crate::domain::outcome::{OutcomeLine, OutcomeState, Perfection};
@@ -102,15 +102,21 @@ fn begin(db: &Connection, act: &ActRow) -> Result<Vec<Standing>, StoreError> {
 
 /// How the act stands after its last line.
 fn last(db: &Connection, act: ActId) -> Result<Vec<Standing>, StoreError> {
-    let newest = "SELECT max(line) FROM standing WHERE act_id = ?1";
-    let line: Option<i64> = optional(db.prepare_cached(newest)?.query_row([act.0.as_bytes()], |row| row.get(0)))?.flatten();
-    let Some(line) = line else { return Ok(Vec::new()) };
     let mut select = db.prepare_cached(
         "SELECT recipient, closed, state, suspended, code, protocol, iun, notices, amount, vat, pa_fee, base_fee, paper, citizen_cost, \
-         accepted_at, completed_at, perfection, attestations FROM standing WHERE act_id = ?1 AND line = ?2 ORDER BY recipient",
+         accepted_at, completed_at, perfection, attestations, recipients FROM standing WHERE act_id = ?1 ORDER BY line DESC",
     )?;
-    let rows = select.query_map(params![act.0.as_bytes(), line], |row| Ok(read(row)))?;
-    rows.map(|row| row?).collect()
+    let mut rows = select.query([act.0.as_bytes()])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(read(row)?);
+        // Of earlier lines nothing is read.
+        if all.len() as i64 >= row.get::<_, i64>(18)? {
+            break;
+        }
+    }
+    all.sort_unstable_by_key(|standing| standing.recipient);
+    Ok(all)
 }
 
 fn read(row: &Row<'_>) -> Result<Standing, StoreError> {

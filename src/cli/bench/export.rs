@@ -98,7 +98,7 @@ pub fn run(args: &Args, dir: Option<&Path>) -> Result<Report, String> {
             }
         }
     }
-    // Lines of the window come act by act, once for each state: its last part is a hundredth of the acts.
+    // The last lines of the window are the last change of a hundredth of the acts.
     let (_, few) = in_child::<Took>(&job(Form::Both, acts / 100))?;
     let ratio = best(&csv) / best(&theirs);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);

@@ -216,7 +216,7 @@ pub async fn pages<S: Statements>(store: &Store, export: &Export, stopping: &Can
 
 /// An export printed again is what was published, or nothing.
 enum Reprinted {
-    Same(Pending, Pending),
+    Same(Box<(Pending, Pending)>),
     Gone(String),
     Differs,
 }
@@ -231,7 +231,7 @@ async fn reprint(hub: &Hub, root: &Path, export: &Export, files: &[Publication])
         return Ok(Reprinted::Gone(hub.day(gone.at)));
     }
     let same = |pending: &Pending, extension| digest_of(files, export.number, extension) == Some(pending.sha256());
-    if same(&csv, "csv") && same(&xml, "xml") { Ok(Reprinted::Same(csv, xml)) } else { Ok(Reprinted::Differs) }
+    if same(&csv, "csv") && same(&xml, "xml") { Ok(Reprinted::Same(Box::new((csv, xml)))) } else { Ok(Reprinted::Differs) }
 }
 
 /// Writes exports again, byte for byte, as copies in a folder of their own.
@@ -279,7 +279,7 @@ type Copied = Result<(u64, [String; 2]), Option<String>>;
 async fn copy(hub: &Hub, root: &Path, export: &Export) -> Result<Copied, PublishError> {
     let files = hub.store.export_files(&export.source, export.number).await?;
     let (csv, xml) = match reprint(hub, root, export, &files).await? {
-        Reprinted::Same(csv, xml) => (csv, xml),
+        Reprinted::Same(files) => *files,
         Reprinted::Gone(day) => return Ok(Err(Some(day))),
         Reprinted::Differs => return Ok(Err(None)),
     };
@@ -307,7 +307,8 @@ pub(super) async fn restore(hub: &Hub, root: &Path, source: &str) -> Result<usiz
             continue;
         }
         match reprint(hub, root, &export, &files).await? {
-            Reprinted::Same(csv, xml) => {
+            Reprinted::Same(files) => {
+                let (csv, xml) = *files;
                 written += usize::from(csv_missing && commit(csv, &name_of(&export, "csv"))?);
                 written += usize::from(xml_missing && commit(xml, &name_of(&export, "xml"))?);
             }
