@@ -61,11 +61,22 @@ pub struct Pulse {
     start: Instant,
     /// Milliseconds since `start`, plus one; 0: never.
     last: [AtomicU64; Beat::ALL.len()],
+    /// Until when the store may be silent, in the same milliseconds; 0: it may not.
+    rest: AtomicU64,
+}
+
+/// The store is about to be written anew: while this lives, and no longer than was said, silence is no ailment.
+pub struct Rest<'a>(&'a Pulse);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.0.rest.store(0, Ordering::Release);
+    }
 }
 
 impl Default for Pulse {
     fn default() -> Pulse {
-        Pulse { start: monotonic(), last: Default::default() }
+        Pulse { start: monotonic(), last: Default::default(), rest: AtomicU64::new(0) }
     }
 }
 
@@ -80,6 +91,19 @@ impl Pulse {
         if let Some(last) = self.last.get(beat as usize) {
             last.store(since + 1, Ordering::Release);
         }
+    }
+
+    /// Nobody can write for a while, on purpose.
+    pub fn rest(&self, at_most: Duration) -> Rest<'_> {
+        let until = monotonic().saturating_duration_since(self.start).saturating_add(at_most);
+        self.rest.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        Rest(self)
+    }
+
+    /// Whether silence is on purpose.
+    #[must_use]
+    pub fn rests(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.start).as_millis() < u128::from(self.rest.load(Ordering::Acquire))
     }
 
     /// How long ago a loop beat. `None`: it never did.
@@ -134,6 +158,7 @@ pub async fn vital(hub: &Hub, limit: Duration) -> Result<Duration, Vec<Ailment>>
         Ok(Ok(())) => Vec::new(),
         Ok(Err(StoreError::Stopping)) => vec![Ailment::Stopping],
         Ok(Err(error)) => vec![Ailment::StoreFails { detail: error.to_string() }],
+        Err(_) if hub.pulse.rests(monotonic()) => return Ok(limit),
         Err(_) => vec![Ailment::StoreSilent],
     };
     let took = monotonic().saturating_duration_since(started);
@@ -157,6 +182,16 @@ pub fn sentence(ailment: &Ailment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rest_ends_by_itself_or_with_what_it_was_for() {
+        let pulse = Pulse::default();
+        assert!(!pulse.rests(monotonic()));
+        let rest = pulse.rest(Duration::from_secs(60));
+        assert!(pulse.rests(monotonic()) && !pulse.rests(monotonic() + Duration::from_secs(61)));
+        drop(rest);
+        assert!(!pulse.rests(monotonic()));
+    }
 
     #[test]
     fn a_loop_is_silent_after_its_patience_or_before_its_first_turn() {

@@ -176,6 +176,7 @@ impl Store {
     pub async fn prepare_export(&self, export: Export, files: Vec<Publication>) -> Result<(), StoreError> {
         self.write(move |db| {
             let last = newest(db, &export.source, None)?.map_or(0, |last| last.number);
+            let last = last.max(super::restore::floor(db, &export.source, "rendicontazioni")?);
             let after = newest(db, &export.source, Some(ExportKind::Changed))?.map_or(0, |last| last.to);
             let follows = match export.kind {
                 ExportKind::Changed => export.after == after,

@@ -383,13 +383,8 @@ impl Store {
 
     /// The highest number that [`Store::raise_number_floor`] kept; 0: none.
     pub async fn number_floor(&self, source: &str, folder: &str) -> Result<u64, StoreError> {
-        let name = floor_name(source, folder);
-        self.read(move |db| {
-            let found: Option<String> =
-                optional(db.prepare_cached("SELECT value FROM setting WHERE name = ?1")?.query_row([name], |row| row.get(0)))?;
-            Ok(found.and_then(|text| text.parse().ok()).unwrap_or(0))
-        })
-        .await
+        let (source, folder) = (source.to_owned(), folder.to_owned());
+        self.read(move |db| floor(db, &source, &folder)).await
     }
 
     /// Whether a batch with that id is known.
@@ -481,6 +476,13 @@ impl Store {
         })
         .await
     }
+}
+
+/// See [`Store::number_floor`].
+pub(super) fn floor(db: &Connection, source: &str, folder: &str) -> Result<u64, StoreError> {
+    let sql = "SELECT value FROM setting WHERE name = ?1";
+    let found: Option<String> = optional(db.prepare_cached(sql)?.query_row([floor_name(source, folder)], |row| row.get(0)))?;
+    Ok(found.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 fn floor_name(source: &str, folder: &str) -> String {

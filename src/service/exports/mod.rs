@@ -26,7 +26,7 @@ use crate::domain::digest::Sha256;
 use crate::domain::standing::{ExportKind, Statement};
 use crate::outbox::exports::{CsvFile, ExportHeader, XmlFile, export_name};
 use crate::outbox::place::{self, Pending};
-use crate::store::{Export, ExportsOf, Publication, Statements, Store, StoreError, WantedExports};
+use crate::store::{Export, ExportsOf, Notice, Publication, Statements, Store, StoreError, WantedExports};
 
 /// Where exports lie.
 pub const FOLDER: &str = "rendicontazioni";
@@ -55,14 +55,14 @@ pub async fn run(hub: Arc<Hub>) {
             match due(&hub, &source.name).await {
                 Ok(()) => {
                     if failed.remove(&source.name).is_some() {
-                        tell(hub.store.trouble_ends(LATE, MADE, &source.name, hub.clock.now()).await);
+                        tell(hub.store.ends(LATE, Notice::of_source(MADE, &source.name, &source.name), hub.clock.now()).await);
                     }
                 }
                 Err(PublishError::Store(StoreError::Stopping)) => {}
                 Err(error) => {
                     tracing::error!(source = source.name, %error, "la rendicontazione non è riuscita: si riprova");
                     failed.insert(source.name.clone(), monotonic());
-                    tell(hub.store.trouble_begins(LATE, &source.name, hub.clock.now()).await);
+                    tell(hub.store.begins(Notice::of_source(LATE, &source.name, &source.name), None, hub.clock.now()).await);
                 }
             }
         }
@@ -73,7 +73,7 @@ pub async fn run(hub: Arc<Hub>) {
     }
 }
 
-fn tell(told: Result<(), StoreError>) {
+fn tell(told: Result<bool, StoreError>) {
     if let Err(error) = told {
         tracing::error!(%error, "un avviso non può essere conservato");
     }
@@ -108,7 +108,9 @@ async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, nigh
         // As the export of that night left them.
         ExportKind::Open => (0, done),
     };
-    let number = known.last.as_ref().map_or(1, |last| last.number + 1);
+    // After a restore from a copy: not the numbers that were given after it.
+    let floor = hub.store.number_floor(source, FOLDER).await?;
+    let number = known.last.as_ref().map_or(0, |last| last.number).max(floor) + 1;
     let before = hub.store.export_files(source, number - 1).await?;
     let export = Export {
         source: source.to_owned(),

@@ -88,7 +88,7 @@ async fn ask_request(hub: &Hub, channel: &Channel, act: ActId, request_id: &str)
     match answer {
         // The stream, or the question that waits for it, will tell.
         Ok(RequestState::Waiting { .. }) => Ok(false),
-        Ok(RequestState::Accepted { iun, .. }) => read_all(hub, &channel, act, &iun).await,
+        Ok(RequestState::Accepted { iun, .. }) => read_all(hub, channel, act, &iun).await,
         Ok(RequestState::Refused { reasons, .. }) => {
             let now = hub.clock.now();
             let fact = Fact::Refused { reasons: cleaned_reasons(reasons), at: now, cost: None };

@@ -13,7 +13,7 @@ use crate::store::OrderLine;
 /// Lines of one answer.
 const MOST: usize = 100_000;
 /// Requests that only look: they are not in the books. (A search for a person is, at its first page.)
-const LOOKS: &[&str] = &["status", "batches", "batch", "act", "audit", "defender", "sftp", "where"];
+const LOOKS: &[&str] = &["status", "batches", "batch", "act", "audit", "defender", "sftp", "where", "alerts", "restored"];
 
 /// Which lines of the books are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +53,8 @@ impl Operator {
         let Ok(Value::Object(mut about)) = serde_json::to_value(request) else { return Ok(None) };
         let command = about.remove("do").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
         let later_page = command == "person_find" && about.get("from").is_some_and(|from| !from.is_null());
-        if LOOKS.contains(&command.as_str()) || later_page {
+        let only_shown = command == "report" && about.get("send").is_none_or(|send| send == &Value::Bool(false));
+        if LOOKS.contains(&command.as_str()) || later_page || only_shown {
             return Ok(None);
         }
         if let Some(tax_id) = about.remove("tax_id").as_ref().and_then(Value::as_str) {

@@ -155,6 +155,7 @@ impl Operator {
     pub async fn replay_batch(&self, text: &str, who: &Who, why: &str) -> Result<OrderReport, OperateError> {
         let why = reason(why)?;
         let batch = self.find_batch(text).await?;
+        self.still_kept(batch.id.0).await?;
         let new = BatchId(clock::new_uuid());
         let queued = self.store.replay_batch(batch.id, new, who.as_str(), &why, self.clock.now()).await?;
         queued.map_err(|refused| match refused {

@@ -180,7 +180,7 @@ async fn others(store: &Store, source: &SourceSystem, marks: &[Mark]) -> Result<
         for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let Some(stem) = name.to_str().and_then(|name| name.rsplit_once('.')).map(|(stem, _)| stem) else { continue };
-            let digits = stem.split('_').filter(|part| part.len() == 6 && part.bytes().all(|byte| byte.is_ascii_digit())).next_back();
+            let digits = stem.split('_').rfind(|part| part.len() == 6 && part.bytes().all(|byte| byte.is_ascii_digit()));
             last = last.max(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
         }
         if last > 0 {
