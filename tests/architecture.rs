@@ -284,6 +284,9 @@ fn what_a_reload_changes_is_read_from_the_settings_of_now() {
             let rest = file.blanked[at + found.len()..].trim_start();
             let field: String =
                 rest.trim_start_matches('.').trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if rest.starts_with('_') {
+                continue; // another name
+            }
             seen += 1;
             if !rest.starts_with('.') || !FIXED.contains(&field.as_str()) {
                 let line = file.blanked[..at].lines().count();

@@ -7,6 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::place::{ensure_folder, sync_folder};
 use crate::domain::digest::Sha256;
@@ -52,8 +53,12 @@ fn parse(line: &str) -> Option<Mark> {
     Some(Mark { kind: kind.to_owned(), number: number.parse().ok()?, line: last.parse().ok()?, xml })
 }
 
+/// Outcome files and exports raise marks of one gestionale at the same time: each reads what the other has written.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Raises a mark, flushed before it returns. One that is as high already is only completed.
 pub fn raise(root: &Path, mark: Mark) -> io::Result<()> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut marks = read(root)?;
     match marks.iter_mut().find(|known| known.kind == mark.kind) {
         Some(known) if known.number > mark.number => return Ok(()),
@@ -105,6 +110,20 @@ mod tests {
             raise(root.path(), raised.clone()).unwrap();
             assert_eq!(read(root.path()).unwrap(), want, "after {raised:?}");
         }
+    }
+
+    #[test]
+    fn marks_raised_together_are_all_kept() {
+        let root = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for kind in ["ESITO", "RENDICONTAZIONE"] {
+                let path = root.path();
+                scope.spawn(move || (1..=50).for_each(|number| raise(path, mark(kind, number, number, None)).unwrap()));
+            }
+        });
+        let mut kept = read(root.path()).unwrap();
+        kept.sort_by(|a, b| a.kind.cmp(&b.kind));
+        assert_eq!(kept, [mark("ESITO", 50, 50, None), mark("RENDICONTAZIONE", 50, 50, None)]);
     }
 
     #[test]

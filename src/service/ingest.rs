@@ -1,5 +1,9 @@
 //! From a claimed file to an acknowledged drop: journal, archive, judge, stage, decide. Whatever is interrupted is begun again.
 
+mod reread;
+
+pub use reread::reread;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -11,7 +15,6 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::sync::mpsc;
 
-use super::dispatch::End;
 use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
 use super::{Hub, rome};
 use crate::batch::archive::{Hashing, ReadAt, hash_whole};
@@ -28,7 +31,6 @@ use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
 use crate::flow::forecast::{Limits, last_send};
-use crate::flow::retry::FailureClass;
 use crate::intake::{Claimed, Companion, claim, watch};
 use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Telling, Verdict};
 
@@ -666,54 +668,6 @@ fn end_of_day(day: Date) -> Option<Timestamp> {
 
 /// Operators are told under this code of an upload that stays unfinished.
 const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
-
-/// Reads a batch from the archive in which it is kept: another reading of a batch, or one whose claimed file was lost with a disk.
-pub async fn reread(hub: &Arc<Hub>, batch: BatchId) -> End {
-    match reread_kept(hub, batch).await {
-        Ok(()) => End::Nothing,
-        Err(IngestError::Store(error)) => End::from(error),
-        Err(error) => {
-            tracing::error!(batch.id = %batch, %error, "un lotto non si rilegge dall'archivio");
-            End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" }
-        }
-    }
-}
-
-async fn reread_kept(hub: &Arc<Hub>, batch: BatchId) -> Result<(), IngestError> {
-    let summary = hub.store.batch(batch).await?;
-    if summary.state.parse::<ReceiptState>().is_ok() {
-        return Ok(()); // told twice: a restart
-    }
-    let claimed = Claimed {
-        id: batch,
-        source: summary.source,
-        path: std::path::PathBuf::new(),
-        original_name: summary.original_name,
-        flow_hint: hub.store.flow_hint(batch).await?,
-        dry_run: summary.dry_run,
-        received_at: summary.received_at,
-        companion: None,
-        arrived: None,
-    };
-    let Some(sha256) = summary.sha256 else { return unreadable(hub, &claimed).await };
-    reserve(hub)?;
-    let kept_file = match hub.archives.open(&sha256) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return unreadable(hub, &claimed).await,
-        Err(error) => return Err(error.into()),
-    };
-    let whole = kept_file.clone();
-    let (found, size) = blocking(move || hash_whole(&whole)).await?;
-    let kept = Kept { sha256, size };
-    if found != sha256 {
-        // What was erased of it since cannot be judged.
-        return changed_meanwhile(hub, &claimed, &kept, None).await;
-    }
-    match look_into(hub, &claimed, move || Ok(kept_file)).await? {
-        Ok((opened, facts)) => judge(hub, &claimed, &kept, Arc::new(opened), facts).await,
-        Err(problem) => refuse(hub, &claimed, &kept, None, *problem).await,
-    }
-}
 
 /// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
 pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {

@@ -324,7 +324,7 @@ impl Store {
             for file in &files {
                 db.prepare_cached(
                     "INSERT INTO publication (id, source, kind, number, folder, name, temporary, sha256, size, first_line, last_line, state, created_at) \
-                     VALUES (?1,?2,?3,?4,?5,?6,'',?7,?8,?9,?10,'PUBBLICATO',?11) ON CONFLICT (source, folder, name) DO NOTHING",
+                     VALUES (?1,?2,?3,?4,?5,?6,'',?7,?8,?9,?10,'PUBBLICATO',?11) ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![
                     fresh(),
