@@ -121,7 +121,7 @@ const RECOVERED: &str = "SELECT g.kind, g.source, g.about, g.sender, g.iun, g.sh
      WHEN 'DEPOSITO' THEN EXISTS (SELECT 1 FROM batch b WHERE b.source = g.source AND b.sha256 = g.sha256 AND b.finished_at IS NOT NULL AND b.dry_run = 0) \
      WHEN 'ATTO' THEN EXISTS (SELECT 1 FROM act a WHERE a.sender = g.sender AND a.source = g.source AND a.reference = g.about AND a.staged = 0 \
      AND (g.iun IS NULL OR a.iun = g.iun)) \
-     WHEN 'EVENTO' THEN EXISTS (SELECT 1 FROM act a WHERE a.request_id = g.about) OR EXISTS (SELECT 1 FROM act a WHERE a.iun = g.iun) \
+     WHEN 'EVENTO' THEN EXISTS (SELECT 1 FROM act a WHERE substr(a.request_id, 1, 12) = substr(g.about, 1, 12) AND a.request_id = g.about) OR EXISTS (SELECT 1 FROM act a WHERE substr(a.iun, 1, 9) = substr(g.iun, 1, 9) AND a.iun = g.iun) \
      END FROM restore_gap g WHERE g.kind = ?1 AND (g.source, g.about) > (?2, ?3) ORDER BY g.source, g.about LIMIT ?4";
 const TO_QUEUE: &str = "SELECT act_id FROM restore_open WHERE queued = 0 LIMIT ?1";
 const OPEN: &str = "SELECT count(*), coalesce(sum(a.park_code IS NOT NULL), 0) FROM restore_open r JOIN act a ON a.id = r.act_id \
