@@ -147,7 +147,6 @@ const MAY_SCAN: &[(&str, &str)] = &[
     (" FROM channel_stop", "one row per stopped key"),
     ("SELECT code, about, since, data FROM trouble", "a few rows"),
     ("FROM act INDEXED BY act_staged WHERE staged = 1 AND sender", "a partial index of rows under reading"),
-    ("FROM act INDEXED BY act_parked WHERE park_code IS NOT NULL AND sender", "from a partial index alone"),
     ("SELECT code, count(*) FROM trouble", "a few rows"),
     ("SELECT lane, count(*), min(due_at) FROM job WHERE state = 'PRONTO'", "monitoring: a partial index of what is ready"),
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
