@@ -66,10 +66,12 @@ class Handler:
         await stall("data")
         if "data" in rules():
             return rules()["data"]
+        # Decided before anybody sees the message: who waits for it may change the rules at once.
+        drop = rules().get("drop")
         text = envelope.content.decode("ascii")
         keep({"to": envelope.rcpt_tos, "from": envelope.mail_from, "message": text,
               "tls": server.transport.get_extra_info("sslcontext") is not None, "login": bool(session.authenticated)})
-        if rules().get("drop"):
+        if drop:
             server.transport.abort()
             return "250 nobody hears it"
         return "250 taken as 4711"
