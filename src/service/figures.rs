@@ -183,6 +183,10 @@ async fn counts(hub: &Hub) -> Result<String, StoreError> {
     for (code, count) in hub.store.troubles_by_code().await? {
         page.sample("messo_trouble", &[("code", &code)], Value::Whole(count));
     }
+    let mail = hub.store.mail_overview(now).await?;
+    page.one("messo_mail_waiting", Kind::Gauge, "Mails to operators that are still to go.", Value::Whole(mail.waiting));
+    let late = mail.oldest_due.and_then(|due| Duration::try_from(now.duration_since(due)).ok()).unwrap_or_default();
+    page.one("messo_mail_lag_seconds", Kind::Gauge, "Business time since the oldest mail that waits was due; 0: none is.", seconds(late));
     Ok(page.text())
 }
 

@@ -15,11 +15,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::routing::Routing;
 use super::Hub;
+use crate::clock::monotonic;
 use crate::config::MailConfig;
 use crate::config::mail::read_mailbox;
 use crate::connectors::mail::{Letter, MailError, Seen, Server, Session, recipient};
 use crate::outbox::mail::Templates;
 use crate::store::{LeasedMail, MailTrouble, Offered, StoreError};
+use crate::telemetry::metrics::Outcome;
 
 /// How often new alerts are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -139,7 +141,17 @@ impl Post {
     /// One conversation. Answers how long to wait before the next.
     async fn round(&mut self, hub: &Hub, mail: &MailConfig) -> Duration {
         let mut sent = 0;
+        let begun = monotonic();
         let ended = self.converse(hub, mail, &mut sent).await;
+        let outcome = match &ended {
+            Ok(()) => Some(Outcome::Ok),
+            Err(Broken::Server(_)) => Some(Outcome::NoAnswer),
+            Err(Broken::Settings(_)) => Some(Outcome::Refused),
+            Err(Broken::Store(_)) => None,
+        };
+        if let Some(outcome) = outcome {
+            hub.figures.calls.note("smtp", "conversation", monotonic().saturating_duration_since(begun), outcome);
+        }
         if sent > 0 {
             self.failures = 0;
         }

@@ -1,5 +1,5 @@
 -- Instants are milliseconds since 1970 (UTC); ids are the 16 bytes of a UUIDv7; digests are 32 bytes; amounts are euro cents.
--- Personal data lives only in batch.original_name, door_event.name and .target (the same names), publication.name (it repeats the drop's),
+-- Personal data lives only in batch.original_name, batch.batch_file, batch_order.json, door_event.name and .target (the same names), publication.name (it repeats the drop's),
 -- problem.data, reject.data, act_content, timeline.data and refusal: rows and cells that can be deleted.
 
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
