@@ -23,6 +23,8 @@ pub mod flow;
 pub mod intake;
 /// What gestionali read back: rendered purely, placed whole.
 pub mod outbox;
+/// HTTP that others call: partner tecnologici.
+pub mod rest;
 /// Simulators of the outside systems; shares `domain` with the rest, nothing else.
 pub mod sandbox;
 /// The wiring: takes what intake hands over through batch, flow, store and connectors to the outbox.

@@ -31,12 +31,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["batch", "flow", "domain", "config", "clock", "telemetry"]),
     ("outbox", &["batch", "flow", "domain", "config", "clock", "telemetry", "text"]),
     ("service", &["intake", "connectors", "store", "outbox", "batch", "flow", "domain", "config", "clock", "telemetry", "text"]),
+    // What others call over HTTP: acts through `service`.
+    ("rest", &["service", "store", "flow", "domain", "config", "clock", "telemetry"]),
     // The outside world: what it shares with the rest is the vocabulary, or it could not catch our mistakes.
     ("sandbox", &["domain", "clock"]),
     (
         "cli",
         &[
             "service",
+            "rest",
             "sandbox",
             "intake",
             "connectors",

@@ -6,7 +6,7 @@ use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
 use super::folders::{self, real};
-use super::{Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, Retention, SftpConfig, SourceSystem};
+use super::{Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, PtConfig, Retention, SftpConfig, SourceSystem};
 use crate::clock::Clock;
 use crate::domain::calendar::MonthDay;
 use crate::flow::definition::{DefinitionFault, is_name};
@@ -181,6 +181,7 @@ pub(super) struct Parts {
     pub mail: Option<MailConfig>,
     /// `[mail]` is there, broken or not.
     pub has_mail: bool,
+    pub pts: Vec<(usize, PtConfig)>,
     pub institutions: Vec<(usize, Institution)>,
     pub sources: Vec<(usize, SourceSystem)>,
     /// Of all enti, broken ones too.
@@ -221,6 +222,11 @@ impl Parts {
         }
         if let Some(health) = &self.health {
             health.check(add);
+        }
+        let mut names = Unique::default();
+        for (index, pt) in &self.pts {
+            names.add(&pt.name, &format!("pt[{index}].name"), add, line_of);
+            pt.check(&format!("pt[{index}]"), add);
         }
         self.check_institutions(add, line_of);
         self.check_sources(add, line_of);

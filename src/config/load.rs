@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::check::{self, ConfigFault};
 use super::folders;
-use super::{Config, Institution, MailConfig, SecretRef, SourceSystem};
+use super::{Config, Institution, MailConfig, PtConfig, SecretRef, SourceSystem};
 use crate::flow::definition::{self, FlowDefinition};
 use crate::flow::shape::{Document, Key, Kind, Located, may, need};
 
@@ -75,6 +75,7 @@ pub(super) const KEYS: &[Key] = &[
     may("sftp", Kind::Table(super::sftp::SFTP)),
     may("mail", Kind::Table(super::mail::MAIL)),
     may("salute", Kind::Table(super::salute::SALUTE)),
+    may("pt", Kind::Tables(super::pt::PT)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
 ];
@@ -97,6 +98,7 @@ const ENTE: &[Key] = &[
     ),
     may("patron", Kind::Text),
     may("avvisi", Kind::Tables(super::mail::RULE)),
+    may("pagamenti", Kind::Tables(super::pt::ROUTE)),
     may("conservazione", Kind::Table(super::retention::OF_INSTITUTION)),
 ];
 const API_KEY: &[Key] = &[
@@ -161,6 +163,12 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
         }
         parts.tax_ids.extend(document.text_in("ente", index, "tax_id").map(str::to_string));
     }
+    for index in 0..document.count("pt") {
+        if let Some(mut pt) = document.part::<PtConfig>("pt", Some(index)) {
+            place_pt(&mut pt, base);
+            parts.pts.push((index, pt));
+        }
+    }
     for index in 0..document.count("gestionale") {
         if let Some(mut source) = document.part::<SourceSystem>("gestionale", Some(index)) {
             source.root = resolve(base, &source.root);
@@ -186,6 +194,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
         }
         config.mail = parts.mail.clone();
         config.institutions = parts.institutions.iter().map(|(_, institution)| institution.clone()).collect();
+        config.pts = parts.pts.iter().map(|(_, pt)| pt.clone()).collect();
         config.sources = parts.sources.iter().map(|(_, source)| source.clone()).collect();
         config
     });
@@ -290,6 +299,17 @@ fn place_secrets(institution: &mut Institution, base: &Path) {
         if let Some(pdnd) = &mut key.pdnd {
             place(&mut pdnd.private_key);
         }
+    }
+}
+
+fn place_pt(pt: &mut PtConfig, base: &Path) {
+    let inbound = pt.chiama.as_mut().map(|calls| &mut calls.password);
+    let secrets = [pt.password.as_mut(), pt.api_key.as_mut(), pt.client_secret.as_mut(), pt.identity.as_mut(), inbound];
+    for secret in secrets.into_iter().flatten() {
+        place_secret(&mut secret.0, base);
+    }
+    for path in [pt.ca.as_mut(), pt.definition.as_mut(), pt.folder.as_mut()].into_iter().flatten() {
+        *path = resolve(base, path);
     }
 }
 

@@ -7,6 +7,7 @@ mod export;
 pub mod folders;
 pub mod load;
 pub mod mail;
+pub mod pt;
 pub mod retention;
 pub mod salute;
 pub mod secret;
@@ -24,6 +25,7 @@ pub use check::{ConfigFault, check_clock};
 pub use export::ExportConfig;
 pub use load::{LoadedConfig, Problems, load};
 pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
+pub use pt::{PaymentRoute, PtCalls, PtConfig, PtKind};
 pub use retention::{InstitutionRetention, Retention, SourceRetention};
 pub use salute::HealthConfig;
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
@@ -60,6 +62,9 @@ pub struct Config {
     /// `[salute]`: without it nothing listens.
     #[serde(rename = "salute", default)]
     pub health: Option<HealthConfig>,
+    /// `[[pt]]`
+    #[serde(rename = "pt", default)]
+    pub pts: Vec<PtConfig>,
     /// `[[ente]]`
     #[serde(rename = "ente", default)]
     pub institutions: Vec<Institution>,
@@ -163,6 +168,9 @@ pub struct Institution {
     /// `[[ente.avvisi]]`: who is mailed what; without rules nobody.
     #[serde(rename = "avvisi", default)]
     pub notices: Vec<NoticeRule>,
+    /// `[[ente.pagamenti]]`: which PT has which notices.
+    #[serde(rename = "pagamenti", default)]
+    pub payments: Vec<PaymentRoute>,
     /// `[ente.conservazione]`
     #[serde(default)]
     pub conservazione: InstitutionRetention,

@@ -4,6 +4,7 @@ pub mod circuit;
 pub mod http;
 pub mod mail;
 pub mod pnd;
+pub mod pt;
 
 use std::time::Duration;
 

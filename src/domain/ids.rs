@@ -33,6 +33,10 @@ id!(
     ActId
 );
 id!(
+    /// One debt position: a notice of a creditor, shared by the acts and recipients that name it.
+    PositionId
+);
+id!(
     /// One durable job.
     JobId
 );

@@ -16,6 +16,7 @@ pub mod letters;
 pub mod money;
 pub mod notice_code;
 pub mod outcome;
+pub mod position;
 pub mod send;
 pub mod standing;
 pub mod taxonomy;

@@ -34,6 +34,27 @@ pub fn check(text: &str) -> Result<(), NoticeCodeError> {
     }
 }
 
+/// The aux digit of a notice number of the right shape.
+pub fn aux(text: &str) -> Option<u8> {
+    match check(text) {
+        Ok(()) | Err(NoticeCodeError::CheckDigits(_)) => text.bytes().next().map(|digit| digit - b'0'),
+        Err(_) => None,
+    }
+}
+
+/// The application code (aux 0) or segregation code (aux 3), two digits: which PT of the creditor has it.
+pub fn route_code(text: &str) -> Option<&str> {
+    matches!(aux(text), Some(0 | 3)).then(|| text.get(1..3)).flatten()
+}
+
+/// The IUV of a notice: without the aux digit, and with aux 0 without the application code.
+pub fn iuv(text: &str) -> Option<&str> {
+    match aux(text)? {
+        0 => text.get(3..),
+        _ => text.get(1..),
+    }
+}
+
 /// The whole number, when `text` is one that a spreadsheet stripped of its leading zeros.
 pub fn restore_zeros(text: &str) -> Option<String> {
     if !(14..18).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -69,6 +90,18 @@ mod tests {
         ];
         for (text, want) in table {
             assert_eq!(check(text), want, "{text:?}");
+        }
+        let parts = [
+            ("001000000000000141", (Some(0), Some("01"), Some("000000000000141"))),
+            ("123456789012345678", (Some(1), None, Some("23456789012345678"))),
+            ("200000000000000103", (Some(2), None, Some("00000000000000103"))),
+            ("347250123456789084", (Some(3), Some("47"), Some("47250123456789084"))),
+            ("302000100000019421", (Some(3), Some("02"), Some("02000100000019421"))), // wrong check digits are still a number
+            ("402000000000000184", (None, None, None)),
+            ("", (None, None, None)),
+        ];
+        for (text, want) in parts {
+            assert_eq!((aux(text), route_code(text), iuv(text)), want, "{text:?}");
         }
         assert_eq!(restore_zeros("1000000000000141").as_deref(), Some("001000000000000141"));
         assert_eq!(restore_zeros("1000000000000142"), None);

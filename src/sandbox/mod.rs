@@ -17,6 +17,7 @@ mod patterns;
 mod postal;
 mod preload;
 mod price;
+pub mod pt;
 mod render;
 mod reply;
 mod request;

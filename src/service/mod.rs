@@ -18,6 +18,7 @@ pub mod live;
 pub mod mail;
 pub mod notify;
 pub mod operate;
+pub mod positions;
 pub mod publish;
 pub mod pulse;
 mod queue;

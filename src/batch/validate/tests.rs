@@ -110,7 +110,7 @@ fn each_rule_of_the_act() {
         ("sender's name", |a| a.sender_denomination = Some("A|B".to_owned()), &[(f::SENDER_NAME, Code::CharsetInvalid, E)]),
         (
             "rule",
-            |a| a.amount_rule = Some(AmountRule { base: Cents(1), steps: vec![], costs: CostPolicy::Added }),
+            |a| a.amount_rule = Some(AmountRule { base: Some(Cents(1)), steps: vec![], ..AmountRule::flat(CostPolicy::Added) }),
             &[(f::RULE_BASE, Code::AmountRuleInvalid, E)],
         ),
         ("echo", |a| a.echo = vec![("n".to_owned(), String::new()); 11], &[(f::ECHO, Code::EchoTooMany, E)]),

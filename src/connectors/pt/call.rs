@@ -1,0 +1,57 @@
+//! One call to a partner, and what its failure means before the partner's own words are read.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Request, StatusCode};
+
+use super::PtSettings;
+use crate::connectors::http::{Transport, read_body};
+use crate::connectors::{ConnectorError, Problem, ProblemError, what};
+
+/// Longest answer that is read: a receipt or a notice PDF in base64 fits.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+/// What came back with a status that the partner's own rules must judge.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+/// Makes the call. 429, 502, 503, 504 and no connection are `Temporary`; 401 and 403 are `Sender`; of a call that `writes` a lost
+/// answer, and a 500, are `Uncertain`. Any other status comes back to be judged.
+pub(super) async fn call(settings: &PtSettings, mut request: Request, writes: bool) -> Result<Answer, ConnectorError> {
+    request.timeout_mut().get_or_insert(settings.timeout());
+    let lost = |error: Transport| {
+        if writes && !error.unsent { ConnectorError::Uncertain { what: error.what } } else { temporary(error.what, None) }
+    };
+    let response = settings.http.execute(request).await.map_err(|error| lost(error.into()))?;
+    let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => return Err(temporary(what::THROTTLED.to_owned(), retry_after)),
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            return Err(temporary(format!("HTTP {}", status.as_u16()), retry_after));
+        }
+        _ => {}
+    }
+    let body = read_body(response, LONGEST_ANSWER).await.map_err(lost)?;
+    let answer = Answer { status: status.as_u16(), body };
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(ConnectorError::Sender(problem(answer.status, ""))),
+        _ => Ok(answer),
+    }
+}
+
+/// Nothing was done.
+pub(super) fn temporary(what: String, retry_after: Option<Duration>) -> ConnectorError {
+    ConnectorError::Temporary { what, retry_after }
+}
+
+/// What a partner said, by its code alone.
+pub(super) fn problem(status: u16, code: &str) -> Problem {
+    let errors = if code.is_empty() { Vec::new() } else { vec![ProblemError { code: code.to_owned(), ..ProblemError::default() }] };
+    Problem { status, trace_id: None, errors }
+}

@@ -1,0 +1,125 @@
+//! Simulators of partner tecnologici, one file each, over one set of debts ([`Debts`]): what a test or the demo needs to look
+//! inside and to move them is under `/_pt/`.
+//!
+//! `POST /_pt/debts` (a [`Debt`] as JSON) makes one; `GET /_pt/debts/{creditor}/{notice}` shows it with its changes;
+//! `POST /_pt/pay` `{creditor, notice, amount}` pays it; `POST /_pt/state` `{creditor, notice, state}` puts it in a state;
+//! `POST /_pt/faults` `{kind, operation, times}` makes the next calls go wrong.
+
+mod debts;
+
+pub use debts::{Debt, DebtChange, DebtState, Debts};
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+
+/// How the simulators are started: all of them on one address, each under its own path.
+#[derive(Debug, Clone)]
+pub struct PtOptions {
+    pub listen: SocketAddr,
+    pub clock: Clock,
+    pub debts: Arc<Debts>,
+    /// User and password that every simulator wants (Basic, login, SOAP password); also its subscription key.
+    pub username: String,
+    pub password: String,
+}
+
+/// The simulators at work; they stop when it is dropped.
+#[derive(Debug)]
+pub struct PtRunning {
+    pub addr: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+impl PtRunning {
+    /// `http://address`, without a final slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+}
+
+impl Drop for PtRunning {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Starts all simulators on one port.
+pub async fn start(options: PtOptions) -> std::io::Result<PtRunning> {
+    let listener = tokio::net::TcpListener::bind(options.listen).await?;
+    let addr = listener.local_addr()?;
+    let shared = Arc::new(options);
+    // One line for each simulator: `.nest("/gpd", gpd::router(shared.clone()))`.
+    let router = Router::new().nest("/_pt", looks(shared.clone()));
+    let server = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the simulators of the PTs stopped serving");
+        }
+    });
+    Ok(PtRunning { addr, server })
+}
+
+#[derive(Deserialize)]
+struct Pay {
+    creditor: String,
+    notice: String,
+    amount: i64,
+}
+
+#[derive(Deserialize)]
+struct Put {
+    creditor: String,
+    notice: String,
+    state: DebtState,
+}
+
+/// What tests and the demo look at and move.
+fn looks(shared: Arc<PtOptions>) -> Router {
+    Router::new()
+        .route("/debts", post(make))
+        .route("/debts/{creditor}/{notice}", get(show))
+        .route("/pay", post(pay))
+        .route("/state", post(put_state))
+        .with_state(shared)
+}
+
+async fn make(State(shared): State<Arc<PtOptions>>, Json(debt): Json<Debt>) -> StatusCode {
+    shared.debts.put(debt);
+    StatusCode::CREATED
+}
+
+async fn show(State(shared): State<Arc<PtOptions>>, Path((creditor, notice)): Path<(String, String)>) -> Result<Json<Debt>, StatusCode> {
+    shared.debts.get(&creditor, &notice).map(Json).ok_or(StatusCode::NOT_FOUND)
+}
+
+async fn pay(State(shared): State<Arc<PtOptions>>, Json(pay): Json<Pay>) -> StatusCode {
+    let now = shared.clock.now().as_millisecond();
+    match shared.debts.lock().get_mut(&(pay.creditor, pay.notice)) {
+        Some(debt) if matches!(debt.state, DebtState::Unpaid | DebtState::BeingPaid) => {
+            debt.state = DebtState::Paid;
+            debt.paid_amount = Some(pay.amount);
+            debt.paid_at = Some(now);
+            StatusCode::OK
+        }
+        Some(_) => StatusCode::CONFLICT,
+        None => StatusCode::NOT_FOUND,
+    }
+}
+
+async fn put_state(State(shared): State<Arc<PtOptions>>, Json(put): Json<Put>) -> StatusCode {
+    match shared.debts.lock().get_mut(&(put.creditor, put.notice)) {
+        Some(debt) => {
+            debt.state = put.state;
+            StatusCode::OK
+        }
+        None => StatusCode::NOT_FOUND,
+    }
+}
