@@ -3,6 +3,7 @@
 pub mod act;
 pub mod alerts;
 pub mod audit;
+pub mod avviso;
 pub mod backup;
 pub mod batch;
 pub mod bench;
@@ -88,6 +89,9 @@ pub enum Command {
     Password(password::Args),
     /// Prova la posta agli operatori.
     Mail(mail::Args),
+    /// Legge i codici QR di un avviso in PDF.
+    #[command(hide = true)]
+    LeggiAvviso(avviso::Args),
     /// Scrive le pagine di manuale in una cartella.
     #[command(hide = true)]
     Man(man::Args),
@@ -127,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),
         Command::Mail(args) => mail::run(args),
+        Command::LeggiAvviso(args) => avviso::run(args),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }

@@ -2,6 +2,7 @@
 //! an arm of [`dispatch`]; every file that a gestionale reads goes through [`publish`].
 
 pub mod alerts;
+pub mod avviso;
 pub mod backup;
 pub mod channels;
 pub mod control;
