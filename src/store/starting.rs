@@ -320,20 +320,18 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
         return if ours == 1 { Ok(false) } else { Err(StoreError::Stale) };
     }
     for (ordinal, act, action, change, place) in orders {
-        let carried = match (word::<Action>(&action, "action")?, change) {
+        let action = word::<Action>(&action, "action")?;
+        let carried = match (action, change) {
             (Action::Modify, Some(change)) => modify(db, act, batch, &change, &place, now)?,
             (Action::Replace, _) => cancel_replaced(db, act, batch, ordinal, now)?,
-            _ => match cancel(db, act, now)? {
-                // Nobody resumes what the gestionale wants gone: what SEND has of it is asked, not waited for.
-                Carried::WaitsForSend(span) => {
-                    remember_cancel(db, act, now)?;
-                    Carried::Waits(span)
-                }
-                carried => carried,
-            },
+            _ => cancel(db, act, now)?,
         };
         match carried {
             Carried::Waits(span) | Carried::WaitsForSend(span) => {
+                // Nobody resumes what the gestionale wants gone: what SEND has of it is asked, not waited for.
+                if matches!(carried, Carried::WaitsForSend(_)) {
+                    remember_cancel(db, act, action, now)?;
+                }
                 db.prepare_cached("UPDATE batch_order SET due_at = ?3 WHERE batch_id = ?1 AND ordinal = ?2")?.execute(params![
                     id,
                     ordinal,
@@ -372,11 +370,11 @@ fn cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<Carried, StoreEr
     }
 }
 
-fn remember_cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<(), StoreError> {
+fn remember_cancel(db: &Connection, id: ActId, action: Action, now: Timestamp) -> Result<(), StoreError> {
     if cancelling::is_remembered(db, id)? {
         return Ok(());
     }
-    cancelling::remember(db, &ActRow::load(db, id)?, "gestionale", "annulla", now)
+    cancelling::remember(db, &ActRow::load(db, id)?, "gestionale", action.as_str(), now)
 }
 
 /// The first half of a replacement. It waits for an operator if the new act does, and is dropped with it.
