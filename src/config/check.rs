@@ -6,7 +6,10 @@ use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
 use super::folders::{self, real};
-use super::{Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, PtConfig, Retention, SftpConfig, SourceSystem};
+use super::{
+    Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, PtConfig, RestConfig, Retention, SftpConfig,
+    SourceSystem,
+};
 use crate::clock::Clock;
 use crate::domain::calendar::MonthDay;
 use crate::flow::definition::{DefinitionFault, is_name};
@@ -94,6 +97,12 @@ pub enum ConfigFault {
     Weekday,
     /// An account, and no `[sftp]`.
     NoListener,
+    /// User names and passwords would travel in clear.
+    ListenPlain,
+    /// A certificate without its key, or the other way round.
+    HalfTls,
+    /// `[pt.chiama]`, and no `[rest]`.
+    NoRest,
     ClockNotReal {
         host: String,
     },
@@ -137,6 +146,9 @@ impl ConfigFault {
             ConfigFault::Date | ConfigFault::DayOfYear => "DATA_NON_VALIDA",
             ConfigFault::Weekday => "GIORNO_NON_VALIDO",
             ConfigFault::NoListener => "SFTP_NON_CONFIGURATO",
+            ConfigFault::ListenPlain => "ASCOLTO_IN_CHIARO",
+            ConfigFault::HalfTls => "TLS_INCOMPLETO",
+            ConfigFault::NoRest => "REST_NON_CONFIGURATO",
             ConfigFault::ClockNotReal { .. } => "OROLOGIO_NON_REALE",
             ConfigFault::Mail(fault) => fault.code(),
         }
@@ -176,6 +188,9 @@ pub(super) struct Parts {
     pub retention: Option<Retention>,
     pub sftp: Option<SftpConfig>,
     pub health: Option<HealthConfig>,
+    pub rest: Option<RestConfig>,
+    /// `[rest]` is there, broken or not.
+    pub has_rest: bool,
     /// `[sftp]` is there, broken or not.
     pub has_sftp: bool,
     pub mail: Option<MailConfig>,
@@ -223,10 +238,16 @@ impl Parts {
         if let Some(health) = &self.health {
             health.check(add);
         }
+        if let Some(rest) = &self.rest {
+            rest.check(add);
+        }
         let mut names = Unique::default();
         for (index, pt) in &self.pts {
             names.add(&pt.name, &format!("pt[{index}].name"), add, line_of);
             pt.check(&format!("pt[{index}]"), add);
+            if let Some(calls) = &pt.chiama {
+                calls.check(&format!("pt[{index}].chiama"), self.has_rest, add);
+            }
         }
         self.check_institutions(add, line_of);
         self.check_sources(add, line_of);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::check_secret;
 use super::check::{Add, ConfigFault};
 use super::{Config, Institution, SecretRef};
 use crate::domain::act::vocabulary;
@@ -107,6 +108,15 @@ fn two_days() -> u32 {
 pub struct PtCalls {
     pub username: String,
     pub password: SecretRef,
+    /// Public key (PEM) of who issues the vouchers that the PT shows (PDND): without it only the password is a bearer token.
+    #[serde(default)]
+    pub voucher_key: Option<PathBuf>,
+    /// Audience that a voucher must name.
+    #[serde(default)]
+    pub voucher_audience: Option<String>,
+    /// Public key (PEM) with which the PT signs its messages (`Agid-JWT-Signature`): without it a signature is not looked at.
+    #[serde(default)]
+    pub signature_key: Option<PathBuf>,
 }
 
 /// `[[ente.pagamenti]]`: which notices of the ente are whose. The first that fits is taken.
@@ -150,7 +160,14 @@ pub(super) const PT: &[Key] = &[
     may("at_a_time", Kind::Whole(1, 256)),
     may("timeout_s", Kind::Whole(1, 300)),
     may("wait_hours", Kind::Whole(1, 720)),
-    may("chiama", Kind::Table(&[need("username", Kind::Text), need("password", Kind::Text)])),
+    may("chiama", Kind::Table(CALLS)),
+];
+const CALLS: &[Key] = &[
+    need("username", Kind::Text),
+    need("password", Kind::Text),
+    may("voucher_key", Kind::Text),
+    may("voucher_audience", Kind::Text),
+    may("signature_key", Kind::Text),
 ];
 pub(super) const ROUTE: &[Key] = &[
     need("pt", Kind::Text),
@@ -203,6 +220,20 @@ impl PtConfig {
     pub(super) fn check(&self, key: &str, add: Add<'_>) {
         if !is_name(&self.name) {
             add(&format!("{key}.name"), ConfigFault::Name);
+        }
+    }
+}
+
+impl PtCalls {
+    pub(super) fn check(&self, key: &str, has_rest: bool, add: Add<'_>) {
+        // The names that Basic, JSON and a browser's address all leave as they are.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.username.is_empty() || self.username.len() > 64 || !self.username.chars().all(plain) {
+            add(&format!("{key}.username"), ConfigFault::User);
+        }
+        check_secret(&self.password, &format!("{key}.password"), add);
+        if !has_rest {
+            add(key, ConfigFault::NoRest);
         }
     }
 }

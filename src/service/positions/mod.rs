@@ -1,5 +1,7 @@
 //! Debt positions at work: verified on arrival, reckoned on each fact and date, kept right at their PTs, asked by them, paid.
 
+pub mod inbound;
+
 use jiff::civil::Date;
 
 use super::Hub;

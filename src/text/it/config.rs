@@ -65,6 +65,12 @@ pub fn sentence(fault: &ConfigFault) -> String {
             "la pagina di salute non ha password: usare un indirizzo di questa macchina (127.0.0.1), oppure scrivere beyond_loopback = true"
                 .into()
         }
+        ConfigFault::ListenPlain => {
+            "nome e password viaggerebbero in chiaro: indicare certificate e key, oppure behind_proxy = true se davanti c'è un proxy che cifra"
+                .into()
+        }
+        ConfigFault::HalfTls => "certificate e key vanno indicati insieme".into(),
+        ConfigFault::NoRest => "il PT non potrebbe chiamare: aggiungere il blocco [rest]".into(),
         ConfigFault::ListenTwice => "un altro ascolto usa già questo indirizzo".into(),
         ConfigFault::User => "il nome utente ammette lettere, cifre, punto, trattino e trattino basso, al massimo 64 caratteri".into(),
         ConfigFault::PublicKey => {
