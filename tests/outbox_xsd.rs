@@ -105,6 +105,7 @@ fn outcome_line(number: u64, text: &str, state: OutcomeState, full: bool) -> Out
         citizen_cost: full.then_some(i64::MAX),
         legal_facts: if full { vec![text.to_owned(), text.to_owned()] } else { vec![] },
         code: some(text),
+        position: None,
     }
 }
 

@@ -225,7 +225,7 @@ pub struct Suspension {
 }
 
 /// The sum due on a day, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breakdown {
     /// What the citizen is asked: `due` + `cost`.
     pub total: Cents,
@@ -243,7 +243,7 @@ pub struct Breakdown {
 }
 
 /// One line of the explanation; `text::it::amounts` makes it a sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BreakdownLine {
     Base {
         of: PercentOf,

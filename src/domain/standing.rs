@@ -315,6 +315,7 @@ mod tests {
             citizen_cost: None,
             legal_facts: Vec::new(),
             code: None,
+            position: None,
         }
     }
 

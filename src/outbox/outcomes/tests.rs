@@ -48,6 +48,7 @@ fn line(number: u64) -> OutcomeLine {
         citizen_cost: None,
         legal_facts: vec![],
         code: None,
+        position: None,
     }
 }
 
