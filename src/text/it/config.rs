@@ -124,6 +124,10 @@ fn flow(fault: &DefinitionFault) -> String {
             AmountRuleError::DaysDoNotGrow => "i giorni dei passi devono crescere".into(),
             AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo può essere senza giorni".into(),
             AmountRuleError::TooMany => "la regola ha più di 20 passi".into(),
+            AmountRuleError::NoTermBefore => "il primo passo non può contare da `esecutivita`".into(),
+            AmountRuleError::FloorOverCeiling => "il minimo (`floor`) supera il massimo (`ceiling`)".into(),
+            AmountRuleError::Validity => "`valid_from` è dopo `valid_until`".into(),
+            AmountRuleError::SemesterWithoutTerm => "`semester` vuole un ultimo passo senza giorni, dopo almeno un altro".into(),
         },
     }
 }
