@@ -118,6 +118,7 @@ fn flow(fault: &DefinitionFault) -> String {
         DefinitionFault::FeeMissing => "con DELIVERY_MODE servono sia pa_fee sia vat".into(),
         DefinitionFault::IntModeMissing => "il flusso ammette pagamenti: indicare NONE, SYNC oppure ASYNC".into(),
         DefinitionFault::IntModeUseless => "il flusso non ammette pagamenti: scrivere NONE oppure togliere la chiave".into(),
+        DefinitionFault::PaymentsUseless => "il flusso non ammette pagamenti: togliere il blocco [pagamenti]".into(),
         DefinitionFault::Hours => "from deve venire prima di to, nello stesso giorno".into(),
         DefinitionFault::AmountRule(error) => match error {
             AmountRuleError::Empty => "la regola non ha passi".into(),
