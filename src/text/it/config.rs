@@ -83,6 +83,7 @@ pub fn sentence(fault: &ConfigFault) -> String {
             format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")
         }
         ConfigFault::Mail(fault) => super::mail::fault(fault),
+        ConfigFault::Pt(fault) => super::pt::fault(fault),
     }
 }
 
