@@ -136,3 +136,17 @@ pub struct PositionTold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
 }
+
+impl PositionTold {
+    /// What the notice asks for from the line on, if the line says so. Cents.
+    #[must_use]
+    pub fn due(&self, event: &str) -> Option<i64> {
+        self.amount.filter(|_| event == "IMPORTO_AGGIORNATO")
+    }
+
+    /// What was paid with the notice, if the line says so. Cents.
+    #[must_use]
+    pub fn paid(&self, event: &str) -> Option<i64> {
+        self.amount.filter(|_| event == "PAGATO")
+    }
+}

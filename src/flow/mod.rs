@@ -5,6 +5,7 @@ pub mod effect;
 pub mod event;
 pub mod forecast;
 pub mod position;
+pub mod prepare;
 pub mod retry;
 pub mod shape;
 pub mod state;

@@ -13,6 +13,7 @@ use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::{OutcomeLine, OutcomeState};
 use crate::flow::effect::{Corrected, Effect, LineDraft};
 use crate::flow::event::{Fact, Order};
+use crate::flow::prepare::REFUSALS;
 use crate::flow::state::{HoldReason, STATE_VERSION, State};
 use crate::flow::step::{self, ActFacts, Step};
 use crate::flow::timeline::Summary;
@@ -206,7 +207,7 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
         super::spending::book(db, act, now)?;
     }
     let may_close = match fact {
-        Fact::Refused { .. } | Fact::NotTaken { .. } | Fact::NothingToCancel | Fact::NeverArrived => true,
+        Fact::Refused { .. } | Fact::NotTaken { .. } | Fact::NothingToCancel | Fact::NeverArrived | Fact::NotPayable { .. } => true,
         Fact::Element { element, after, .. } => element.category == "NOTIFICATION_CANCELLED" || after.cancelled_at.is_some(),
         _ => false,
     };
@@ -404,7 +405,9 @@ pub(super) const STOPPED: &str = "TROPPI_RIFIUTI";
 /// One of the first acts of a batch has its answer: when all have, the rest goes on or is parked.
 fn answer_guard(db: &Connection, act: &mut ActRow, now: Timestamp) -> Result<(), StoreError> {
     act.guard = 2;
-    let refused = i64::from(matches!(act.state, State::Refused { .. }));
+    // What a PT refused never went to SEND and costs nothing.
+    let refused = matches!(&act.state, State::Refused { code } if !REFUSALS.contains(&code.as_str()));
+    let refused = i64::from(refused);
     db.prepare_cached("UPDATE act SET guard = 2 WHERE id = ?1")?.execute([act.id.0.as_bytes()])?;
     let open: i64 = db
         .prepare_cached(

@@ -394,6 +394,8 @@ fn act(sender: &str, number: u64) -> Act {
         position: None,
         notify_by: None,
         force: None,
+        stopped_from: None,
+        stopped_until: None,
         echo: vec![("pratica".to_owned(), number.to_string())],
     }
 }

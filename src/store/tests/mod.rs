@@ -415,6 +415,8 @@ fn act(reference: &str) -> Act {
         position: None,
         notify_by: None,
         force: None,
+        stopped_from: None,
+        stopped_until: None,
         echo: vec![("pratica".to_owned(), reference.to_owned())],
     }
 }
