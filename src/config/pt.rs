@@ -1,18 +1,16 @@
 //! `[[pt]]` and `[[ente.pagamenti]]`: the partner tecnologici, how they are called, and which notices of an ente are theirs.
 //!
-//! The routing key is (creditor, aux digit, application or segregation code), `reference pt.md` 5.1.
+//! The routing key is (creditor, aux digit, application or segregation code), `reference pt.md` 5.1. Checks: `pt_check`.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::address::check_secret;
 use super::check::{Add, ConfigFault};
 use super::{Config, Institution, SecretRef};
 use crate::domain::act::vocabulary;
 use crate::domain::notice_code;
 use crate::domain::position::CostChannel;
-use crate::flow::definition::is_name;
 use crate::flow::shape::{Key, Kind, may, need};
 
 vocabulary!(
@@ -216,22 +214,16 @@ impl PtConfig {
     pub fn is_managed(&self) -> bool {
         self.kind != PtKind::Unmanaged
     }
-
-    pub(super) fn check(&self, key: &str, add: Add<'_>) {
-        if !is_name(&self.name) {
-            add(&format!("{key}.name"), ConfigFault::Name);
-        }
-    }
 }
 
 impl PtCalls {
+    /// Who may call needs a door, and a name that Basic, JSON and addresses leave as it is.
     pub(super) fn check(&self, key: &str, has_rest: bool, add: Add<'_>) {
-        // The names that Basic, JSON and a browser's address all leave as they are.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if self.username.is_empty() || self.username.len() > 64 || !self.username.chars().all(plain) {
+        let empty = self.username.trim().is_empty();
+        if !empty && (self.username.len() > 64 || !self.username.chars().all(plain)) {
             add(&format!("{key}.username"), ConfigFault::User);
         }
-        check_secret(&self.password, &format!("{key}.password"), add);
         if !has_rest {
             add(key, ConfigFault::NoRest);
         }

@@ -19,8 +19,8 @@ use crate::clock::Clock;
 use crate::config::PtKind;
 use crate::service::positions::{Price, PriceAnswer};
 
-/// Any PT can be told to ask in this way; those with a contract of their own use that.
-const KINDS: &[PtKind] = &[PtKind::MyPay, PtKind::Pu, PtKind::EFil, PtKind::Declared, PtKind::File, PtKind::Unmanaged];
+/// Others too speak it, or nearly (Maggioli JPPA): a declared PT may be told to ask in this way.
+const KINDS: &[PtKind] = &[PtKind::MyPay, PtKind::Pu, PtKind::Declared];
 
 #[derive(Deserialize)]
 struct Credentials {
