@@ -276,7 +276,7 @@ fn sources_are_tidy() {
 }
 
 /// What of `hub.config` only a restart changes. Everything else is read from `hub.settings()`, or a reload would not reach it.
-const FIXED: &[&str] = &["data", "installation", "control_path", "host_keys", "watch", "sftp", "health"];
+const FIXED: &[&str] = &["data", "installation", "control_path", "host_keys", "watch", "sftp", "health", "rest"];
 
 #[test]
 fn what_a_reload_changes_is_read_from_the_settings_of_now() {

@@ -33,6 +33,7 @@ fn operation_id(operation: Operation) -> &'static str {
         Operation::Sent => "retrieveSentNotificationV28",
         Operation::Price => "retrieveNotificationPriceV23",
         Operation::Cancel => "notificationCancellation",
+        Operation::Payment => "paymentEventsRequestPagoPa",
         Operation::LegalFact => "downloadLegalFactById",
         Operation::LegalFacts => "retrieveNotificationLegalFactsV20",
         Operation::Streams => "listEventStreamsV29",
@@ -43,7 +44,7 @@ fn operation_id(operation: Operation) -> &'static str {
     }
 }
 
-const OPERATIONS: [Operation; 15] = [
+const OPERATIONS: [Operation; 16] = [
     Operation::Preload,
     Operation::Send,
     Operation::RequestByToken,
@@ -51,6 +52,7 @@ const OPERATIONS: [Operation; 15] = [
     Operation::Sent,
     Operation::Price,
     Operation::Cancel,
+    Operation::Payment,
     Operation::LegalFact,
     Operation::LegalFacts,
     Operation::Streams,

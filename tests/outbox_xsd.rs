@@ -10,7 +10,7 @@ use std::process::Command;
 use jiff::Timestamp;
 use messo::batch::problem::{Problem, Severity};
 use messo::domain::digest::Sha256;
-use messo::domain::outcome::{OutcomeLine, OutcomeState, Perfection, ReceiptState};
+use messo::domain::outcome::{PositionTold, OutcomeLine, OutcomeState, Perfection, ReceiptState};
 use messo::domain::send::RefusalReason;
 use messo::domain::standing::{ExportKind, Statement};
 use messo::outbox::exports::{ExportHeader, XmlFile};
@@ -105,6 +105,14 @@ fn outcome_line(number: u64, text: &str, state: OutcomeState, full: bool) -> Out
         citizen_cost: full.then_some(i64::MAX),
         legal_facts: if full { vec![text.to_owned(), text.to_owned()] } else { vec![] },
         code: some(text),
+        position: full.then(|| PositionTold {
+            creditor: text.to_owned(),
+            notice: text.to_owned(),
+            pt: text.to_owned(),
+            amount: Some(99_999_999_999),
+            cost: Some(0),
+            receipt: Some(text.to_owned()),
+        }),
     }
 }
 
@@ -308,6 +316,9 @@ fn exports_are_valid_whatever_the_texts() {
                 completed_at: full.then(|| at("2026-10-25T01:00:00Z")),
                 perfection: full.then_some(Perfection::Viewed.as_str()),
                 attestations: full.then_some(text),
+                due: cents(1),
+                paid: cents(99_999_999_999),
+                paid_at: full.then(|| at("2026-03-29T01:00:00Z")),
             };
             file.row(&row).unwrap();
         }

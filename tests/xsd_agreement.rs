@@ -110,6 +110,8 @@ fn whole() -> Node {
             leaf("iunAnnullato", "ABCD-EFGH-IJKL-202611-X-1"),
             leaf("termineNotifica", "2027-01-31"),
             leaf("forza", "Nuova notifica"),
+            leaf("sospensioneDal", "2027-01-10"),
+            leaf("sospensioneAl", "2027-03-31"),
             group("destinatari", vec![recipient(), recipient()]),
             group(
                 "documenti",

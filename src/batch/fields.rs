@@ -43,6 +43,7 @@ names! {
     TAXONOMY = "tassonomia", COMMUNICATION = "tipo_comunicazione", FEE_POLICY = "politica_costi", PA_FEE = "costo_ente", VAT = "iva",
     INT_MODE = "modalita_pagopa", AMOUNT = "importo", EXPIRATION = "scadenza_pagamento", GROUP = "gruppo", LANGUAGE = "lingua",
     SENDER_NAME = "denominazione_ente", CANCELLED_IUN = "iun_annullato", NOTIFY_BY = "termine_notifica", FORCE = "forza",
+    STOPPED_FROM = "sospensione_dal", STOPPED_UNTIL = "sospensione_al",
     // the recipient
     RECIPIENT_TYPE = "tipo_destinatario", TAX_ID = "codice_fiscale", DENOMINATION = "denominazione", PEC = "pec", AT = "presso",
     ADDRESS = "indirizzo", ADDRESS_DETAILS = "dettagli_indirizzo", ZIP = "cap", MUNICIPALITY = "comune",

@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::Clock;
 use crate::config;
+use crate::rest;
 use crate::service::{supervisor, systemd};
 use crate::telemetry::{self, Format};
 use crate::text::it;
@@ -60,12 +61,27 @@ pub fn run(args: Args) -> ExitCode {
         };
         match started {
             Ok(mut running) => {
+                let calls = match rest::open(&running.hub).await {
+                    Ok(calls) => calls,
+                    Err(reason) => {
+                        eprintln!("messo: {reason}");
+                        running.stop().await;
+                        return ExitCode::FAILURE;
+                    }
+                };
+                if let Some(calls) = &calls {
+                    running.follows(calls.reread());
+                }
                 tracing::info!("messo è in servizio");
                 systemd::ready(&running.hub);
                 let alive = tokio::spawn(systemd::keep_alive(running.hub.clone()));
                 signals.wait(&mut running, &args.config).await;
                 tracing::info!("arresto: nessun lavoro nuovo, si finisce quello in corso");
                 systemd::stopping();
+                // What a PT tells is still written down.
+                if let Some(calls) = calls {
+                    calls.close().await;
+                }
                 running.stop().await;
                 alive.abort();
                 ExitCode::SUCCESS

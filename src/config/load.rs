@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::check::{self, ConfigFault};
 use super::folders;
-use super::{Config, Institution, MailConfig, PtConfig, SecretRef, SourceSystem};
+use super::{Config, Institution, MailConfig, PtConfig, RestConfig, SecretRef, SourceSystem};
 use crate::flow::definition::{self, FlowDefinition};
 use crate::flow::shape::{Document, Key, Kind, Located, may, need};
 
@@ -75,6 +75,7 @@ pub(super) const KEYS: &[Key] = &[
     may("sftp", Kind::Table(super::sftp::SFTP)),
     may("mail", Kind::Table(super::mail::MAIL)),
     may("salute", Kind::Table(super::salute::SALUTE)),
+    may("rest", Kind::Table(super::rest::REST)),
     may("pt", Kind::Tables(super::pt::PT)),
     need("ente", Kind::Tables(ENTE)),
     need("gestionale", Kind::Tables(GESTIONALE)),
@@ -168,6 +169,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
             place_pt(&mut pt, base);
             parts.pts.push((index, pt));
         }
+        parts.pt_names.extend(document.text_in("pt", index, "name").map(str::to_string));
     }
     for index in 0..document.count("gestionale") {
         if let Some(mut source) = document.part::<SourceSystem>("gestionale", Some(index)) {
@@ -182,6 +184,8 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
     parts.retention = document.part("conservazione", None);
     parts.sftp = document.part("sftp", None);
     parts.health = document.part("salute", None);
+    parts.rest = document.part::<RestConfig>("rest", None).map(|rest| place_rest(rest, base));
+    parts.has_rest = parts.rest.is_some() || !document.is_clean("rest");
     parts.has_sftp = parts.sftp.is_some() || !document.is_clean("sftp");
     parts.mail = document.part::<MailConfig>("mail", None).map(|mail| place_mail(mail, base));
     parts.has_mail = parts.mail.is_some() || !document.is_clean("mail");
@@ -193,6 +197,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
             sftp.host_keys = sftp.host_keys.take().map(|folder| resolve(base, &folder));
         }
         config.mail = parts.mail.clone();
+        config.rest = parts.rest.clone();
         config.institutions = parts.institutions.iter().map(|(_, institution)| institution.clone()).collect();
         config.pts = parts.pts.iter().map(|(_, pt)| pt.clone()).collect();
         config.sources = parts.sources.iter().map(|(_, source)| source.clone()).collect();
@@ -308,9 +313,22 @@ fn place_pt(pt: &mut PtConfig, base: &Path) {
     for secret in secrets.into_iter().flatten() {
         place_secret(&mut secret.0, base);
     }
+    if let Some(calls) = &mut pt.chiama {
+        for path in [calls.voucher_key.as_mut(), calls.signature_key.as_mut()].into_iter().flatten() {
+            *path = resolve(base, path);
+        }
+    }
     for path in [pt.ca.as_mut(), pt.definition.as_mut(), pt.folder.as_mut()].into_iter().flatten() {
         *path = resolve(base, path);
     }
+}
+
+fn place_rest(mut rest: RestConfig, base: &Path) -> RestConfig {
+    rest.certificate = rest.certificate.map(|path| resolve(base, &path));
+    if let Some(key) = &mut rest.key {
+        place_secret(&mut key.0, base);
+    }
+    rest
 }
 
 fn place_mail(mut mail: MailConfig, base: &Path) -> MailConfig {

@@ -8,6 +8,8 @@ pub mod folders;
 pub mod load;
 pub mod mail;
 pub mod pt;
+pub mod pt_check;
+pub mod rest;
 pub mod retention;
 pub mod salute;
 pub mod secret;
@@ -26,6 +28,8 @@ pub use export::ExportConfig;
 pub use load::{LoadedConfig, Problems, load};
 pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
 pub use pt::{PaymentRoute, PtCalls, PtConfig, PtKind};
+pub use pt_check::PtFault;
+pub use rest::RestConfig;
 pub use retention::{InstitutionRetention, Retention, SourceRetention};
 pub use salute::HealthConfig;
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};
@@ -62,6 +66,9 @@ pub struct Config {
     /// `[salute]`: without it nothing listens.
     #[serde(rename = "salute", default)]
     pub health: Option<HealthConfig>,
+    /// `[rest]`: without it no PT can call.
+    #[serde(default)]
+    pub rest: Option<RestConfig>,
     /// `[[pt]]`
     #[serde(rename = "pt", default)]
     pub pts: Vec<PtConfig>,

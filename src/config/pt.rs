@@ -1,6 +1,6 @@
 //! `[[pt]]` and `[[ente.pagamenti]]`: the partner tecnologici, how they are called, and which notices of an ente are theirs.
 //!
-//! The routing key is (creditor, aux digit, application or segregation code), `reference pt.md` 5.1.
+//! The routing key is (creditor, aux digit, application or segregation code), `reference pt.md` 5.1. Checks: `pt_check`.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,6 @@ use super::{Config, Institution, SecretRef};
 use crate::domain::act::vocabulary;
 use crate::domain::notice_code;
 use crate::domain::position::CostChannel;
-use crate::flow::definition::is_name;
 use crate::flow::shape::{Key, Kind, may, need};
 
 vocabulary!(
@@ -107,6 +106,15 @@ fn two_days() -> u32 {
 pub struct PtCalls {
     pub username: String,
     pub password: SecretRef,
+    /// Public key (PEM) of who issues the vouchers that the PT shows (PDND): without it only the password is a bearer token.
+    #[serde(default)]
+    pub voucher_key: Option<PathBuf>,
+    /// Audience that a voucher must name.
+    #[serde(default)]
+    pub voucher_audience: Option<String>,
+    /// Public key (PEM) with which the PT signs its messages (`Agid-JWT-Signature`): without it a signature is not looked at.
+    #[serde(default)]
+    pub signature_key: Option<PathBuf>,
 }
 
 /// `[[ente.pagamenti]]`: which notices of the ente are whose. The first that fits is taken.
@@ -150,7 +158,14 @@ pub(super) const PT: &[Key] = &[
     may("at_a_time", Kind::Whole(1, 256)),
     may("timeout_s", Kind::Whole(1, 300)),
     may("wait_hours", Kind::Whole(1, 720)),
-    may("chiama", Kind::Table(&[need("username", Kind::Text), need("password", Kind::Text)])),
+    may("chiama", Kind::Table(CALLS)),
+];
+const CALLS: &[Key] = &[
+    need("username", Kind::Text),
+    need("password", Kind::Text),
+    may("voucher_key", Kind::Text),
+    may("voucher_audience", Kind::Text),
+    may("signature_key", Kind::Text),
 ];
 pub(super) const ROUTE: &[Key] = &[
     need("pt", Kind::Text),
@@ -199,10 +214,18 @@ impl PtConfig {
     pub fn is_managed(&self) -> bool {
         self.kind != PtKind::Unmanaged
     }
+}
 
-    pub(super) fn check(&self, key: &str, add: Add<'_>) {
-        if !is_name(&self.name) {
-            add(&format!("{key}.name"), ConfigFault::Name);
+impl PtCalls {
+    /// Who may call needs a door, and a name that Basic, JSON and addresses leave as it is.
+    pub(super) fn check(&self, key: &str, has_rest: bool, add: Add<'_>) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let empty = self.username.trim().is_empty();
+        if !empty && (self.username.len() > 64 || !self.username.chars().all(plain)) {
+            add(&format!("{key}.username"), ConfigFault::User);
+        }
+        if !has_rest {
+            add(key, ConfigFault::NoRest);
         }
     }
 }

@@ -52,8 +52,21 @@ vocabulary!(
         Replace = "sostituisci",
         /// Cancel it.
         Cancel = "annulla",
+        /// The days in which it can be paid stand still (appeal).
+        Suspend = "sospendi",
+        /// They count again.
+        Resume = "riprendi",
     }
 );
+
+impl Action {
+    /// Whether it speaks of an act already known, by its reference alone: whatever else the row holds is ignored.
+    #[must_use]
+    pub fn is_bare(self) -> bool {
+        matches!(self, Action::Cancel | Action::Suspend | Action::Resume)
+    }
+}
+
 vocabulary!(
     /// Who bears the cost of notification (`notificationFeePolicy`).
     FeePolicy { FlatRate = "FLAT_RATE", DeliveryMode = "DELIVERY_MODE" }
@@ -131,6 +144,11 @@ pub struct Act {
     /// Reason to serve it although protocol, or document and recipient, are those of a live act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<String>,
+    /// Of [`Action::Suspend`] and [`Action::Resume`]: first and last day that do not count, as far as the row says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_from: Option<Date>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_until: Option<Date>,
     /// Up to ten fields given back in every esito: (name, value), in the order they came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub echo: Vec<(String, String)>,

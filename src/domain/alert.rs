@@ -32,6 +32,8 @@ vocabulary!(
         Term = "termini",
         /// SEND said something unexpected.
         Anomaly = "anomalie",
+        /// A PT does not answer or refuses us, a debt position stands still, a payment is not what was due.
+        Payment = "pagamenti",
         /// The nightly report.
         Report = "rapporto",
     }
@@ -115,6 +117,21 @@ pub const CODES: &[AlertCode] = &[
     once("DEPOSITO_INTERROTTO", AlertKind::Person),
     once("DEPOSITO_ACCANTONATO", AlertKind::Person),
     once("DEPOSITO_ABBANDONATO", AlertKind::Person),
+    once("POSIZIONE_IN_PAGAMENTO", AlertKind::Payment),
+    once("POSIZIONE_ANNULLATA_DAL_PT", AlertKind::Payment),
+    once("POSIZIONE_SCADUTA", AlertKind::Payment),
+    once("IMPORTO_NON_CAMBIATO", AlertKind::Payment),
+    once("IMPORTO_RESPINTO_DAL_PT", AlertKind::Payment),
+    once("POSIZIONE_NON_TROVATA", AlertKind::Payment),
+    once("POSIZIONE_DI_ALTRI", AlertKind::Payment),
+    once("IMPORTO_NON_CALCOLABILE", AlertKind::Payment),
+    once("PAGATO_IMPORTO_DIVERSO", AlertKind::Payment),
+    once("PAGATO_DUE_VOLTE", AlertKind::Payment),
+    once("PAGAMENTO_SCONOSCIUTO", AlertKind::Payment),
+    begins("PT_NON_RAGGIUNGIBILE", AlertKind::Payment, "PT_DI_NUOVO_RAGGIUNGIBILE"),
+    ends("PT_DI_NUOVO_RAGGIUNGIBILE", AlertKind::Payment),
+    begins("PT_RIFIUTA_LE_CREDENZIALI", AlertKind::Payment, "PT_ACCETTA_LE_CREDENZIALI"),
+    ends("PT_ACCETTA_LE_CREDENZIALI", AlertKind::Payment),
 ];
 
 /// The row of a code; a code of no row is the reason of a parked act.

@@ -112,4 +112,41 @@ pub struct OutcomeLine {
     /// Code of a refusal or of a parking (`NOT_VALID_ADDRESS`, ...).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The debt position that the line speaks of (events `IMPORTO_AGGIORNATO`, `PAGATO`, `POSIZIONE_FERMA`, `POSIZIONE_RIPRESA`,
+    /// `POSIZIONE_NON_GESTITA`: `flow::position::event`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<PositionTold>,
+}
+
+/// What a line tells of a debt position. No personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PositionTold {
+    pub creditor: String,
+    /// 18 digits.
+    pub notice: String,
+    /// Name of the PT in the configuration.
+    pub pt: String,
+    /// Cents: what the PT asks from now on, or what was paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<i64>,
+    /// How much of it is cost of notification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<i64>,
+    /// Receipt of a payment, as the PT names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+}
+
+impl PositionTold {
+    /// What the notice asks for from the line on, if the line says so. Cents.
+    #[must_use]
+    pub fn due(&self, event: &str) -> Option<i64> {
+        self.amount.filter(|_| event == "IMPORTO_AGGIORNATO")
+    }
+
+    /// What was paid with the notice, if the line says so. Cents.
+    #[must_use]
+    pub fn paid(&self, event: &str) -> Option<i64> {
+        self.amount.filter(|_| event == "PAGATO")
+    }
 }

@@ -55,6 +55,18 @@ pub struct Standing {
     pub perfection: Option<Perfection>,
     /// How many attestations are kept: of the recipient and of the whole act.
     pub attestations: u32,
+    /// What each notice asks for and what was paid with it, cents, in the order of `notices`; empty until a PT is followed.
+    pub payments: Vec<NoticeStanding>,
+    /// When something was paid last.
+    pub paid_at: Option<Timestamp>,
+}
+
+/// One notice of a recipient.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoticeStanding {
+    /// As it was last reckoned, cost of notification included, cents.
+    pub due: Option<i64>,
+    pub paid: Option<i64>,
 }
 
 /// What an act asks for, for one recipient.
@@ -88,6 +100,37 @@ impl Standing {
             completed_at: None,
             perfection: None,
             attestations: 0,
+            payments: Vec::new(),
+            paid_at: None,
+        }
+    }
+
+    /// What the notices ask for together: known once each of them was reckoned.
+    #[must_use]
+    pub fn due(&self) -> Option<i64> {
+        let known = !self.payments.is_empty() && self.payments.len() == self.notices.split(LIST_SEPARATOR).count();
+        if known { self.payments.iter().map(|notice| notice.due).sum() } else { None }
+    }
+
+    /// What was paid with the notices together.
+    #[must_use]
+    pub fn paid(&self) -> Option<i64> {
+        self.payments.iter().filter_map(|notice| notice.paid).fold(None, |sum, paid| Some(sum.unwrap_or(0) + paid))
+    }
+
+    /// Takes what a line says of one notice.
+    fn follow_notice(&mut self, line: &OutcomeLine) {
+        let Some(told) = &line.position else { return };
+        let mut notices = self.notices.split(LIST_SEPARATOR);
+        let (count, Some(index)) = (notices.clone().count(), notices.position(|mine| mine == told.notice)) else { return };
+        self.payments.resize(count, NoticeStanding::default());
+        let Some(standing) = self.payments.get_mut(index) else { return };
+        if let Some(due) = told.due(&line.event) {
+            standing.due = Some(due);
+        }
+        if let Some(paid) = told.paid(&line.event) {
+            standing.paid = Some(standing.paid.unwrap_or(0) + paid);
+            self.paid_at = Some(line.happened_at);
         }
     }
 
@@ -165,6 +208,7 @@ fn accepted(standing: &mut Standing) {
 fn follow_recipient(standing: &mut Standing, line: &OutcomeLine) {
     use OutcomeState as S;
     let ended = matches!(standing.state, S::Cancelled | S::Refused);
+    standing.follow_notice(line);
     standing.attestations += u32::try_from(line.legal_facts.len()).unwrap_or(u32::MAX);
     if let Some(cost) = line.institution_cost {
         standing.base_fee = Some(BASE_FEE);
@@ -227,6 +271,11 @@ pub struct Statement<'a> {
     pub perfection: Option<&'a str>,
     /// Names under `attestazioni/`, between [`LIST_SEPARATOR`].
     pub attestations: Option<&'a str>,
+    /// What the notices of this row ask for, as last reckoned, cents.
+    pub due: Option<i64>,
+    /// What was paid with them, cents, and when last.
+    pub paid: Option<i64>,
+    pub paid_at: Option<Timestamp>,
 }
 
 impl Statement<'_> {
@@ -238,9 +287,10 @@ impl Statement<'_> {
         }
     }
 
-    /// What the citizen owes with the notices of this row, cents: what is asked, and SEND's cost where it is added.
+    /// What the citizen owes with the notices of this row, cents: as it was reckoned by the rule of the act; of notices that no
+    /// managed PT has, what is asked and SEND's cost where it is added.
     pub fn due(&self) -> Option<i64> {
-        self.amount.map(|amount| amount + self.citizen_cost.unwrap_or(0))
+        self.due.or_else(|| self.amount.map(|amount| amount + self.citizen_cost.unwrap_or(0)))
     }
 }
 
@@ -257,6 +307,7 @@ pub struct Totals {
     pub institution_cost: i64,
     pub citizen_cost: i64,
     pub due: i64,
+    pub paid: i64,
 }
 
 impl Totals {
@@ -273,6 +324,7 @@ impl Totals {
         self.institution_cost += row.institution_cost().unwrap_or(0);
         self.citizen_cost += row.citizen_cost.unwrap_or(0);
         self.due += row.due().unwrap_or(0);
+        self.paid += row.paid.unwrap_or(0);
     }
 }
 
@@ -282,6 +334,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::{ActId, BatchId};
+    use crate::domain::outcome::PositionTold;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -315,6 +368,7 @@ mod tests {
             citizen_cost: None,
             legal_facts: Vec::new(),
             code: None,
+            position: None,
         }
     }
 
@@ -398,6 +452,37 @@ mod tests {
         let refused = OutcomeLine { institution_cost: Some(200), ..line(S::Refused, "REQUEST_REFUSED", None) };
         let all = told(3, &[refused]);
         assert_eq!(costs(&all), [(Some(68), Some(0), None), (Some(66), Some(0), None), (Some(66), Some(0), None)]);
+    }
+
+    #[test]
+    fn what_is_due_follows_the_notices_once_each_is_reckoned_and_payments_add_up() {
+        let said = |event: &str, notice: &str, amount| OutcomeLine {
+            position: Some(PositionTold {
+                creditor: "01234567897".into(),
+                notice: notice.to_owned(),
+                pt: "regione".into(),
+                amount: Some(amount),
+                cost: None,
+                receipt: None,
+            }),
+            ..line(S::Info, event, Some(0))
+        };
+        let terms = Terms { notices: "302000000000000019|302000000000000020".into(), ..Terms::default() };
+        let mut all = [Standing::new(0, terms)];
+        let steps = [
+            (said("IMPORTO_AGGIORNATO", "302000000000000019", 4_200), (None, None)),
+            (said("IMPORTO_AGGIORNATO", "302000000000000020", 3_047), (Some(7_247), None)),
+            (said("IMPORTO_AGGIORNATO", "302000000000000019", 6_000), (Some(9_047), None)),
+            (said("PAGATO", "302000000000000019", 4_200), (Some(9_047), Some(4_200))),
+            (said("PAGATO", "302000000000000019", 100), (Some(9_047), Some(4_300))),
+            (said("POSIZIONE_FERMA", "302000000000000019", 1), (Some(9_047), Some(4_300))),
+            (said("IMPORTO_AGGIORNATO", "302000000000000021", 1), (Some(9_047), Some(4_300))),
+        ];
+        for (line, want) in steps {
+            follow(&mut all, &line);
+            assert_eq!((all[0].due(), all[0].paid()), want, "{} {:?}", line.event, line.position);
+        }
+        assert_eq!((all[0].paid_at, all[0].state), (Some(at("2026-11-22T08:00:00Z")), S::Taken));
     }
 
     #[test]

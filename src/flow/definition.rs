@@ -57,6 +57,9 @@ pub struct FlowDefinition {
     pub notify_within_days: Option<u32>,
     #[serde(default)]
     pub guard: MoneyGuard,
+    /// What is done about the notices of managed PTs.
+    #[serde(default, rename = "pagamenti")]
+    pub payments: Payments,
 }
 
 /// Whether acts of the flow carry payments.
@@ -146,6 +149,48 @@ impl Default for MoneyGuard {
     }
 }
 
+/// What follows when a notice and what its PT, or its own QR, says of it do not agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentCheck {
+    /// The act comes back as refused, before anything of it is asked of SEND.
+    #[default]
+    Refuse,
+    /// The gestionale is told, the act goes on.
+    Warn,
+    Ignore,
+}
+
+/// `[pagamenti]`: notices that a managed PT has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Payments {
+    /// Its PT does not know the notice, cannot take the payment, has another amount or another creditor.
+    pub verify: PaymentCheck,
+    /// By how much the PT's amount may differ from the act's, cents, 0..=100000.
+    pub tolerance_cents: u32,
+    /// SEND is told of a notice that is wholly paid: it may stop the letter (`reference send.md` 7), which an act that must be served
+    /// whatever is paid (accertamento, ingiunzione) cannot afford.
+    pub notify_paid_to_send: bool,
+    /// Line of bilancio, component or transfer to which the cost of notification goes; `None`: with the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_place: Option<String>,
+    /// The QR of the attached notice says something else than the row.
+    pub qr: PaymentCheck,
+}
+
+impl Default for Payments {
+    fn default() -> Self {
+        Payments {
+            verify: PaymentCheck::Refuse,
+            tolerance_cents: 0,
+            notify_paid_to_send: false,
+            cost_place: None,
+            qr: PaymentCheck::Warn,
+        }
+    }
+}
+
 /// What is wrong with a flow file, and where.
 pub type DefinitionProblem = Located<DefinitionFault>;
 
@@ -180,6 +225,8 @@ pub enum DefinitionFault {
     IntModeUseless,
     /// `from` is not before `to`.
     Hours,
+    /// Payments never occur and yet it is said what to do about them.
+    PaymentsUseless,
     AmountRule(AmountRuleError),
 }
 
@@ -198,12 +245,14 @@ impl DefinitionFault {
             DefinitionFault::IntModeMissing => "MODALITA_PAGOPA_MANCANTE",
             DefinitionFault::IntModeUseless => "MODALITA_PAGOPA_INCOERENTE",
             DefinitionFault::Hours => "FASCIA_ORARIA_NON_VALIDA",
+            DefinitionFault::PaymentsUseless => "PAGAMENTI_INCOERENTI",
             DefinitionFault::AmountRule(_) => "REGOLA_IMPORTO_NON_VALIDA",
         }
     }
 }
 
 const CHECK_LEVEL: Kind = Kind::Word(&["off", "warn", "refuse"]);
+const PAYMENT_CHECK: Kind = Kind::Word(&["refuse", "warn", "ignore"]);
 const STEP: &[Key] = &[
     need("from", Kind::Word(&["data_atto", "perfezionamento", "contestazione"])),
     may("days", Kind::Whole(0, 3_650)),
@@ -247,6 +296,16 @@ const KEYS: &[Key] = &[
     may("outcome_minutes", Kind::Whole(0, 10_080)),
     may("notify_within_days", Kind::Whole(1, 3_650)),
     may("guard", Kind::Table(&[may("first_acts", Kind::Whole(1, 10_000)), may("max_refused_percent", Kind::Whole(0, 100))])),
+    may(
+        "pagamenti",
+        Kind::Table(&[
+            may("verify", PAYMENT_CHECK),
+            may("tolerance_cents", Kind::Whole(0, 100_000)),
+            may("notify_paid_to_send", Kind::Flag),
+            may("cost_place", Kind::Text),
+            may("qr", PAYMENT_CHECK),
+        ]),
+    ),
 ];
 
 impl FlowDefinition {
@@ -323,6 +382,12 @@ impl FlowDefinition {
             && from >= to
         {
             faults.push(("sending", DefinitionFault::Hours));
+        }
+        if !payments && self.payments != Payments::default() {
+            faults.push(("pagamenti", DefinitionFault::PaymentsUseless));
+        }
+        if self.payments.cost_place.as_deref().is_some_and(|place| !is_line(place, 140)) {
+            faults.push(("pagamenti.cost_place", DefinitionFault::Text { max: 140 }));
         }
         faults
     }
@@ -417,6 +482,9 @@ payment = "required"
             assert_eq!((flow.fee_policy, flow.pa_fee, flow.vat), fees, "{name}");
             assert_eq!(flow.pago_pa_int_mode, Some(mode), "{name}");
             assert!(flow.subject.is_some(), "{name}: Piattaforma Unitaria rows have no subject");
+            // An accertamento or an ingiunzione is served whatever was paid meanwhile: SEND is not told, for it may stop the letter.
+            let told = payments && !matches!(name, "tributi-pagamento" | "ordinanze-pagamento" | "coattiva");
+            assert_eq!(flow.payments, Payments { notify_paid_to_send: told, ..Payments::default() }, "{name}");
         }
         assert_eq!(shipped().len(), 12);
     }
@@ -449,6 +517,11 @@ payment = "required"
                 "REGOLA_IMPORTO_NON_VALIDA",
             ),
             ("payment = \"required\"", "payment = \"required\"\nstep = 1", 10, "CHIAVE_SCONOSCIUTA"),
+            ("payment = \"required\"", "payment = \"required\"\n[pagamenti]\nverify = \"maybe\"", 11, "PAROLA_NON_AMMESSA"),
+            ("payment = \"required\"", "payment = \"required\"\n[pagamenti]\ntolerance_cents = -1", 11, "NUMERO_FUORI_LIMITE"),
+            ("payment = \"required\"", "payment = \"required\"\n[pagamenti]\ncost_place = \"\"", 11, "TESTO_NON_VALIDO"),
+            ("payment = \"required\"", "payment = \"required\"\n[pagamenti]\nverifica = \"warn\"", 11, "CHIAVE_SCONOSCIUTA"),
+            ("payment = \"required\"", "payment = \"forbidden\"\n[pagamenti]\nverify = \"warn\"", 10, "PAGAMENTI_INCOERENTI"),
         ];
         assert!(FlowDefinition::parse(GOOD, "x.toml").is_ok());
         for (from, to, line, code) in table {
@@ -475,7 +548,8 @@ payment = "required"
              notify_within_days = 90\nsubject = \"Verbale\"\nsending = {{ when = \"hours\", from = \"08:00\", to = \"18:30\" }}\n\
              [amount_rule]\nbase = 4200\ncosts = \"aggiunti\"\nsteps = [{{ from = \"perfezionamento\", days = 5, due = {{ percent = 7000 }} }}, \
              {{ from = \"perfezionamento\", due = {{ fixed = 8400 }} }}]\n[checks]\nnotice_check_digits = \"refuse\"\nmunicipality = \"off\"\n\
-             transliterate = false\nlight_mail = true\n[guard]\nfirst_acts = 5\nmax_refused_percent = 0\n"
+             transliterate = false\nlight_mail = true\n[guard]\nfirst_acts = 5\nmax_refused_percent = 0\n\
+             [pagamenti]\nverify = \"warn\"\ntolerance_cents = 5\nnotify_paid_to_send = true\ncost_place = \"3.02\"\nqr = \"ignore\"\n"
         );
         let flow = FlowDefinition::parse(&text, "x.toml").unwrap();
         // Whatever the struct would write is a key that the list knows: nothing was forgotten in either.
@@ -488,5 +562,13 @@ payment = "required"
         assert_eq!(written, listed);
         assert_eq!(flow.guard, MoneyGuard { first_acts: 5, max_refused_percent: 0 });
         assert_eq!(flow.amount_rule.unwrap().steps.len(), 2);
+        let payments = Payments {
+            verify: PaymentCheck::Warn,
+            tolerance_cents: 5,
+            notify_paid_to_send: true,
+            cost_place: Some("3.02".into()),
+            qr: PaymentCheck::Ignore,
+        };
+        assert_eq!(flow.payments, payments);
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::State;
-use crate::domain::outcome::{OutcomeState, Perfection};
+use crate::domain::outcome::{OutcomeState, Perfection, PositionTold};
 use crate::domain::send::RefusalReason;
 
 /// Version of the encoding of [`Effect`] in jobs.
@@ -132,6 +132,8 @@ pub struct LineDraft {
     pub code: Option<String>,
     /// Why SEND refused, all of it: kept beside the line, in rows that can be deleted.
     pub reasons: Vec<RefusalReason>,
+    /// The debt position it speaks of.
+    pub position: Option<PositionTold>,
     /// It corrects the last line of that kind for that recipient, if there is one.
     pub corrects: Option<Corrected>,
 }
@@ -161,6 +163,7 @@ impl LineDraft {
             legal_facts: Vec::new(),
             code: None,
             reasons: Vec::new(),
+            position: None,
             corrects: None,
         }
     }

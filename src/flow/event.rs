@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::timeline::Summary;
+use crate::domain::outcome::PositionTold;
 use crate::domain::send::{RefusalReason, TimelineElement};
 
 /// A fact. SEND sends late, corrected and unknown elements: every fact yields a step, at worst a flag.
@@ -10,6 +11,10 @@ use crate::domain::send::{RefusalReason, TimelineElement};
 pub enum Fact {
     /// The stage before upload is done.
     Prepared,
+    /// A notice and what its PT says of it do not agree, and the flow lets the act go on.
+    Remarked { recipient: u32, told: PositionTold, code: &'static str },
+    /// The same, and the flow does not: nothing of the act goes to SEND.
+    NotPayable { recipient: u32, notice: String, code: &'static str, at: Timestamp },
     /// Every file is at SEND, fresh.
     Uploaded,
     /// SEND no longer has the files, or not long enough.
@@ -41,6 +46,8 @@ impl Fact {
     pub fn name(&self) -> String {
         match self {
             Fact::Prepared => "PREPARATO".to_owned(),
+            Fact::Remarked { .. } => "VERIFICA_AVVISO".to_owned(),
+            Fact::NotPayable { .. } => "AVVISO_NON_PAGABILE".to_owned(),
             Fact::Uploaded => "CARICATO".to_owned(),
             Fact::UploadsStale => "CARICAMENTO_SCADUTO".to_owned(),
             Fact::Taken { .. } => "PRESO_DA_SEND".to_owned(),

@@ -82,6 +82,20 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
     use {Effect as Do, Fact as F, State as S};
     match (state, fact) {
         (S::Preparing, F::Prepared) => Step::to(S::Uploading).then(Do::Upload),
+        (_, F::Remarked { recipient, told, code }) => {
+            let mut line = line_with_code(OutcomeState::Info, code, now);
+            line.event = fact.name();
+            line.recipient = Some(*recipient);
+            line.position = Some(told.clone());
+            Step::stay(state).tell(line)
+        }
+        (S::Preparing, F::NotPayable { recipient, notice, code, at }) => {
+            let element = Some(format!("avviso {notice}"));
+            let reason = RefusalReason { element, rec_index: Some(*recipient), ..RefusalReason::of(*code) };
+            let mut line = refusal_line(&[reason], *at, None);
+            line.event = fact.name();
+            Step::to(S::Refused { code: (*code).to_owned() }).then(after_refusal(act, Do::WriteReject)).tell(line)
+        }
         (S::Uploading, F::Uploaded) => Step::to(S::Sending).then(Do::Send),
         (S::Sending, F::UploadsStale) => Step::to(S::Uploading).then(Do::Upload),
         (S::Sending, F::Taken { request_id }) => Step::to(S::AwaitingAcceptance { request_id: request_id.clone() })
@@ -140,7 +154,7 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
         (S::Preparing | S::Uploading | S::Sending, F::NeverArrived) => withdrawn(act, now),
         (_, F::NeverArrived)
         | (S::Refused { .. }, F::Refused { .. })
-        | (_, F::Taken { .. } | F::Uploaded | F::UploadsStale | F::Prepared) => Step::stay(state),
+        | (_, F::Taken { .. } | F::Uploaded | F::UploadsStale | F::Prepared | F::NotPayable { .. }) => Step::stay(state),
         (S::Cancelling { .. }, F::NothingToCancel) => {
             let code = "NOTIFICATION_REFUSED";
             let step = Step::to(S::Refused { code: code.to_owned() }).tell(line_with_code(OutcomeState::Refused, code, now));
@@ -396,7 +410,7 @@ fn is_known(category: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::Perfection;
+    use crate::domain::outcome::{Perfection, PositionTold};
     use crate::flow::timeline::RecipientSummary;
 
     const ACT: ActFacts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: true, posted: false, prepared: false };
@@ -505,6 +519,31 @@ mod tests {
             assert_eq!(step.effects, [want], "{reasons:?} after {resubmissions}");
             assert_eq!((step.lines[0].institution_cost, &step.lines[0].reasons), (None, &reasons), "a cost is not guessed");
         }
+    }
+
+    #[test]
+    fn a_notice_that_cannot_be_paid_ends_the_act_before_anything_of_it_is_sent() {
+        let notice = "302010000000000019".to_owned();
+        let refused = Fact::NotPayable { recipient: 1, notice: notice.clone(), code: "IUV_SCONOSCIUTO", at: now() };
+        for (has_replacement, effect) in [(false, Effect::WriteReject), (true, Effect::StartReplacement)] {
+            let step = observe(&State::Preparing, ActFacts { has_replacement, ..ACT }, &refused, now());
+            assert_eq!((step.next, step.effects), (State::Refused { code: "IUV_SCONOSCIUTO".into() }, vec![effect]));
+            let line = &step.lines[0];
+            assert_eq!((line.state, line.event.as_str(), line.code.as_deref()), (OutcomeState::Refused, "AVVISO_NON_PAGABILE", Some("IUV_SCONOSCIUTO")));
+            // The whole act is refused; the reason says for which recipient and notice.
+            assert_eq!((line.recipient, line.reasons[0].rec_index, line.institution_cost), (None, Some(1), None));
+            assert!(line.reasons[0].element.as_deref().unwrap().ends_with(&notice));
+        }
+        // It came too late: what was sent is followed.
+        for state in [State::Uploading, State::Sending, delivering(), State::Withdrawn] {
+            assert_eq!(observe(&state, ACT, &refused, now()), Step::stay(&state), "{state:?}");
+        }
+        let (creditor, pt) = ("77777777777".to_owned(), "regione".to_owned());
+        let told = PositionTold { creditor, notice, pt, amount: None, cost: None, receipt: None };
+        let remark = Fact::Remarked { recipient: 0, told: told.clone(), code: "IMPORTO_DIVERSO_DAL_PT" };
+        let step = observe(&State::Preparing, ACT, &remark, now());
+        assert_eq!((step.next, step.effects.len(), step.lines[0].state), (State::Preparing, 0, OutcomeState::Info));
+        assert_eq!((step.lines[0].position.as_ref(), step.lines[0].code.as_deref()), (Some(&told), Some("IMPORTO_DIVERSO_DAL_PT")));
     }
 
     #[test]

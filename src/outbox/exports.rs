@@ -82,6 +82,8 @@ pub const COLUMNS: &[&str] = &[
     "perfezionamento_destinatario_data",
     "perfezionamento_modo",
     "attestazioni",
+    "pagato",
+    "pagato_utc",
 ];
 
 /// Columns that only the row of totals fills.
@@ -139,6 +141,8 @@ fn visit(row: &Statement<'_>, to: &mut impl Columns) {
     to.date("perfezionamento_destinatario_data", row.completed_at);
     to.own("perfezionamento_modo", row.perfection);
     to.list("attestazioni", "file", row.attestations);
+    to.euro("pagato", row.paid);
+    to.utc("pagato_utc", row.paid_at);
 }
 
 /// An export in CSV, being written.
@@ -179,6 +183,7 @@ impl<W: Write> CsvFile<W> {
                 "costo_ente" => row.plain(Euro(totals.institution_cost, ',')),
                 "costo_cittadino" => row.plain(Euro(totals.citizen_cost, ',')),
                 "dovuto" => row.plain(Euro(totals.due, ',')),
+                "pagato" => row.plain(Euro(totals.paid, ',')),
                 _ => row.empty(),
             }
         }
@@ -296,6 +301,7 @@ impl<W: Write> XmlFile<W> {
             ("costo_ente", totals.institution_cost),
             ("costo_cittadino", totals.citizen_cost),
             ("dovuto", totals.due),
+            ("pagato", totals.paid),
         ];
         for (name, cents) in sums {
             xml::plain(text, name, Euro(cents, '.'));

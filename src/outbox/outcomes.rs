@@ -13,7 +13,7 @@ use super::xml;
 use crate::domain::digest::Sha256;
 use crate::domain::outcome::OutcomeLine;
 use crate::domain::send::RefusalReason;
-use crate::text::it::outcomes as it;
+use crate::text::it::{outcomes as it, parking};
 
 /// Namespace of `schemas/messo-esito-1.0.xsd`.
 pub const NAMESPACE: &str = "urn:messo:esito:1.0";
@@ -98,6 +98,12 @@ pub const COLUMNS: &[&str] = &[
     "motivo",
     "attestazioni",
     "motivi",
+    "avviso",
+    "creditore",
+    "importo_dovuto",
+    "importo_costi",
+    "importo_pagato",
+    "ricevuta_pagamento",
 ];
 
 /// Takes the values of a line, column by column.
@@ -161,7 +167,20 @@ fn visit(rendered: &RenderedLine<'_>, to: &mut impl Columns) {
     to.own("motivo", reason);
     to.files("attestazioni", &line.legal_facts);
     to.reasons("motivi", rendered.reasons);
+    let told = line.position.as_ref();
+    let due = told.and_then(|told| told.due(&line.event));
+    to.given("avviso", told.map(|told| told.notice.as_str()));
+    to.given("creditore", told.map(|told| told.creditor.as_str()));
+    to.euro("importo_dovuto", due);
+    to.euro("importo_costi", told.and_then(|told| told.cost).filter(|_| due.is_some()));
+    to.euro("importo_pagato", told.and_then(|told| told.paid(&line.event)));
+    to.foreign("ricevuta_pagamento", told.and_then(|told| told.receipt.as_deref()));
     to.echo(rendered.echo);
+}
+
+/// The sentence of a refusal: SEND's codes, and those under which messo itself does not send.
+fn of_code(code: &str) -> Option<&'static str> {
+    it::refusal(code).or_else(|| parking::sentence(code))
 }
 
 /// Sees to it that the lines are those of the header, each once, in order.
@@ -271,7 +290,7 @@ impl Columns for Row {
     fn reasons(&mut self, _: &str, reasons: &[RefusalReason]) {
         // The separator means one thing only.
         let told = reasons.iter().map(|reason| {
-            let words = it::refusal_words(reason, it::refusal(&reason.code));
+            let words = it::refusal_words(reason, of_code(&reason.code));
             format!("{}: {words}", reason.code).replace(LIST_SEPARATOR, "/")
         });
         self.foreign(&told.collect::<Vec<_>>().join(" | "));
@@ -407,7 +426,7 @@ impl Columns for XmlText {
                 xml::attribute(&mut self.0, "campo", element);
             }
             self.0.push('>');
-            xml::element(&mut self.0, "frase", it::refusal(&reason.code).unwrap_or(it::REFUSAL_UNKNOWN));
+            xml::element(&mut self.0, "frase", of_code(&reason.code).unwrap_or(it::REFUSAL_UNKNOWN));
             self.own("dettaglio", reason.detail.as_deref());
             xml::close(&mut self.0, "rifiuto");
         }

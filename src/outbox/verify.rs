@@ -180,13 +180,14 @@ impl<R: Read> Digested<R> {
 }
 
 /// Columns that are summed, and where each total is.
-const SUMMED: [(&str, &str); 7] = [
+const SUMMED: [(&str, &str); 8] = [
     ("importo", "importo"),
     ("costo_base", "costo_base"),
     ("costo_carta", "costo_carta"),
     ("costo_ente", "costo_ente"),
     ("costo_cittadino", "costo_cittadino"),
     ("dovuto", "dovuto"),
+    ("pagato", "pagato"),
     ("importo_atti", "importo"),
 ];
 

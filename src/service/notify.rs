@@ -35,7 +35,7 @@ const ABOVE_CEILING: &str = "TETTO_INFERIORE_ALL_ATTO";
 fn act_of(job: &Leased) -> Option<ActId> {
     match &job.subject {
         Subject::Notifica { act, .. } => Some(*act),
-        Subject::Lotto { .. } => None,
+        Subject::Lotto { .. } | Subject::Posizione { .. } => None,
     }
 }
 

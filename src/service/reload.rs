@@ -41,6 +41,7 @@ pub fn merge(running: &Config, wanted: Config) -> Merged {
         ("watch", next.watch != running.watch),
         ("sftp", next.sftp != running.sftp),
         ("salute", next.health != running.health),
+        ("rest", next.rest != running.rest),
     ] {
         if changed {
             waiting.push(words::key_changed(key));
@@ -52,6 +53,7 @@ pub fn merge(running: &Config, wanted: Config) -> Merged {
     next.watch = running.watch.clone();
     next.sftp.clone_from(&running.sftp);
     next.health.clone_from(&running.health);
+    next.rest.clone_from(&running.rest);
     merge_enti(running, &mut next, &mut waiting);
     merge_sources(running, &mut next, &mut waiting);
     Merged { config: next, waiting }
@@ -107,6 +109,12 @@ fn merge_sources(running: &Config, next: &mut Config, waiting: &mut Vec<String>)
         }
         !collides
     });
+}
+
+/// Something outside of this room that is made of the configuration, and may be made anew while the hub runs.
+pub trait Reread: Send + Sync {
+    /// Reads what `config` names (secrets, certificates), or says in Italian why it cannot be used. What it answers puts it in place.
+    fn reread(&self, config: &Config) -> Result<Box<dyn FnOnce() + Send>, Vec<String>>;
 }
 
 /// Why a configuration was not put in place.
@@ -171,6 +179,7 @@ impl Running {
             Some(door) => Some(door.read_accounts(Arc::new(config.clone()), &arrivals).await.map_err(Refused::File)?),
             None => None,
         };
+        let others: Vec<_> = self.others.iter().map(|other| other.reread(&config)).collect::<Result<_, _>>().map_err(Refused::File)?;
         let roots: Vec<Root> = new
             .iter()
             .map(|source| Root { source: source.name.clone(), path: source.root.clone(), arrivals: arrivals.get(&source.name).cloned() })
@@ -182,6 +191,7 @@ impl Running {
         hub.channels.put(channels);
         hub.flows.put(flows.into_iter().map(|flow| (flow.name.clone(), Arc::new(flow))).collect());
         hub.settings.put(config);
+        others.into_iter().for_each(|put| put());
         self.listeners.follow(&hub);
         for root in roots {
             if let Err(error) = publish::recover_one(&hub, &root.source).await {

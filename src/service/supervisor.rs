@@ -19,7 +19,7 @@ use super::figures::Figures;
 use super::live::{Live, Shelf};
 use super::operate::{Operator, Place};
 use super::pulse::{Beat, Pulse};
-use super::reload::Listeners;
+use super::reload::{Listeners, Reread};
 use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, retention, sweep};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
@@ -77,6 +77,7 @@ pub struct Running {
     pub(super) door: Option<Keeper>,
     /// Folders to be watched from now on.
     pub(super) roots: mpsc::UnboundedSender<Root>,
+    pub(super) others: Vec<Arc<dyn Reread>>,
 }
 
 /// Opens the store and makes everything that the tasks share. Starts nothing.
@@ -160,10 +161,15 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     while !hub.pulse.begun() && !tasks.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok(Running { hub, tasks, listeners, control, door, roots })
+    Ok(Running { hub, tasks, listeners, control, door, roots, others: Vec::new() })
 }
 
 impl Running {
+    /// From now on `other` follows what the configuration says.
+    pub fn follows(&mut self, other: Arc<dyn Reread>) {
+        self.others.push(other);
+    }
+
     /// Where the SFTP server listens.
     #[must_use]
     pub fn sftp_addresses(&self) -> Vec<SocketAddr> {

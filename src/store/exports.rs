@@ -93,7 +93,7 @@ fn read_export(row: &Row<'_>) -> Result<Export, StoreError> {
 pub(super) const ROWS: &str = "SELECT s.line, s.at, s.act_id, s.recipient, s.recipients, s.state, s.closed, s.suspended, s.code, s.protocol, s.iun, s.notices, s.amount, s.vat, s.pa_fee, \
      s.base_fee, s.paper, s.citizen_cost, s.accepted_at, s.completed_at, s.perfection, a.sender, a.flow, a.reference, a.submission, \
      CASE WHEN s.attestations > 0 THEN (SELECT group_concat(f.name, '|') FROM legal_fact f WHERE f.act_id = s.act_id AND f.line <= ?4 \
-     AND (f.recipient IS NULL OR f.recipient = s.recipient)) END \
+     AND (f.recipient IS NULL OR f.recipient = s.recipient)) END, s.due, s.paid, s.paid_at \
      FROM standing s CROSS JOIN act a ON a.id = s.act_id WHERE s.source = ?1 AND s.line > ?2 AND s.line <= ?3 AND (?5 = 0 OR s.closed = 0) \
      AND NOT EXISTS (SELECT 1 FROM standing m WHERE m.act_id = s.act_id AND m.line > s.line AND m.line <= ?4) ORDER BY s.line, s.recipient";
 
@@ -135,6 +135,9 @@ fn read_statement<'a>(row: &'a Row<'_>) -> rusqlite::Result<Statement<'a>> {
         reference: text(23)?,
         submission: small(24)?.unwrap_or(0),
         attestations: maybe_text(25)?,
+        due: number(26)?,
+        paid: number(27)?,
+        paid_at: when(28)?,
     })
 }
 

@@ -27,6 +27,9 @@ mod mail;
 
 mod orders;
 mod pause;
+mod payments;
+mod position_material;
+mod positions;
 mod publications;
 mod queries;
 mod refusals;
@@ -62,6 +65,9 @@ pub use mail::{
 };
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use pause::Pause;
+pub use payments::Taken;
+pub use position_material::{PositionMaterial, PositionView, Sheet};
+pub use positions::{Beside, Route};
 pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
@@ -412,6 +418,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {

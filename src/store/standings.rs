@@ -7,7 +7,7 @@ use super::codec::{at, ms, word};
 use super::engine::ActRow;
 use crate::domain::ids::ActId;
 use crate::domain::outcome::{OutcomeLine, OutcomeState, Perfection};
-use crate::domain::standing::{LIST_SEPARATOR, Standing, Terms, follow};
+use crate::domain::standing::{LIST_SEPARATOR, NoticeStanding, Standing, Terms, follow};
 
 /// Takes a line that has just been written into account.
 pub(super) fn take(db: &Connection, act: &ActRow, line: &OutcomeLine) -> Result<(), StoreError> {
@@ -45,8 +45,8 @@ fn renewed(fresh: Vec<Standing>, before: &[Standing]) -> Vec<Standing> {
 fn write(db: &Connection, source: &str, act: ActId, line: &OutcomeLine, all: &[Standing]) -> Result<(), StoreError> {
     let mut insert = db.prepare_cached(
         "INSERT INTO standing (source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun, notices, amount, \
-         vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations) \
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)",
+         vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, due, paid, paid_at, payments) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27)",
     )?;
     for one in all {
         insert.execute(params![
@@ -73,6 +73,10 @@ fn write(db: &Connection, source: &str, act: ActId, line: &OutcomeLine, all: &[S
             one.completed_at.map(ms),
             one.perfection.map(Perfection::as_str),
             one.attestations,
+            one.due(),
+            one.paid(),
+            one.paid_at.map(ms),
+            encode_payments(&one.payments),
         ])?;
     }
     Ok(())
@@ -104,7 +108,7 @@ fn begin(db: &Connection, act: &ActRow) -> Result<Vec<Standing>, StoreError> {
 fn last(db: &Connection, act: ActId) -> Result<Vec<Standing>, StoreError> {
     let mut select = db.prepare_cached(
         "SELECT recipient, closed, state, suspended, code, protocol, iun, notices, amount, vat, pa_fee, base_fee, paper, citizen_cost, \
-         accepted_at, completed_at, perfection, attestations, recipients FROM standing WHERE act_id = ?1 ORDER BY line DESC",
+         accepted_at, completed_at, perfection, attestations, recipients, paid_at, payments FROM standing WHERE act_id = ?1 ORDER BY line DESC",
     )?;
     let mut rows = select.query([act.0.as_bytes()])?;
     let mut all = Vec::new();
@@ -142,5 +146,22 @@ fn read(row: &Row<'_>) -> Result<Standing, StoreError> {
         completed_at: when(15)?,
         perfection: perfection.map(|how| word(&how, "perfection")).transpose()?,
         attestations: row.get(17)?,
+        paid_at: when(19)?,
+        payments: row.get::<_, Option<String>>(20)?.map(|text| decode_payments(&text)).unwrap_or_default(),
     })
+}
+
+/// `due/paid` of each notice, between [`LIST_SEPARATOR`]; nothing where none is followed.
+fn encode_payments(payments: &[NoticeStanding]) -> Option<String> {
+    let cents = |cents: Option<i64>| cents.map(|cents| cents.to_string()).unwrap_or_default();
+    let all: Vec<String> = payments.iter().map(|one| format!("{}/{}", cents(one.due), cents(one.paid))).collect();
+    (!all.is_empty()).then(|| all.join(LIST_SEPARATOR))
+}
+
+fn decode_payments(text: &str) -> Vec<NoticeStanding> {
+    let one = |text: &str| {
+        let (due, paid) = text.split_once('/').unwrap_or_default();
+        NoticeStanding { due: due.parse().ok(), paid: paid.parse().ok() }
+    };
+    text.split(LIST_SEPARATOR).map(one).collect()
 }

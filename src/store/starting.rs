@@ -11,6 +11,7 @@ use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
+use super::positions;
 use super::staging::{self, Change};
 use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::Code;
@@ -41,9 +42,13 @@ impl Store {
                 let hold: Option<String> =
                     db.prepare_cached("SELECT hold FROM batch WHERE id = ?1")?.query_row([batch.0.as_bytes()], |row| row.get(0))?;
                 let mut gate = Gate::of(db, batch)?;
+                let routes = positions::any_route(db)?;
                 for id in acts {
                     let mut act = ActRow::load(db, id)?;
                     db.prepare_cached("UPDATE act SET staged = 0 WHERE id = ?1")?.execute([id.0.as_bytes()])?;
+                    if routes {
+                        positions::route_act(db, &mut act)?;
+                    }
                     let (hold, stopped) = if hold.is_some() {
                         (Some(HoldReason::Operator), false)
                     } else if act.waits_for_predecessor(db)? {
@@ -52,6 +57,7 @@ impl Store {
                         gate.pass(db, &mut act)?.hold()
                     };
                     engine::begin(db, &mut act, hold, "ACCETTATO_DA_MESSO", None, now)?;
+                    positions::join(db, &act, now)?;
                     if stopped {
                         engine::tell_parked(db, &act, STOPPED, now)?;
                     }
@@ -427,6 +433,9 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
         return Ok(Carried::Refused(code.as_str()));
     }
     let bytes = id.0.as_bytes();
+    if old.positions > 0 {
+        positions::forsake(db, id, now)?;
+    }
     for sql in [
         "DELETE FROM live_key WHERE act_id = ?1",
         "DELETE FROM recipient WHERE act_id = ?1",
@@ -454,7 +463,9 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
     ])?;
     staging::write_content(db, id, act)?;
     let mut act = ActRow::load(db, id)?;
+    positions::route_act(db, &mut act)?;
     engine::command(db, &mut act, Order::Modify, "gestionale", "modifica", now)?;
+    positions::join(db, &act, now)?;
     Ok(Carried::Done)
 }
 

@@ -23,7 +23,7 @@ pub struct Exported {
 }
 
 /// Columns with a total.
-pub const SUMS: [&str; 6] = ["importo", "costo_base", "costo_carta", "costo_ente", "costo_cittadino", "dovuto"];
+pub const SUMS: [&str; 7] = ["importo", "costo_base", "costo_carta", "costo_ente", "costo_cittadino", "dovuto", "pagato"];
 
 /// Cents of a cell of either format.
 pub fn cents(text: &str) -> i64 {

@@ -70,6 +70,7 @@ slots! {
     FeePolicy = FEE_POLICY Act 32, PaFee = PA_FEE Act 3, Vat = VAT Act 3, IntMode = INT_MODE Act 8, Amount = AMOUNT Act 16,
     Expiration = EXPIRATION Act 10, Group = GROUP Act 64, Language = LANGUAGE Act 2, SenderName = SENDER_NAME Act 88,
     CancelledIun = CANCELLED_IUN Act 25, NotifyBy = NOTIFY_BY Act 10, Force = FORCE Act 256,
+    StoppedFrom = STOPPED_FROM Act 10, StoppedUntil = STOPPED_UNTIL Act 10,
     Kind = RECIPIENT_TYPE Recipient 2, TaxId = TAX_ID Recipient 16, Denomination = DENOMINATION Recipient 88, Pec = PEC Recipient 320,
     At = AT Recipient 256, Address = ADDRESS Recipient 1024, AddressDetails = ADDRESS_DETAILS Recipient 1024, Zip = ZIP Recipient 15,
     Municipality = MUNICIPALITY Recipient 256, MunicipalityDetails = MUNICIPALITY_DETAILS Recipient 256,
@@ -199,6 +200,8 @@ impl Draft {
             position: None,
             notify_by: None,
             force: None,
+            stopped_from: None,
+            stopped_until: None,
             echo: Vec::new(),
         };
         Draft { act, findings: Vec::new(), recipients: Vec::new(), documents: Vec::new(), echo: Vec::new(), rule: None }
@@ -346,6 +349,8 @@ impl Draft {
             Slot::CancelledIun => self.act.cancelled_iun = Some(cut(text, 64)),
             Slot::NotifyBy => self.act.notify_by = self.date(field, text, dialect),
             Slot::Force => self.act.force = Some(self.text(field, slot, text)),
+            Slot::StoppedFrom => self.act.stopped_from = self.date(field, text, dialect),
+            Slot::StoppedUntil => self.act.stopped_until = self.date(field, text, dialect),
             Slot::Kind => self.recipient().kind = self.word(field, text, RecipientType::ALL, RecipientType::as_str, dialect),
             Slot::TaxId => self.recipient().tax_id = cut(text, 64),
             Slot::Denomination => self.recipient().denomination = self.text(field, slot, text),

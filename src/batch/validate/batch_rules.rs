@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::batch::fields as f;
 use crate::batch::fields::Field;
 use crate::batch::problem::{Code, Finding};
-use crate::domain::act::{Act, Action, FileRef, Payment};
+use crate::domain::act::{Act, FileRef, Payment};
 
 /// What the rows of one batch have named so far.
 pub struct BatchRules {
@@ -54,7 +54,7 @@ impl BatchRules {
         {
             out.push(Finding::error(Field::act(f::REFERENCE), Code::ReferenceTwice).found(&act.reference).expected(self.row(before)));
         }
-        if act.action == Action::Cancel {
+        if act.action.is_bare() {
             return;
         }
         // With a reason (`forza`) one protocol may serve several acts.
@@ -193,6 +193,7 @@ impl Shard {
 mod tests {
     use super::super::samples;
     use super::*;
+    use crate::domain::act::Action;
     use crate::domain::act::StoredFile;
     use crate::domain::digest::Sha256;
 

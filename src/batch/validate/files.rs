@@ -7,7 +7,7 @@ use crate::batch::fields as f;
 use crate::batch::fields::Field;
 use crate::batch::files::FileFacts;
 use crate::batch::problem::{Code, Finding};
-use crate::domain::act::{Act, Action, FileRef, Payment, StoredFile};
+use crate::domain::act::{Act, FileRef, Payment, StoredFile};
 use crate::domain::digest::Sha256;
 use crate::domain::letters;
 
@@ -106,7 +106,7 @@ impl FileTable {
     /// Finds every file of `act`, fills in where it is stored, and checks it. An act to be cancelled only marks what its row
     /// repeats as named.
     pub fn resolve(&mut self, act: &mut Act, rules: &Rules<'_>, read: &mut ReadEntry<'_>, out: &mut Vec<Finding>) {
-        if act.action == Action::Cancel {
+        if act.action.is_bare() {
             for file in act.files_mut() {
                 let _ = self.find(&file.file);
             }
@@ -341,6 +341,7 @@ fn same_without_case(a: &str, b: &str) -> bool {
 mod tests {
     use super::super::{SenderFacts, samples};
     use super::*;
+    use crate::domain::act::Action;
     use crate::batch::files::PdfFacts;
 
     fn pdf(pages: Option<u32>) -> Option<PdfFacts> {

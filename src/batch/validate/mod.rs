@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 
 use jiff::civil::Date;
 
-use crate::domain::act::{Act, Action};
+use crate::domain::act::Act;
 use crate::flow::definition::{CheckLevel, Checks, FlowDefinition};
 
 use super::problem::{Finding, Severity};
@@ -68,7 +68,7 @@ impl<'a> Rules<'a> {
 /// original may be dropped again with `annulla` in its place.
 pub fn check_act(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>) {
     request::identity(act, rules, out);
-    if act.action == Action::Cancel {
+    if act.action.is_bare() {
         return;
     }
     request::fill_from_flow(act, rules, out);
@@ -135,6 +135,8 @@ pub(crate) mod samples {
             position: None,
             notify_by: None,
             force: None,
+            stopped_from: None,
+            stopped_until: None,
             echo: Vec::new(),
         }
     }
@@ -186,6 +188,7 @@ pub(crate) mod samples {
             outcome_minutes: 0,
             notify_within_days: None,
             guard: MoneyGuard::default(),
+            payments: crate::flow::definition::Payments::default(),
         }
     }
 }

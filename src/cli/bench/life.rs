@@ -170,7 +170,7 @@ impl<'a> Life<'a> {
         for leased in jobs {
             match leased.subject {
                 Subject::Lotto { batch, work: BatchWork::Start } => while self.store.start_acts(batch, leased.job, now()).await? {},
-                Subject::Lotto { .. } => self.store.finish_job(leased.job).await?,
+                Subject::Lotto { .. } | Subject::Posizione { .. } => self.store.finish_job(leased.job).await?,
                 Subject::Notifica { act, effect } => by_effect.entry(effect.name()).or_default().push((leased.job, act, effect)),
             }
         }
@@ -394,6 +394,8 @@ fn act(sender: &str, number: u64) -> Act {
         position: None,
         notify_by: None,
         force: None,
+        stopped_from: None,
+        stopped_until: None,
         echo: vec![("pratica".to_owned(), number.to_string())],
     }
 }

@@ -12,6 +12,7 @@ use crate::clock::{Clock, monotonic};
 use crate::config::secret::Secret;
 use crate::connectors::http::{Transport, read_body};
 use crate::connectors::{ConnectorError, Problem, what};
+use crate::domain::position::PaymentSeen;
 use crate::domain::send::{LegalFactId, NotificationPrice};
 use crate::telemetry::metrics::{Calls, Outcome};
 
@@ -171,6 +172,14 @@ impl Pnd {
         let url = self.url(&["delivery-push", "v2.0", "notifications", "cancel", iun]);
         let answer = self.call(Call { operation: Operation::Cancel, method: Method::PUT, url, body: None }).await?;
         read(Operation::Cancel, answer::cancel(&answer.body))
+    }
+
+    /// Tells that a notice was wholly paid: at most 2^31-1 cents. `NotFound`: no live notification has the notice.
+    pub async fn paid(&self, creditor: &str, notice: &str, payment: &PaymentSeen) -> Result<(), ConnectorError> {
+        let event = request::payment_event(creditor, notice, payment)
+            .ok_or_else(|| ConnectorError::Protocol { what: "an amount that the event cannot carry".to_owned() })?;
+        let url = self.url(&["delivery", "events", "payment", "pagopa"]);
+        self.post(Operation::Payment, url, &event).await.map(drop)
     }
 
     /// Where a legal fact is. `key` as the timeline has it. `NotFound`: announced a little early, ask again.

@@ -16,6 +16,7 @@ pub enum Operation {
     Sent,
     Price,
     Cancel,
+    Payment,
     LegalFact,
     LegalFacts,
     Streams,
@@ -38,6 +39,7 @@ impl Operation {
             Operation::Sent => "sent",
             Operation::Price => "price",
             Operation::Cancel => "cancel",
+            Operation::Payment => "payment",
             Operation::LegalFact => "legal_fact",
             Operation::LegalFacts => "legal_facts",
             Operation::Streams => "streams",
@@ -59,7 +61,7 @@ impl Operation {
 
     /// Whether doing it again does no harm, whatever became of the first time.
     ///
-    /// Preloads expire unused and a second cancellation says so; a second send needs its token looked up first, and a
+    /// Preloads expire unused, a second cancellation says so, a payment told again is the same element; a second send needs its token looked up first, and a
     /// second stream would take one of ten places.
     pub fn repeatable(self) -> bool {
         !matches!(self, Operation::Send | Operation::CreateStream | Operation::ReplaceStream)
@@ -74,6 +76,7 @@ impl Operation {
             | Operation::Sent
             | Operation::Price
             | Operation::Cancel
+            | Operation::Payment
             | Operation::LegalFact
             | Operation::LegalFacts => true,
             Operation::Preload

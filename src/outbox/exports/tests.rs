@@ -47,6 +47,9 @@ fn statement(recipient: u32) -> Statement<'static> {
         completed_at: Some(at("2026-11-22T23:30:00Z")),
         perfection: Some("VISIONE"),
         attestations: Some("2026/a.pdf|2026/b.pdf"),
+        due: None,
+        paid: None,
+        paid_at: None,
     }
 }
 
@@ -64,13 +67,13 @@ fn xml_of(header: &ExportHeader, rows: &[Statement<'_>]) -> String {
 
 #[test]
 fn a_csv_says_every_column_and_ends_with_its_totals() {
-    let text = csv_of(header(2), &[statement(0), statement(1)]);
+    let text = csv_of(header(2), &[statement(0), Statement { due: Some(6_109), paid: Some(6_109), paid_at: Some(at("2026-11-29T08:00:00Z")), ..statement(1) }]);
     let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     assert_eq!(lines[0].split(';').collect::<Vec<_>>(), COLUMNS.iter().chain(CONTROL).copied().collect::<Vec<_>>());
     insta::assert_snapshot!(lines[1..].join("\n"), @r#"
-    RIGA;20;2026-11-22T23:30:00.5Z;01234567897;cds;01890a5d-ac96-774b-bcce-b302099a8057;"V;""1""";1;2026/1;ADEG-HJKL-MNPQ-202611-A-1;1;2;302000000000000019|302000000000000020;PERFEZIONATO;SI;;;42,00;1,00;5,30;6,30;22;1,00;8,47;50,47;2026-11-20T10:00:00Z;2026-11-20;2026-11-22T23:30:00Z;2026-11-23;VISIONE;2026/a.pdf|2026/b.pdf;;;;;;;;;;
-    RIGA;20;2026-11-22T23:30:00.5Z;01234567897;cds;01890a5d-ac96-774b-bcce-b302099a8057;"V;""1""";1;2026/1;ADEG-HJKL-MNPQ-202611-A-1;2;2;302000000000000019|302000000000000020;PERFEZIONATO;SI;;;42,00;1,00;5,30;6,30;22;1,00;8,47;50,47;2026-11-20T10:00:00Z;2026-11-20;2026-11-22T23:30:00Z;2026-11-23;VISIONE;2026/a.pdf|2026/b.pdf;;;;;;;;;;
-    TOTALE;;;;;;;;;;;;;;;;;84,00;2,00;10,60;12,60;;;16,94;100,94;;;;;;;2;VARIATI;2026-11-23;10;20;2026-11-23T01:00:04.123Z;2;1;42,00;51365d01e295763226b90cadb302b717b086f77b8fab3384996038163c2baf7d
+    RIGA;20;2026-11-22T23:30:00.5Z;01234567897;cds;01890a5d-ac96-774b-bcce-b302099a8057;"V;""1""";1;2026/1;ADEG-HJKL-MNPQ-202611-A-1;1;2;302000000000000019|302000000000000020;PERFEZIONATO;SI;;;42,00;1,00;5,30;6,30;22;1,00;8,47;50,47;2026-11-20T10:00:00Z;2026-11-20;2026-11-22T23:30:00Z;2026-11-23;VISIONE;2026/a.pdf|2026/b.pdf;;;;;;;;;;;;
+    RIGA;20;2026-11-22T23:30:00.5Z;01234567897;cds;01890a5d-ac96-774b-bcce-b302099a8057;"V;""1""";1;2026/1;ADEG-HJKL-MNPQ-202611-A-1;2;2;302000000000000019|302000000000000020;PERFEZIONATO;SI;;;42,00;1,00;5,30;6,30;22;1,00;8,47;61,09;2026-11-20T10:00:00Z;2026-11-20;2026-11-22T23:30:00Z;2026-11-23;VISIONE;2026/a.pdf|2026/b.pdf;61,09;2026-11-29T08:00:00Z;;;;;;;;;;
+    TOTALE;;;;;;;;;;;;;;;;;84,00;2,00;10,60;12,60;;;16,94;111,56;;;;;;;61,09;;2;VARIATI;2026-11-23;10;20;2026-11-23T01:00:04.123Z;2;1;42,00;51365d01e295763226b90cadb302b717b086f77b8fab3384996038163c2baf7d
     "#);
 }
 
@@ -81,7 +84,7 @@ fn an_xml_says_the_same() {
     <rendicontazione xmlns="urn:messo:rendicontazione:1.0" versione="1.0">
     <testata><gestionale>tributi</gestionale><numero>1</numero><genere>VARIATI</genere><giorno>2026-11-23</giorno><dopo_riga>10</dopo_riga><fino_a_riga>20</fino_a_riga><creato_utc>2026-11-23T01:00:04.123Z</creato_utc></testata>
     <posizione><riga>20</riga><aggiornato_utc>2026-11-22T23:30:00.5Z</aggiornato_utc><ente>01234567897</ente><flusso>cds</flusso><atto>01890a5d-ac96-774b-bcce-b302099a8057</atto><riferimento>V;&quot;1&quot;</riferimento><invio>1</invio><protocollo>2026/1</protocollo><destinatario>1</destinatario><destinatari>2</destinatari><stato>PERFEZIONATO</stato><chiuso>true</chiuso><costo_base>1.00</costo_base><costo_carta>5.30</costo_carta><costo_ente>6.30</costo_ente><iva_percentuale>22</iva_percentuale><diritti_ente>1.00</diritti_ente><costo_cittadino>8.47</costo_cittadino><perfezionamento_mittente_utc>2026-11-20T10:00:00Z</perfezionamento_mittente_utc><perfezionamento_mittente_data>2026-11-20</perfezionamento_mittente_data></posizione>
-    <totali><righe>1</righe><atti>1</atti><importo>0.00</importo><importo_atti>0.00</importo_atti><costo_base>1.00</costo_base><costo_carta>5.30</costo_carta><costo_ente>6.30</costo_ente><costo_cittadino>8.47</costo_cittadino><dovuto>0.00</dovuto></totali>
+    <totali><righe>1</righe><atti>1</atti><importo>0.00</importo><importo_atti>0.00</importo_atti><costo_base>1.00</costo_base><costo_carta>5.30</costo_carta><costo_ente>6.30</costo_ente><costo_cittadino>8.47</costo_cittadino><dovuto>0.00</dovuto><pagato>0.00</pagato></totali>
     </rendicontazione>
     "#);
 }
@@ -95,6 +98,8 @@ fn every_cell_of_the_totals_is_the_sum_of_its_column() {
             base_fee: (n > 0).then_some(100),
             paper: (n > 1).then_some(n * 7),
             citizen_cost: (n > 4).then_some(847),
+            due: (n == 6).then_some(3),
+            paid: (n > 2).then_some(n * 11),
             ..statement(0)
         })
         .collect();
@@ -106,7 +111,7 @@ fn every_cell_of_the_totals_is_the_sum_of_its_column() {
     let cents = |text: String| text.replace(',', "").parse::<i64>().unwrap_or(0);
     let (total, rows) = records.split_last().unwrap();
     assert_eq!(&total[0], TOTAL);
-    for name in ["importo", "costo_base", "costo_carta", "costo_ente", "costo_cittadino", "dovuto"] {
+    for name in ["importo", "costo_base", "costo_carta", "costo_ente", "costo_cittadino", "dovuto", "pagato"] {
         let sum: i64 = rows.iter().map(|row| cents(cell(row, name))).sum();
         assert!(sum > 0 && cents(cell(total, name)) == sum, "{name}: {sum}");
     }

@@ -94,6 +94,7 @@ fn notice(code: &str) -> Notice {
             (notice.reference, notice.protocol) = (some("CDS-2026-000123"), some("2026/0045678"));
             notice.about = "IN_INVIO".to_owned();
         }
+        AlertKind::Payment => notice.about = "pt-regione".to_owned(),
         AlertKind::Remote => notice.about = "02438750586".to_owned(),
         AlertKind::Key | AlertKind::Stream => notice.about = "02438750586/generale".to_owned(),
         AlertKind::Quota => {

@@ -65,6 +65,12 @@ pub fn sentence(fault: &ConfigFault) -> String {
             "la pagina di salute non ha password: usare un indirizzo di questa macchina (127.0.0.1), oppure scrivere beyond_loopback = true"
                 .into()
         }
+        ConfigFault::ListenPlain => {
+            "nome e password viaggerebbero in chiaro: indicare certificate e key, oppure behind_proxy = true se davanti c'è un proxy che cifra"
+                .into()
+        }
+        ConfigFault::HalfTls => "certificate e key vanno indicati insieme".into(),
+        ConfigFault::NoRest => "il PT non potrebbe chiamare: aggiungere il blocco [rest]".into(),
         ConfigFault::ListenTwice => "un altro ascolto usa già questo indirizzo".into(),
         ConfigFault::User => "il nome utente ammette lettere, cifre, punto, trattino e trattino basso, al massimo 64 caratteri".into(),
         ConfigFault::PublicKey => {
@@ -83,6 +89,7 @@ pub fn sentence(fault: &ConfigFault) -> String {
             format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")
         }
         ConfigFault::Mail(fault) => super::mail::fault(fault),
+        ConfigFault::Pt(fault) => super::pt::fault(fault),
     }
 }
 
@@ -118,12 +125,17 @@ fn flow(fault: &DefinitionFault) -> String {
         DefinitionFault::FeeMissing => "con DELIVERY_MODE servono sia pa_fee sia vat".into(),
         DefinitionFault::IntModeMissing => "il flusso ammette pagamenti: indicare NONE, SYNC oppure ASYNC".into(),
         DefinitionFault::IntModeUseless => "il flusso non ammette pagamenti: scrivere NONE oppure togliere la chiave".into(),
+        DefinitionFault::PaymentsUseless => "il flusso non ammette pagamenti: togliere il blocco [pagamenti]".into(),
         DefinitionFault::Hours => "from deve venire prima di to, nello stesso giorno".into(),
         DefinitionFault::AmountRule(error) => match error {
             AmountRuleError::Empty => "la regola non ha passi".into(),
             AmountRuleError::DaysDoNotGrow => "i giorni dei passi devono crescere".into(),
             AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo può essere senza giorni".into(),
             AmountRuleError::TooMany => "la regola ha più di 20 passi".into(),
+            AmountRuleError::NoTermBefore => "il primo passo non può contare da `esecutivita`".into(),
+            AmountRuleError::FloorOverCeiling => "il minimo (`floor`) supera il massimo (`ceiling`)".into(),
+            AmountRuleError::Validity => "`valid_from` è dopo `valid_until`".into(),
+            AmountRuleError::SemesterWithoutTerm => "`semester` vuole un ultimo passo senza giorni, dopo almeno un altro".into(),
         },
     }
 }

@@ -28,7 +28,7 @@ pub fn fault(fault: &MailFault) -> String {
 }
 
 /// Words that keep their capitals in a title.
-const NAMES: &[&str] = &["SEND", "API", "SFTP", "PDND"];
+const NAMES: &[&str] = &["SEND", "API", "SFTP", "PDND", "PT", "IUV"];
 
 /// What a code says, short: `SEND non raggiungibile`.
 #[must_use]
@@ -77,6 +77,7 @@ pub fn kind(kind: AlertKind) -> &'static str {
         AlertKind::Silent => "Gestionali silenziosi",
         AlertKind::Term => "Termini di notifica",
         AlertKind::Anomaly => "Anomalie di SEND",
+        AlertKind::Payment => "Pagamenti",
         AlertKind::Report => "Rapporto del giorno",
     }
 }
@@ -124,6 +125,7 @@ pub fn tone(code: &str) -> Tone {
         (_, "LOTTO_SCARTATO") => Tone::Problem,
         (AlertKind::Remote | AlertKind::Key | AlertKind::Disk, _) => Tone::Problem,
         (AlertKind::Stream, "FLUSSO_EVENTI_RIFIUTATO") => Tone::Problem,
+        (AlertKind::Payment, "PT_NON_RAGGIUNGIBILE" | "PT_RIFIUTA_LE_CREDENZIALI") => Tone::Problem,
         (AlertKind::Report, _) => Tone::Note,
         _ => Tone::Attention,
     }

@@ -226,6 +226,137 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "I dati conservati dell'atto non si leggono più: non è stato inviato nulla.",
         "Depositare di nuovo l'atto con azione modifica; se si ripete, verificare il disco della cartella dei dati.",
     ),
+    // payments
+    (
+        "IN_VERIFICA_AL_PT",
+        "L'avviso è in verifica presso il partner tecnologico: prima di allora l'atto non va a SEND.",
+        "Nessuna azione: riprende appena il partner tecnologico ha risposto.",
+    ),
+    (
+        "PT_NON_RISPONDE",
+        "Il partner tecnologico non ha risposto per tutte le ore concesse (wait_hours): l'avviso dell'atto non è verificato e nulla è andato a SEND.",
+        "Verificare il collegamento con messo pt try, poi messo act retry.",
+    ),
+    (
+        "IUV_SCONOSCIUTO",
+        "Il partner tecnologico non conosce l'avviso: nulla è stato inviato a SEND.",
+        "Caricare la posizione presso il partner tecnologico, o correggere il numero avviso, e depositare di nuovo l'atto.",
+    ),
+    (
+        "IUV_NON_PAGABILE",
+        "Il partner tecnologico dice che l'avviso non si può pagare (non attivo, annullato o scaduto): nulla è stato inviato a SEND.",
+        "Attivare la posizione presso il partner tecnologico, o indicare l'avviso giusto, e depositare di nuovo l'atto.",
+    ),
+    (
+        "IMPORTO_DIVERSO_DAL_PT",
+        "L'importo dell'atto e quello dell'avviso presso il partner tecnologico sono diversi.",
+        "Correggere quello sbagliato e depositare di nuovo l'atto; una differenza ammessa si scrive in [pagamenti] tolerance_cents del flusso.",
+    ),
+    (
+        "POSIZIONE_GIA_PAGATA",
+        "L'avviso risulta già pagato prima della notifica.",
+        "Verificare il pagamento; se l'atto va notificato comunque, mettere verify = \"warn\" nel flusso.",
+    ),
+    (
+        "AVVISO_DI_ALTRO_ENTE",
+        "Il partner tecnologico risponde per un altro ente, o per un altro avviso: nulla è stato inviato a SEND.",
+        "Correggere il numero avviso o il codice fiscale del creditore e depositare di nuovo l'atto.",
+    ),
+    (
+        "POSIZIONE_IN_PAGAMENTO",
+        "Il cittadino sta pagando: finché il pagamento non finisce l'importo non si tocca.",
+        "Nessuna azione: messo guarda di nuovo ogni ora.",
+    ),
+    (
+        "POSIZIONE_ANNULLATA_DAL_PT",
+        "La posizione è annullata presso il partner tecnologico: l'importo non si aggiorna più.",
+        "Chiarire con chi l'ha annullata; se è stata rimessa, messo posizione retry.",
+    ),
+    (
+        "POSIZIONE_SCADUTA",
+        "Il partner tecnologico non accetta più pagamenti su questa posizione: è scaduta.",
+        "Prorogarla presso il partner tecnologico, poi messo posizione retry.",
+    ),
+    (
+        "IMPORTO_NON_CAMBIATO",
+        "Il partner tecnologico dice di aver preso il nuovo importo, ma riletto è ancora quello di prima.",
+        "Chiedere al partner tecnologico, poi messo posizione retry.",
+    ),
+    (
+        "IMPORTO_RESPINTO_DAL_PT",
+        "Il partner tecnologico rifiuta il nuovo importo.",
+        "Leggere messo posizione show e il registro, chiedere al partner tecnologico, poi messo posizione retry.",
+    ),
+    (
+        "POSIZIONE_NON_TROVATA",
+        "Il partner tecnologico non conosce l'avviso.",
+        "Caricare la posizione presso il partner tecnologico, poi messo posizione retry.",
+    ),
+    (
+        "POSIZIONE_DI_ALTRI",
+        "Il partner tecnologico ha risposto con i dati di un altro avviso o di un altro ente: la risposta non è stata usata.",
+        "Verificare il numero avviso e la configurazione di [[ente.pagamenti]], segnalarlo al partner tecnologico, poi messo posizione retry.",
+    ),
+    (
+        "IMPORTO_NON_CALCOLABILE",
+        "La regola e i dati dell'atto non danno un importo che si possa chiedere: nessun importo è stato cambiato.",
+        "Correggere la regola o i dati dell'atto (docs/importi.md) e depositarlo di nuovo, poi messo posizione retry.",
+    ),
+    (
+        "PAGATO_IMPORTO_DIVERSO",
+        "Un avviso è stato pagato per un importo diverso da quello dovuto in quel momento: il pagamento vale.",
+        "Verificare l'esito: di solito il cittadino aveva l'importo precedente. Se manca qualcosa, decide l'ufficio.",
+    ),
+    (
+        "PAGATO_IN_PARTE",
+        "Di un avviso è stata pagata solo una parte.",
+        "Nessuna azione: si attende il resto.",
+    ),
+    (
+        "PAGATO_DUE_VOLTE",
+        "Di un avviso sono arrivate due ricevute di pagamento diverse.",
+        "Verificare i due pagamenti; se sono davvero due, uno va restituito.",
+    ),
+    (
+        "PAGAMENTO_SCONOSCIUTO",
+        "Un partner tecnologico comunica il pagamento di un avviso che nessun atto nomina: è conservato e nessun importo cambia.",
+        "Verificare se l'atto deve ancora arrivare, o se l'avviso è di un altro programma.",
+    ),
+    (
+        "PT_NON_RAGGIUNGIBILE",
+        "Un partner tecnologico non risponde da parecchi minuti: le verifiche e gli importi aspettano.",
+        "Verificare la rete e il servizio del partner tecnologico; messo riprova da solo.",
+    ),
+    (
+        "PT_DI_NUOVO_RAGGIUNGIBILE",
+        "Il partner tecnologico risponde di nuovo.",
+        "Nessuna azione.",
+    ),
+    (
+        "PT_RIFIUTA_LE_CREDENZIALI",
+        "Un partner tecnologico rifiuta le credenziali di messo: le verifiche e gli importi aspettano.",
+        "Correggere utente, password, chiave o certificato nel blocco [[pt]] e far rileggere la configurazione.",
+    ),
+    (
+        "PT_ACCETTA_LE_CREDENZIALI",
+        "Il partner tecnologico accetta di nuovo le credenziali di messo.",
+        "Nessuna azione.",
+    ),
+    (
+        "NESSUNA_POSIZIONE_GESTITA",
+        "L'ordine sui termini di pagamento non ha effetto: nessun avviso dell'atto è presso un partner tecnologico gestito.",
+        "Nessuna azione; per gestire gli importi, configurare [[ente.pagamenti]].",
+    ),
+    (
+        "TERMINI_NON_SOSPESI",
+        "I termini di pagamento dell'atto non sono sospesi: non c'è nulla da riprendere.",
+        "Nessuna azione.",
+    ),
+    (
+        "DATE_DELLA_SOSPENSIONE",
+        "L'ultimo giorno della sospensione viene prima del primo.",
+        "Correggere le date e depositare di nuovo l'ordine.",
+    ),
 ];
 
 /// The sentence of a code of messo.

@@ -140,6 +140,8 @@ static ACT: Group = list(
         may("iunAnnullato", Slot::CancelledIun),
         may("termineNotifica", Slot::NotifyBy),
         may("forza", Slot::Force),
+        may("sospensioneDal", Slot::StoppedFrom),
+        may("sospensioneAl", Slot::StoppedUntil),
         group("destinatari", &RECIPIENTS, false),
         group("documenti", &DOCUMENTS, false),
         group("regolaImporto", &RULE, false),

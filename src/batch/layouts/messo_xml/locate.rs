@@ -39,6 +39,8 @@ fn relative(field: Field) -> Option<String> {
         f::CANCELLED_IUN => "iunAnnullato".into(),
         f::NOTIFY_BY => "termineNotifica".into(),
         f::FORCE => "forza".into(),
+        f::STOPPED_FROM => "sospensioneDal".into(),
+        f::STOPPED_UNTIL => "sospensioneAl".into(),
         f::RECIPIENT_TYPE => of_recipient("/tipo"),
         f::TAX_ID => of_recipient("/codiceFiscale"),
         f::DENOMINATION => of_recipient("/denominazione"),

@@ -1,11 +1,13 @@
 //! What messo writes: `NewNotificationRequestV25`, preloads, streams. Never a null, numbers as numbers.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::connectors::pnd::{ContentType, PreloadItem, Uploaded};
 use crate::domain::act::{Act, CommunicationType, FeePolicy, FileRef, Language, PagoPaIntMode, Payment, PhysicalAddress, RecipientType};
 use crate::domain::money::Cents;
+use crate::domain::position::PaymentSeen;
 
 /// What the act does not say by itself.
 #[derive(Debug, Clone, Copy)]
@@ -261,6 +263,33 @@ pub(in crate::connectors::pnd) struct StreamRequest<'a> {
     pub wait_for_accepted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaced_stream_id: Option<&'a str>,
+}
+
+/// `PaymentEventsRequestPagoPa` with one event.
+#[derive(Debug, Serialize)]
+pub(in crate::connectors::pnd) struct PaymentEvents<'a> {
+    events: [PaymentEvent<'a>; 1],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PaymentEvent<'a> {
+    notice_code: &'a str,
+    creditor_tax_id: &'a str,
+    payment_date: Timestamp,
+    amount: i32,
+}
+
+/// Writes the event of a notice that was paid. `None`: the amount does not fit its field (int32).
+pub(in crate::connectors::pnd) fn payment_event<'a>(
+    creditor_tax_id: &'a str,
+    notice_code: &'a str,
+    payment: &PaymentSeen,
+) -> Option<PaymentEvents<'a>> {
+    let amount = i32::try_from(payment.amount.get()).ok()?;
+    // To the second: the specification's pattern takes no more than it shows.
+    let payment_date = Timestamp::from_second(payment.paid_at.as_second()).ok()?;
+    Some(PaymentEvents { events: [PaymentEvent { notice_code, creditor_tax_id, payment_date, amount }] })
 }
 
 #[cfg(test)]
@@ -541,5 +570,16 @@ mod tests {
     fn preloads_carry_base64_digests() {
         let items = [PreloadItem { idx: "0".into(), content_type: ContentType::Json, sha256: Sha256::of(b"") }];
         insta::assert_snapshot!(serde_json::to_string(&preload(&items)).unwrap(), @r#"[{"preloadIdx":"0","contentType":"application/json","sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}]"#);
+    }
+
+    #[test]
+    fn a_payment_is_one_event_and_what_its_field_cannot_hold_is_not_told() {
+        let paid = |amount| PaymentSeen { paid_at: "2026-11-22T08:30:15.987Z".parse().unwrap(), amount: Cents(amount), receipt: None };
+        let event = payment_event("77777777777", "302010000000000019", &paid(5_247)).unwrap();
+        let want = serde_json::json!({"events": [{
+            "noticeCode": "302010000000000019", "creditorTaxId": "77777777777", "paymentDate": "2026-11-22T08:30:15Z", "amount": 5247
+        }]});
+        assert_eq!(serde_json::to_value(&event).unwrap(), want);
+        assert!(payment_event("77777777777", "302010000000000019", &paid(1 << 31)).is_none());
     }
 }

@@ -1,0 +1,253 @@
+//! GovPay's API of the ente (`govpay/ec-v2`): what is asked for a notice whose copy at GovPay is past its validity, and receipts.
+//!
+//! GovPay replaces its position with the answer, so the whole of it is given. `dataValidita` is today: tomorrow, or as soon as the
+//! amount may change, it asks again.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json as object};
+
+use super::access::{Caller, Way};
+use super::receipt::instant;
+use super::{Desk, Paid, Refused, SMALL, Untaken, cents, euro, is_creditor, is_notice, json, told};
+use crate::config::PtKind;
+use crate::domain::money::Cents;
+use crate::domain::position::Asked;
+use crate::service::positions::{PriceAnswer, inbound};
+use crate::service::rome;
+use crate::store::StoreError;
+
+const KINDS: &[PtKind] = &[PtKind::GovPay];
+
+#[derive(Serialize)]
+struct FaultBean<'a> {
+    categoria: &'a str,
+    codice: &'a str,
+    descrizione: &'a str,
+}
+
+fn fault(status: StatusCode, categoria: &str, codice: &str, descrizione: &str) -> Response {
+    json(status, &FaultBean { categoria, codice, descrizione })
+}
+
+fn refused(why: Refused) -> Response {
+    let category = if matches!(why, Refused::Credentials | Refused::Slow { .. }) { "AUTORIZZAZIONE" } else { "RICHIESTA" };
+    why.answer(fault(why.status(), category, why.status().as_str(), why.sentence()))
+}
+
+fn internal() -> Response {
+    fault(StatusCode::INTERNAL_SERVER_ERROR, "INTERNO", "INTERNO", "Servizio non disponibile")
+}
+
+fn malformed(detail: &str) -> Response {
+    fault(StatusCode::BAD_REQUEST, "RICHIESTA", "RICHIESTA", detail)
+}
+
+fn state(stato: &str, description: &str) -> Response {
+    json(StatusCode::OK, &object!({"stato": stato, "descrizioneStato": description}))
+}
+
+/// `[\w\-.]{1,35}`
+fn is_id(text: &str) -> bool {
+    (1..=35).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+/// `GET avvisi/{idDominio}/{numeroAvviso}`
+pub(super) async fn by_notice(
+    State(desk): State<Arc<Desk>>,
+    Path((pt, creditor, notice)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    let (caller, _) = match desk.heard(&pt, KINDS, Way::Basic, request, SMALL).await {
+        Ok(heard) => heard,
+        Err(why) => return refused(why),
+    };
+    if !is_creditor(&creditor) || !is_notice(&notice) {
+        return malformed("Dominio o numero avviso non conforme alle specifiche pagoPA");
+    }
+    verified(&desk, &caller, &creditor, &notice).await.unwrap_or_else(|error| {
+        desk.broken(&pt, &error);
+        internal()
+    })
+}
+
+/// `GET pendenze/{idA2A}/{idPendenza}`
+pub(super) async fn by_position(
+    State(desk): State<Arc<Desk>>,
+    Path((pt, a2a, position)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    let (caller, _) = match desk.heard(&pt, KINDS, Way::Basic, request, SMALL).await {
+        Ok(heard) => heard,
+        Err(why) => return refused(why),
+    };
+    if !is_id(&a2a) || !is_id(&position) {
+        return malformed("Identificativi non conformi");
+    }
+    let found = async {
+        let Some((creditor, notice)) = inbound::by_position_id(&desk.hub, &pt, &position).await? else { return Ok(None) };
+        // One application of GovPay is not told of the positions of another.
+        let settings = desk.hub.settings();
+        let own = settings.institution(&creditor).and_then(|ente| ente.route(&notice)).and_then(|route| route.service.as_deref());
+        if own.is_some_and(|own| own != a2a) {
+            return Ok(None);
+        }
+        verified(&desk, &caller, &creditor, &notice).await.map(Some)
+    };
+    match found.await {
+        Ok(Some(answer)) => answer,
+        Ok(None) => state("SCONOSCIUTA", "Pendenza sconosciuta"),
+        Err(error) => {
+            desk.broken(&pt, &error);
+            internal()
+        }
+    }
+}
+
+async fn verified(desk: &Desk, caller: &Caller, creditor: &str, notice: &str) -> Result<Response, StoreError> {
+    let answer = desk.price(caller, creditor, notice).await?;
+    let code = match &answer {
+        PriceAnswer::Unknown => "SCONOSCIUTA",
+        PriceAnswer::NotPayable => "ANNULLATA",
+        PriceAnswer::Due(_) | PriceAnswer::NotYet => "NON_ESEGUITA",
+    };
+    told(caller, creditor, notice, &answer, code);
+    let today = rome(desk.hub.clock.now()).date();
+    let (total, cost, valid) = match &answer {
+        PriceAnswer::Unknown => return Ok(state(code, "Pendenza sconosciuta")),
+        PriceAnswer::NotPayable => return Ok(state(code, "Pendenza pagata, annullata o ritirata")),
+        PriceAnswer::Due(price) => {
+            (price.breakdown.total, price.breakdown.cost, price.breakdown.until.map_or(today, |until| until.min(today)))
+        }
+        // GovPay has no word for it: the act's own amount is asked.
+        PriceAnswer::NotYet => match inbound::before(&desk.hub, creditor, notice).await? {
+            Some(first) => (first, Cents(0), today),
+            None => return Ok(internal()),
+        },
+    };
+    let Some(asked) = inbound::described(&desk.hub, creditor, notice).await? else {
+        return Ok(state("SCONOSCIUTA", "Pendenza sconosciuta"));
+    };
+    let service = desk.hub.settings().institution(creditor).and_then(|ente| ente.route(notice)).and_then(|route| route.service.clone());
+    match pending(&asked, service.as_deref(), total, cost) {
+        Some(mut pending) => {
+            if let Some(fields) = pending.as_object_mut() {
+                fields.insert("dataValidita".into(), valid.to_string().into());
+            }
+            Ok(json(StatusCode::OK, &object!({"stato": code, "pendenza": pending})))
+        }
+        None => {
+            tracing::error!(
+                pt = caller.pt,
+                creditor,
+                notice,
+                "l'atto non dice tipo di pendenza o pagatore: a GovPay non si può rispondere"
+            );
+            Ok(fault(StatusCode::INTERNAL_SERVER_ERROR, "OPERAZIONE", "OPERAZIONE", "La pendenza non è descritta per intero"))
+        }
+    }
+}
+
+/// The whole position (`NuovaPendenza`); `None`: the act does not say enough.
+fn pending(asked: &Asked, a2a: Option<&str>, total: Cents, cost: Cents) -> Option<Value> {
+    let kind = asked.data.due_type.as_deref().filter(|kind| is_id(kind))?;
+    let payer = asked.payers.first()?;
+    let cut = |text: &str, longest: usize| text.chars().take(longest).collect::<String>();
+    let object_of = asked.data.remittance_information.clone().unwrap_or_else(|| format!("Avviso {}", asked.notice));
+    let line = |id: &str, amount: Cents, what: &str| object!({"idVocePendenza": id, "importo": euro(amount), "descrizione": cut(what, 140), "codEntrata": kind});
+    let mut lines = vec![line("1", Cents(total.0 - cost.0), &object_of)];
+    if cost.0 > 0 {
+        lines.push(line("2", cost, "Spese di notifica"));
+    }
+    let mut pending = object!({
+        "idTipoPendenza": kind,
+        "idDominio": asked.creditor,
+        "causale": cut(&object_of, 140),
+        "soggettoPagatore": {
+            "tipo": if payer.natural { "F" } else { "G" },
+            "identificativo": payer.tax_id,
+            "anagrafica": cut(&payer.denomination, 70),
+        },
+        "importo": euro(total),
+        "numeroAvviso": asked.notice,
+        "voci": lines,
+    });
+    let fields = pending.as_object_mut()?;
+    if let Some(a2a) = a2a.filter(|a2a| is_id(a2a)) {
+        fields.insert("idA2A".into(), a2a.into());
+    }
+    if let Some(id) = asked.data.position_id.as_deref().filter(|id| is_id(id)) {
+        fields.insert("idPendenza".into(), id.into());
+    }
+    Some(pending)
+}
+
+/// What of a `Ricevuta` tells of the payment.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    dominio: Domain,
+    iuv: String,
+    id_ricevuta: String,
+    importo: f64,
+    #[serde(default)]
+    esito: Option<String>,
+    #[serde(default)]
+    data_pagamento: Option<String>,
+    #[serde(default)]
+    data: Option<String>,
+    #[serde(default)]
+    pendenza: Option<Pending>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Domain {
+    id_dominio: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pending {
+    #[serde(default)]
+    numero_avviso: Option<String>,
+}
+
+/// `PUT ricevute/{idDominio}/{iuv}/{idRicevuta}`
+pub(super) async fn paid(
+    State(desk): State<Arc<Desk>>,
+    Path((pt, creditor, iuv, id)): Path<(String, String, String, String)>,
+    request: Request,
+) -> Response {
+    let (caller, body) = match desk.heard(&pt, KINDS, Way::Basic, request, desk.large).await {
+        Ok(heard) => heard,
+        Err(why) => return refused(why),
+    };
+    let Ok(receipt) = serde_json::from_slice::<Receipt>(&body) else { return malformed("Messaggio di richiesta non valido") };
+    if (&receipt.dominio.id_dominio, &receipt.iuv, &receipt.id_ricevuta) != (&creditor, &iuv, &id) {
+        return malformed("La ricevuta non è quella dell'indirizzo");
+    }
+    let whole = match receipt.esito.as_deref() {
+        None | Some("ESEGUITO") => true,
+        Some("ESEGUITO_PARZIALE" | "DECORRENZA_PARZIALE") => false,
+        // Nothing was paid.
+        Some(_) => return StatusCode::CREATED.into_response(),
+    };
+    let Some(amount) = cents(receipt.importo) else { return malformed("Importo non valido") };
+    let notice = receipt.pendenza.and_then(|pending| pending.numero_avviso).filter(|notice| is_notice(notice));
+    if notice.as_ref().is_some_and(|notice| !notice.ends_with(&iuv)) {
+        return malformed("Numero avviso e IUV non vanno insieme");
+    }
+    let paid_at = receipt.data_pagamento.or(receipt.data).as_deref().and_then(instant);
+    let paid = Paid { creditor, notice, iuv, amount, paid_at, receipt: Some(id), whole };
+    match desk.paid(&caller, paid).await {
+        Ok(_) => StatusCode::CREATED.into_response(),
+        Err(Untaken::NotOurs) => StatusCode::NOT_FOUND.into_response(),
+        Err(Untaken::Amount) => malformed("Importo non valido"),
+        Err(Untaken::Broken) => internal(),
+    }
+}

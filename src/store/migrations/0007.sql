@@ -1,0 +1,10 @@
+-- What exports print of payments: what the notices of a recipient ask for together and what was paid with them (cents), when last,
+-- and the same notice by notice (`due/paid` between bars, in the order of `notices`).
+ALTER TABLE standing ADD COLUMN due INTEGER;
+ALTER TABLE standing ADD COLUMN paid INTEGER;
+ALTER TABLE standing ADD COLUMN paid_at INTEGER;
+ALTER TABLE standing ADD COLUMN payments TEXT;
+DROP TRIGGER standing_is_final;
+CREATE TRIGGER standing_is_final BEFORE UPDATE OF source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun,
+  amount, vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, due, paid, paid_at, payments ON standing
+BEGIN SELECT raise(ABORT, 'append only'); END;
