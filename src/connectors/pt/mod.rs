@@ -5,8 +5,12 @@
 //! [`Capabilities`]; the flow asks those, never which partner it is.
 
 mod call;
+pub mod govpay;
+pub mod gpd;
 pub mod mypay;
+mod parts;
 pub mod piemontepay;
+mod rest;
 mod shares;
 
 use std::time::Duration;
@@ -58,6 +62,8 @@ pub enum Partner {
     Unmanaged,
     MyPay(mypay::MyPay),
     PiemontePay(piemontepay::PiemontePay),
+    Gpd(gpd::Gpd),
+    GovPay(govpay::GovPay),
 }
 
 impl Partner {
@@ -67,6 +73,8 @@ impl Partner {
             PtKind::Unmanaged => Ok(Partner::Unmanaged),
             PtKind::MyPay => mypay::MyPay::new(settings).map(Partner::MyPay),
             PtKind::PiemontePay => piemontepay::PiemontePay::new(settings).map(Partner::PiemontePay),
+            PtKind::Gpd => Ok(Partner::Gpd(gpd::Gpd::new(settings)?)),
+            PtKind::GovPay => Ok(Partner::GovPay(govpay::GovPay::new(settings)?)),
             kind => Err(PtSetupError::Profile(kind.to_string())),
         }
     }
@@ -78,6 +86,8 @@ impl Partner {
             Partner::Unmanaged => Capabilities::NOTHING,
             Partner::MyPay(partner) => partner.capabilities(),
             Partner::PiemontePay(partner) => partner.capabilities(),
+            Partner::Gpd(gpd) => gpd.capabilities(),
+            Partner::GovPay(govpay) => govpay.capabilities(),
         }
     }
 
@@ -87,6 +97,8 @@ impl Partner {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() }),
             Partner::MyPay(partner) => partner.verify(route, asked).await,
             Partner::PiemontePay(partner) => partner.verify(route, asked).await,
+            Partner::Gpd(gpd) => gpd.verify(asked).await,
+            Partner::GovPay(govpay) => govpay.verify(asked).await,
         }
     }
 
@@ -98,6 +110,8 @@ impl Partner {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT changes nothing".to_owned() }),
             Partner::MyPay(partner) => partner.change(route, asked, change).await,
             Partner::PiemontePay(partner) => partner.change(route, asked, change).await,
+            Partner::Gpd(gpd) => gpd.change(asked, change).await,
+            Partner::GovPay(govpay) => govpay.change(asked, change).await,
         }
     }
 
@@ -107,6 +121,8 @@ impl Partner {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT cancels nothing".to_owned() }),
             Partner::MyPay(partner) => partner.cancel(route, asked, key).await,
             Partner::PiemontePay(partner) => partner.cancel(route, asked, key).await,
+            Partner::Gpd(gpd) => gpd.cancel(asked).await,
+            Partner::GovPay(govpay) => govpay.cancel(asked).await,
         }
     }
 }

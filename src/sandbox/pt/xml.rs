@@ -88,7 +88,10 @@ pub(super) fn wrap(payload: &str) -> String {
 
 /// A `Fault`.
 pub(super) fn fault(code: &str, text: &str) -> String {
-    wrap(&format!("<SOAP-ENV:Fault><faultcode>SOAP-ENV:{code}</faultcode><faultstring xml:lang=\"it\">{}</faultstring></SOAP-ENV:Fault>", escape(text)))
+    wrap(&format!(
+        "<SOAP-ENV:Fault><faultcode>SOAP-ENV:{code}</faultcode><faultstring xml:lang=\"it\">{}</faultstring></SOAP-ENV:Fault>",
+        escape(text)
+    ))
 }
 
 /// `<name>text</name>`

@@ -80,9 +80,8 @@ pub(super) fn fit(lines: &[Line], amount: i64, cost: i64, place: Option<&str>) -
         Some((chapter, assessment)) => (chapter.trim(), Some(assessment.trim()).filter(|text| !text.is_empty())),
         None => ("", None),
     };
-    let is_cost = |line: &Line| {
-        !chapter.is_empty() && line.chapter == chapter && (assessment.is_none() || line.assessment.as_deref() == assessment)
-    };
+    let is_cost =
+        |line: &Line| !chapter.is_empty() && line.chapter == chapter && (assessment.is_none() || line.assessment.as_deref() == assessment);
     let (costs, others): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| is_cost(line));
     let mut fitted = Vec::new();
     let apart = if chapter.is_empty() || others.is_empty() { 0 } else { cost };
@@ -172,7 +171,8 @@ mod tests {
         for text in [xml, json, quoted] {
             assert_eq!(of_text(text), Ok(lines(&[("100", "A", 1_050)])), "{text}");
         }
-        for text in ["", "900", "[]", "<bilancio/>", "{", r#"[{"capitolo": "1", "importo": -3}]"#, r#"[{"capitolo": "1", "importo": 1e3}]"#] {
+        for text in ["", "900", "[]", "<bilancio/>", "{", r#"[{"capitolo": "1", "importo": -3}]"#, r#"[{"capitolo": "1", "importo": 1e3}]"#]
+        {
             assert_eq!(of_text(text), Err(BalanceError::Unreadable), "{text}");
         }
     }

@@ -1,7 +1,7 @@
 //! What MyPay's `faultCode`s mean (the codes of its source, `fault-codes.csv`).
 
-use crate::connectors::pt::call::{problem, temporary};
 use crate::connectors::ConnectorError;
+use crate::connectors::pt::call::{problem, temporary};
 
 /// What a fault says of the debt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +28,23 @@ pub(super) enum Fault {
 /// Reads a code.
 pub(super) fn read(code: &str) -> Fault {
     match code {
-        "PAA_IUV_NON_VALIDO" | "PAA_IUD_NON_VALIDO" | "PAA_DATI_NON_TROVATI" | "PAA_PAGAMENTO_SCONOSCIUTO" | "PAA_ERROR_NESSUN_DOVUTO_TROVATO"
-        | "PAA_RPT_SCONOSCIUTA" | "PAA_RPT_NON_PRESENTE" => Fault::Unknown,
+        "PAA_IUV_NON_VALIDO"
+        | "PAA_IUD_NON_VALIDO"
+        | "PAA_DATI_NON_TROVATI"
+        | "PAA_PAGAMENTO_SCONOSCIUTO"
+        | "PAA_ERROR_NESSUN_DOVUTO_TROVATO"
+        | "PAA_RPT_SCONOSCIUTA"
+        | "PAA_RPT_NON_PRESENTE" => Fault::Unknown,
         "PAA_PAGAMENTO_NON_INIZIATO" | "PAA_RT_NON_PRESENTE" => Fault::NotBegun,
         "PAA_PAGAMENTO_IN_CORSO" => Fault::BeingPaid,
         "PAA_PAGAMENTO_DUPLICATO" | "PAA_RT_GIA_PRESENTE" | "PAA_RT_DUPLICATA" => Fault::Paid,
         "PAA_PAGAMENTO_ANNULLATO" => Fault::Cancelled,
         "PAA_PAGAMENTO_SCADUTO" | "PAA_IUV_SCADUTO" => Fault::Expired,
-        "PAA_DOVUTO_NON_PAGABILE" | "PAA_IUD_DUPLICATO" | "PAA_IUV_DUPLICATO" | "PAA_IMPORT_IUD_DUPLICATO" | "PAA_NUMERO_DOVUTI_PER_IUV_NON_VALIDO" => {
-            Fault::Stuck
-        }
+        "PAA_DOVUTO_NON_PAGABILE"
+        | "PAA_IUD_DUPLICATO"
+        | "PAA_IUV_DUPLICATO"
+        | "PAA_IMPORT_IUD_DUPLICATO"
+        | "PAA_NUMERO_DOVUTI_PER_IUV_NON_VALIDO" => Fault::Stuck,
         "PAA_ENTE_NON_VALIDO"
         | "PAA_STATO_ENTE_NON_VALIDO"
         | "PAA_ID_DOMINIO_ERRATO"
@@ -69,7 +76,8 @@ pub(super) fn read(code: &str) -> Fault {
 /// The error of a code, where nothing better is known of the call. `writes`: it was to change something.
 pub(super) fn verdict(code: &str, writes: bool) -> ConnectorError {
     // Codes go to logs and esiti: nothing else may come in by this way.
-    let code = if code.len() <= 80 && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') { code } else { "PAA" };
+    let code =
+        if code.len() <= 80 && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') { code } else { "PAA" };
     let said = problem(200, code);
     match read(code) {
         Fault::Unknown => ConnectorError::NotFound(said),

@@ -1,7 +1,7 @@
 //! What is said to MyPay and how its answers are read: `pa-per-ente.wsdl`, `PagInf_Dovuti_Pagati_6_2_0.xsd`.
 
-use jiff::civil::{Date, DateTime};
 use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
 
 use super::balance::{self, BalanceError, Line};
 use super::installations::Installation;
@@ -19,12 +19,7 @@ pub(super) struct Credentials<'c> {
 }
 
 /// A call that names the ente in the header (what writes, and the verification of a notice).
-fn with_header(
-    installation: &Installation,
-    operation: &str,
-    credentials: Credentials<'_>,
-    content: impl FnOnce(&mut Xml),
-) -> Vec<u8> {
+fn with_header(installation: &Installation, operation: &str, credentials: Credentials<'_>, content: impl FnOnce(&mut Xml)) -> Vec<u8> {
     soap::envelope(
         |xml| {
             xml.element("ppthead:intestazionePPT", &[("xmlns:ppthead", installation.header_namespace)], |xml| {
@@ -115,14 +110,14 @@ pub(super) struct Position {
 pub(super) enum Open {
     Whole(Box<Position>),
     /// Several debts under one IUV, a stamp, something missing: its amount is known, a `Versamento` cannot say it.
-    Amount(Cents, Breach),
+    Amount(Cents),
 }
 
 impl Open {
     pub(super) fn amount(&self) -> Cents {
         match self {
             Open::Whole(position) => position.amount,
-            Open::Amount(amount, _) => *amount,
+            Open::Amount(amount) => *amount,
         }
     }
 }
@@ -146,15 +141,15 @@ pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Opti
     }
     let total = Cents(total);
     let &[line] = lines.as_slice() else {
-        return Ok(Some(Open::Amount(total, "PIU_DOVUTI_PER_IUV")));
+        return Ok(Some(Open::Amount(total)));
     };
     if line.child("datiMarcaBolloDigitale").is_some() {
-        return Ok(Some(Open::Amount(total, "MARCA_DA_BOLLO")));
+        return Ok(Some(Open::Amount(total)));
     }
     let text = |path: &[&str]| line.value(path).map(str::to_owned);
     let balance = match line.child("bilancio").map(balance::of_element).transpose() {
         Ok(balance) => balance,
-        Err(_) => return Ok(Some(Open::Amount(total, "BILANCIO_NON_LEGGIBILE"))),
+        Err(_) => return Ok(Some(Open::Amount(total))),
     };
     let whole = || {
         Some(Position {
@@ -170,7 +165,7 @@ pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Opti
             balance,
         })
     };
-    Ok(Some(whole().map_or(Open::Amount(total, "DOVUTO_INCOMPLETO"), |position| Open::Whole(Box::new(position)))))
+    Ok(Some(whole().map_or(Open::Amount(total), |position| Open::Whole(Box::new(position)))))
 }
 
 /// What a batch knows of a position that MyPay does not tell: `None` when something that MyPay wants is missing.
@@ -183,11 +178,8 @@ pub(super) fn from_batch(installation: &Installation, asked: &Asked, specific: O
         ..Element::default()
     };
     let name: String = payer.denomination.chars().take(70).collect();
-    let subject = Element {
-        name: "soggettoPagatore".to_owned(),
-        children: vec![identity, leaf("anagraficaPagatore", &name)],
-        ..Element::default()
-    };
+    let subject =
+        Element { name: "soggettoPagatore".to_owned(), children: vec![identity, leaf("anagraficaPagatore", &name)], ..Element::default() };
     Some(Position {
         version: installation.version.to_owned(),
         payer: Some(subject),
@@ -276,15 +268,17 @@ pub(super) fn read_paid(pagati: &str, creditor: &str, iuv: &str) -> Result<Optio
     if !matches!(data.value(&["codiceEsitoPagamento"]), Some("0" | "2" | "4")) {
         return Ok(None);
     }
-    let amount = data.value(&["importoTotalePagato"]).and_then(|text| Cents::parse_point(text).ok()).ok_or("a receipt without an amount")?;
+    let amount =
+        data.value(&["importoTotalePagato"]).and_then(|text| Cents::parse_point(text).ok()).ok_or("a receipt without an amount")?;
     let single = data.child("datiSingoloPagamento");
-    let day: Option<Date> = single.and_then(|single| single.value(&["dataEsitoSingoloPagamento"])).and_then(|text| text.get(..10)?.parse().ok());
+    let day: Option<Date> =
+        single.and_then(|single| single.value(&["dataEsitoSingoloPagamento"])).and_then(|text| text.get(..10)?.parse().ok());
     let message = document.value(&["dataOraMessaggioRicevuta"]).and_then(instant);
     let paid_at = match day {
         // The message tells the hour, when it is of that day.
-        Some(day) => message
-            .filter(|at| crate::domain::calendar::in_rome(*at).date() == day)
-            .or_else(|| instant_in_rome(day.at(0, 0, 0, 0))),
+        Some(day) => {
+            message.filter(|at| crate::domain::calendar::in_rome(*at).date() == day).or_else(|| instant_in_rome(day.at(0, 0, 0, 0)))
+        }
         None => message,
     };
     Ok(Some(PaymentSeen {

@@ -162,7 +162,8 @@ fn balance(node: &Node) -> Result<Vec<Value>, Fault> {
     for chapter in node.nodes.iter().filter(|node| node.name == "capitolo") {
         let code = chapter.at(&["codCapitolo"]).ok_or("PAA_XML_NON_VALIDO")?;
         for assessment in chapter.nodes.iter().filter(|node| node.name == "accertamento") {
-            let amount = assessment.at(&["importo"]).and_then(cents).filter(|amount| *amount > 0).ok_or("PAA_IMPORTO_BILANCIO_NON_VALIDO")?;
+            let amount =
+                assessment.at(&["importo"]).and_then(cents).filter(|amount| *amount > 0).ok_or("PAA_IMPORTO_BILANCIO_NON_VALIDO")?;
             let text = |node: &Node, name: &str| node.at(&[name]).unwrap_or_default().to_owned();
             lines.push(json!({
                 "capitolo": code,

@@ -20,9 +20,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::PtOptions;
 use super::debts::{Debt, DebtChange, DebtState};
 use super::xml::{self, Node};
-use super::PtOptions;
 use crate::domain::calendar::in_rome;
 use crate::domain::notice_code;
 
@@ -159,9 +159,10 @@ impl MyPay {
     fn check(&self, ente: &str, payload: &Node) -> Said {
         let wanted = payload.at(&["identificativoUnivocoVersamento"]).ok_or("PAA_IUV_NON_VALIDO")?;
         match self.by_iuv(ente, wanted).map(|debt| debt.state) {
-            Some(DebtState::Unpaid) => {
-                Ok(format!("<esito>OK</esito><idSession>{}</idSession><redirect>1</redirect><url>https://mypay.example/paga</url>", crate::clock::new_uuid()))
-            }
+            Some(DebtState::Unpaid) => Ok(format!(
+                "<esito>OK</esito><idSession>{}</idSession><redirect>1</redirect><url>https://mypay.example/paga</url>",
+                crate::clock::new_uuid()
+            )),
             Some(DebtState::Expired) => Err("PAA_IUV_SCADUTO"),
             _ => Err("PAA_IUV_NON_VALIDO"),
         }

@@ -74,7 +74,9 @@ pub(super) async fn pay(State(mypay): State<Arc<MyPay>>, Json(pay): Json<Pay>) -
     };
     let paid = {
         let mut debts = mypay.shared.debts.lock();
-        let Some(debt) = debts.get_mut(&key).filter(|debt| debt.state == DebtState::Unpaid) else { return refuse("PAA_PAGAMENTO_IN_CORSO") };
+        let Some(debt) = debts.get_mut(&key).filter(|debt| debt.state == DebtState::Unpaid) else {
+            return refuse("PAA_PAGAMENTO_IN_CORSO");
+        };
         if let Some(amount) = amount.filter(|amount| *amount != debt.amount) {
             debt.amount = amount;
             debt.changes.push(DebtChange { at: now, amount, fee: debt.fee });
