@@ -11,7 +11,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesRef, BytesStart, BytesText, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Request, Url};
+use reqwest::{Method, Request, Url};
 
 use super::{ConnectorError, Problem, ProblemError};
 use crate::batch::xml::Utf8Source;
@@ -92,14 +92,6 @@ pub fn request(url: &Url, action: &str, envelope: Vec<u8>) -> Result<Request, Co
     headers.insert(SOAP_ACTION, action);
     *request.body_mut() = Some(envelope.into());
     Ok(request)
-}
-
-/// The same, with HTTP Basic.
-pub fn with_basic(http: &Client, request: Request, username: &str, password: &str) -> Result<Request, ConnectorError> {
-    reqwest::RequestBuilder::from_parts(http.clone(), request)
-        .basic_auth(username, Some(password))
-        .build()
-        .map_err(|_| protocol("credentials that no header can carry"))
 }
 
 /// Without the characters that XML 1.0 cannot hold.

@@ -178,6 +178,8 @@ struct Inner {
     /// The writer, then those who work behind it.
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     readers: Mutex<Vec<Connection>>,
+    /// For [`Store::look`]: as many as threads have looked at one time.
+    lookers: Mutex<Vec<Connection>>,
     permits: Semaphore,
     path: PathBuf,
     /// The log could not be brought to the disk: what is read may not be there after a restart, so nothing is answered any more.
@@ -253,6 +255,7 @@ impl Store {
                 writer: Mutex::new(Some(sender)),
                 threads: Mutex::new(vec![thread, sync, behind]),
                 readers: Mutex::new(readers),
+                lookers: Mutex::default(),
                 permits: Semaphore::new(READERS),
                 path,
                 lost,
@@ -317,6 +320,22 @@ impl Store {
             None => return Err(StoreError::Stopping),
         }
         told.await.map_err(|_| StoreError::Stopping)?
+    }
+
+    /// Runs here and now a query of a few pages that are in memory: to wake another thread would cost more than the answer. Where many
+    /// wait behind it the disk might be read, so nothing that scans belongs here.
+    fn look<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.inner.lost.load(Ordering::Acquire) {
+            return Err(StoreError::Database(LOST.to_owned()));
+        }
+        let kept = lock(&self.inner.lookers).pop();
+        let db = match kept {
+            Some(db) => db,
+            None => connect(&self.inner.path, true)?,
+        };
+        let outcome = query(&db);
+        lock(&self.inner.lookers).push(db);
+        outcome
     }
 
     /// Runs `query` on a reading connection, off the runtime's threads.

@@ -5,6 +5,7 @@
 //! [`Capabilities`]; the flow asks those, never which partner it is.
 
 mod call;
+pub mod declared;
 pub mod govpay;
 pub mod gpd;
 pub mod mypay;
@@ -106,6 +107,7 @@ pub enum Partner {
     GovPay(govpay::GovPay),
     MyPay(mypay::MyPay),
     PiemontePay(piemontepay::PiemontePay),
+    Declared(declared::Declared),
 }
 
 impl Partner {
@@ -117,6 +119,7 @@ impl Partner {
             PtKind::GovPay => Ok(Partner::GovPay(govpay::GovPay::new(settings)?)),
             PtKind::MyPay => mypay::MyPay::new(settings).map(Partner::MyPay),
             PtKind::PiemontePay => piemontepay::PiemontePay::new(settings).map(Partner::PiemontePay),
+            PtKind::Declared => declared::Declared::new(settings).map(Partner::Declared),
             kind => Err(PtSetupError::Profile(kind.to_string())),
         }
     }
@@ -130,6 +133,7 @@ impl Partner {
             Partner::GovPay(govpay) => govpay.capabilities(),
             Partner::MyPay(partner) => partner.capabilities(),
             Partner::PiemontePay(partner) => partner.capabilities(),
+            Partner::Declared(partner) => partner.capabilities(),
         }
     }
 
@@ -141,6 +145,7 @@ impl Partner {
             Partner::GovPay(govpay) => govpay.verify(asked).await,
             Partner::MyPay(partner) => partner.verify(route, asked).await,
             Partner::PiemontePay(partner) => partner.verify(route, asked).await,
+            Partner::Declared(partner) => partner.verify(route, asked).await,
         }
     }
 
@@ -154,6 +159,7 @@ impl Partner {
             Partner::GovPay(govpay) => govpay.change(asked, change).await,
             Partner::MyPay(partner) => partner.change(route, asked, change).await,
             Partner::PiemontePay(partner) => partner.change(route, asked, change).await,
+            Partner::Declared(partner) => partner.change(route, asked, change).await,
         }
     }
 
@@ -165,6 +171,7 @@ impl Partner {
             Partner::GovPay(govpay) => govpay.cancel(asked).await,
             Partner::MyPay(partner) => partner.cancel(route, asked, key).await,
             Partner::PiemontePay(partner) => partner.cancel(route, asked, key).await,
+            Partner::Declared(partner) => partner.cancel(route, asked, key).await,
         }
     }
 }

@@ -23,16 +23,7 @@ fn row() -> PositionFacts {
 }
 
 fn held(state: HeldState, amount: Option<i64>) -> Held {
-    Held {
-        state,
-        amount: amount.map(Cents),
-        fee: None,
-        creditor: None,
-        notice: None,
-        position_id: None,
-        due_date: None,
-        payment: None,
-    }
+    Held { state, amount: amount.map(Cents), fee: None, creditor: None, notice: None, position_id: None, due_date: None, payment: None }
 }
 
 fn sum(amount: i64) -> Reckoning {
@@ -192,7 +183,9 @@ fn a_change_without_effect_is_tried_less_and_less_often_then_waits_for_a_person(
         let step = observe(&state, &row(), &PositionFact::ReadBack { held: held(HeldState::Payable, Some(10_000)), told: false });
         match step.next {
             PositionState::Changing { change } => {
-                let Some((PositionEffect::Push { raise: true }, When::In(wait))) = step.effects.first() else { panic!("{:?}", step.effects) };
+                let Some((PositionEffect::Push { raise: true }, When::In(wait))) = step.effects.first() else {
+                    panic!("{:?}", step.effects)
+                };
                 waited += wait;
                 state = PositionState::Changing { change: Pending { stage: Stage::Offered, ..change } };
             }
@@ -230,7 +223,8 @@ fn over_random_stories_nothing_is_pushed_that_must_not_be() {
         let mut jobs: Vec<PositionEffect> = vec![PositionEffect::Verify];
         for turn in 0..40 {
             let amount = [7_000, 10_000, 10_847][dice.roll(3) as usize];
-            let of = [HeldState::Payable, HeldState::Payable, HeldState::Payable, HeldState::BeingPaid, HeldState::Cancelled][dice.roll(5) as usize];
+            let of = [HeldState::Payable, HeldState::Payable, HeldState::Payable, HeldState::BeingPaid, HeldState::Cancelled]
+                [dice.roll(5) as usize];
             let fact = match dice.roll(14) {
                 0 => PositionFact::Verified { held: held(of, Some(amount)) },
                 1 => PositionFact::Unverifiable,

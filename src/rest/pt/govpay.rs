@@ -123,9 +123,9 @@ async fn verified(desk: &Desk, caller: &Caller, creditor: &str, notice: &str) ->
         PriceAnswer::Due(price) => {
             (price.breakdown.total, price.breakdown.cost, price.breakdown.until.map_or(today, |until| until.min(today)))
         }
-        // GovPay has no word for it: the act's own amount is asked.
-        PriceAnswer::NotYet => match inbound::before(&desk.hub, creditor, notice).await? {
-            Some(first) => (first, Cents(0), today),
+        // GovPay has no word for it: what the position itself asks is asked.
+        PriceAnswer::NotYet => match inbound::standing(&desk.hub, creditor, notice).await? {
+            Some((total, cost)) => (total, cost, today),
             None => return Ok(internal()),
         },
     };

@@ -108,9 +108,9 @@ pub(super) async fn price(
     told(&caller, &organization, &notice, &answer, code);
     match &answer {
         PriceAnswer::Due(price) => amount(price.breakdown.total, Some(price)),
-        // A code would refuse the payment: the act's own amount is asked, and asked again next time.
-        PriceAnswer::NotYet => match positions::inbound::before(&desk.hub, &organization, &notice).await {
-            Ok(Some(first)) => amount(first, None),
+        // A code would refuse the payment: what the position itself asks is asked, and asked about again next time.
+        PriceAnswer::NotYet => match positions::inbound::standing(&desk.hub, &organization, &notice).await {
+            Ok(Some((standing, _))) => amount(standing, None),
             Ok(None) => refusal(StatusCode::OK, code, detail),
             Err(error) => internal(error),
         },

@@ -30,7 +30,7 @@ pub struct PtChannel {
 pub type Partners = BTreeMap<String, Arc<PtChannel>>;
 
 /// The code of a PT that refuses its credentials: its channel stops, nobody else's.
-pub const REFUSED: &str = "PT_CREDENZIALI_RIFIUTATE";
+pub const REFUSED: &str = "PT_RIFIUTA_LE_CREDENZIALI";
 
 /// The channel of a PT.
 #[must_use]

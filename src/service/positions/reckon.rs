@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::partners;
 use super::{Price, PriceAnswer};
-use crate::domain::amount_rule::{AmountFault, AmountRule, Breakdown, amount_due, rule_of};
+use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, amount_due, rule_of};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
@@ -58,10 +58,13 @@ impl PriceSheet {
     }
 }
 
-/// The rule that a position follows: its act's, else its flow's, with the cost where its channel wants it.
+/// The rule that a position follows: its act's, else its flow's, with the cost where its channel wants it. The steps of an act are of
+/// its whole amount: of one among several notices (instalments, alternatives) the amount stays as its PT had it.
 #[must_use]
 pub fn rule(material: &PositionMaterial) -> AmountRule {
-    rule_of(&material.content, material.flow.amount_rule.as_ref()).under(material.costs)
+    let whole = rule_of(&material.content, material.flow.amount_rule.as_ref());
+    let rule = if material.notices > 1 { AmountRule::flat(whole.costs) } else { whole };
+    rule.under(material.costs)
 }
 
 /// What is due on `today`, and the price of each day to come when SEND has the notification.
@@ -72,7 +75,12 @@ pub fn reckon(
     today: Date,
 ) -> Result<(Reckoning, Option<PriceSheet>), AmountFault> {
     let rule = rule(material);
-    let facts = crate::domain::amount_rule::AmountFacts { calendar, ..material.facts.clone() };
+    let amount = match material.notices {
+        0 | 1 => material.facts.amount.or(material.base),
+        _ => material.base,
+    };
+    let facts = AmountFacts { amount, calendar, ..material.facts.clone() };
+    let amount_of_act = facts.amount;
     let mut days = Vec::new();
     let mut day = today;
     while days.len() < AHEAD {
@@ -109,7 +117,7 @@ pub fn reckon(
         whole_cost: now.cost,
         due_date: days.iter().filter_map(|(_, sum)| sum.until).max().filter(|_| material.facts.completed(rule.completion).is_some()),
         next: now.until.and_then(|last| last.tomorrow().ok()),
-        stated: material.content.amount,
+        stated: amount_of_act,
         may_push: can_update && material.costs != CostChannel::Pull && (material.facts.notified || material.touched),
         last: !material.live,
     };

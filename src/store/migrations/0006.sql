@@ -31,6 +31,7 @@ CREATE TABLE position (
   -- What the PT holds, as it was read last.
   held_state TEXT,
   asked INTEGER,
+  base INTEGER,                    -- the same before messo changed anything: the amount of a notice that the act does not state
   fee INTEGER,
   held_due TEXT,
   pt_id TEXT,                      -- its own id of the position
@@ -53,6 +54,7 @@ CREATE TABLE position (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX position_by_notice ON position (notice, creditor);
 CREATE INDEX position_by_state ON position (state, pt);
+CREATE INDEX position_by_pt_id ON position (pt, pt_id) WHERE pt_id IS NOT NULL;
 CREATE INDEX position_by_ticket ON position (pt, ticket) WHERE ticket IS NOT NULL;
 CREATE INDEX position_parked ON position (park_code, sender) WHERE park_code IS NOT NULL;
 CREATE INDEX position_by_date ON position (next_day) WHERE next_day IS NOT NULL;

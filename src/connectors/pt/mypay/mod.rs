@@ -15,6 +15,7 @@ use std::sync::Arc;
 use reqwest::Url;
 
 use super::call::{call, problem};
+use super::rest::{address, code, protocol, refused, sound};
 use super::{PtSettings, PtSetupError};
 use crate::config::PaymentRoute;
 use crate::connectors::ConnectorError;
@@ -28,8 +29,6 @@ use wire::{Action, Credentials, Open, Position};
 
 /// Debtors asked about one notice: who owes jointly.
 const MOST_PAYERS: usize = 8;
-/// Largest amount of a notice, in cents.
-const LARGEST: i64 = 99_999_999_999;
 
 /// An installation of MyPay.
 #[derive(Clone)]
@@ -63,8 +62,7 @@ impl MyPay {
         let base = settings.config.url.clone().ok_or(PtSetupError::Missing { key: "url" })?;
         let whole =
             if installation.path.is_empty() { base.clone() } else { format!("{}{}", base.trim_end_matches('/'), installation.path) };
-        let url = Url::parse(&whole).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let url = url.ok_or(PtSetupError::BaseUrl(base))?;
+        let url = address(&whole).ok_or(PtSetupError::BaseUrl(base))?;
         let password = settings.password.clone().ok_or(PtSetupError::Missing { key: "password" })?;
         Ok(MyPay { inner: Arc::new(Inner { settings, installation, url, password }) })
     }
@@ -110,9 +108,7 @@ impl MyPay {
 
     /// Makes a debt ask for another amount.
     pub async fn change(&self, route: &PaymentRoute, asked: &Asked, change: &Change) -> Result<Changed, ConnectorError> {
-        if !(1..=LARGEST).contains(&change.amount.get()) || !(0..=change.amount.get()).contains(&change.cost.get()) {
-            return Err(protocol("an amount that is never asked for"));
-        }
+        sound(change)?;
         let iuv = iuv(asked)?;
         let position = self.rewritable(route, asked, iuv).await?;
         self.import(route, asked, iuv, &position, Action::Modify(change)).await
@@ -137,7 +133,7 @@ impl MyPay {
     async fn rewritable(&self, route: &PaymentRoute, asked: &Asked, iuv: &str) -> Result<Position, ConnectorError> {
         match self.open(route, asked, iuv).await? {
             Some(Open::Whole(position)) => return Ok(*position),
-            Some(Open::Amount(_, why)) => return Err(ConnectorError::Unclassified(problem(200, why))),
+            Some(Open::Amount(..)) => return Err(refused(code::NOT_REWRITABLE)),
             None => {}
         }
         let conflict = |code: &str| Err(ConnectorError::Conflict(problem(200, code)));
@@ -152,7 +148,8 @@ impl MyPay {
             Past::NotBegun | Past::NotTold => {}
         }
         let position = wire::from_batch(self.inner.installation, asked, route.service.as_deref());
-        position.ok_or_else(|| ConnectorError::Unclassified(problem(200, "DATI_DEL_DOVUTO_MANCANTI")))
+        let missing = if asked.data.position_id.is_none() { code::POSITION_ID } else { code::NOT_REWRITABLE };
+        position.ok_or_else(|| refused(missing))
     }
 
     /// `paaSILChiediPosizioniAperte`, debtor by debtor.
@@ -255,8 +252,8 @@ impl MyPay {
         action: Action<'_>,
     ) -> Result<Changed, ConnectorError> {
         let installation = self.inner.installation;
-        let versamento = wire::versamento(installation, position, iuv, asked.data.balance.as_deref(), action)
-            .map_err(|_| ConnectorError::Unclassified(problem(200, "BILANCIO_NON_LEGGIBILE")))?;
+        let versamento =
+            wire::versamento(installation, position, iuv, asked.data.balance.as_deref(), action).map_err(|_| refused(code::PARTS))?;
         let envelope = wire::import(installation, self.credentials(route, asked), &versamento);
         let (mut outcome, mut about) = (None, None);
         let keep = |element: Element| match element.name.as_str() {
@@ -287,17 +284,17 @@ impl MyPay {
         let request = soap::request(&self.inner.url, operation, envelope)?;
         let answer = call(&self.inner.settings, request, writes).await?;
         let mut fault = None;
-        let mut refused = false;
+        let mut ko = false;
         soap::answer(&answer.body, &format!("{operation}Risposta"), |element| match element.name.as_str() {
             "fault" => fault = element.value(&["faultCode"]).map(str::to_owned).or(fault.take()),
             "esito" => {
-                refused = element.own() == Some("KO");
+                ko = element.own() == Some("KO");
                 each(element);
             }
             _ => each(element),
         })
         .map_err(|error| error.verdict(answer.status, writes))?;
-        if refused && fault.is_none() {
+        if ko && fault.is_none() {
             return Err(protocol("KO without a fault"));
         }
         Ok(fault)
@@ -310,8 +307,4 @@ fn iuv(asked: &Asked) -> Result<&str, ConnectorError> {
 
 fn held(state: HeldState) -> Held {
     Held { state, amount: None::<Cents>, fee: None, creditor: None, notice: None, position_id: None, due_date: None, payment: None }
-}
-
-fn protocol(what: &str) -> ConnectorError {
-    ConnectorError::Protocol { what: what.to_owned() }
 }

@@ -110,14 +110,14 @@ pub(super) struct Position {
 pub(super) enum Open {
     Whole(Box<Position>),
     /// Several debts under one IUV, a stamp, something missing: its amount is known, a `Versamento` cannot say it.
-    Amount(Cents, Breach),
+    Amount(Cents),
 }
 
 impl Open {
     pub(super) fn amount(&self) -> Cents {
         match self {
             Open::Whole(position) => position.amount,
-            Open::Amount(amount, _) => *amount,
+            Open::Amount(amount) => *amount,
         }
     }
 }
@@ -141,15 +141,15 @@ pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Opti
     }
     let total = Cents(total);
     let &[line] = lines.as_slice() else {
-        return Ok(Some(Open::Amount(total, "PIU_DOVUTI_PER_IUV")));
+        return Ok(Some(Open::Amount(total)));
     };
     if line.child("datiMarcaBolloDigitale").is_some() {
-        return Ok(Some(Open::Amount(total, "MARCA_DA_BOLLO")));
+        return Ok(Some(Open::Amount(total)));
     }
     let text = |path: &[&str]| line.value(path).map(str::to_owned);
     let balance = match line.child("bilancio").map(balance::of_element).transpose() {
         Ok(balance) => balance,
-        Err(_) => return Ok(Some(Open::Amount(total, "BILANCIO_NON_LEGGIBILE"))),
+        Err(_) => return Ok(Some(Open::Amount(total))),
     };
     let whole = || {
         Some(Position {
@@ -165,7 +165,7 @@ pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Opti
             balance,
         })
     };
-    Ok(Some(whole().map_or(Open::Amount(total, "DOVUTO_INCOMPLETO"), |position| Open::Whole(Box::new(position)))))
+    Ok(Some(whole().map_or(Open::Amount(total), |position| Open::Whole(Box::new(position)))))
 }
 
 /// What a batch knows of a position that MyPay does not tell: `None` when something that MyPay wants is missing.

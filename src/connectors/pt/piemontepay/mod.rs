@@ -9,22 +9,20 @@ mod wire;
 
 use std::sync::Arc;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::call::{Answer, call, problem};
+use super::rest::{Ask, base, basic, code, protocol, sound};
 use super::{PtSettings, PtSetupError};
 use crate::config::PaymentRoute;
-use crate::config::secret::Secret;
 use crate::connectors::ConnectorError;
 use crate::connectors::soap;
 use crate::domain::notice_code;
 use crate::domain::position::{Asked, Capabilities, Change, Changed, CostChannel, Held, HeldState, PaymentSeen};
 use wire::{Header, PaymentData, ResultBody, StatusBody};
-
-/// Largest amount of a notice, in cents.
-const LARGEST: i64 = 99_999_999_999;
 
 /// PiemontePAY.
 #[derive(Clone)]
@@ -37,7 +35,8 @@ struct Inner {
     /// The service itself (SOAP), or what is before `organizations` (REST).
     url: Url,
     rest: bool,
-    credentials: Option<(String, Secret)>,
+    /// HTTP Basic; SOAP may be behind a door of its own.
+    credentials: Option<(HeaderName, HeaderValue)>,
 }
 
 /// What an outcome that was told later means for the change that it is about; `code` as PiemontePAY tells it.
@@ -53,14 +52,8 @@ impl PiemontePay {
             Some("rest") => true,
             Some(other) => return Err(PtSetupError::Profile(other.to_owned())),
         };
-        let base = settings.config.url.clone().ok_or(PtSetupError::Missing { key: "url" })?;
-        let url = Url::parse(&base).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let url = url.ok_or(PtSetupError::BaseUrl(base))?;
-        let credentials = settings.config.username.clone().zip(settings.password.clone());
-        if rest && credentials.is_none() {
-            let key = if settings.config.username.is_none() { "username" } else { "password" };
-            return Err(PtSetupError::Missing { key });
-        }
+        let url = base(&settings)?;
+        let credentials = if rest || settings.config.username.is_some() { Some(basic(&settings)?) } else { None };
         Ok(PiemontePay { inner: Arc::new(Inner { settings, url, rest, credentials }) })
     }
 
@@ -105,18 +98,14 @@ impl PiemontePay {
 
     /// Makes a position ask for another amount.
     pub async fn change(&self, route: &PaymentRoute, asked: &Asked, change: &Change) -> Result<Changed, ConnectorError> {
-        if !(1..=LARGEST).contains(&change.amount.get()) || !(0..=change.amount.get()).contains(&change.cost.get()) {
-            return Err(protocol("an amount that is never asked for"));
-        }
-        let shares = wire::components(asked, change).map_err(|code| ConnectorError::Refused(problem(0, code)))?;
+        sound(change)?;
+        let shares = wire::components(asked, change).ok_or_else(|| super::rest::refused(code::PARTS))?;
         if !self.inner.rest {
             let message = wire::message_id(asked, &change.key, Some(change));
             return self.update(route, asked, message, Some((change, &shares))).await;
         }
-        let mut request = self.request(Method::PUT, route, asked, None)?;
         let body = wire::put(asked, change, &shares, route.costs == CostChannel::Pull);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(body.to_string().into());
+        let request = self.request(Method::PUT, route, asked, Some(body))?;
         written(&call(&self.inner.settings, request, true).await?)
     }
 
@@ -143,12 +132,12 @@ impl PiemontePay {
         change: Option<(&Change, &[wire::Share])>,
     ) -> Result<Changed, ConnectorError> {
         let position = asked.data.position_id.as_deref().filter(|id| (1..=50).contains(&id.chars().count()));
-        let position = position.ok_or_else(|| ConnectorError::Refused(problem(0, "180")))?;
+        let position = position.ok_or_else(|| super::rest::refused(code::POSITION_ID))?;
         let service = service(route)?;
         let header = Header { message: &message, ente: ente(route, asked), service };
         let mut request = soap::request(&self.inner.url, wire::UPDATE, wire::update(header, position, change))?;
-        if let Some((username, password)) = &self.inner.credentials {
-            request = soap::with_basic(&self.inner.settings.http, request, username, password.expose())?;
+        if let Some((name, value)) = &self.inner.credentials {
+            request.headers_mut().insert(name, value.clone());
         }
         let answer = call(&self.inner.settings, request, true).await?;
         let mut code = None;
@@ -185,7 +174,9 @@ impl PiemontePay {
     }
 
     async fn get<T: DeserializeOwned>(&self, route: &PaymentRoute, asked: &Asked, what: &str) -> Result<(u16, T), ConnectorError> {
-        let request = self.request(Method::GET, route, asked, Some(what))?;
+        let mut ask = self.ask(Method::GET, route, asked, None)?;
+        ask.path.push(what.to_owned());
+        let request = self.with_credentials(&ask)?;
         let answer = call(&self.inner.settings, request, false).await?;
         match answer.status {
             200 => {
@@ -196,18 +187,19 @@ impl PiemontePay {
         }
     }
 
-    /// `/organizations/{organization}/paymenttypes/{paymentType}/debtpositions/{iuv}[/{what}]`
-    fn request(&self, method: Method, route: &PaymentRoute, asked: &Asked, what: Option<&str>) -> Result<Request, ConnectorError> {
+    /// `/organizations/{organization}/paymenttypes/{paymentType}/debtpositions/{iuv}`
+    fn ask(&self, method: Method, route: &PaymentRoute, asked: &Asked, body: Option<Value>) -> Result<Ask, ConnectorError> {
         let iuv = notice_code::iuv(&asked.notice).ok_or_else(|| protocol("not a notice number"))?;
-        let mut url = self.inner.url.clone();
-        let parts = ["organizations", ente(route, asked), "paymenttypes", service(route)?, "debtpositions", iuv];
-        url.path_segments_mut().map_err(|()| protocol("an address without a path"))?.pop_if_empty().extend(parts).extend(what);
-        let mut request = Request::new(method, url);
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        match &self.inner.credentials {
-            Some((username, password)) => soap::with_basic(&self.inner.settings.http, request, username, password.expose()),
-            None => Ok(request),
-        }
+        Ok(Ask::with(method, ["organizations", ente(route, asked), "paymenttypes", service(route)?, "debtpositions", iuv], body))
+    }
+
+    fn request(&self, method: Method, route: &PaymentRoute, asked: &Asked, body: Option<Value>) -> Result<Request, ConnectorError> {
+        self.with_credentials(&self.ask(method, route, asked, body)?)
+    }
+
+    fn with_credentials(&self, ask: &Ask) -> Result<Request, ConnectorError> {
+        let credentials = self.inner.credentials.clone().ok_or_else(|| protocol("no credentials"))?;
+        ask.request(&self.inner.url, credentials)
     }
 }
 
@@ -247,8 +239,4 @@ fn ente<'a>(route: &'a PaymentRoute, asked: &'a Asked) -> &'a str {
 /// `CodiceVersamento`, `paymentType`.
 fn service(route: &PaymentRoute) -> Result<&str, ConnectorError> {
     route.service.as_deref().filter(|code| !code.is_empty()).ok_or_else(|| ConnectorError::Sender(problem(0, "152")))
-}
-
-fn protocol(what: &str) -> ConnectorError {
-    ConnectorError::Protocol { what: what.to_owned() }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::connectors::pt::rest::euro_of;
 use crate::connectors::pt::shares::{euro, spread};
 use crate::connectors::soap;
 use crate::domain::digest::Sha256;
@@ -52,20 +53,20 @@ pub(super) struct Component {
 /// (component without its amount, cents)
 pub(super) type Share = (Component, i64);
 
-/// The components that a change makes. Empty: none are told, PiemontePAY keeps what it has. `Err`: the code that it would answer.
-pub(super) fn components(asked: &Asked, change: &Change) -> Result<Vec<Share>, &'static str> {
+/// The components that a change makes. Empty: none are told, PiemontePAY keeps what it has. `None`: it cannot be done.
+pub(super) fn components(asked: &Asked, change: &Change) -> Option<Vec<Share>> {
     let (amount, cost) = (change.amount.get(), change.cost.get());
     let place = change.cost_place.as_deref().map(|place| cut(place, 80));
     let mut given: Vec<Share> = Vec::new();
     if let Some(text) = asked.data.balance.as_deref() {
-        let read: Vec<Component> = serde_json::from_str(text).map_err(|_| "184")?;
+        let read: Vec<Component> = serde_json::from_str(text).ok()?;
         for component in read {
             let cents = match &component.importo {
                 Value::Number(number) => Cents::parse_point(&number.to_string()),
                 Value::String(text) => Cents::parse_point(text),
-                _ => return Err("184"),
+                _ => return None,
             };
-            given.push((component, cents.map_err(|_| "184")?.get()));
+            given.push((component, cents.ok()?.get()));
         }
     }
     let plain = |causale: String, cents: i64| {
@@ -76,18 +77,18 @@ pub(super) fn components(asked: &Asked, change: &Change) -> Result<Vec<Share>, &
     let apart = if place.is_some() { cost } else { 0 };
     if others.is_empty() {
         if apart == 0 && costs.is_empty() {
-            return Ok(Vec::new());
+            return Some(Vec::new());
         }
         let causale = asked.data.remittance_information.as_deref().map_or_else(|| "Importo dovuto".to_owned(), |text| cut(text, 80));
         others.push(plain(causale, 1));
     }
-    let amounts = spread(&others.iter().map(|(_, cents)| *cents).collect::<Vec<_>>(), amount - apart).ok_or("184")?;
+    let amounts = spread(&others.iter().map(|(_, cents)| *cents).collect::<Vec<_>>(), amount - apart)?;
     let mut made: Vec<Share> = others.into_iter().zip(amounts).map(|((component, _), cents)| (component, cents)).collect();
     if let Some(place) = place.filter(|_| apart > 0) {
         made.push(costs.into_iter().next().map_or_else(|| plain(place, apart), |(component, _)| (component, apart)));
     }
     made.retain(|(_, cents)| *cents > 0);
-    if made.len() > MOST_COMPONENTS { Err("183") } else { Ok(made) }
+    (made.len() <= MOST_COMPONENTS).then_some(made)
 }
 
 /// `AggiornaPosizioniDebitorieRequest` for one position: `MODIFICA` with a change, `ANNULLAMENTO` without.
@@ -150,13 +151,13 @@ fn cut(text: &str, most: usize) -> String {
 /// Body of the `PUT`. `asks_cost`: PiemontePAY asks messo the cost when the citizen pays; left out it would be switched off.
 pub(super) fn put(asked: &Asked, change: &Change, shares: &[Share], asks_cost: bool) -> Value {
     let mut body = Map::new();
-    body.insert("importo".to_owned(), number(change.amount.get()));
+    body.insert("importo".to_owned(), euro_of(change.amount));
     if let Some(day) = change.due_date {
         // Noon of Rome is that day in whatever zone it is read.
         body.insert("dataScadenza".to_owned(), json!(format!("{day}T12:00:00+01:00")));
     }
     if !shares.is_empty() {
-        let list = shares.iter().map(|(component, cents)| Component { importo: number(*cents), ..component.clone() });
+        let list = shares.iter().map(|(component, cents)| Component { importo: euro_of(Cents(*cents)), ..component.clone() });
         body.insert("componentiImporto".to_owned(), json!(list.collect::<Vec<_>>()));
     }
     body.insert("motivazione".to_owned(), json!(reason(change)));
@@ -165,12 +166,6 @@ pub(super) fn put(asked: &Asked, change: &Change, shares: &[Share], asks_cost: b
     }
     body.insert("requiresCostUpdate".to_owned(), json!(asks_cost));
     Value::Object(body)
-}
-
-/// Euro as a JSON number: the shortest decimal that is this amount.
-fn number(cents: i64) -> Value {
-    // Amounts are under 10^11 cents: a double holds their decimals exactly as written.
-    serde_json::Number::from_f64(cents as f64 / 100.0).map_or(Value::Null, Value::Number)
 }
 
 /// `Result`
@@ -297,16 +292,16 @@ mod tests {
     #[test]
     fn components_sum_up_to_the_amount() {
         let two = r#"[{"importo": 60, "causaleDescrittiva": "Sanzione"}, {"importo": "40.00", "causaleDescrittiva": "Spese"}]"#;
-        type Case<'c> = (Option<&'c str>, i64, i64, Option<&'c str>, Result<&'c [(&'c str, i64)], &'c str>);
+        type Case<'c> = (Option<&'c str>, i64, i64, Option<&'c str>, Option<&'c [(&'c str, i64)]>);
         let table: [Case<'_>; 8] = [
-            (None, 5_000, 0, None, Ok(&[])),
-            (None, 5_950, 950, None, Ok(&[])),
-            (None, 5_950, 950, Some("Notifica"), Ok(&[("Verbale 12/2026", 5_000), ("Notifica", 950)])),
-            (Some(two), 5_000, 0, None, Ok(&[("Sanzione", 3_000), ("Spese", 2_000)])),
-            (Some(two), 10_950, 950, Some("Notifica"), Ok(&[("Sanzione", 6_000), ("Spese", 4_000), ("Notifica", 950)])),
-            (Some(two), 10_950, 950, Some("Spese"), Ok(&[("Sanzione", 10_000), ("Spese", 950)])),
-            (Some("900"), 100, 0, None, Err("184")),
-            (Some(r#"[{"importo": 0, "causaleDescrittiva": "x"}]"#), 100, 0, None, Err("184")),
+            (None, 5_000, 0, None, Some(&[])),
+            (None, 5_950, 950, None, Some(&[])),
+            (None, 5_950, 950, Some("Notifica"), Some(&[("Verbale 12/2026", 5_000), ("Notifica", 950)])),
+            (Some(two), 5_000, 0, None, Some(&[("Sanzione", 3_000), ("Spese", 2_000)])),
+            (Some(two), 10_950, 950, Some("Notifica"), Some(&[("Sanzione", 6_000), ("Spese", 4_000), ("Notifica", 950)])),
+            (Some(two), 10_950, 950, Some("Spese"), Some(&[("Sanzione", 10_000), ("Spese", 950)])),
+            (Some("900"), 100, 0, None, None),
+            (Some(r#"[{"importo": 0, "causaleDescrittiva": "x"}]"#), 100, 0, None, None),
         ];
         for (balance, amount, cost, place, want) in table {
             let made = components(&asked(balance), &change(amount, cost, place));
@@ -324,7 +319,6 @@ mod tests {
             "identificativoPagamento": "PD-1", "requiresCostUpdate": true,
         });
         assert_eq!(body, want);
-        assert_eq!(number(99_999_999_999).to_string(), "999999999.99");
         let paid: PaymentData =
             serde_json::from_str(r#"{"importoPagato": 100.0, "dataEOraOperazione": "2026-11-23T10:00:00+01:00"}"#).unwrap();
         assert_eq!((paid.amount(), paid.paid_at().is_some()), (Some(Cents(10_000)), true));
