@@ -8,7 +8,9 @@ mod call;
 pub mod govpay;
 pub mod gpd;
 mod parts;
+pub mod pu;
 mod rest;
+mod token;
 
 use std::time::Duration;
 
@@ -59,6 +61,7 @@ pub enum Partner {
     Unmanaged,
     Gpd(gpd::Gpd),
     GovPay(govpay::GovPay),
+    Pu(pu::Pu),
 }
 
 impl Partner {
@@ -68,6 +71,7 @@ impl Partner {
             PtKind::Unmanaged => Ok(Partner::Unmanaged),
             PtKind::Gpd => Ok(Partner::Gpd(gpd::Gpd::new(settings)?)),
             PtKind::GovPay => Ok(Partner::GovPay(govpay::GovPay::new(settings)?)),
+            PtKind::Pu => Ok(Partner::Pu(pu::Pu::new(settings)?)),
             kind => Err(PtSetupError::Profile(kind.to_string())),
         }
     }
@@ -79,35 +83,39 @@ impl Partner {
             Partner::Unmanaged => Capabilities::NOTHING,
             Partner::Gpd(gpd) => gpd.capabilities(),
             Partner::GovPay(govpay) => govpay.capabilities(),
+            Partner::Pu(pu) => pu.capabilities(),
         }
     }
 
     /// What it holds for a notice. [`ConnectorError::NotFound`]: it does not know it.
-    pub async fn verify(&self, _route: &PaymentRoute, asked: &Asked) -> Result<Held, ConnectorError> {
+    pub async fn verify(&self, route: &PaymentRoute, asked: &Asked) -> Result<Held, ConnectorError> {
         match self {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() }),
             Partner::Gpd(gpd) => gpd.verify(asked).await,
             Partner::GovPay(govpay) => govpay.verify(asked).await,
+            Partner::Pu(pu) => pu.verify(route, asked).await,
         }
     }
 
     /// Makes the position ask for another amount: reads the whole of it, changes that, writes it back.
     ///
     /// [`ConnectorError::Conflict`]: it can no longer be changed (paid, being paid, cancelled).
-    pub async fn change(&self, _route: &PaymentRoute, asked: &Asked, change: &Change) -> Result<Changed, ConnectorError> {
+    pub async fn change(&self, route: &PaymentRoute, asked: &Asked, change: &Change) -> Result<Changed, ConnectorError> {
         match self {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT changes nothing".to_owned() }),
             Partner::Gpd(gpd) => gpd.change(asked, change).await,
             Partner::GovPay(govpay) => govpay.change(asked, change).await,
+            Partner::Pu(pu) => pu.change(route, asked, change).await,
         }
     }
 
     /// Makes the position no longer payable.
-    pub async fn cancel(&self, _route: &PaymentRoute, asked: &Asked, _key: &str) -> Result<Changed, ConnectorError> {
+    pub async fn cancel(&self, route: &PaymentRoute, asked: &Asked, _key: &str) -> Result<Changed, ConnectorError> {
         match self {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT cancels nothing".to_owned() }),
             Partner::Gpd(gpd) => gpd.cancel(asked).await,
             Partner::GovPay(govpay) => govpay.cancel(asked).await,
+            Partner::Pu(pu) => pu.cancel(route, asked).await,
         }
     }
 }

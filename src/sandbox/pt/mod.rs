@@ -10,6 +10,7 @@ mod debts;
 mod faults;
 mod govpay;
 mod gpd;
+mod pu;
 
 pub use debts::{Debt, DebtChange, DebtState, Debts};
 
@@ -68,6 +69,7 @@ pub async fn start(options: PtOptions) -> std::io::Result<PtRunning> {
         .nest("/_pt", looks(shared.clone()).merge(orders(plan.clone())))
         .nest("/gpd", gpd::router(shared.clone()))
         .nest("/govpay", govpay::router(shared.clone()))
+        .nest("/pu", pu::router(shared.clone()))
         .layer(axum::middleware::from_fn_with_state(plan, faults::disturb));
     let service = router.into_make_service_with_connect_info::<listener::Gate>();
     let server = tokio::spawn(async move {
