@@ -1,22 +1,30 @@
-//! What an act asks for on a given day: the rule as a batch or a flow states it, the facts it depends on, and the sum, line by line.
+//! How the amount of an act changes with time, as a batch or a flow states it. The sum on a day is in [`super::amount_due`], the
+//! ready-made rules are in [`super::amount_presets`].
 //!
 //! Pure. Days are days of Rome. The day of an event is not counted, holidays in between are; a last day that is a holiday moves
 //! to the next working day, and Saturday is one (art. 155 c.p.c. has it otherwise for procedural acts: payments are not those).
 
-use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::act::vocabulary;
-use super::calendar::Calendar;
+pub use super::amount_due::{
+    AmountFacts, AmountFault, Breakdown, BreakdownLine, RecipientFacts, Suspension, adds_up, amount_due, completion_day, next_change,
+    price_from_parts, rule_of,
+};
+pub use super::amount_presets::{AmountPreset, StatedRule};
 use super::money::Cents;
+use super::position::CostChannel;
 
 vocabulary!(
     /// The event from which the days of a step are counted.
     FromEvent {
+        /// The day of the act's assessment (`data_accertamento`).
         ActDate = "data_atto",
         Completion = "perfezionamento",
         Contestation = "contestazione",
+        /// The day after the term of the step before: the act becomes enforceable on it (L. 160/2019, c. 792).
+        Enforceable = "esecutivita",
     }
 );
 vocabulary!(
@@ -43,7 +51,12 @@ vocabulary!(
 );
 vocabulary!(
     /// What a last day on a holiday does.
-    HolidayPolicy { Moves = "sposta", Stays = "non_sposta" }
+    HolidayPolicy {
+        Moves = "sposta",
+        /// From a Saturday too (payments to the tax administration: art. 7, c. 1, l. h, D.L. 70/2011).
+        MovesSaturday = "sposta_sabato",
+        Stays = "non_sposta",
+    }
 );
 vocabulary!(
     /// What a percent is taken of.
@@ -51,62 +64,93 @@ vocabulary!(
 );
 vocabulary!(
     /// How a percent becomes cents.
-    Rounding { HalfUp = "commerciale", Down = "difetto", Up = "eccesso" }
+    Rounding {
+        HalfUp = "commerciale",
+        Down = "difetto",
+        Up = "eccesso",
+        /// Parts to the cent, the sum to the euro: up to 49 cents down, from 50 up (L. 296/2006, c. 166, local taxes).
+        Euro = "euro",
+    }
+);
+vocabulary!(
+    /// A table of sanctions by date of the violation, added to a base that is the tax alone.
+    SanctionTable {
+        /// Art. 13, c. 1, D.Lgs. 471/1997: see [`super::amount_presets::omitted_payment`].
+        OmittedPayment = "omesso_versamento",
+    }
+);
+vocabulary!(
+    /// What is due when the act lacks something that the rule needs (minimum, maximum, a date), or states a sum that the rule never asks.
+    WhenMissing {
+        /// Nothing can be said: an [`AmountFault`].
+        Fault = "errore",
+        /// The amount of the act, always the same.
+        Flat = "importo",
+    }
 );
 
 /// How the amount due changes with time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "StatedRule")]
 pub struct AmountRule {
+    /// The ready-made rule that this one began as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<AmountPreset>,
     /// `None`: the amount of the act.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Cents>,
-    /// In growing order of `days`; the amount of the first step whose term has not passed is due.
+    /// In order; the amount of the first step whose term has not passed is due, and that of the last one after its term too.
     pub steps: Vec<AmountStep>,
     pub costs: CostPolicy,
-    #[serde(default = "holder_bears")]
     pub bearers: CostBearers,
-    #[serde(default = "holder_completes")]
     pub completion: WhoseCompletion,
-    #[serde(default = "moves")]
     pub holidays: HolidayPolicy,
-    #[serde(default = "half_up")]
     pub rounding: Rounding,
+    /// Costs of the ente itself (assessment, procedure), added to every step and never discounted. No percent is taken of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Cents>,
+    /// The base is the tax alone: this sanction is added to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sanction: Option<SanctionTable>,
+    /// Hundredths of a percent of the last step's amount, for each whole semester since the term before it (art. 27, c. 6, L. 689/1981).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub semester: Option<u32>,
     /// Never less, never more than this, costs apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<Cents>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<Cents>,
     /// Acts (by date of violation, else of the act) from this day on, and up to that day included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Date>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Date>,
+    #[serde(skip_serializing_if = "is_fault")]
+    pub missing: WhenMissing,
 }
 
-fn holder_bears() -> CostBearers {
-    CostBearers::Holder
-}
-fn holder_completes() -> WhoseCompletion {
-    WhoseCompletion::Holder
-}
-fn moves() -> HolidayPolicy {
-    HolidayPolicy::Moves
-}
-fn half_up() -> Rounding {
-    Rounding::HalfUp
+fn is_fault(missing: &WhenMissing) -> bool {
+    *missing == WhenMissing::Fault
 }
 
 /// Up to `days` after `from`, this is due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AmountStep {
     pub from: FromEvent,
     /// Last day, counted from the day after the event; `None`: for ever after the step before.
+    #[serde(default)]
     pub days: Option<u32>,
     pub due: StepAmount,
     /// What the percent is of.
     #[serde(default = "of_base", skip_serializing_if = "is_base")]
     pub of: PercentOf,
+    /// A charge on top of what is due in the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
+    /// August is not counted (L. 742/1969: terms of appeal, and of payments that are due within them).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub summer: bool,
 }
 
 fn of_base() -> PercentOf {
@@ -125,6 +169,16 @@ pub enum StepAmount {
     Fixed(Cents),
 }
 
+/// A percent of the sum due, up to a cap (L. 160/2019, c. 803, l. a).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charge {
+    /// Hundredths of a percent.
+    pub percent: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Cents>,
+}
+
 /// Why a rule makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountRuleError {
@@ -136,26 +190,72 @@ pub enum AmountRuleError {
     EndlessInTheMiddle,
     #[error("more than 20 steps")]
     TooMany,
+    /// `esecutivita` in the first step.
+    #[error("no term before the first step")]
+    NoTermBefore,
+    #[error("the floor is over the ceiling")]
+    FloorOverCeiling,
+    #[error("it ends to hold before it begins")]
+    Validity,
+    /// A semester is counted from the term before an endless last step.
+    #[error("a semester without a term before it")]
+    SemesterWithoutTerm,
+}
+
+impl CostPolicy {
+    /// What it is for a position whose cost reaches the citizen by `channel`: never asked for twice.
+    #[must_use]
+    pub fn under(self, channel: CostChannel) -> CostPolicy {
+        match (self, channel) {
+            (CostPolicy::NotAdded, _) | (_, CostChannel::None) => CostPolicy::NotAdded,
+            (CostPolicy::AlreadyInPosition, _) | (_, CostChannel::Async) => CostPolicy::AlreadyInPosition,
+            (CostPolicy::Added, CostChannel::Push | CostChannel::Pull) => CostPolicy::Added,
+        }
+    }
+}
+
+impl AmountStep {
+    /// `percent` (hundredths) of the base up to `days` after `from`.
+    #[must_use]
+    pub fn percent(from: FromEvent, days: Option<u32>, percent: u32) -> AmountStep {
+        AmountStep { from, days, due: StepAmount::Percent(percent), of: PercentOf::Base, charge: None, summer: false }
+    }
+
+    /// The same amount up to `days` after `from`.
+    #[must_use]
+    pub fn fixed(from: FromEvent, days: Option<u32>, amount: Cents) -> AmountStep {
+        AmountStep { due: StepAmount::Fixed(amount), ..AmountStep::percent(from, days, 0) }
+    }
 }
 
 impl AmountRule {
     /// The amount of the act, always the same, costs by `costs`: the rule of acts that bring none.
     #[must_use]
     pub fn flat(costs: CostPolicy) -> AmountRule {
-        let step = AmountStep { from: FromEvent::Completion, days: None, due: StepAmount::Percent(10_000), of: PercentOf::Base };
         AmountRule {
+            preset: None,
             base: None,
-            steps: vec![step],
+            steps: vec![AmountStep::percent(FromEvent::Completion, None, 10_000)],
             costs,
             bearers: CostBearers::Holder,
             completion: WhoseCompletion::Holder,
             holidays: HolidayPolicy::Moves,
             rounding: Rounding::HalfUp,
+            extra: None,
+            sanction: None,
+            semester: None,
             floor: None,
             ceiling: None,
             valid_from: None,
             valid_until: None,
+            missing: WhenMissing::Fault,
         }
+    }
+
+    /// The rule for a position whose cost reaches the citizen by `channel`.
+    #[must_use]
+    pub fn under(&self, channel: CostChannel) -> AmountRule {
+        AmountRule { costs: self.costs.under(channel), ..self.clone() }
     }
 
     /// Checks what can be known without facts: at least one step, terms that grow, the endless one last.
@@ -166,186 +266,44 @@ impl AmountRule {
         if self.steps.len() > 20 {
             return Err(AmountRuleError::TooMany);
         }
-        let mut last = None;
+        if self.steps.first().is_some_and(|step| step.from == FromEvent::Enforceable) {
+            return Err(AmountRuleError::NoTermBefore);
+        }
         for (index, step) in self.steps.iter().enumerate() {
+            // Days from different events cannot be compared, and those from the term before begin anew.
+            let before = self.steps.iter().take(index).rev().find(|before| before.from == step.from && step.from != FromEvent::Enforceable);
             match step.days {
                 None if index + 1 < self.steps.len() => return Err(AmountRuleError::EndlessInTheMiddle),
-                Some(days) if last.is_some_and(|before| days <= before) => return Err(AmountRuleError::DaysDoNotGrow),
-                days => last = days.or(last),
+                Some(days) if before.and_then(|before| before.days).is_some_and(|before| days <= before) => {
+                    return Err(AmountRuleError::DaysDoNotGrow);
+                }
+                _ => {}
             }
+        }
+        if self.floor.zip(self.ceiling).is_some_and(|(floor, ceiling)| floor > ceiling) {
+            return Err(AmountRuleError::FloorOverCeiling);
+        }
+        if self.valid_from.zip(self.valid_until).is_some_and(|(from, until)| from > until) {
+            return Err(AmountRuleError::Validity);
+        }
+        let endless = self.steps.len() > 1 && self.steps.last().is_some_and(|step| step.days.is_none());
+        if self.semester.is_some() && !endless {
+            return Err(AmountRuleError::SemesterWithoutTerm);
         }
         Ok(())
     }
-}
 
-/// What an amount depends on, beside its rule. Dates are days of Rome.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct AmountFacts {
-    /// The act's own amount (`amount`).
-    pub amount: Option<Cents>,
-    pub minimum: Option<Cents>,
-    pub maximum: Option<Cents>,
-    pub act_date: Option<Date>,
-    pub violation: Option<Date>,
-    pub contestation: Option<Date>,
-    /// Which recipient the notice travels on.
-    pub holder: usize,
-    pub recipients: Vec<RecipientFacts>,
-    /// An appeal stops the days; in order, the last may be open.
-    pub suspensions: Vec<Suspension>,
-    /// The notice has `applyCost`, in a request with DELIVERY_MODE.
-    pub applies_cost: bool,
-    /// SEND has accepted the notification and it is neither refused nor cancelled: there is a cost.
-    pub notified: bool,
-    /// What the ente adds (`paFee`, cents) and VAT on paper (percent), as the request says them.
-    pub pa_fee: u32,
-    pub vat: u32,
-    pub calendar: Calendar,
-}
-
-/// One recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct RecipientFacts {
-    /// Earliest of view and term, the day of Rome that counts (a delivery after 21:00 counts as the next day where the law says so:
-    /// SEND's own dates already do).
-    pub completed: Option<Date>,
-    /// `totalPrice` as SEND told it last.
-    pub price: Option<Cents>,
-    /// Paper so far, cents, net of VAT.
-    pub analog_cost: Cents,
-}
-
-/// Days that do not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suspension {
-    /// First day that does not count.
-    pub from: Date,
-    /// Last day that does not count; `None`: until further notice.
-    pub until: Option<Date>,
-}
-
-/// The sum due on a day, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Breakdown {
-    /// What the citizen is asked: `due` + `cost`.
-    pub total: Cents,
-    /// By the rule, without costs.
-    pub due: Cents,
-    /// Cost of notification asked for with it.
-    pub cost: Cents,
-    /// Index of the step in force.
-    pub step: usize,
-    /// Last day on which this step holds, when time alone ends it.
-    pub until: Option<Date>,
-    /// The days stand still.
-    pub suspended: bool,
-    pub lines: Vec<BreakdownLine>,
-}
-
-/// One line of the explanation; `text::it::amounts` makes it a sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BreakdownLine {
-    Base {
-        of: PercentOf,
-        amount: Cents,
-    },
-    Step {
-        from: FromEvent,
-        event: Option<Date>,
-        days: Option<u32>,
-        until: Option<Date>,
-        moved: bool,
-        due: StepAmount,
-        amount: Cents,
-    },
-    Floor(Cents),
-    Ceiling(Cents),
-    Suspended {
-        since: Date,
-    },
-    /// Of one recipient, by index.
-    Cost {
-        recipient: usize,
-        amount: Cents,
-    },
-    CostNotAdded,
-    CostInPosition,
-    NotNotifiedYet,
-}
-
-/// Why there is no sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AmountFault {
-    #[error("no base amount")]
-    NoBase,
-    #[error("a percent of the {0} that the act does not state")]
-    NoSuchBase(PercentOf),
-    #[error("the rule does not hold for the act's date")]
-    OutOfValidity,
-    #[error("the sum is not positive")]
-    NotPositive,
-    #[error("the sum is too large")]
-    TooLarge,
-}
-
-/// SEND's price of a recipient from its parts (`reference send.md` 7): 100 + paper with VAT, rounded half up once, + `paFee`.
-#[must_use]
-pub fn price_from_parts(analog_cost: Cents, vat: u32, pa_fee: u32) -> Cents {
-    let paper = (analog_cost.0 * i64::from(100 + vat) + 50) / 100;
-    Cents(100 + paper + i64::from(pa_fee))
-}
-
-/// What is due on `day`.
-pub fn amount_due(rule: &AmountRule, facts: &AmountFacts, day: Date) -> Result<Breakdown, AmountFault> {
-    let base = rule.base.or(facts.amount).ok_or(AmountFault::NoBase)?;
-    let completed = facts.recipients.get(facts.holder).and_then(|recipient| recipient.completed);
-    let mut lines = vec![BreakdownLine::Base { of: PercentOf::Base, amount: base }];
-    let mut chosen = None;
-    for (index, step) in rule.steps.iter().enumerate() {
-        let event = match step.from {
-            FromEvent::Completion => completed,
-            FromEvent::ActDate => facts.act_date,
-            FromEvent::Contestation => facts.contestation,
-        };
-        let until = match (event, step.days) {
-            (Some(event), Some(days)) => {
-                let last = event.checked_add(i64::from(days).days()).unwrap_or(Date::MAX);
-                Some(if rule.holidays == HolidayPolicy::Moves && facts.calendar.is_holiday(last) {
-                    next_open(&facts.calendar, last)
-                } else {
-                    last
-                })
-            }
-            _ => None,
-        };
-        chosen = Some((index, step, event, until));
-        if until.is_none_or(|until| day <= until) {
-            break;
-        }
+    /// Whether the base is asked for by some step.
+    #[must_use]
+    pub fn needs(&self, of: PercentOf) -> bool {
+        self.steps.iter().any(|step| step.of == of && matches!(step.due, StepAmount::Percent(_)))
     }
-    let (index, step, event, until) = chosen.ok_or(AmountFault::NoBase)?;
-    let due = match step.due {
-        StepAmount::Fixed(amount) => amount,
-        StepAmount::Percent(percent) => Cents((base.0 * i64::from(percent) + 5_000) / 10_000),
-    };
-    lines.push(BreakdownLine::Step { from: step.from, event, days: step.days, until, moved: false, due: step.due, amount: due });
-    let mut cost = Cents(0);
-    if rule.costs == CostPolicy::Added && facts.applies_cost && facts.notified {
-        let holder = facts.recipients.get(facts.holder).copied().unwrap_or_default();
-        cost = holder.price.unwrap_or_else(|| price_from_parts(holder.analog_cost, facts.vat, facts.pa_fee));
-        lines.push(BreakdownLine::Cost { recipient: facts.holder, amount: cost });
-    }
-    let until = until.filter(|_| index + 1 < rule.steps.len());
-    Ok(Breakdown { total: Cents(due.0 + cost.0), due, cost, step: index, until, suspended: false, lines })
-}
 
-/// The first day that is neither a Sunday nor a feast: Saturday is one.
-fn next_open(calendar: &Calendar, mut day: Date) -> Date {
-    while calendar.is_holiday(day) {
-        let Ok(next) = day.tomorrow() else { return day };
-        day = next;
+    /// Whether some step counts from the event.
+    #[must_use]
+    pub fn counts_from(&self, event: FromEvent) -> bool {
+        self.steps.iter().any(|step| step.from == event && step.days.is_some())
     }
-    day
 }
 
 #[cfg(test)]
@@ -354,17 +312,52 @@ mod tests {
 
     #[test]
     fn terms_grow_and_the_endless_one_is_last() {
-        let step = |days| AmountStep { from: FromEvent::Completion, days, due: StepAmount::Percent(10_000), of: PercentOf::Base };
+        let step = |days| AmountStep::percent(FromEvent::Completion, days, 10_000);
+        let from = |from, days| AmountStep::percent(from, days, 10_000);
         let table = [
             (vec![step(Some(5)), step(Some(60)), step(None)], Ok(())),
             (vec![], Err(AmountRuleError::Empty)),
             (vec![step(Some(60)), step(Some(5))], Err(AmountRuleError::DaysDoNotGrow)),
+            (vec![step(Some(5)), step(Some(5))], Err(AmountRuleError::DaysDoNotGrow)),
+            (vec![step(Some(60)), from(FromEvent::ActDate, Some(5)), step(None)], Ok(())),
+            (vec![step(Some(60)), from(FromEvent::ActDate, Some(5)), step(Some(59))], Err(AmountRuleError::DaysDoNotGrow)),
+            (vec![step(Some(60)), from(FromEvent::Enforceable, Some(60)), from(FromEvent::Enforceable, Some(30))], Ok(())),
+            (vec![from(FromEvent::Enforceable, Some(60)), step(None)], Err(AmountRuleError::NoTermBefore)),
             (vec![step(None), step(Some(5))], Err(AmountRuleError::EndlessInTheMiddle)),
             (vec![step(None); 21], Err(AmountRuleError::TooMany)),
         ];
         for (steps, want) in table {
             let rule = AmountRule { steps, ..AmountRule::flat(CostPolicy::Added) };
             assert_eq!(rule.check(), want, "{rule:?}");
+        }
+        let flat = AmountRule::flat(CostPolicy::Added);
+        let of = |floor, ceiling| AmountRule { floor: Some(Cents(floor)), ceiling: Some(Cents(ceiling)), ..flat.clone() };
+        assert_eq!((of(5, 5).check(), of(6, 5).check()), (Ok(()), Err(AmountRuleError::FloorOverCeiling)));
+        let day = |text: &str| text.parse().ok();
+        let held = |from, until| AmountRule { valid_from: day(from), valid_until: day(until), ..flat.clone() };
+        assert_eq!(held("2026-01-01", "2026-01-01").check(), Ok(()));
+        assert_eq!(held("2026-01-02", "2026-01-01").check(), Err(AmountRuleError::Validity));
+        let late = AmountRule { semester: Some(1_000), ..flat };
+        assert_eq!(late.check(), Err(AmountRuleError::SemesterWithoutTerm));
+        assert_eq!(AmountRule { steps: vec![step(Some(5)), step(None)], ..late }.check(), Ok(()));
+    }
+
+    #[test]
+    fn the_cost_has_one_way_to_the_citizen() {
+        use {CostChannel as C, CostPolicy as P};
+        let table = [
+            (P::Added, C::Push, P::Added),
+            (P::Added, C::Pull, P::Added),
+            (P::Added, C::Async, P::AlreadyInPosition),
+            (P::Added, C::None, P::NotAdded),
+            (P::NotAdded, C::Push, P::NotAdded),
+            (P::NotAdded, C::Async, P::NotAdded),
+            (P::AlreadyInPosition, C::Push, P::AlreadyInPosition),
+            (P::AlreadyInPosition, C::Pull, P::AlreadyInPosition),
+            (P::AlreadyInPosition, C::None, P::NotAdded),
+        ];
+        for (policy, channel, want) in table {
+            assert_eq!(policy.under(channel), want, "{policy} {channel}");
         }
     }
 }

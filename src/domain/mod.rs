@@ -3,6 +3,9 @@
 pub mod act;
 pub mod address;
 pub mod alert;
+mod amount_days;
+pub mod amount_due;
+pub mod amount_presets;
 pub mod amount_rule;
 pub mod calendar;
 pub mod daily;

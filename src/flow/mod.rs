@@ -4,6 +4,7 @@ pub mod definition;
 pub mod effect;
 pub mod event;
 pub mod forecast;
+pub mod position;
 pub mod prepare;
 pub mod retry;
 pub mod shape;

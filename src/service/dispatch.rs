@@ -11,10 +11,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::pulse::Beat;
-use super::{Hub, channels, files, ingest, notify};
+use super::{Hub, channels, files, ingest, notify, positions};
 use crate::clock::{self, Clock, Jumps};
 use crate::domain::ids::ActId;
 use crate::flow::effect::{Effect, Lane};
+use crate::flow::position::PositionEffect;
 use crate::flow::retry::{self, FailureClass, Next};
 use crate::store::{BatchWork, JobRef, Leased, StoreError, Subject};
 
@@ -259,6 +260,7 @@ fn group(jobs: Vec<Leased>) -> Vec<Group> {
                 },
             ),
             Subject::Lotto { .. } => (0, None),
+            Subject::Posizione { effect, .. } => (effect.lane() as u8, matches!(effect, PositionEffect::Reckon).then_some("ricalcola")),
         };
         match together {
             Some(name) => {
@@ -286,6 +288,14 @@ async fn run_group(hub: &Arc<Hub>, group: &Group) {
             };
             work.instrument(span(first)).await;
         }
+        Subject::Posizione { effect: PositionEffect::Reckon, .. } => positions::reckon(hub, &group.jobs).await,
+        Subject::Posizione { position, effect } => {
+            let work = async {
+                let end = positions::one(hub, first, *position, effect).await;
+                settle(hub, first, end).await;
+            };
+            work.instrument(span(first)).await;
+        }
         Subject::Lotto { batch, work } => {
             let work = async {
                 let end = match work {
@@ -307,6 +317,9 @@ pub fn span(job: &Leased) -> Span {
     let id = job.job.id;
     match &job.subject {
         Subject::Notifica { act, effect } => tracing::info_span!("atto", act.id = %act, job.id = %id, job.kind = effect.name()),
+        Subject::Posizione { position, effect } => {
+            tracing::info_span!("posizione", position.id = %position, job.id = %id, job.kind = effect.name())
+        }
         Subject::Lotto { batch, .. } => tracing::info_span!("lotto", batch.id = %batch, job.id = %id),
     }
 }

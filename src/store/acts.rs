@@ -7,6 +7,7 @@ use super::batches::Staged;
 use super::codec::{act_at, at, batch_at, digest, ms, optional, uuid_at};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
+use super::positions;
 use super::staging::{self, Latest, NewAct, decode_place};
 use super::{CHUNK, Store, StoreError};
 use crate::domain::act::Act;
@@ -329,7 +330,9 @@ impl Store {
                 staging::claim_protocol(db, id, &row.sender, protocol)?;
             }
             let mut fresh = ActRow::load(db, id)?;
-            engine::begin(db, &mut fresh, None, "REINVIO_AUTOMATICO", None, now)
+            positions::route_act(db, &mut fresh)?;
+            engine::begin(db, &mut fresh, None, "REINVIO_AUTOMATICO", None, now)?;
+            positions::join(db, &fresh, now)
         })
         .await?;
         self.ring();
@@ -430,10 +433,10 @@ impl Store {
 
 /// Definitions read so far: those of many acts are few.
 #[derive(Default)]
-struct Flows(Vec<(Vec<u8>, FlowDefinition)>);
+pub(super) struct Flows(Vec<(Vec<u8>, FlowDefinition)>);
 
 impl Flows {
-    fn of(&mut self, db: &Connection, digest: Vec<u8>) -> Result<FlowDefinition, StoreError> {
+    pub fn of(&mut self, db: &Connection, digest: Vec<u8>) -> Result<FlowDefinition, StoreError> {
         if let Some((_, flow)) = self.0.iter().find(|(known, _)| *known == digest) {
             return Ok(flow.clone());
         }
@@ -516,7 +519,7 @@ fn load_material(db: &Connection, id: ActId, flows: &mut Flows) -> Result<Option
 }
 
 /// Runs a change for each of many, each in a savepoint of its own.
-fn each<A, T>(
+pub(super) fn each<A, T>(
     db: &Connection,
     list: Vec<A>,
     change: impl Fn(&Connection, A) -> Result<T, StoreError>,

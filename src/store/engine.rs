@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::StoreError;
 use super::alerts::Alert;
 use super::codec::{act_at, at, batch_at, ms, optional};
-use super::jobs;
+use super::{jobs, positions};
 use crate::clock;
 use crate::domain::act::Act;
 use crate::domain::ids::{ActId, BatchId};
@@ -48,6 +48,8 @@ pub(super) struct ActRow {
     pub staged: bool,
     /// Its personal data was deleted: none is kept any more.
     pub erased: bool,
+    /// Debt positions that it names, of those that a configured PT has.
+    pub positions: i64,
     /// SEND has just spoken of it: saved with the next step.
     pub heard: Option<i64>,
     heard_at: Option<i64>,
@@ -68,7 +70,7 @@ pub(super) enum Name {
 const DAY: i64 = 86_400_000;
 
 const COLUMNS: &str = "id, sender, source, reference, submission, batch_id, flow, key_id, protocol, request_id, iun, state_data, \
-     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at, erased_at IS NOT NULL";
+     revision, recipients, applies_cost, resubmissions, notify_by, accepted_at, guard, park_code, replaces, spend_day IS NOT NULL, staged, heard_at, erased_at IS NOT NULL, positions";
 
 impl ActRow {
     /// The act, or [`StoreError::NotFound`].
@@ -96,9 +98,9 @@ impl ActRow {
         }
     }
 
-    /// Nothing is left to do before its upload.
+    /// Nothing is left to do before its upload: it has its protocol, and no debt position is to be looked at.
     pub fn is_prepared(&self) -> bool {
-        self.protocol.is_some()
+        self.protocol.is_some() && self.positions == 0
     }
 
     /// Calls about it go through this channel: one ente, one key.
@@ -172,6 +174,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
             heard_at: row.get(23)?,
             summary: None,
             erased: row.get(24)?,
+            positions: row.get(25)?,
         },
         state: row.get(11)?,
     })
@@ -224,6 +227,9 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
     save_step(db, act, step, (!told_elsewhere).then(|| fact.name()).as_deref(), about.as_deref(), now)?;
     if was_live && !act.state.is_live() && super::spending::proves_unspent(fact) {
         super::spending::give_back(db, act)?;
+    }
+    if act.positions > 0 && act.state.is_live() && positions::moves(fact) {
+        positions::stir(db, act.id, now)?;
     }
     Ok(())
 }
@@ -332,8 +338,14 @@ fn moved(db: &Connection, act: &ActRow, was: &State, now: Timestamp) -> Result<(
     match (was.is_live(), act.state.is_live()) {
         (true, false) => {
             db.prepare_cached("DELETE FROM live_key WHERE act_id = ?1")?.execute([id])?;
+            if act.positions > 0 {
+                positions::leave(db, act.id, now)?;
+            }
         }
         (false, true) => {
+            if act.positions > 0 {
+                positions::join(db, act, now)?;
+            }
             let sql = "SELECT json FROM act_content WHERE act_id = ?1";
             if let Some(json) = optional(db.prepare_cached(sql)?.query_row([id], |row| row.get::<_, String>(0)))? {
                 super::staging::write_live_keys(db, act.id, &serde_json::from_str::<Act>(&json)?)?;

@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use super::codec::{batch_at, ms, optional, uuid_at};
 use super::engine::{self, ActRow, fresh};
+use super::positions;
 use super::{CHUNK, Store, StoreError};
-use crate::domain::ids::{ActId, BatchId};
+use crate::domain::ids::{ActId, BatchId, PositionId};
 use crate::flow::effect::{EFFECT_VERSION, Effect, Lane};
+use crate::flow::position::{PositionEffect, PositionFact};
 use crate::flow::retry::Next;
 use crate::flow::state::{HoldReason, State};
 
@@ -21,6 +23,7 @@ use crate::flow::state::{HoldReason, State};
 pub enum Subject {
     Notifica { act: ActId, effect: Effect },
     Lotto { batch: BatchId, work: BatchWork },
+    Posizione { position: PositionId, effect: PositionEffect },
 }
 
 /// Work about a whole batch.
@@ -151,6 +154,30 @@ pub(super) fn enqueue_batch(db: &Connection, batch: BatchId, work: BatchWork, no
     insert(db, row, now)
 }
 
+/// A job about a position, due at an instant (milliseconds); the one that is due earlier goes first.
+pub(super) fn enqueue_position(
+    db: &Connection,
+    position: PositionId,
+    effect: &PositionEffect,
+    channel: &str,
+    due: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let payload = serde_json::to_string(effect)?;
+    let row = Row {
+        kind: positions::KIND,
+        id: position.0.as_bytes(),
+        name: effect.name(),
+        key: "",
+        payload: &payload,
+        channel,
+        lane: effect.lane() as i64,
+        priority: due,
+        due,
+    };
+    insert(db, row, now)
+}
+
 struct Row<'a> {
     kind: &'a str,
     id: &'a [u8],
@@ -171,7 +198,8 @@ fn insert(db: &Connection, row: Row<'_>, now: Timestamp) -> Result<(), StoreErro
         "INSERT INTO job (id, subject_kind, subject_id, kind, key, version, payload, channel, lane, priority, due_at, state, created_at) \
          VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13) \
          ON CONFLICT (subject_kind, subject_id, kind, key) DO UPDATE SET \
-         state = excluded.state, due_at = excluded.due_at, fence = fence + 1, attempts = 0, error = NULL, payload = excluded.payload \
+         state = excluded.state, due_at = excluded.due_at, fence = fence + 1, attempts = 0, error = NULL, payload = excluded.payload, \
+         channel = excluded.channel, lane = excluded.lane, priority = excluded.priority \
          WHERE job.kind <> 'SCARICA_ATTESTAZIONI' OR job.state NOT IN ('PRONTO', 'IN_CORSO')",
     )?
     .execute(params![
@@ -241,7 +269,8 @@ impl Store {
             let mut taken = Vec::new();
             let (held, pauses) = (super::restore::is_held(db)?, super::pause::any(db)?);
             for (channel, lane, count) in wanted {
-                if held && lane == Lane::NewSend as u8 {
+                // A store that was put back from a copy tells nobody another amount either.
+                if held && (lane == Lane::NewSend as u8 || channel.starts_with("pt/")) {
                     continue;
                 }
                 for id in next_jobs(db, &channel, lane, count, pauses)? {
@@ -260,10 +289,12 @@ impl Store {
                     db.prepare_cached("UPDATE job SET state = 'IN_CORSO', owner = ?2, lease_until = ?3, fence = ?4 WHERE id = ?1")?
                         .execute(params![id.as_bytes(), owner, ms(until), row.4])?;
                     let (kind, subject, payload, attempts, fence) = row;
-                    let decoded = if kind == "notifica" {
-                        serde_json::from_str(&payload).map(|effect| Subject::Notifica { act: ActId(subject), effect })
-                    } else {
-                        serde_json::from_str(&payload).map(|work| Subject::Lotto { batch: BatchId(subject), work })
+                    let decoded = match kind.as_str() {
+                        "notifica" => serde_json::from_str(&payload).map(|effect| Subject::Notifica { act: ActId(subject), effect }),
+                        positions::KIND => {
+                            serde_json::from_str(&payload).map(|effect| Subject::Posizione { position: PositionId(subject), effect })
+                        }
+                        _ => serde_json::from_str(&payload).map(|work| Subject::Lotto { batch: BatchId(subject), work }),
                     };
                     let subject = match decoded {
                         Ok(subject) => subject,
@@ -271,6 +302,7 @@ impl Store {
                         Err(_) => {
                             match kind.as_str() {
                                 "notifica" => suspend_unreadable(db, id, ActId(subject), now)?,
+                                positions::KIND => suspend_unreadable_position(db, id, PositionId(subject), now)?,
                                 _ => suspend_unreadable_work(db, id, BatchId(subject), now)?,
                             }
                             continue;
@@ -326,6 +358,9 @@ impl Store {
             else {
                 return Err(StoreError::Stale);
             };
+            if kind == positions::KIND {
+                return fail_position(db, job, PositionId(subject), &payload, next, &code, now);
+            }
             let act = match kind.as_str() {
                 "notifica" => match ActRow::load(db, ActId(subject)) {
                     Ok(act) => Some(act),
@@ -438,6 +473,49 @@ fn suspend_unreadable(db: &Connection, job: Uuid, act: ActId, now: Timestamp) ->
     engine::park_unreadable(db, act, UNREADABLE, now)
 }
 
+/// A job of a position failed: again later, or the position is parked and the job is over (its resumption begins anew). What does
+/// not touch an amount is only suspended.
+fn fail_position(
+    db: &Connection,
+    job: JobRef,
+    id: PositionId,
+    payload: &str,
+    next: Next,
+    error: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let effect: PositionEffect = serde_json::from_str(payload)?;
+    let row = match positions::PositionRow::load(db, id) {
+        Ok(row) => row,
+        Err(StoreError::Corrupt(_)) => return suspend_unreadable_position(db, job.id, id, now),
+        Err(error) => return Err(error),
+    };
+    if !effect.is_wanted(&row.state) {
+        return finish(db, job);
+    }
+    match next {
+        Next::At(due) => {
+            let sql = "UPDATE job SET state = 'ATTESA', due_at = ?2, attempts = attempts + 1, error = ?3 WHERE id = ?1";
+            db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), ms(due), error])?;
+            Ok(())
+        }
+        Next::Park { code } if matches!(effect, PositionEffect::PollPayment | PositionEffect::TellPayment) => {
+            db.prepare_cached(SUSPEND)?.execute(params![job.id.as_bytes(), code])?;
+            engine::raise_alert_for(db, code, Some(&row.sender), None, &id.to_string(), now)
+        }
+        Next::Park { code } => {
+            let beside = positions::Beside::job(job);
+            positions::observe_one(db, id, &PositionFact::GaveUp { code: code.to_owned() }, beside, now).map(drop)
+        }
+    }
+}
+
+/// The same for a job of a position.
+fn suspend_unreadable_position(db: &Connection, job: Uuid, id: PositionId, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(SUSPEND)?.execute(params![job.as_bytes(), UNREADABLE])?;
+    engine::raise_alert_for(db, UNREADABLE, None, None, &id.to_string(), now)
+}
+
 /// The same for work of a batch.
 fn suspend_unreadable_work(db: &Connection, job: Uuid, batch: BatchId, now: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(SUSPEND)?.execute(params![job.as_bytes(), UNREADABLE])?;
@@ -477,6 +555,12 @@ pub(super) fn resume_act(db: &Connection, id: ActId, who: &str, why: &str, now: 
          WHERE subject_kind = 'notifica' AND subject_id = ?1 AND (state = 'SOSPESO' OR (state = 'ATTESA' AND error IS NOT NULL))",
     )?
     .execute(params![bytes, ms(now)])?;
+    if act.state == State::Preparing && act.positions > 0 {
+        // Its PTs are asked anew, and waited for as long as the first time.
+        db.prepare_cached("UPDATE job SET created_at = ?2 WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = 'PREPARA'")?
+            .execute(params![bytes, ms(now)])?;
+        positions::resume_of(db, id, who, why, now)?;
+    }
     let line = crate::flow::effect::LineDraft::new(crate::domain::outcome::OutcomeState::Info, "RIPRESO", now);
     engine::publish_line(db, &act, line, now)?;
     let about = serde_json::json!({"who": who, "why": why}).to_string();

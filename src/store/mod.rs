@@ -27,6 +27,10 @@ mod mail;
 
 mod orders;
 mod pause;
+mod payments;
+mod position_material;
+mod positions;
+mod preparing;
 mod publications;
 mod queries;
 mod refusals;
@@ -62,6 +66,10 @@ pub use mail::{
 };
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use pause::Pause;
+pub use payments::Taken;
+pub use position_material::{PositionMaterial, PositionView, Sheet};
+pub use positions::{Beside, DaysOrder, Route};
+pub use preparing::{Patience, Stage};
 pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
@@ -412,6 +420,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
 ];
 

@@ -11,10 +11,12 @@ use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
+use super::positions::{self, DaysOrder};
 use super::staging::{self, Change};
 use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::Code;
 use crate::domain::act::Action;
+use crate::domain::calendar::in_rome;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::OutcomeState;
 use crate::flow::effect::LineDraft;
@@ -41,9 +43,13 @@ impl Store {
                 let hold: Option<String> =
                     db.prepare_cached("SELECT hold FROM batch WHERE id = ?1")?.query_row([batch.0.as_bytes()], |row| row.get(0))?;
                 let mut gate = Gate::of(db, batch)?;
+                let routes = positions::any_route(db)?;
                 for id in acts {
                     let mut act = ActRow::load(db, id)?;
                     db.prepare_cached("UPDATE act SET staged = 0 WHERE id = ?1")?.execute([id.0.as_bytes()])?;
+                    if routes {
+                        positions::route_act(db, &mut act)?;
+                    }
                     let (hold, stopped) = if hold.is_some() {
                         (Some(HoldReason::Operator), false)
                     } else if act.waits_for_predecessor(db)? {
@@ -52,6 +58,7 @@ impl Store {
                         gate.pass(db, &mut act)?.hold()
                     };
                     engine::begin(db, &mut act, hold, "ACCETTATO_DA_MESSO", None, now)?;
+                    positions::join(db, &act, now)?;
                     if stopped {
                         engine::tell_parked(db, &act, STOPPED, now)?;
                     }
@@ -323,6 +330,7 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
         let carried = match (word::<Action>(&action, "action")?, change) {
             (Action::Modify, Some(change)) => modify(db, act, batch, &change, &place, now)?,
             (Action::Replace, _) => cancel_replaced(db, act, batch, ordinal, now)?,
+            (action @ (Action::Suspend | Action::Resume), days) => days_of(db, act, action, days.as_deref(), now)?,
             _ => match cancel(db, act, now)? {
                 // Nobody resumes what the gestionale wants gone: what SEND has of it is asked, not waited for.
                 Carried::WaitsForSend(span) => {
@@ -352,6 +360,34 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
             .execute(params![id, ordinal])?;
     }
     Ok(true)
+}
+
+/// The days of payment of an act's notices stand still, or count again: those that the row tells, else from the day on which the
+/// order came.
+fn days_of(db: &Connection, id: ActId, action: Action, days: Option<&str>, now: Timestamp) -> Result<Carried, StoreError> {
+    let act = match ActRow::load(db, id) {
+        Err(StoreError::NotFound(_)) => return Ok(Carried::Done),
+        other => other?,
+    };
+    if act.staged {
+        return Ok(Carried::Waits(ASK_SOON));
+    }
+    let days = match days {
+        Some(days) => serde_json::from_str(days)?,
+        None => staging::Days { from: None, until: None },
+    };
+    let today = in_rome(now).date();
+    let order = match action {
+        Action::Suspend => DaysOrder::Stop { from: days.from.unwrap_or(today), until: days.until },
+        _ => DaysOrder::Go { last: days.until.unwrap_or_else(|| today.yesterday().unwrap_or(today)) },
+    };
+    match positions::order_days_of(db, &act, order, "gestionale", action.as_str(), now) {
+        Ok(()) => Ok(Carried::Done),
+        Err(StoreError::Order(OrderRefused::NoPosition)) => Ok(Carried::Refused("NESSUNA_POSIZIONE_GESTITA")),
+        Err(StoreError::Order(OrderRefused::NotStopped)) => Ok(Carried::Refused("TERMINI_NON_SOSPESI")),
+        Err(StoreError::Order(_)) => Ok(Carried::Refused("DATE_DELLA_SOSPENSIONE")),
+        Err(error) => Err(error),
+    }
 }
 
 fn cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<Carried, StoreError> {
@@ -429,6 +465,9 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
         return Ok(Carried::Refused(code.as_str()));
     }
     let bytes = id.0.as_bytes();
+    if old.positions > 0 {
+        positions::forsake(db, id, now)?;
+    }
     for sql in [
         "DELETE FROM live_key WHERE act_id = ?1",
         "DELETE FROM recipient WHERE act_id = ?1",
@@ -456,7 +495,9 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
     ])?;
     staging::write_content(db, id, act)?;
     let mut act = ActRow::load(db, id)?;
+    positions::route_act(db, &mut act)?;
     engine::command(db, &mut act, Order::Modify, "gestionale", "modifica", now)?;
+    positions::join(db, &act, now)?;
     Ok(Carried::Done)
 }
 

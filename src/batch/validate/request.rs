@@ -114,6 +114,10 @@ pub(super) fn check(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>) {
             crate::domain::amount_rule::AmountRuleError::DaysDoNotGrow => "giorni crescenti",
             crate::domain::amount_rule::AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo senza termine",
             crate::domain::amount_rule::AmountRuleError::TooMany => "al massimo 20 passi",
+            crate::domain::amount_rule::AmountRuleError::NoTermBefore => "il primo passo da un altro evento",
+            crate::domain::amount_rule::AmountRuleError::FloorOverCeiling => "minimo non oltre il massimo",
+            crate::domain::amount_rule::AmountRuleError::Validity => "validità che comincia prima di finire",
+            crate::domain::amount_rule::AmountRuleError::SemesterWithoutTerm => "un ultimo passo senza giorni, dopo almeno un altro",
         };
         out.push(Finding::error(Field::act(f::RULE_BASE), Code::AmountRuleInvalid).expected(sentence));
     }

@@ -170,7 +170,7 @@ impl<'a> Life<'a> {
         for leased in jobs {
             match leased.subject {
                 Subject::Lotto { batch, work: BatchWork::Start } => while self.store.start_acts(batch, leased.job, now()).await? {},
-                Subject::Lotto { .. } => self.store.finish_job(leased.job).await?,
+                Subject::Lotto { .. } | Subject::Posizione { .. } => self.store.finish_job(leased.job).await?,
                 Subject::Notifica { act, effect } => by_effect.entry(effect.name()).or_default().push((leased.job, act, effect)),
             }
         }

@@ -6,14 +6,16 @@
 
 mod call;
 
+use std::io::Read;
 use std::time::Duration;
 
 use reqwest::Client;
 
 use super::ConnectorError;
+use super::http::{self, HttpSettings, HttpSetupError, Trust};
 use crate::clock::Clock;
-use crate::config::secret::Secret;
-use crate::config::{PaymentRoute, PtConfig, PtKind};
+use crate::config::secret::{Secret, SecretError};
+use crate::config::{PaymentRoute, PtConfig, PtKind, SecretRef};
 use crate::domain::position::{Asked, Capabilities, Change, Changed, Held};
 
 /// What every partner is made of: its block of the configuration with the secrets read.
@@ -28,7 +30,41 @@ pub struct PtSettings {
     pub clock: Clock,
 }
 
+/// Bytes of a file of authorities.
+const MOST_CA: u64 = 4 << 20;
+
 impl PtSettings {
+    /// Reads the secrets and the certificates of a block, and makes its HTTP client. `loopback_only`: all that it calls is on this
+    /// machine ([`PtConfig::is_local`]), so the authorities of the system are not read. Touches files, never the network.
+    pub fn read(config: &PtConfig, clock: Clock, loopback_only: bool) -> Result<PtSettings, PtSetupError> {
+        let secret = |key: &'static str, reference: &Option<SecretRef>| match reference {
+            Some(reference) => reference.resolve().map(Some).map_err(|error| PtSetupError::Secret { key, error }),
+            None => Ok(None),
+        };
+        let wrong = |key: &'static str| move |error: HttpSetupError| PtSetupError::Certificate { key, what: error.0 };
+        let mut trust = Trust::default();
+        if let Some(identity) = secret("identity", &config.identity)? {
+            trust.identity = Some(Trust::identity(identity.expose().as_bytes()).map_err(wrong("identity"))?);
+        }
+        if let Some(path) = &config.ca {
+            let mut pem = Vec::new();
+            let read = std::fs::File::open(path).and_then(|file| file.take(MOST_CA).read_to_end(&mut pem));
+            read.map_err(|error| PtSetupError::Certificate { key: "ca", what: error.kind().to_string() })?;
+            trust.authorities = Trust::authorities(&pem).map_err(wrong("ca"))?;
+        }
+        let connect_timeout = Duration::from_secs(u64::from(config.timeout_s).clamp(1, 10));
+        let idle_connections = usize::try_from(config.at_a_time).unwrap_or(8);
+        let settings = HttpSettings { connect_timeout, idle_connections, loopback_only, ..HttpSettings::default() };
+        Ok(PtSettings {
+            password: secret("password", &config.password)?,
+            api_key: secret("api_key", &config.api_key)?,
+            client_secret: secret("client_secret", &config.client_secret)?,
+            http: http::client_with(&settings, trust).map_err(|error| PtSetupError::Http(error.0))?,
+            config: config.clone(),
+            clock,
+        })
+    }
+
     /// How long one call may take, answer included. Real time.
     #[must_use]
     pub fn timeout(&self) -> Duration {
@@ -43,6 +79,12 @@ pub enum PtSetupError {
     Missing { key: &'static str },
     #[error("`{0}` is not the address of a server")]
     BaseUrl(String),
+    #[error("`{key}`: {error}")]
+    Secret { key: &'static str, error: SecretError },
+    #[error("`{key}`: {what}")]
+    Certificate { key: &'static str, what: String },
+    #[error("HTTP client: {0}")]
+    Http(String),
     #[error("profile `{0}` is unknown")]
     Profile(String),
     #[error("the description of the PT, line {line}: {fault}")]
@@ -87,3 +129,6 @@ impl Partner {
         Err(ConnectorError::Protocol { what: "this PT cancels nothing".to_owned() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,16 @@
 //! Debt positions at work: verified on arrival, reckoned on each fact and date, kept right at their PTs, asked by them, paid.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 
 use super::Hub;
+use super::dispatch::{End, settle};
 use crate::domain::amount_rule::Breakdown;
+use crate::domain::ids::PositionId;
 use crate::domain::position::PaymentEvent;
-use crate::store::StoreError;
+use crate::flow::position::PositionEffect;
+use crate::store::{Leased, StoreError};
 
 /// What messo answers to a PT that asks the price of a notice.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,4 +61,23 @@ pub async fn paid(_hub: &Hub, _event: PaymentEvent) -> Result<PaymentTaken, Stor
 /// A PT tells the outcome of a change that it had only taken in charge (`ticket`); `code`: why it did not make it.
 pub async fn change_told(_hub: &Hub, _pt: &str, _ticket: &str, _code: Option<&str>) -> Result<(), StoreError> {
     Ok(())
+}
+
+/// One job of a position.
+pub async fn one(_hub: &Arc<Hub>, _leased: &Leased, _position: PositionId, effect: &PositionEffect) -> End {
+    match effect {
+        PositionEffect::Verify
+        | PositionEffect::Reckon
+        | PositionEffect::Push { .. }
+        | PositionEffect::ReadBack
+        | PositionEffect::PollPayment
+        | PositionEffect::TellPayment => End::Nothing,
+    }
+}
+
+/// Reckons many positions together.
+pub async fn reckon(hub: &Arc<Hub>, jobs: &[Leased]) {
+    for job in jobs {
+        settle(hub, job, End::Nothing).await;
+    }
 }

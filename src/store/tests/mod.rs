@@ -174,7 +174,7 @@ impl World {
         match leased.subject {
             Subject::Lotto { batch, work: BatchWork::Start } => while store.start_acts(batch, job, now).await.unwrap() {},
             Subject::Lotto { batch, work: BatchWork::OpenGuard } => while store.open_guard(batch, job, now).await.unwrap() {},
-            Subject::Lotto { .. } => store.finish_job(job).await.unwrap(),
+            Subject::Lotto { .. } | Subject::Posizione { .. } => store.finish_job(job).await.unwrap(),
             Subject::Notifica { act, effect } => match self.effect(act, effect, job).await {
                 Ok(()) | Err(StoreError::Stale) => {}
                 Err(error) => panic!("{error}"),

@@ -83,6 +83,7 @@ pub fn sentence(fault: &ConfigFault) -> String {
             format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")
         }
         ConfigFault::Mail(fault) => super::mail::fault(fault),
+        ConfigFault::Pt(fault) => super::pt::fault(fault),
     }
 }
 
@@ -125,6 +126,10 @@ fn flow(fault: &DefinitionFault) -> String {
             AmountRuleError::DaysDoNotGrow => "i giorni dei passi devono crescere".into(),
             AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo può essere senza giorni".into(),
             AmountRuleError::TooMany => "la regola ha più di 20 passi".into(),
+            AmountRuleError::NoTermBefore => "il primo passo non può contare da `esecutivita`".into(),
+            AmountRuleError::FloorOverCeiling => "il minimo (`floor`) supera il massimo (`ceiling`)".into(),
+            AmountRuleError::Validity => "`valid_from` è dopo `valid_until`".into(),
+            AmountRuleError::SemesterWithoutTerm => "`semester` vuole un ultimo passo senza giorni, dopo almeno un altro".into(),
         },
     }
 }

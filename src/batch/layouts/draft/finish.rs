@@ -5,7 +5,7 @@ use crate::batch::fields::Field;
 use crate::batch::layouts::resolve::Names;
 use crate::batch::problem::{Code, Finding};
 use crate::domain::act::{FileRef, Payment, Recipient, RecipientType};
-use crate::domain::amount_rule::{AmountRule, AmountStep, CostPolicy, FromEvent, PercentOf, StepAmount};
+use crate::domain::amount_rule::{AmountRule, AmountStep, CostPolicy, FromEvent, StepAmount};
 use crate::domain::digest::Sha256;
 use crate::domain::money::Cents;
 
@@ -161,7 +161,7 @@ impl Draft {
                 (_, Some(amount)) => StepAmount::Fixed(amount),
                 (percent, None) => StepAmount::Percent(percent.unwrap_or(0)),
             };
-            steps.push(AmountStep { from: step.from.unwrap_or(FromEvent::Completion), days: step.days, due, of: PercentOf::Base });
+            steps.push(AmountStep { due, ..AmountStep::percent(step.from.unwrap_or(FromEvent::Completion), step.days, 0) });
         }
         let flat = AmountRule::flat(rule.costs.unwrap_or(CostPolicy::NotAdded));
         Some(AmountRule { base: Some(rule.base.unwrap_or(Cents(0))), steps, ..flat })

@@ -1,0 +1,84 @@
+-- Debt positions: one row per notice of a creditor that a configured PT has, whichever acts and recipients name it (table `notice`).
+-- Nothing here tells who owes: that is in act_content.
+
+-- How many positions an act names: those with none are never looked up.
+ALTER TABLE act ADD COLUMN positions INTEGER NOT NULL DEFAULT 0;
+
+-- Which PT has the notices of a creditor, as the configuration says: written at each start and reload. In order, the first that fits.
+CREATE TABLE payment_route (
+  creditor TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  aux INTEGER,
+  code TEXT,
+  pt TEXT NOT NULL,
+  costs TEXT NOT NULL,             -- word of CostChannel
+  managed INTEGER NOT NULL,
+  PRIMARY KEY (creditor, n)
+) WITHOUT ROWID;
+
+CREATE TABLE position (
+  id BLOB PRIMARY KEY,
+  creditor TEXT NOT NULL,
+  notice TEXT NOT NULL,
+  sender TEXT NOT NULL,            -- ente whose act named it last
+  act_id BLOB NOT NULL,            -- the act that its amount follows
+  pt TEXT NOT NULL,
+  costs TEXT NOT NULL,             -- word of CostChannel: the one way of the cost
+  state TEXT NOT NULL,
+  state_data TEXT NOT NULL,
+  state_version INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  -- What the PT holds, as it was read last.
+  held_state TEXT,
+  asked INTEGER,
+  fee INTEGER,
+  held_due TEXT,
+  pt_id TEXT,                      -- its own id of the position
+  read_at INTEGER,
+  -- What it should hold.
+  wanted INTEGER,
+  wanted_cost INTEGER,
+  cost INTEGER,                    -- of notification, whoever asks the citizen for it
+  reckoned_on TEXT,                -- Rome day
+  next_day TEXT,                   -- Rome day on which the amount changes by time alone
+  fault TEXT,                      -- code: there is no sum
+  sheet TEXT,                      -- the price of each day to come, JSON: what a PT that asks is answered from
+  pushed_at INTEGER,               -- messo has changed it
+  ticket TEXT,                     -- of a change that the PT has taken in charge
+  paid_at INTEGER,
+  paid INTEGER,
+  park_code TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX position_by_notice ON position (notice, creditor);
+CREATE INDEX position_by_state ON position (state, pt);
+CREATE INDEX position_by_ticket ON position (pt, ticket) WHERE ticket IS NOT NULL;
+CREATE INDEX position_parked ON position (park_code, sender) WHERE park_code IS NOT NULL;
+CREATE INDEX position_by_date ON position (next_day) WHERE next_day IS NOT NULL;
+
+-- Payments that PTs told, each once. Of a notice that no act names too: a person is told.
+CREATE TABLE payment (
+  creditor TEXT NOT NULL,
+  notice TEXT NOT NULL,
+  receipt TEXT NOT NULL,           -- of the PT; without one, instant and amount
+  named INTEGER NOT NULL,          -- the receipt is the PT's
+  pt TEXT NOT NULL,
+  paid_at INTEGER NOT NULL,
+  amount INTEGER NOT NULL,
+  whole INTEGER NOT NULL,
+  learnt_at INTEGER NOT NULL,
+  PRIMARY KEY (creditor, notice, receipt)
+) WITHOUT ROWID;
+
+-- Days that do not count (appeal). until_day NULL: until further notice.
+CREATE TABLE suspension (
+  position_id BLOB NOT NULL,
+  seq INTEGER NOT NULL,
+  from_day TEXT NOT NULL,
+  until_day TEXT,
+  who TEXT NOT NULL,
+  why TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (position_id, seq)
+) WITHOUT ROWID;

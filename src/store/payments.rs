@@ -1,0 +1,120 @@
+//! Payments that PTs told, each once, however often and by whichever way it was told.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::alerts::Alert;
+use super::codec::{at, ms, optional};
+use super::positions::{self, Beside, PositionRow};
+use super::{Store, StoreError};
+use crate::domain::ids::{ActId, PositionId};
+use crate::domain::money::Cents;
+use crate::domain::position::{PaymentEvent, PaymentSeen};
+use crate::flow::position::PositionFact;
+
+/// What became of a payment that was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    New(PositionId),
+    /// Told before.
+    Repeated,
+    /// No act names the notice, or its position is at another PT: kept, and a person is told.
+    Unknown,
+}
+
+impl Store {
+    /// Keeps a payment and moves its position, together.
+    pub async fn take_payment(&self, event: PaymentEvent, now: Timestamp) -> Result<Taken, StoreError> {
+        let taken = self.write(move |db| take(db, &event, now)).await?;
+        self.ring();
+        Ok(taken)
+    }
+
+    /// The payments of a notice, in the order in which they were learnt.
+    pub async fn payments_of(&self, creditor: &str, notice: &str) -> Result<Vec<PaymentEvent>, StoreError> {
+        let (creditor, notice) = (creditor.to_owned(), notice.to_owned());
+        self.read(move |db| payments_of(db, &creditor, &notice)).await
+    }
+}
+
+fn payments_of(db: &Connection, creditor: &str, notice: &str) -> Result<Vec<PaymentEvent>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT receipt, named, pt, paid_at, amount, whole FROM payment WHERE creditor = ?1 AND notice = ?2 ORDER BY learnt_at",
+    )?;
+    let rows = select.query_map([creditor, notice], |row| {
+        let (receipt, named): (String, bool) = (row.get(0)?, row.get(1)?);
+        Ok(PaymentEvent {
+            pt: row.get(2)?,
+            creditor: creditor.to_owned(),
+            notice: notice.to_owned(),
+            payment: PaymentSeen { paid_at: at(row.get(3)?), amount: Cents(row.get(4)?), receipt: named.then_some(receipt) },
+            whole: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn take(db: &Connection, event: &PaymentEvent, now: Timestamp) -> Result<Taken, StoreError> {
+    let PaymentEvent { creditor, notice, payment, .. } = event;
+    let key = payment.receipt.clone().unwrap_or_else(|| format!("{}/{}", ms(payment.paid_at), payment.amount.get()));
+    // The same payment told by two ways: by one with its receipt, by the other without.
+    let known: bool = db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM payment WHERE creditor = ?1 AND notice = ?2 AND (receipt = ?3 OR (amount = ?4 AND (named = 0 OR ?5 = 0))))",
+        )?
+        .query_row(params![creditor, notice, key, payment.amount.get(), payment.receipt.is_some()], |row| row.get(0))?;
+    if known {
+        if let Some(receipt) = &payment.receipt {
+            db.prepare_cached(
+                "UPDATE payment SET receipt = ?3, named = 1 WHERE creditor = ?1 AND notice = ?2 AND named = 0 AND amount = ?4 \
+                 AND NOT EXISTS (SELECT 1 FROM payment o WHERE o.creditor = ?1 AND o.notice = ?2 AND o.receipt = ?3)",
+            )?
+            .execute(params![creditor, notice, receipt, payment.amount.get()])?;
+        }
+        return Ok(Taken::Repeated);
+    }
+    db.prepare_cached(
+        "INSERT INTO payment (creditor, notice, receipt, named, pt, paid_at, amount, whole, learnt_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+    )?
+    .execute(params![
+        creditor,
+        notice,
+        key,
+        payment.receipt.is_some(),
+        event.pt,
+        ms(payment.paid_at),
+        payment.amount.get(),
+        event.whole,
+        ms(now)
+    ])?;
+    match PositionRow::of_notice(db, creditor, notice)? {
+        Some(row) if row.pt == event.pt => {
+            let fact = PositionFact::Paid { payment: payment.clone(), whole: event.whole };
+            positions::observe_one(db, row.id, &fact, Beside::default(), now)?;
+            Ok(Taken::New(row.id))
+        }
+        _ => {
+            Alert::new("PAGAMENTO_SCONOSCIUTO", &format!("{} {notice}", event.pt)).sender(Some(creditor)).raise(db, now)?;
+            Ok(Taken::Unknown)
+        }
+    }
+}
+
+/// A position has just been joined: what was paid before is told now.
+pub(super) fn adopt(db: &Connection, id: PositionId, creditor: &str, notice: &str, now: Timestamp) -> Result<(), StoreError> {
+    let row = PositionRow::load(db, id)?;
+    if row.state == crate::flow::position::PositionState::Paid {
+        return Ok(());
+    }
+    for event in payments_of(db, creditor, notice)?.into_iter().filter(|event| event.whole && event.pt == row.pt) {
+        positions::observe_one(db, id, &PositionFact::Paid { payment: event.payment, whole: true }, Beside::default(), now)?;
+    }
+    Ok(())
+}
+
+/// Whether SEND is to be told of payments of an act, by its flow.
+pub(super) fn tells_send(db: &Connection, act: ActId) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT json_extract(d.json, '$.pagamenti.notify_paid_to_send') FROM act a JOIN flow_definition d ON d.digest = a.flow_digest WHERE a.id = ?1";
+    Ok(optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |row| row.get::<_, Option<bool>>(0)))?.flatten().unwrap_or(false))
+}

@@ -1,0 +1,360 @@
+//! What reckoning, calls and commands need of a position, read from its row and from the rows of the act it follows.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rusqlite::{Connection, params};
+
+use super::acts::Flows;
+use super::codec::{act_at, at, optional, uuid_at, word};
+use super::positions::{PositionRow, positions_of};
+use super::{Store, StoreError};
+use crate::domain::act::{Act, FeePolicy, PositionData};
+use crate::domain::amount_rule::{AmountFacts, RecipientFacts, Suspension};
+use crate::domain::calendar::{Calendar, in_rome};
+use crate::domain::ids::{ActId, PositionId};
+use crate::domain::money::Cents;
+use crate::domain::outcome::Perfection;
+use crate::domain::position::{CostChannel, HeldState};
+use crate::flow::definition::FlowDefinition;
+use crate::flow::position::PositionState;
+
+/// What reckoning and calls need. Holds personal data (`content`): never logged, never kept.
+#[derive(Debug, Clone)]
+pub struct PositionMaterial {
+    pub id: PositionId,
+    pub creditor: String,
+    pub notice: String,
+    pub pt: String,
+    pub costs: CostChannel,
+    pub state: PositionState,
+    pub revision: i64,
+    pub asked: Option<Cents>,
+    pub wanted: Option<Cents>,
+    /// The PT's own id of it, as it answered.
+    pub pt_id: Option<String>,
+    /// messo has changed it at its PT.
+    pub touched: bool,
+    /// Rome day on which the amount changes by time alone.
+    pub next_day: Option<Date>,
+    pub created_at: Timestamp,
+    /// The act it follows.
+    pub act: ActId,
+    pub sender: String,
+    pub live: bool,
+    pub iun: Option<String>,
+    pub flow: FlowDefinition,
+    pub content: Act,
+    /// Everything but the calendar of the ente, which is in the configuration.
+    pub facts: AmountFacts,
+    /// When the recipient on whom the notice travels saw the act: Rome day.
+    pub viewed: Option<Date>,
+}
+
+/// A position as commands show it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct PositionView {
+    pub id: PositionId,
+    pub creditor: String,
+    pub notice: String,
+    pub sender: String,
+    pub act: ActId,
+    pub pt: String,
+    pub costs: CostChannel,
+    pub state: String,
+    pub park_code: Option<String>,
+    /// What the PT said last.
+    pub held_state: Option<HeldState>,
+    pub asked: Option<Cents>,
+    pub fee: Option<Cents>,
+    pub read_at: Option<Timestamp>,
+    /// What it should ask for, and how much of it is cost.
+    pub wanted: Option<Cents>,
+    pub wanted_cost: Option<Cents>,
+    /// Cost of notification, whoever asks for it.
+    pub cost: Option<Cents>,
+    pub reckoned_on: Option<Date>,
+    pub next_day: Option<Date>,
+    pub fault: Option<String>,
+    pub pushed_at: Option<Timestamp>,
+    pub paid_at: Option<Timestamp>,
+    pub paid: Option<Cents>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// What a PT that asks for a price is answered from: one look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sheet {
+    pub pt: String,
+    pub state: String,
+    /// As the service encoded it; `None`: not reckoned yet.
+    pub json: Option<String>,
+}
+
+const VIEW: &str = "id, creditor, notice, sender, act_id, pt, costs, state, park_code, held_state, asked, fee, read_at, wanted, wanted_cost, cost, \
+     reckoned_on, next_day, fault, pushed_at, paid_at, paid, created_at, updated_at";
+
+fn read_view(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionView, String, Option<String>)> {
+    let cents = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(Cents));
+    let when = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(at));
+    let day = |index| row.get::<_, Option<String>>(index).map(|value| value.and_then(|text| text.parse().ok()));
+    Ok((
+        PositionView {
+            id: PositionId(uuid_at(row, 0)?),
+            creditor: row.get(1)?,
+            notice: row.get(2)?,
+            sender: row.get(3)?,
+            act: act_at(row, 4)?,
+            pt: row.get(5)?,
+            costs: CostChannel::None,
+            state: row.get(7)?,
+            park_code: row.get(8)?,
+            held_state: None,
+            asked: cents(10)?,
+            fee: cents(11)?,
+            read_at: when(12)?,
+            wanted: cents(13)?,
+            wanted_cost: cents(14)?,
+            cost: cents(15)?,
+            reckoned_on: day(16)?,
+            next_day: day(17)?,
+            fault: row.get(18)?,
+            pushed_at: when(19)?,
+            paid_at: when(20)?,
+            paid: cents(21)?,
+            created_at: at(row.get(22)?),
+            updated_at: at(row.get(23)?),
+        },
+        row.get(6)?,
+        row.get(9)?,
+    ))
+}
+
+fn decode((view, costs, held): (PositionView, String, Option<String>)) -> Result<PositionView, StoreError> {
+    let held_state = held.map(|text| word(&text, "held_state")).transpose()?;
+    Ok(PositionView { costs: word(&costs, "costs")?, held_state, ..view })
+}
+
+impl Store {
+    /// What reckoning and calls need of these positions; those whose act lost its content are left out.
+    pub async fn position_materials(&self, ids: Vec<PositionId>) -> Result<Vec<PositionMaterial>, StoreError> {
+        self.read(move |db| {
+            let mut flows = Flows::default();
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                match material(db, id, &mut flows) {
+                    Ok(material) => found.extend(material),
+                    Err(StoreError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// One position.
+    pub async fn position(&self, id: PositionId) -> Result<Option<PositionView>, StoreError> {
+        self.read(move |db| {
+            let sql = format!("SELECT {VIEW} FROM position WHERE id = ?1");
+            optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], read_view))?.map(decode).transpose()
+        })
+        .await
+    }
+
+    /// The position of a notice.
+    pub async fn position_of_notice(&self, creditor: &str, notice: &str) -> Result<Option<PositionView>, StoreError> {
+        let (creditor, notice) = (creditor.to_owned(), notice.to_owned());
+        self.read(move |db| {
+            let sql = format!("SELECT {VIEW} FROM position WHERE notice = ?1 AND creditor = ?2");
+            optional(db.prepare_cached(&sql)?.query_row([notice, creditor], read_view))?.map(decode).transpose()
+        })
+        .await
+    }
+
+    /// The positions that an act names.
+    pub async fn positions_of_act(&self, act: ActId) -> Result<Vec<PositionView>, StoreError> {
+        self.read(move |db| {
+            let sql = format!("SELECT {VIEW} FROM position WHERE id = ?1");
+            let mut found = Vec::new();
+            for id in positions_of(db, act)? {
+                let view = optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], read_view))?;
+                found.extend(view.map(decode).transpose()?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Positions that wait for a person, of one ente or of all, with one code or any; up to `limit`.
+    pub async fn parked_positions(&self, sender: Option<&str>, code: Option<&str>, limit: usize) -> Result<Vec<PositionView>, StoreError> {
+        let (sender, code) = (sender.map(str::to_owned), code.map(str::to_owned));
+        self.read(move |db| {
+            let sql = format!(
+                "SELECT {VIEW} FROM position WHERE park_code IS NOT NULL AND (?1 IS NULL OR park_code = ?1) AND (?2 IS NULL OR sender = ?2) LIMIT ?3"
+            );
+            let mut select = db.prepare_cached(&sql)?;
+            let rows = select.query_map(params![code, sender, limit as i64], read_view)?;
+            rows.map(|row| decode(row?)).collect()
+        })
+        .await
+    }
+
+    /// What a PT that asks the price of a notice is answered from.
+    pub async fn price_sheet(&self, creditor: &str, notice: &str) -> Result<Option<Sheet>, StoreError> {
+        let (creditor, notice) = (creditor.to_owned(), notice.to_owned());
+        self.read(move |db| {
+            let sql = "SELECT pt, state, sheet FROM position WHERE notice = ?1 AND creditor = ?2";
+            optional(
+                db.prepare_cached(sql)?
+                    .query_row([notice, creditor], |row| Ok(Sheet { pt: row.get(0)?, state: row.get(1)?, json: row.get(2)? })),
+            )
+        })
+        .await
+    }
+
+    /// The position whose change a PT took in charge under that ticket.
+    pub async fn position_of_ticket(&self, pt: &str, ticket: &str) -> Result<Option<PositionId>, StoreError> {
+        let (pt, ticket) = (pt.to_owned(), ticket.to_owned());
+        self.read(move |db| {
+            let sql = "SELECT id FROM position WHERE pt = ?1 AND ticket = ?2";
+            optional(db.prepare_cached(sql)?.query_row([pt, ticket], |row| uuid_at(row, 0).map(PositionId)))
+        })
+        .await
+    }
+
+    /// How many positions are in each state at each PT: (state, PT, count).
+    pub async fn position_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
+        self.read(|db| {
+            let mut select = db.prepare_cached("SELECT state, pt, count(*) FROM position GROUP BY state, pt")?;
+            Ok(select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+fn rome_date(millis: i64) -> Date {
+    in_rome(at(millis)).date()
+}
+
+fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option<PositionMaterial>, StoreError> {
+    let row = PositionRow::load(db, id)?;
+    let (pt_id, next_day, created_at): (Option<String>, Option<String>, i64) = db
+        .prepare_cached("SELECT pt_id, next_day, created_at FROM position WHERE id = ?1")?
+        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let found = optional(
+        db.prepare_cached(
+            "SELECT a.flow_digest, a.live, a.iun, a.accepted_at, c.json, a.sender FROM act a JOIN act_content c ON c.act_id = a.id WHERE a.id = ?1",
+        )?
+        .query_row([row.act.0.as_bytes()], |row| {
+            Ok((
+                row.get::<_, Vec<u8>>(0)?,
+                row.get::<_, bool>(1)?,
+                row.get::<_, Option<String>>(2)?,
+                row.get::<_, Option<i64>>(3)?,
+                row.get::<_, String>(4)?,
+                row.get::<_, String>(5)?,
+            ))
+        }),
+    )?;
+    let Some((flow, live, iun, accepted, json, sender)) = found else { return Ok(None) };
+    let flow = flows.of(db, flow)?;
+    let content: Act = serde_json::from_str(&json)?;
+    // Items with the same price, by recipient: SEND prices the recipient, and its sum was kept.
+    let mut select = db.prepare_cached(
+        "SELECT r.completed_at, r.perfection, r.analog_cost, r.citizen_cost, \
+         (SELECT count(*) FROM notice n WHERE n.act_id = r.act_id AND n.recipient = r.idx AND n.apply_cost = 1) \
+         FROM recipient r WHERE r.act_id = ?1 ORDER BY r.idx",
+    )?;
+    let rows = select.query_map([row.act.0.as_bytes()], |row| {
+        Ok((
+            row.get::<_, Option<i64>>(0)?,
+            row.get::<_, Option<String>>(1)?,
+            row.get::<_, i64>(2)?,
+            row.get::<_, Option<i64>>(3)?,
+            row.get::<_, i64>(4)?,
+        ))
+    })?;
+    let mut recipients = Vec::new();
+    let mut views = Vec::new();
+    for found in rows {
+        let (completed, perfection, analog_cost, citizen_cost, priced) = found?;
+        let completed = completed.map(rome_date);
+        views.push(completed.filter(|_| perfection.as_deref() == Some(Perfection::Viewed.as_str())));
+        recipients.push(RecipientFacts {
+            completed,
+            price: citizen_cost.map(|sum| Cents(sum / priced.max(1))),
+            analog_cost: Cents(analog_cost),
+        });
+    }
+    let (holder, apply_cost): (u32, bool) = optional(
+        db.prepare_cached(
+            "SELECT recipient, apply_cost FROM notice WHERE act_id = ?1 AND notice_code = ?2 AND creditor = ?3 ORDER BY recipient LIMIT 1",
+        )?
+        .query_row(params![row.act.0.as_bytes(), row.notice, row.creditor], |row| Ok((row.get(0)?, row.get(1)?))),
+    )?
+    .unwrap_or((0, false));
+    let data = content.position.clone().unwrap_or_default();
+    let delivery = content.fee_policy.unwrap_or(flow.fee_policy) == FeePolicy::DeliveryMode;
+    let facts = AmountFacts {
+        amount: content.amount,
+        minimum: data.minimum,
+        maximum: data.maximum,
+        act_date: data.assessment_date,
+        violation: data.violation_date,
+        contestation: data.contestation_date,
+        holder: holder as usize,
+        recipients,
+        suspensions: suspensions(db, id)?,
+        applies_cost: apply_cost && delivery,
+        notified: live && (accepted.is_some() || iun.is_some()),
+        pa_fee: content.pa_fee.or(flow.pa_fee).unwrap_or(0),
+        vat: content.vat.or(flow.vat).unwrap_or(0),
+        calendar: Calendar::default(),
+    };
+    Ok(Some(PositionMaterial {
+        id,
+        creditor: row.creditor,
+        notice: row.notice,
+        pt: row.pt,
+        costs: row.costs,
+        state: row.state,
+        revision: row.revision,
+        asked: row.asked,
+        wanted: row.wanted,
+        pt_id,
+        touched: row.touched,
+        next_day: next_day.and_then(|day| day.parse().ok()),
+        created_at: at(created_at),
+        act: row.act,
+        sender,
+        live,
+        iun,
+        flow,
+        viewed: views.get(holder as usize).copied().flatten(),
+        content,
+        facts,
+    }))
+}
+
+fn suspensions(db: &Connection, id: PositionId) -> Result<Vec<Suspension>, StoreError> {
+    let mut select = db.prepare_cached("SELECT from_day, until_day FROM suspension WHERE position_id = ?1 ORDER BY seq")?;
+    let rows = select.query_map([id.0.as_bytes()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (from, until) = row?;
+        let Ok(from) = from.parse() else { continue };
+        found.push(Suspension { from, until: until.and_then(|day| day.parse().ok()) });
+    }
+    Ok(found)
+}
+
+impl PositionMaterial {
+    /// What the batch says of the position, with the PT's own id where the batch has none.
+    #[must_use]
+    pub fn data(&self) -> PositionData {
+        let mut data = self.content.position.clone().unwrap_or_default();
+        data.position_id = data.position_id.or_else(|| self.pt_id.clone());
+        data
+    }
+}

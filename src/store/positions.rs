@@ -1,0 +1,766 @@
+//! Debt positions: joined and left by acts, moved by facts, one row and at most a few jobs each.
+//!
+//! What an amount follows from is read from the rows of the act (`material`); nothing of it is kept twice. An act with no notice of
+//! a configured PT (`act.positions` = 0) never comes here.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rusqlite::{Connection, params};
+
+use super::alerts::Alert;
+use super::codec::{act_at, ms, optional, uuid_at, word};
+use super::engine::{self, ActRow};
+use super::jobs::{self, JobRef};
+use super::{Store, StoreError};
+use crate::clock;
+use crate::domain::act::PagoPaIntMode;
+use crate::domain::calendar::rome_day;
+use crate::domain::ids::{ActId, PositionId};
+use crate::domain::money::Cents;
+use crate::domain::notice_code;
+use crate::domain::outcome::{OutcomeState, PositionTold};
+use crate::domain::position::{CostChannel, Held};
+use crate::flow::effect::LineDraft;
+use crate::flow::event::{Fact, OrderRefused};
+use crate::flow::position::{
+    self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Stage, When,
+};
+
+/// Which notices of a creditor a PT has, as the configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub creditor: String,
+    pub aux: Option<u8>,
+    pub code: Option<String>,
+    pub pt: String,
+    pub costs: CostChannel,
+    pub managed: bool,
+}
+
+impl Route {
+    fn fits(&self, notice: &str) -> bool {
+        let (aux, code) = (notice_code::aux(notice), notice_code::route_code(notice));
+        self.aux.is_none_or(|wanted| aux == Some(wanted)) && self.code.as_deref().is_none_or(|wanted| code == Some(wanted))
+    }
+}
+
+/// What goes with a fact and is kept in the row.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// The job that brought it: ended with it.
+    pub job: Option<JobRef>,
+    /// The price of each day to come, as the service encodes it.
+    pub sheet: Option<String>,
+    /// Another job, due then.
+    pub then: Option<(PositionEffect, Timestamp)>,
+}
+
+impl Beside {
+    /// Ends a job.
+    #[must_use]
+    pub fn job(job: JobRef) -> Beside {
+        Beside { job: Some(job), ..Beside::default() }
+    }
+}
+
+/// The row of a position.
+pub(super) struct PositionRow {
+    pub id: PositionId,
+    pub creditor: String,
+    pub notice: String,
+    pub sender: String,
+    pub act: ActId,
+    pub pt: String,
+    pub costs: CostChannel,
+    pub state: PositionState,
+    pub revision: i64,
+    pub asked: Option<Cents>,
+    pub held_due: Option<Date>,
+    pub wanted: Option<Cents>,
+    pub wanted_cost: Option<Cents>,
+    pub touched: bool,
+}
+
+const COLUMNS: &str =
+    "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, pushed_at IS NOT NULL";
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, String, Option<String>)> {
+    let cents = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(Cents));
+    Ok((
+        PositionRow {
+            id: PositionId(uuid_at(row, 0)?),
+            creditor: row.get(1)?,
+            notice: row.get(2)?,
+            sender: row.get(3)?,
+            act: act_at(row, 4)?,
+            pt: row.get(5)?,
+            costs: CostChannel::None,
+            state: PositionState::Closed,
+            revision: row.get(8)?,
+            asked: cents(9)?,
+            held_due: None,
+            wanted: cents(11)?,
+            wanted_cost: cents(12)?,
+            touched: row.get(13)?,
+        },
+        row.get(6)?,
+        row.get(7)?,
+        row.get(10)?,
+    ))
+}
+
+impl PositionRow {
+    pub fn load(db: &Connection, id: PositionId) -> Result<PositionRow, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM position WHERE id = ?1");
+        let found = optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], read_row))?;
+        PositionRow::decode(found)?.ok_or(StoreError::NotFound("position"))
+    }
+
+    pub fn of_notice(db: &Connection, creditor: &str, notice: &str) -> Result<Option<PositionRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM position WHERE notice = ?1 AND creditor = ?2");
+        PositionRow::decode(optional(db.prepare_cached(&sql)?.query_row([notice, creditor], read_row))?)
+    }
+
+    fn decode(found: Option<(PositionRow, String, String, Option<String>)>) -> Result<Option<PositionRow>, StoreError> {
+        let Some((row, costs, state, due)) = found else { return Ok(None) };
+        Ok(Some(PositionRow {
+            costs: word(&costs, "costs")?,
+            state: serde_json::from_str(&state)?,
+            held_due: due.and_then(|due| due.parse().ok()),
+            ..row
+        }))
+    }
+
+    fn facts(&self, last: bool, tells_payment: bool) -> PositionFacts {
+        PositionFacts {
+            id: self.id.to_string(),
+            revision: self.revision,
+            costs: self.costs,
+            asked: self.asked,
+            held_due: self.held_due,
+            wanted: self.wanted,
+            wanted_cost: self.wanted_cost,
+            touched: self.touched,
+            last,
+            tells_payment,
+        }
+    }
+}
+
+impl Store {
+    /// Puts the routes of the configuration in place of all. Positions that exist keep theirs while they are under way.
+    pub async fn set_payment_routes(&self, routes: Vec<Route>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            db.prepare_cached("DELETE FROM payment_route WHERE true")?.execute([])?;
+            for (n, route) in (0_i64..).zip(&routes) {
+                db.prepare_cached("INSERT INTO payment_route (creditor, n, aux, code, pt, costs, managed) VALUES (?1,?2,?3,?4,?5,?6,?7)")?
+                    .execute(params![route.creditor, n, route.aux, route.code, route.pt, route.costs.as_str(), route.managed])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Applies a fact to a position: state, history, lines and follow-up jobs in one transaction.
+    pub async fn observe_position(
+        &self,
+        id: PositionId,
+        fact: PositionFact,
+        beside: Beside,
+        now: Timestamp,
+    ) -> Result<PositionState, StoreError> {
+        let state = self.write(move |db| observe_one(db, id, &fact, beside, now)).await?;
+        self.ring();
+        Ok(state)
+    }
+
+    /// The same for many in one write, each all or nothing; answers in their order.
+    pub async fn observe_positions(
+        &self,
+        facts: Vec<(PositionId, PositionFact, Beside)>,
+        now: Timestamp,
+    ) -> Result<Vec<Result<PositionState, StoreError>>, StoreError> {
+        let outcomes =
+            self.write(move |db| super::acts::each(db, facts, |db, (id, fact, beside)| observe_one(db, id, &fact, beside, now))).await?;
+        self.ring();
+        Ok(outcomes)
+    }
+
+    /// A person lets a parked position go on: it is verified anew. False: it was not parked.
+    pub async fn resume_position(&self, id: PositionId, who: &str, why: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let about = super::orders::by(who, why);
+        let resumed = self.write(move |db| resume(db, id, &about, now)).await?;
+        self.ring();
+        Ok(resumed)
+    }
+
+    /// Carries out an order about the days in which a position can be paid. [`StoreError::Order`]: it cannot be.
+    pub async fn order_days(&self, id: PositionId, order: DaysOrder, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (who, why) = (who.to_owned(), why.to_owned());
+        self.write(move |db| order_days(db, id, order, &who, &why, now)).await?;
+        self.ring();
+        Ok(())
+    }
+}
+
+/// An order about days that do not count (appeal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaysOrder {
+    /// From `from` on; `until`: the last of them, when it is known. Ends an open suspension of before.
+    Stop { from: Date, until: Option<Date> },
+    /// They count again: `last` is the last one that did not.
+    Go { last: Date },
+}
+
+/// `subject_kind` of a position.
+pub(super) const KIND: &str = "posizione";
+
+/// The same inside a change that orders it for all the positions of an act.
+pub(super) fn order_days(
+    db: &Connection,
+    id: PositionId,
+    order: DaysOrder,
+    who: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let bytes = id.0.as_bytes();
+    let (event, told) = match order {
+        DaysOrder::Stop { from, until: Some(until) } if until < from => return Err(OrderRefused::Days.into()),
+        DaysOrder::Stop { from, until } => {
+            // An open suspension that began on that day or later gives way to the new one.
+            db.prepare_cached("DELETE FROM suspension WHERE position_id = ?1 AND until_day IS NULL AND from_day >= ?2")?
+                .execute(params![bytes, from.to_string()])?;
+            db.prepare_cached("UPDATE suspension SET until_day = ?2 WHERE position_id = ?1 AND until_day IS NULL")?
+                .execute(params![bytes, from.yesterday().unwrap_or(from).to_string()])?;
+            db.prepare_cached(
+                "INSERT INTO suspension (position_id, seq, from_day, until_day, who, why, at) \
+                 VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM suspension WHERE position_id = ?1), ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![bytes, from.to_string(), until.map(|day| day.to_string()), who, why, ms(now)])?;
+            ("ORDINE_SOSPENDI", position::event::DAYS_STOPPED)
+        }
+        DaysOrder::Go { last } => {
+            let sql = "UPDATE suspension SET until_day = ?2 WHERE position_id = ?1 AND (until_day IS NULL OR until_day > ?2)";
+            if db.prepare_cached(sql)?.execute(params![bytes, last.to_string()])? == 0 {
+                return Err(OrderRefused::NotStopped.into());
+            }
+            // One that was to begin later never does.
+            db.prepare_cached("DELETE FROM suspension WHERE position_id = ?1 AND until_day < from_day")?.execute([bytes])?;
+            ("ORDINE_RIPRENDI_TERMINI", position::event::DAYS_GO)
+        }
+    };
+    let row = PositionRow::load(db, id)?;
+    let mut about = serde_json::json!({ "who": who, "why": why });
+    if let Some(about) = about.as_object_mut() {
+        let (from, until) = match order {
+            DaysOrder::Stop { from, until } => (Some(from), until),
+            DaysOrder::Go { last } => (None, Some(last)),
+        };
+        about.extend(from.map(|from| ("from".to_owned(), from.to_string().into())));
+        about.extend(until.map(|until| ("until".to_owned(), until.to_string().into())));
+    }
+    engine::append_history(db, KIND, bytes, event, Some(row.state.name()), Some(&about.to_string()), now)?;
+    let line = PositionLine { event: told, code: None, amount: None, cost: None, payment: None };
+    publish(db, &row, &line, now)?;
+    observe_one(db, id, &PositionFact::Moved, Beside::default(), now).map(drop)
+}
+
+fn resume(db: &Connection, id: PositionId, about: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let row = PositionRow::load(db, id)?;
+    if !matches!(row.state, PositionState::Parked { .. }) {
+        return Ok(false);
+    }
+    engine::append_history(db, KIND, id.0.as_bytes(), "ORDINE_RIPRENDI", Some(row.state.name()), Some(about), now)?;
+    observe_one(db, id, &PositionFact::Resumed, Beside::default(), now)?;
+    Ok(true)
+}
+
+/// An act that waited for its PTs is resumed: what was parked of it is verified anew, and what still waits is asked now.
+pub(super) fn resume_of(db: &Connection, act: ActId, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    let about = super::orders::by(who, why);
+    for id in positions_of(db, act)? {
+        if !resume(db, id, &about, now)? {
+            db.prepare_cached(
+                "UPDATE job SET state = 'PRONTO', due_at = ?2, attempts = 0 WHERE subject_kind = 'posizione' AND subject_id = ?1 \
+                 AND kind = 'VERIFICA_POSIZIONE' AND state IN ('ATTESA', 'SOSPESO')",
+            )?
+            .execute(params![id.0.as_bytes(), ms(now)])?;
+        }
+    }
+    Ok(())
+}
+
+/// An order about days for every position that an act names. [`OrderRefused::NotStopped`]: not one of them was suspended.
+pub(super) fn order_days_of(
+    db: &Connection,
+    act: &ActRow,
+    order: DaysOrder,
+    who: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let positions = if act.positions > 0 { positions_of(db, act.id)? } else { Vec::new() };
+    let mut refused = Some(OrderRefused::NoPosition);
+    for id in positions {
+        let managed = PositionRow::load(db, id)?.state != PositionState::Unmanaged;
+        if !managed {
+            continue;
+        }
+        match order_days(db, id, order, who, why, now) {
+            Ok(()) => refused = None,
+            // Nothing of it was changed.
+            Err(StoreError::Order(OrderRefused::NotStopped)) => refused = refused.map(|_| OrderRefused::NotStopped),
+            Err(error) => return Err(error),
+        }
+    }
+    refused.map_or(Ok(()), |refused| Err(refused.into()))
+}
+
+/// The routes of a creditor.
+fn route(db: &Connection, creditor: &str, notice: &str) -> Result<Option<Route>, StoreError> {
+    let mut select = db.prepare_cached("SELECT aux, code, pt, costs, managed FROM payment_route WHERE creditor = ?1 ORDER BY n")?;
+    let rows = select.query_map([creditor], |row| {
+        Ok((
+            row.get::<_, Option<u8>>(0)?,
+            row.get::<_, Option<String>>(1)?,
+            row.get::<_, String>(2)?,
+            row.get::<_, String>(3)?,
+            row.get(4)?,
+        ))
+    })?;
+    for row in rows {
+        let (aux, code, pt, costs, managed) = row?;
+        let route = Route { creditor: creditor.to_owned(), aux, code, pt, costs: word(&costs, "costs")?, managed };
+        if route.fits(notice) {
+            return Ok(Some(route));
+        }
+    }
+    Ok(None)
+}
+
+/// The one way in which the cost reaches the citizen: where SEND writes it itself (ASYNC) nobody else ever adds it, and where it does
+/// not nobody waits for it.
+pub(super) fn costs_of(route: CostChannel, mode: Option<PagoPaIntMode>) -> CostChannel {
+    match (mode, route) {
+        (Some(PagoPaIntMode::Async), _) => CostChannel::Async,
+        (_, CostChannel::Async) => CostChannel::None,
+        (_, other) => other,
+    }
+}
+
+/// Whether the configuration has any route: asked once for many acts.
+pub(super) fn any_route(db: &Connection) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT EXISTS (SELECT 1 FROM payment_route)")?.query_row([], |row| row.get(0))?)
+}
+
+/// Counts the notices of an act that a configured PT has: acts without any never look at positions again.
+pub(super) fn route_act(db: &Connection, act: &mut ActRow) -> Result<(), StoreError> {
+    let mut count = 0;
+    for (creditor, notice) in notices_of(db, act.id)? {
+        count += i64::from(route(db, &creditor, &notice)?.is_some());
+    }
+    if count != act.positions {
+        act.positions = count;
+        db.prepare_cached("UPDATE act SET positions = ?2 WHERE id = ?1")?.execute(params![act.id.0.as_bytes(), count])?;
+    }
+    Ok(())
+}
+
+/// An act begins (or begins again, or has new content): the positions of its notices are made or joined.
+pub(super) fn join(db: &Connection, act: &ActRow, now: Timestamp) -> Result<(), StoreError> {
+    if act.positions == 0 {
+        return Ok(());
+    }
+    let mode = int_mode(db, act.id)?;
+    for (creditor, notice) in &notices_of(db, act.id)? {
+        let Some(route) = route(db, creditor, notice)? else { continue };
+        let costs = costs_of(route.costs, mode);
+        let row = match PositionRow::of_notice(db, creditor, notice)? {
+            Some(row) => row,
+            None => create(db, act, creditor, notice, &route, costs, now)?,
+        };
+        if matches!(row.state, PositionState::Closed | PositionState::Unmanaged | PositionState::Unverified) {
+            db.prepare_cached("UPDATE position SET pt = ?2, costs = ?3 WHERE id = ?1")?.execute(params![
+                row.id.0.as_bytes(),
+                route.pt,
+                costs.as_str()
+            ])?;
+        }
+        follow(db, row.id, creditor, notice)?;
+        observe_one(db, row.id, &PositionFact::Joined { managed: route.managed }, Beside::default(), now)?;
+        super::payments::adopt(db, row.id, creditor, notice, now)?;
+    }
+    Ok(())
+}
+
+fn create(
+    db: &Connection,
+    act: &ActRow,
+    creditor: &str,
+    notice: &str,
+    route: &Route,
+    costs: CostChannel,
+    now: Timestamp,
+) -> Result<PositionRow, StoreError> {
+    let id = PositionId(clock::new_uuid());
+    let state = PositionState::Closed;
+    db.prepare_cached(
+        "INSERT INTO position (id, creditor, notice, sender, act_id, pt, costs, state, state_data, state_version, revision, created_at, updated_at) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,0,?11,?11)",
+    )?
+    .execute(params![
+        id.0.as_bytes(),
+        creditor,
+        notice,
+        act.sender,
+        act.id.0.as_bytes(),
+        route.pt,
+        costs.as_str(),
+        state.name(),
+        serde_json::to_string(&state)?,
+        POSITION_VERSION,
+        ms(now),
+    ])?;
+    PositionRow::load(db, id)
+}
+
+fn notices_of(db: &Connection, act: ActId) -> Result<Vec<(String, String)>, StoreError> {
+    let mut select = db.prepare_cached("SELECT DISTINCT creditor, notice_code FROM notice WHERE act_id = ?1")?;
+    Ok(select.query_map([act.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Positions that an act names.
+pub(super) fn positions_of(db: &Connection, act: ActId) -> Result<Vec<PositionId>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT DISTINCT p.id FROM notice n JOIN position p ON p.notice = n.notice_code AND p.creditor = n.creditor WHERE n.act_id = ?1",
+    )?;
+    Ok(select.query_map([act.0.as_bytes()], |row| uuid_at(row, 0).map(PositionId))?.collect::<Result<_, _>>()?)
+}
+
+fn int_mode(db: &Connection, act: ActId) -> Result<Option<PagoPaIntMode>, StoreError> {
+    let sql = "SELECT coalesce(json_extract(c.json, '$.pago_pa_int_mode'), json_extract(d.json, '$.pago_pa_int_mode')) FROM act a \
+               JOIN act_content c ON c.act_id = a.id JOIN flow_definition d ON d.digest = a.flow_digest WHERE a.id = ?1";
+    let mode: Option<String> = optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |row| row.get(0)))?.flatten();
+    mode.map(|mode| word(&mode, "pago_pa_int_mode")).transpose()
+}
+
+/// Which act the amount follows: one that lives, first the one that SEND has; else the last that named the notice. Answers whether
+/// it lives.
+fn follow(db: &Connection, id: PositionId, creditor: &str, notice: &str) -> Result<bool, StoreError> {
+    let found = optional(
+        db.prepare_cached(
+            "SELECT a.id, a.sender, a.live FROM notice n JOIN act a ON a.id = n.act_id WHERE n.notice_code = ?1 AND n.creditor = ?2 \
+             AND a.staged = 0 ORDER BY a.live DESC, a.iun IS NOT NULL DESC, a.submission DESC, a.created_at DESC LIMIT 1",
+        )?
+        .query_row([notice, creditor], |row| Ok((act_at(row, 0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))),
+    )?;
+    let Some((act, sender, live)) = found else { return Ok(false) };
+    db.prepare_cached("UPDATE position SET act_id = ?2, sender = ?3 WHERE id = ?1 AND act_id <> ?2")?.execute(params![
+        id.0.as_bytes(),
+        act.0.as_bytes(),
+        sender
+    ])?;
+    Ok(live)
+}
+
+/// An act that names positions no longer lives, or is about to get other content.
+pub(super) fn leave(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError> {
+    for id in positions_of(db, act)? {
+        let row = PositionRow::load(db, id)?;
+        let live = follow(db, id, &row.creditor, &row.notice)?;
+        observe_one(db, id, &PositionFact::Left { last: !live }, Beside::default(), now)?;
+    }
+    Ok(())
+}
+
+/// The content of an act is about to be replaced: its notices are taken away, and positions that nobody else names are closed.
+pub(super) fn forsake(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError> {
+    let positions = positions_of(db, act)?;
+    db.prepare_cached("DELETE FROM notice WHERE act_id = ?1")?.execute([act.0.as_bytes()])?;
+    for id in positions {
+        let row = PositionRow::load(db, id)?;
+        let live = follow(db, id, &row.creditor, &row.notice)?;
+        observe_one(db, id, &PositionFact::Left { last: !live }, Beside::default(), now)?;
+    }
+    Ok(())
+}
+
+/// Whether a fact of an act can move an amount.
+pub(super) fn moves(fact: &Fact) -> bool {
+    match fact {
+        Fact::Accepted { .. } | Fact::PriceKnown { .. } => true,
+        Fact::Element { before, after, .. } => before != after,
+        _ => false,
+    }
+}
+
+/// Something happened to an act that can move amounts: they are reckoned.
+pub(super) fn stir(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError> {
+    for id in positions_of(db, act)? {
+        let row = PositionRow::load(db, id)?;
+        if matches!(row.state, PositionState::Open | PositionState::Changing { .. }) {
+            follow(db, id, &row.creditor, &row.notice)?;
+            enqueue(db, &row, &PositionEffect::Reckon, ms(now), now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Applies a fact. The only place where a position changes its state.
+pub(super) fn observe_one(
+    db: &Connection,
+    id: PositionId,
+    fact: &PositionFact,
+    beside: Beside,
+    now: Timestamp,
+) -> Result<PositionState, StoreError> {
+    if let Some(job) = beside.job {
+        jobs::finish(db, job)?;
+    }
+    let mut row = PositionRow::load(db, id)?;
+    let before = row.wanted;
+    take(db, &mut row, fact, beside.sheet.as_deref(), now)?;
+    let live = is_live(db, &row)?;
+    let tells = matches!(fact, PositionFact::Paid { whole: true, .. }) && super::payments::tells_send(db, row.act)?;
+    let step = position::observe(&row.state, &row.facts(!live, tells), fact);
+    let moved = before != row.wanted;
+    save(db, &mut row, fact, step, moved, now)?;
+    if let Some((effect, due)) = beside.then
+        && effect.is_wanted(&row.state)
+    {
+        enqueue(db, &row, &effect, ms(due), now)?;
+    }
+    Ok(row.state)
+}
+
+fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
+    engine::is_live(db, row.act)
+}
+
+/// Keeps in the row what a fact tells.
+fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
+    let id = *row.id.0.as_bytes();
+    match fact {
+        // What was reckoned for another act, or for other content, says nothing of this one.
+        PositionFact::Joined { .. } if row.state == PositionState::Closed => {
+            row.wanted = None;
+            row.wanted_cost = None;
+            let sql = "UPDATE position SET wanted = NULL, wanted_cost = NULL, reckoned_on = NULL, fault = NULL, sheet = NULL WHERE id = ?1";
+            db.prepare_cached(sql)?.execute([id])?;
+        }
+        PositionFact::Verified { held } | PositionFact::ReadBack { held } => hold(db, row, held, now)?,
+        PositionFact::Reckoned(sum) => {
+            row.wanted = Some(sum.amount);
+            row.wanted_cost = Some(sum.cost);
+            db.prepare_cached(
+                "UPDATE position SET wanted = ?2, wanted_cost = ?3, cost = ?4, reckoned_on = ?5, next_day = ?6, fault = NULL, sheet = ?7 WHERE id = ?1",
+            )?
+            .execute(params![
+                id,
+                sum.amount.get(),
+                sum.cost.get(),
+                sum.whole_cost.get(),
+                sum.day.to_string(),
+                sum.next.map(|day| day.to_string()),
+                sheet,
+            ])?;
+        }
+        PositionFact::NoSum { code } => {
+            db.prepare_cached("UPDATE position SET fault = ?2, sheet = NULL WHERE id = ?1")?.execute(params![id, code])?;
+        }
+        PositionFact::Offered => {
+            row.touched = true;
+            db.prepare_cached("UPDATE position SET pushed_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
+        }
+        PositionFact::Pushed { reads: false } | PositionFact::ToldLater { code: None, reads: false } => {
+            if let PositionState::Changing { change } = &row.state {
+                row.asked = Some(change.amount);
+                db.prepare_cached("UPDATE position SET asked = ?2 WHERE id = ?1")?.execute(params![id, change.amount.get()])?;
+            }
+        }
+        PositionFact::Paid { payment, whole: true } => {
+            db.prepare_cached("UPDATE position SET paid_at = ?2, paid = ?3, next_day = NULL WHERE id = ?1")?.execute(params![
+                id,
+                ms(payment.paid_at),
+                payment.amount.get()
+            ])?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn hold(db: &Connection, row: &mut PositionRow, held: &Held, now: Timestamp) -> Result<(), StoreError> {
+    row.asked = match (held.amount, &row.state) {
+        (Some(amount), _) => Some(amount),
+        // It does not tell: what it was told last, if it said that it did it.
+        (None, PositionState::Changing { change }) if change.stage == Stage::ToReadBack => Some(change.amount),
+        (None, _) => row.asked,
+    };
+    row.held_due = held.due_date.or(row.held_due);
+    db.prepare_cached(
+        "UPDATE position SET held_state = ?2, asked = ?3, fee = ?4, held_due = ?5, pt_id = coalesce(?6, pt_id), read_at = ?7 WHERE id = ?1",
+    )?
+    .execute(params![
+        row.id.0.as_bytes(),
+        held.state.as_str(),
+        row.asked.map(Cents::get),
+        held.fee.map(Cents::get),
+        row.held_due.map(|day| day.to_string()),
+        held.position_id,
+        ms(now),
+    ])?;
+    Ok(())
+}
+
+fn save(
+    db: &Connection,
+    row: &mut PositionRow,
+    fact: &PositionFact,
+    step: PositionStep,
+    moved: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = *row.id.0.as_bytes();
+    let changed = step.next != row.state;
+    let was = std::mem::replace(&mut row.state, step.next);
+    if changed {
+        row.revision += 1;
+        let ticket = match &row.state {
+            PositionState::Changing { change } => match &change.stage {
+                Stage::TakenInCharge { ticket } => Some(ticket.as_str()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let park_code = if let PositionState::Parked { code } = &row.state { Some(code.as_str()) } else { None };
+        let saved = db
+            .prepare_cached(
+                "UPDATE position SET state = ?3, state_data = ?4, state_version = ?5, revision = ?2, ticket = ?6, park_code = ?7, updated_at = ?8 \
+                 WHERE id = ?1 AND revision = ?2 - 1",
+            )?
+            .execute(params![
+                id,
+                row.revision,
+                row.state.name(),
+                serde_json::to_string(&row.state)?,
+                POSITION_VERSION,
+                ticket,
+                park_code,
+                ms(now)
+            ])?;
+        if saved != 1 {
+            return Err(StoreError::Stale);
+        }
+        // One under way ends by itself: its worker brings a fact, or finds that it came too late.
+        for effect in PositionEffect::ALL.iter().filter(|effect| effect.is_wanted(&was) && !effect.is_wanted(&row.state)) {
+            db.prepare_cached(
+                "DELETE FROM job WHERE subject_kind = 'posizione' AND subject_id = ?1 AND kind = ?2 AND state <> 'IN_CORSO'",
+            )?
+            .execute(params![id, effect.name()])?;
+        }
+    }
+    if changed || moved || matches!(fact, PositionFact::Paid { .. }) {
+        let about = about(row, fact);
+        engine::append_history(db, KIND, &id, fact.name(), Some(row.state.name()), about.as_deref(), now)?;
+    }
+    for line in &step.lines {
+        publish(db, row, line, now)?;
+    }
+    for (effect, when) in &step.effects {
+        let due = match when {
+            When::Now => ms(now),
+            When::In(seconds) => ms(now) + seconds * 1_000,
+            When::Day(day) => rome_day(*day).map_or(i64::MAX / 4, |(midnight, _)| ms(midnight)),
+        };
+        enqueue(db, row, effect, due, now)?;
+    }
+    for code in &step.flags {
+        let about = row.id.to_string();
+        match ActRow::load(db, row.act) {
+            Ok(act) => engine::raise_alert(db, code, Some(&act), &about, now)?,
+            Err(_) => Alert::new(code, &about).sender(Some(&row.sender)).raise(db, now)?,
+        }
+    }
+    // Before messo changes anything an act may wait for it: for the answer of the PT, for the first reckoning.
+    if (changed || moved) && !row.touched {
+        wake(db, row, now)?;
+    }
+    Ok(())
+}
+
+/// The verification that acts wait for before their upload has its answer.
+fn wake(db: &Connection, row: &PositionRow, now: Timestamp) -> Result<(), StoreError> {
+    for (act, _) in acts_of(db, row)? {
+        db.prepare_cached(
+            "UPDATE job SET state = 'PRONTO', due_at = ?2 WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = 'PREPARA' AND state = 'ATTESA'",
+        )?
+        .execute(params![act.0.as_bytes(), ms(now)])?;
+    }
+    Ok(())
+}
+
+/// Amounts and codes, for the history.
+fn about(row: &PositionRow, fact: &PositionFact) -> Option<String> {
+    let value = match fact {
+        PositionFact::Reckoned(sum) => serde_json::json!({ "amount": sum.amount, "cost": sum.whole_cost, "next": sum.next }),
+        PositionFact::Verified { held } | PositionFact::ReadBack { held } => {
+            serde_json::json!({ "state": held.state, "amount": held.amount, "fee": held.fee })
+        }
+        PositionFact::NotVerified { code } | PositionFact::NoSum { code } | PositionFact::PushRefused { code } => {
+            serde_json::json!({ "code": code })
+        }
+        PositionFact::GaveUp { code } => serde_json::json!({ "code": code }),
+        PositionFact::ToldLater { code: Some(code), .. } => serde_json::json!({ "code": code }),
+        PositionFact::Paid { payment, whole } => {
+            serde_json::json!({ "amount": payment.amount, "paid_at": payment.paid_at, "whole": whole })
+        }
+        PositionFact::Offered => match &row.state {
+            PositionState::Changing { change } => serde_json::json!({ "amount": change.amount, "cost": change.cost, "key": change.key }),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(value.to_string())
+}
+
+/// Acts that name a position, with the recipient on whom its notice travels: those that live, or the last that did.
+fn acts_of(db: &Connection, row: &PositionRow) -> Result<Vec<(ActId, u32)>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT n.act_id, min(n.recipient) FROM notice n JOIN act a ON a.id = n.act_id WHERE n.notice_code = ?1 AND n.creditor = ?2 \
+         AND a.staged = 0 AND (a.live = 1 OR a.id = ?3) GROUP BY n.act_id",
+    )?;
+    let rows = select.query_map(params![row.notice, row.creditor, row.act.0.as_bytes()], |row| Ok((act_at(row, 0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn publish(db: &Connection, row: &PositionRow, line: &PositionLine, now: Timestamp) -> Result<(), StoreError> {
+    let happened = line.payment.as_ref().map_or(now, |payment| payment.paid_at);
+    for (act, recipient) in acts_of(db, row)? {
+        let act = ActRow::load(db, act)?;
+        let mut draft = LineDraft::new(OutcomeState::Info, line.event, happened);
+        draft.recipient = Some(recipient);
+        draft.code.clone_from(&line.code);
+        draft.position = Some(PositionTold {
+            creditor: row.creditor.clone(),
+            notice: row.notice.clone(),
+            pt: row.pt.clone(),
+            amount: line.amount.map(Cents::get),
+            cost: line.cost.map(Cents::get),
+            receipt: line.payment.as_ref().and_then(|payment| payment.receipt.clone()),
+        });
+        engine::publish_line(db, &act, draft, now)?;
+    }
+    Ok(())
+}
+
+/// Queues a job of a position, due at an instant (milliseconds).
+pub(super) fn enqueue(db: &Connection, row: &PositionRow, effect: &PositionEffect, due: i64, now: Timestamp) -> Result<(), StoreError> {
+    let channel = match effect {
+        PositionEffect::TellPayment => ActRow::load(db, row.act)?.channel(),
+        effect if effect.calls_pt() => format!("pt/{}", row.pt),
+        _ => String::new(),
+    };
+    jobs::enqueue_position(db, row.id, effect, &channel, due, now)
+}
