@@ -113,6 +113,18 @@ pub const EXPORT_POINTS: &[&str] = &[
     "export.revealed",
 ];
 
+/// The points of an amount on its way to a PT, in that order: `tests/positions_crash.rs` goes through them.
+pub const AMOUNT_POINTS: &[&str] = &[
+    // It was computed; nothing is saved.
+    "amount.reckoned",
+    // It is known that the PT may be told.
+    "amount.offered",
+    // The PT has answered; the store does not know.
+    "amount.answered",
+    // The PT was read back; the store does not know.
+    "amount.read",
+];
+
 /// The points of a copy and of its restore (`tests/backup.rs`).
 pub const BACKUP_POINTS: &[&str] = &[
     // The store is copied.
@@ -140,7 +152,7 @@ pub const ERASE_POINTS: &[&str] = &[
 ];
 
 /// Every list.
-const LISTS: &[&[&str]] = &[POINTS, SFTP_POINTS, MAIL_POINTS, EXPORT_POINTS, BACKUP_POINTS, ERASE_POINTS];
+const LISTS: &[&[&str]] = &[POINTS, SFTP_POINTS, MAIL_POINTS, EXPORT_POINTS, BACKUP_POINTS, ERASE_POINTS, AMOUNT_POINTS];
 
 /// Whether `name` is in one of the lists, asked while compiling.
 pub const fn is_known(name: &str) -> bool {

@@ -10,7 +10,7 @@ use std::process::Command;
 use jiff::Timestamp;
 use messo::batch::problem::{Problem, Severity};
 use messo::domain::digest::Sha256;
-use messo::domain::outcome::{PositionTold, OutcomeLine, OutcomeState, Perfection, ReceiptState};
+use messo::domain::outcome::{OutcomeLine, OutcomeState, Perfection, PositionTold, ReceiptState};
 use messo::domain::send::RefusalReason;
 use messo::domain::standing::{ExportKind, Statement};
 use messo::outbox::exports::{ExportHeader, XmlFile};

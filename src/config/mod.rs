@@ -27,7 +27,7 @@ pub use export::ExportConfig;
 pub use load::{LoadedConfig, Problems, load};
 pub use mail::{MailConfig, MailFault, MailTls, NoticeRule};
 pub use pt::{PaymentRoute, PtCalls, PtConfig, PtKind};
-pub use pt_check::PtFault;
+pub use pt_check::{DescriptionFault, PtFault, TemplateProblem};
 pub use retention::{InstitutionRetention, Retention, SourceRetention};
 pub use salute::HealthConfig;
 pub use sftp::{Compat, Network, SftpAccount, SftpConfig, SftpLimits, SftpListener};

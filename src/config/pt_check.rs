@@ -7,6 +7,7 @@ use super::check::{Add, ConfigFault, LineOf, shown};
 use super::{PaymentRoute, PtConfig, PtKind, folders};
 use crate::domain::position::CostChannel;
 use crate::flow::definition::is_name;
+use crate::flow::shape::ShapeFault;
 
 /// What may be wrong with them. Sentences are in `text::it::pt`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum PtFault {
     /// A file that is not there.
     File { path: String, reason: String },
     /// What is wrong in the description of a declared PT.
-    Definition { message: String },
+    Definition(DescriptionFault),
     /// A route to a PT that is not there.
     Unknown { name: String },
     /// Not two digits.
@@ -49,13 +50,62 @@ impl PtFault {
             PtFault::Profile { .. } => "PROFILO_PT_SCONOSCIUTO",
             PtFault::HalfLogin { .. } | PtFault::NoAccess { .. } => "ACCESSO_PT_INCOMPLETO",
             PtFault::File { .. } => "FILE_NON_LEGGIBILE",
-            PtFault::Definition { .. } => "DESCRIZIONE_PT_NON_VALIDA",
+            PtFault::Definition(_) => "DESCRIZIONE_PT_NON_VALIDA",
             PtFault::Unknown { .. } => "PT_NON_CONFIGURATO",
             PtFault::Code | PtFault::CodeAndAux => "CODICE_AVVISI_NON_VALIDO",
             PtFault::Overlap { .. } => "AVVISI_CONTESI",
             PtFault::Costs { .. } | PtFault::NobodyAsks => "CANALE_COSTI_NON_POSSIBILE",
         }
     }
+}
+
+/// What may be wrong in the description of a declared PT. Its reader is with its connector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DescriptionFault {
+    #[error("{}", .0.code())]
+    Shape(ShapeFault),
+    /// A template that does not compile, or that fails with sample data.
+    #[error("template: {problem:?} {detail}")]
+    Template { problem: TemplateProblem, detail: String },
+    /// With sample data the body is not what `format` says; why, as its parser says it (English).
+    #[error("body: {detail}")]
+    Body { detail: String },
+    #[error("the path does not begin with a slash")]
+    Path,
+    #[error("no header can be that")]
+    Header,
+    /// Not a place in an answer: JSON pointer, or names with slashes.
+    #[error("no place in an answer")]
+    Place,
+    #[error("not one of {}", .allowed.join(", "))]
+    Word { allowed: Vec<&'static str> },
+    /// A key that must be there because of another.
+    #[error("`{key}` is missing")]
+    Wanted { key: &'static str },
+    /// Answers could be about any notice.
+    #[error("nothing in the answer tells which notice it is about")]
+    NoEcho,
+    /// Credentials that the description uses and `[[pt]]` does not have.
+    #[error("`{key}` of the block is missing")]
+    Credential { key: &'static str },
+}
+
+/// What a template fails at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TemplateProblem {
+    Syntax,
+    /// A name that does not exist.
+    UnknownName,
+    UnknownFilter,
+    /// A value that may be missing is written without asking whether it is there.
+    MayBeMissing,
+    /// Lists and tables are written with the filter `json` only.
+    NotAText,
+    /// Templates include nothing.
+    Include,
+    TooManySteps,
+    TooLong,
+    Other,
 }
 
 /// Versions of the import file of MyPay (`reference pt.md` 6.1); the first is used when none is told.

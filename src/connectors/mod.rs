@@ -5,6 +5,7 @@ pub mod http;
 pub mod mail;
 pub mod pnd;
 pub mod pt;
+pub mod soap;
 
 use std::time::Duration;
 

@@ -181,13 +181,7 @@ pub struct Payments {
 
 impl Default for Payments {
     fn default() -> Self {
-        Payments {
-            verify: PaymentCheck::Refuse,
-            tolerance_cents: 0,
-            notify_paid_to_send: false,
-            cost_place: None,
-            qr: PaymentCheck::Warn,
-        }
+        Payments { verify: PaymentCheck::Refuse, tolerance_cents: 0, notify_paid_to_send: false, cost_place: None, qr: PaymentCheck::Warn }
     }
 }
 

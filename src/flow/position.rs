@@ -251,9 +251,10 @@ pub enum PositionFact {
     PushRefused {
         code: &'static str,
     },
-    /// What the PT holds after a change.
+    /// What the PT holds after a change. `told`: it has just said that it did it.
     ReadBack {
         held: Held,
+        told: bool,
     },
     /// Days stand still, or count again; or the act's facts changed.
     Moved,
@@ -365,8 +366,12 @@ const LOOK_AGAIN: i64 = 3_600;
 const SILENCE: i64 = 1_800;
 /// Seconds to the first question whether it was paid.
 const FIRST_POLL: i64 = 86_400;
-/// Times that a change is told and read back without effect.
-const MOST_TRIES: u32 = 3;
+/// Times that a change is told and read back without effect; each time the pause doubles: the last is almost an hour after the first.
+const MOST_TRIES: u32 = 8;
+/// Seconds before a change that had no effect is looked at or told again.
+const A_MOMENT: i64 = 15;
+/// Times that a PT which took a change in charge is read without it: a day.
+const MOST_SILENCES: u32 = 48;
 
 impl PositionStep {
     fn to(next: PositionState) -> PositionStep {
@@ -438,7 +443,12 @@ pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) 
         (S::Open, F::Reckoned(sum)) => reckoned(row, sum),
         // Nothing of it has left: it makes room for what is due now.
         (S::Changing { change }, F::Reckoned(sum)) if change.stage == Stage::ToPush => {
-            if sum.amount == change.amount && sum.cost == change.cost { timed(PositionStep::stay(state), sum) } else { reckoned(row, sum) }
+            if sum.amount == change.amount && sum.cost == change.cost {
+                let raise = row.asked.or(sum.stated).is_some_and(|holds| sum.amount > holds);
+                timed(PositionStep::stay(state).then(Do::Push { raise }), sum)
+            } else {
+                reckoned(row, sum)
+            }
         }
         // Compared again when what is under way is known.
         (S::Changing { .. } | S::Unverified | S::Parked { .. }, F::Reckoned(sum)) => timed(PositionStep::stay(state), sum),
@@ -459,7 +469,9 @@ pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) 
             PositionStep::to(S::Changing { change }).at(Do::ReadBack, When::In(SILENCE))
         }
         (S::Changing { .. }, F::PushRefused { code }) => PositionStep::park(code),
-        (S::Changing { change }, F::ReadBack { held } | F::Verified { held }) => read_back(state, row, change, held),
+        (S::Changing { change }, F::ReadBack { held, told }) => read_back(row, change, held, *told),
+        // A question of another kind, while a change is under way.
+        (S::Changing { .. }, F::Verified { held }) => blocked(held).unwrap_or_else(|| PositionStep::stay(state)),
 
         (S::Unverified | S::Open | S::Changing { .. }, F::GaveUp { code }) => PositionStep::park(code),
         (S::Parked { code: known }, F::GaveUp { code }) if known != code => PositionStep::park(code),
@@ -524,24 +536,32 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
     if row.last || row.wanted != Some(change.amount) { step.then(PositionEffect::Reckon) } else { step }
 }
 
-fn read_back(state: &PositionState, row: &PositionFacts, change: &Pending, held: &Held) -> PositionStep {
+fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {
     if let Some(step) = blocked(held) {
         return step;
     }
+    let next = |stage| Pending { stage, tries: change.tries + 1, ..change.clone() };
     match held.amount {
         // A PT that does not tell amounts cannot deny it.
-        None if change.stage != Stage::Offered => settled(change, row),
+        None if told || change.stage != Stage::Offered => settled(change, row),
         Some(amount) if amount == change.amount => settled(change, row),
         // It may still be working on it.
-        _ if matches!(change.stage, Stage::TakenInCharge { .. }) => {
-            PositionStep::stay(state).at(PositionEffect::ReadBack, When::In(SILENCE))
+        _ if matches!(change.stage, Stage::TakenInCharge { .. }) && change.tries < MOST_SILENCES => {
+            let change = next(change.stage.clone());
+            PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(SILENCE))
         }
-        _ if change.tries >= MOST_TRIES => PositionStep::park(code::NOT_CHANGED),
-        // It was not done: the same change again, or what is due by now.
+        _ if matches!(change.stage, Stage::TakenInCharge { .. }) || change.tries >= MOST_TRIES => PositionStep::park(code::NOT_CHANGED),
+        // It says that it did it: another look before it is told again.
+        _ if told => {
+            let change = next(Stage::ToReadBack);
+            PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(A_MOMENT))
+        }
+        // It was not done: the same change again.
         held => {
             let raise = held.is_some_and(|held| change.amount > held);
-            let change = Pending { stage: Stage::ToPush, ..change.clone() };
-            PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise })
+            let wait = A_MOMENT << change.tries.min(8);
+            let change = next(Stage::ToPush);
+            PositionStep::to(PositionState::Changing { change }).at(PositionEffect::Push { raise }, When::In(wait))
         }
     }
 }
@@ -566,3 +586,6 @@ fn paid(state: &PositionState, row: &PositionFacts, payment: &PaymentSeen, whole
     }
     if row.tells_payment && !again { step.then(PositionEffect::TellPayment) } else { step }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,10 +57,15 @@ pub struct Noticed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes on; of these notices (by place in the list) the gestionale is told that they do not agree.
-    Go { remarks: Vec<(usize, &'static str)> },
+    Go {
+        remarks: Vec<(usize, &'static str)>,
+    },
     Wait,
     /// Because of the notice at that place.
-    Refuse { notice: usize, code: &'static str },
+    Refuse {
+        notice: usize,
+        code: &'static str,
+    },
 }
 
 /// Judges the notices of an act whose own amount is `amount`.
@@ -202,10 +207,7 @@ mod tests {
             (vec![held(H::Payable, Some(4_200)), held(H::Payable, Some(4_200))], go()),
             (vec![held(H::Payable, Some(1_200)), held(H::Payable, Some(3_000))], go()),
             (vec![held(H::Payable, Some(1_200)), held(H::Payable, Some(3_010))], refused(code::OTHER_AMOUNT)),
-            (
-                vec![held(H::Payable, Some(4_200)), seen(Seen::Wrong(code::UNKNOWN))],
-                Verdict::Refuse { notice: 1, code: code::UNKNOWN },
-            ),
+            (vec![held(H::Payable, Some(4_200)), seen(Seen::Wrong(code::UNKNOWN))], Verdict::Refuse { notice: 1, code: code::UNKNOWN }),
             // One that is wrong is told at once, whatever the others will say.
             (vec![seen(Seen::Waits), held(H::Paid, None)], Verdict::Refuse { notice: 1, code: code::ALREADY_PAID }),
             (vec![seen(Seen::Unmanaged), seen(Seen::Waits)], Verdict::Wait),

@@ -529,7 +529,10 @@ mod tests {
             let step = observe(&State::Preparing, ActFacts { has_replacement, ..ACT }, &refused, now());
             assert_eq!((step.next, step.effects), (State::Refused { code: "IUV_SCONOSCIUTO".into() }, vec![effect]));
             let line = &step.lines[0];
-            assert_eq!((line.state, line.event.as_str(), line.code.as_deref()), (OutcomeState::Refused, "AVVISO_NON_PAGABILE", Some("IUV_SCONOSCIUTO")));
+            assert_eq!(
+                (line.state, line.event.as_str(), line.code.as_deref()),
+                (OutcomeState::Refused, "AVVISO_NON_PAGABILE", Some("IUV_SCONOSCIUTO"))
+            );
             // The whole act is refused; the reason says for which recipient and notice.
             assert_eq!((line.recipient, line.reasons[0].rec_index, line.institution_cost), (None, Some(1), None));
             assert!(line.reasons[0].element.as_deref().unwrap().ends_with(&notice));

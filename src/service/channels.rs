@@ -14,6 +14,7 @@ use crate::config::{Config, Institution, Quota};
 use crate::connectors::circuit::{Admission, Circuit, CircuitPolicy};
 use crate::connectors::http::{self, HttpSettings, HttpSetupError};
 use crate::connectors::pnd::{DayQuota, Governor, Pnd, PndSettings, PndSetupError, Priority, Timeouts, VoucherSettings};
+use crate::connectors::pt::PtSetupError;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Calls;
 
@@ -26,6 +27,8 @@ pub enum ChannelError {
     Secret { channel: String, error: SecretError },
     #[error("{channel}: {error}")]
     Connector { channel: String, error: PndSetupError },
+    #[error("{channel}: {error}")]
+    Partner { channel: String, error: PtSetupError },
     #[error(transparent)]
     Http(#[from] HttpSetupError),
 }

@@ -171,7 +171,8 @@ impl Orphans {
         }
         self.looked = Some(now);
         if let Ok(channels) = hub.store.channels_with_work().await {
-            self.channels = channels.into_iter().filter(|channel| !hub.channels.contains_key(channel)).collect();
+            self.channels =
+                channels.into_iter().filter(|channel| !hub.channels.contains_key(channel) && !hub.partners.contains_key(channel)).collect();
         }
     }
 }
@@ -213,6 +214,7 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
     };
     add("", 0, OWN_WORK);
     add("", 1, OWN_BULK);
+    add("", 2, OWN_BULK);
     // The keys of an ente share what SEND is to it: asked once, for one probe serves all.
     let mut held: BTreeMap<&str, bool> = BTreeMap::new();
     let mut open: Vec<&str> = Vec::new();
@@ -223,6 +225,17 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
             add(&channel.name, 0, FOLLOW_UPS);
             add(&channel.name, 1, NEW_SENDS);
         }
+    }
+    for partner in hub.partners.all().values() {
+        if partner.remote.held_until(now).is_some() {
+            continue;
+        }
+        add(&partner.name, 0, partner.room());
+        // Reductions and what follows them up have the way free.
+        if counts.of(&partner.name, 0) == 0 {
+            add(&partner.name, 1, partner.room());
+        }
+        add(&partner.name, 2, partner.room());
     }
     let behind = channels.values().any(|channel| channel.behind.load(Ordering::Acquire));
     if !sending && !behind && counts.in_lane(Lane::NewSend) == 0 {
@@ -288,7 +301,7 @@ async fn run_group(hub: &Arc<Hub>, group: &Group) {
             };
             work.instrument(span(first)).await;
         }
-        Subject::Posizione { effect: PositionEffect::Reckon, .. } => positions::reckon(hub, &group.jobs).await,
+        Subject::Posizione { effect: PositionEffect::Reckon, .. } => positions::reckon::run(hub, &group.jobs).await,
         Subject::Posizione { position, effect } => {
             let work = async {
                 let end = positions::one(hub, first, *position, effect).await;

@@ -48,6 +48,7 @@ use crate::store::archives::Archives;
 
 use channels::Channel;
 use live::{Live, Shelf};
+use positions::partners::PtChannel;
 
 /// One running hub: what every task of it shares.
 pub struct Hub {
@@ -63,6 +64,8 @@ pub struct Hub {
     pub archives: Arc<dyn Archives>,
     /// By `ente/key`.
     pub channels: Shelf<Channel>,
+    /// Partner tecnologici, by `pt/name`.
+    pub partners: Shelf<PtChannel>,
     /// No new work is taken; what runs is finished.
     pub stopping: CancellationToken,
     /// Rung when lines, facts or files may be published.

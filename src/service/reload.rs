@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::channels::{self, Channel, ChannelError};
+use super::positions::partners;
 use super::supervisor::Running;
 use super::{Hub, door, publish, streams};
 use crate::config::{self, Config, LoadedConfig, SourceSystem, check_clock};
@@ -163,6 +164,7 @@ impl Running {
         // Everything that may fail comes before anything is changed.
         let before = hub.channels.all();
         let channels = channels::build(&config, &before, &hub.store, hub.clock, &hub.figures.calls).map_err(Refused::Channel)?;
+        let pts = partners::build(&config, &hub.partners.all(), hub.clock).map_err(Refused::Channel)?;
         let new: Vec<&SourceSystem> = config.sources.iter().filter(|source| running.source(&source.name).is_none()).collect();
         let listens = hub.config.sftp.is_some();
         let arrivals: BTreeMap<String, Arc<Arrivals>> =
@@ -178,7 +180,12 @@ impl Running {
         // A key that was taken away is followed for as long as acts may be under way with it: until a restart.
         let kept = before.iter().filter(|(name, _)| !channels.contains_key(*name)).map(|(name, channel)| (name.clone(), channel.clone()));
         let channels = channels.clone().into_iter().chain(kept.collect::<Vec<_>>()).collect();
+        let gone = hub.partners.all();
+        let gone = gone.iter().filter(|(name, _)| !pts.contains_key(*name)).map(|(name, channel)| (name.clone(), channel.clone()));
+        let pts_of_now = pts.clone().into_iter().chain(gone.collect::<Vec<_>>()).collect();
+        hub.store.set_payment_routes(partners::routes(&config)).await.map_err(|error| Refused::File(vec![error.to_string()]))?;
         // What others refer to first.
+        hub.partners.put(pts_of_now);
         hub.channels.put(channels);
         hub.flows.put(flows.into_iter().map(|flow| (flow.name.clone(), Arc::new(flow))).collect());
         hub.settings.put(config);

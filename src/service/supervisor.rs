@@ -18,6 +18,7 @@ use super::door::{self, DoorError, Keeper};
 use super::figures::Figures;
 use super::live::{Live, Shelf};
 use super::operate::{Operator, Place};
+use super::positions::partners::{self, Partners};
 use super::pulse::{Beat, Pulse};
 use super::reload::Listeners;
 use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, retention, sweep};
@@ -85,15 +86,23 @@ pub fn open(loaded: LoadedConfig, clock: Clock) -> Result<Arc<Hub>, StartError> 
     let store = Store::open(&loaded.config.data)?;
     let figures = Figures::default();
     let channels = channels::build(&loaded.config, &BTreeMap::new(), &store, clock, &figures.calls)?;
-    share(loaded, clock, store, channels, figures)
+    let pts = partners::build(&loaded.config, &BTreeMap::new(), clock)?;
+    share(loaded, clock, store, channels, pts, figures)
 }
 
 /// What writes files out of a store that a command has opened: no remote, hence no secret, is needed.
 pub fn for_files(loaded: LoadedConfig, store: Store) -> Result<Arc<Hub>, StartError> {
-    share(loaded, Clock::REAL, store, BTreeMap::new(), Figures::default())
+    share(loaded, Clock::REAL, store, BTreeMap::new(), BTreeMap::new(), Figures::default())
 }
 
-fn share(loaded: LoadedConfig, clock: Clock, store: Store, channels: Channels, figures: Figures) -> Result<Arc<Hub>, StartError> {
+fn share(
+    loaded: LoadedConfig,
+    clock: Clock,
+    store: Store,
+    channels: Channels,
+    pts: Partners,
+    figures: Figures,
+) -> Result<Arc<Hub>, StartError> {
     let archives = FolderArchives::open(loaded.config.data.join("archivi"))?;
     let flows: BTreeMap<_, _> = loaded.flows.into_iter().map(|flow| (flow.name.clone(), Arc::new(flow))).collect();
     Ok(Arc::new(Hub {
@@ -105,6 +114,7 @@ fn share(loaded: LoadedConfig, clock: Clock, store: Store, channels: Channels, f
         store,
         archives: Arc::new(archives),
         channels: Shelf::new(channels),
+        partners: Shelf::new(pts),
         stopping: CancellationToken::new(),
         publish: Notify::new(),
         facts: super::facts::Facts::default(),
@@ -120,6 +130,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         tracing::info!(jobs = freed, "lavori interrotti, ripresi");
     }
     dispatch::look_at_the_clock(&hub).await?;
+    hub.store.set_payment_routes(partners::routes(&hub.settings())).await?;
     publish::recover(&hub).await?;
     restore::follow(&hub).await?;
     let mut tasks = JoinSet::new();

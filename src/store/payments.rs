@@ -114,7 +114,6 @@ pub(super) fn adopt(db: &Connection, id: PositionId, creditor: &str, notice: &st
 
 /// Whether SEND is to be told of payments of an act, by its flow.
 pub(super) fn tells_send(db: &Connection, act: ActId) -> Result<bool, StoreError> {
-    let sql =
-        "SELECT json_extract(d.json, '$.pagamenti.notify_paid_to_send') FROM act a JOIN flow_definition d ON d.digest = a.flow_digest WHERE a.id = ?1";
+    let sql = "SELECT json_extract(d.json, '$.pagamenti.notify_paid_to_send') FROM act a JOIN flow_definition d ON d.digest = a.flow_digest WHERE a.id = ?1";
     Ok(optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |row| row.get::<_, Option<bool>>(0)))?.flatten().unwrap_or(false))
 }

@@ -32,6 +32,10 @@ pub struct PositionMaterial {
     pub wanted: Option<Cents>,
     /// The PT's own id of it, as it answered.
     pub pt_id: Option<String>,
+    /// What the PT held before messo changed anything.
+    pub base: Option<Cents>,
+    /// Notices that the act names: with more than one its amount is of none of them.
+    pub notices: usize,
     /// messo has changed it at its PT.
     pub touched: bool,
     /// Rome day on which the amount changes by time alone.
@@ -86,6 +90,7 @@ pub struct PositionView {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
     pub pt: String,
+    pub costs: CostChannel,
     pub state: String,
     /// As the service encoded it; `None`: not reckoned yet.
     pub json: Option<String>,
@@ -204,11 +209,12 @@ impl Store {
     pub async fn price_sheet(&self, creditor: &str, notice: &str) -> Result<Option<Sheet>, StoreError> {
         let (creditor, notice) = (creditor.to_owned(), notice.to_owned());
         self.read(move |db| {
-            let sql = "SELECT pt, state, sheet FROM position WHERE notice = ?1 AND creditor = ?2";
-            optional(
+            let sql = "SELECT pt, costs, state, sheet FROM position WHERE notice = ?1 AND creditor = ?2";
+            let found = optional(
                 db.prepare_cached(sql)?
-                    .query_row([notice, creditor], |row| Ok(Sheet { pt: row.get(0)?, state: row.get(1)?, json: row.get(2)? })),
-            )
+                    .query_row([notice, creditor], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))),
+            )?;
+            found.map(|(pt, costs, state, json)| Ok(Sheet { pt, costs: word(&costs, "costs")?, state, json })).transpose()
         })
         .await
     }
@@ -239,9 +245,9 @@ fn rome_date(millis: i64) -> Date {
 
 fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option<PositionMaterial>, StoreError> {
     let row = PositionRow::load(db, id)?;
-    let (pt_id, next_day, created_at): (Option<String>, Option<String>, i64) = db
-        .prepare_cached("SELECT pt_id, next_day, created_at FROM position WHERE id = ?1")?
-        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (pt_id, next_day, created_at, base): (Option<String>, Option<String>, i64, Option<i64>) = db
+        .prepare_cached("SELECT pt_id, next_day, created_at, base FROM position WHERE id = ?1")?
+        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let found = optional(
         db.prepare_cached(
             "SELECT a.flow_digest, a.live, a.iun, a.accepted_at, c.json, a.sender FROM act a JOIN act_content c ON c.act_id = a.id WHERE a.id = ?1",
@@ -294,6 +300,10 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
         .query_row(params![row.act.0.as_bytes(), row.notice, row.creditor], |row| Ok((row.get(0)?, row.get(1)?))),
     )?
     .unwrap_or((0, false));
+    let mut codes: Vec<(&str, &str)> = content.notices().map(|(_, creditor, notice)| (creditor, notice)).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let notices = codes.len();
     let data = content.position.clone().unwrap_or_default();
     let delivery = content.fee_policy.unwrap_or(flow.fee_policy) == FeePolicy::DeliveryMode;
     let facts = AmountFacts {
@@ -308,8 +318,9 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
         suspensions: suspensions(db, id)?,
         applies_cost: apply_cost && delivery,
         notified: live && (accepted.is_some() || iun.is_some()),
-        pa_fee: content.pa_fee.or(flow.pa_fee).unwrap_or(0),
-        vat: content.vat.or(flow.vat).unwrap_or(0),
+        // SEND's own defaults.
+        pa_fee: content.pa_fee.or(flow.pa_fee).unwrap_or(100),
+        vat: content.vat.or(flow.vat).unwrap_or(22),
         calendar: Calendar::default(),
     };
     Ok(Some(PositionMaterial {
@@ -323,6 +334,8 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
         asked: row.asked,
         wanted: row.wanted,
         pt_id,
+        base: base.map(Cents),
+        notices,
         touched: row.touched,
         next_day: next_day.and_then(|day| day.parse().ok()),
         created_at: at(created_at),

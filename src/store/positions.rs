@@ -49,6 +49,8 @@ impl Route {
 pub struct Beside {
     /// The job that brought it: ended with it.
     pub job: Option<JobRef>,
+    /// The job on whose behalf it happens: it must still be ours, and goes on.
+    pub held: Option<JobRef>,
     /// The price of each day to come, as the service encodes it.
     pub sheet: Option<String>,
     /// Another job, due then.
@@ -518,6 +520,9 @@ pub(super) fn observe_one(
     if let Some(job) = beside.job {
         jobs::finish(db, job)?;
     }
+    if let Some(job) = beside.held {
+        jobs::held(db, job)?;
+    }
     let mut row = PositionRow::load(db, id)?;
     let before = row.wanted;
     take(db, &mut row, fact, beside.sheet.as_deref(), now)?;
@@ -549,7 +554,15 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             let sql = "UPDATE position SET wanted = NULL, wanted_cost = NULL, reckoned_on = NULL, fault = NULL, sheet = NULL WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
         }
-        PositionFact::Verified { held } | PositionFact::ReadBack { held } => hold(db, row, held, now)?,
+        PositionFact::Verified { held } => {
+            if !row.touched
+                && let Some(amount) = held.amount
+            {
+                db.prepare_cached("UPDATE position SET base = ?2 WHERE id = ?1")?.execute(params![id, amount.get()])?;
+            }
+            hold(db, row, held, false, now)?;
+        }
+        PositionFact::ReadBack { held, told } => hold(db, row, held, *told, now)?,
         PositionFact::Reckoned(sum) => {
             row.wanted = Some(sum.amount);
             row.wanted_cost = Some(sum.cost);
@@ -591,11 +604,11 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
     Ok(())
 }
 
-fn hold(db: &Connection, row: &mut PositionRow, held: &Held, now: Timestamp) -> Result<(), StoreError> {
+fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Timestamp) -> Result<(), StoreError> {
     row.asked = match (held.amount, &row.state) {
         (Some(amount), _) => Some(amount),
         // It does not tell: what it was told last, if it said that it did it.
-        (None, PositionState::Changing { change }) if change.stage == Stage::ToReadBack => Some(change.amount),
+        (None, PositionState::Changing { change }) if told || change.stage == Stage::ToReadBack => Some(change.amount),
         (None, _) => row.asked,
     };
     row.held_due = held.due_date.or(row.held_due);
@@ -705,7 +718,7 @@ fn wake(db: &Connection, row: &PositionRow, now: Timestamp) -> Result<(), StoreE
 fn about(row: &PositionRow, fact: &PositionFact) -> Option<String> {
     let value = match fact {
         PositionFact::Reckoned(sum) => serde_json::json!({ "amount": sum.amount, "cost": sum.whole_cost, "next": sum.next }),
-        PositionFact::Verified { held } | PositionFact::ReadBack { held } => {
+        PositionFact::Verified { held } | PositionFact::ReadBack { held, .. } => {
             serde_json::json!({ "state": held.state, "amount": held.amount, "fee": held.fee })
         }
         PositionFact::NotVerified { code } | PositionFact::NoSum { code } | PositionFact::PushRefused { code } => {

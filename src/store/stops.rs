@@ -17,9 +17,16 @@ use crate::domain::ids::ActId;
 /// Why an ente is stopped; under the same code its acts are parked.
 pub const STOP_CODES: [&str; 4] = ["CHIAVE_RIFIUTATA", "QUOTA_SEND_ESAURITA", "GRUPPO_RIFIUTATO", "ENTE_NON_ABILITATO"];
 
-/// The ente of a channel; of work of our own, none.
+/// The code of a PT that refuses its credentials.
+const PT_STOPPED: &str = "PT_RIFIUTA_LE_CREDENZIALI";
+
+/// The ente of a channel; of work of our own, none. A PT stands alone.
 pub(super) fn sender_of(channel: &str) -> &str {
-    channel.split('/').next().unwrap_or_default()
+    if is_partner(channel) { channel } else { channel.split('/').next().unwrap_or_default() }
+}
+
+fn is_partner(channel: &str) -> bool {
+    channel.starts_with("pt/")
 }
 
 /// A stop, as kept: channel, ente, code, and by whom it was resumed (`who`, `why`).
@@ -42,7 +49,7 @@ impl Store {
             let sender = sender_of(&channel);
             let new = db.prepare_cached(sql)?.execute(params![channel, sender, code, ms(now)])?;
             if new == 1 {
-                Alert::new(&code, &channel).sender(Some(sender)).begin(db, None, now)?;
+                Alert::new(&code, &channel).sender(Some(sender).filter(|_| !is_partner(&channel))).begin(db, None, now)?;
             }
             Ok(())
         })
@@ -116,6 +123,9 @@ impl Store {
 
 /// A key goes on. Told with the last one of its ente: before that, the ente stands still all the same.
 fn tell_resumed(db: &Connection, channel: &str, now: Timestamp) -> Result<(), StoreError> {
+    if is_partner(channel) {
+        return Alert::new("PT_ACCETTA_LE_CREDENZIALI", channel).end(db, PT_STOPPED, now).map(drop);
+    }
     let mut known = false;
     for code in STOP_CODES {
         known |= alerts::forget(db, code, channel)?;

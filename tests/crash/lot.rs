@@ -5,7 +5,7 @@
 use crate::common::zip_entries;
 
 /// Columns that the acts of these tests fill in.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "riferimento",
     "ente",
     "azione",
@@ -23,6 +23,7 @@ const COLUMNS: [&str; 17] = [
     "avviso_creditore_1",
     "avviso_applica_costi_1",
     "documento_file_1",
+    "importo",
 ];
 
 /// Invented people.
@@ -61,6 +62,8 @@ pub struct Act {
     pub stories: Vec<Story>,
     /// A notice for the first recipient, 17 digits after the first `3`.
     pub notice: Option<u64>,
+    /// What the act asks for, as Italians write it.
+    pub amount: Option<&'static str>,
     /// Its PDF is not in the archive: refused by messo.
     pub without_pdf: bool,
     /// A tax id that is no tax id: refused by messo, its PDF copied to the reject.
@@ -78,6 +81,7 @@ impl Act {
             action: "inserisci",
             stories: vec![story],
             notice: None,
+            amount: None,
             without_pdf: false,
             wrong_tax_id: false,
             version: 1,
@@ -100,7 +104,7 @@ impl Act {
 }
 
 /// An 18-digit notice with its check digits (mod 93 over the auxiliary digit and the IUV).
-fn notice_code(number: u64) -> String {
+pub fn notice_code(number: u64) -> String {
     let base = format!("302{number:013}");
     let remainder: u64 = base.bytes().fold(0, |rest, digit| (rest * 10 + u64::from(digit - b'0')) % 93);
     format!("{base}{remainder:02}")
@@ -142,7 +146,13 @@ impl Lot {
                 let notice = if index == 0 { act.notice_code() } else { String::new() };
                 let of_notice = |value: &str| if notice.is_empty() { String::new() } else { value.to_owned() };
                 cells.extend(["Atto di prova", "PF", tax_id, name, story.pec, story.street, "00184", "ROMA", "RM"].map(str::to_owned));
-                cells.extend([notice.clone(), of_notice(&self.sender), of_notice("SI"), act.pdf_name()]);
+                cells.extend([
+                    notice.clone(),
+                    of_notice(&self.sender),
+                    of_notice("SI"),
+                    act.pdf_name(),
+                    act.amount.unwrap_or_default().to_owned(),
+                ]);
             }
         }
         cells.join(";") + "\r\n"

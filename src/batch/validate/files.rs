@@ -341,8 +341,8 @@ fn same_without_case(a: &str, b: &str) -> bool {
 mod tests {
     use super::super::{SenderFacts, samples};
     use super::*;
-    use crate::domain::act::Action;
     use crate::batch::files::PdfFacts;
+    use crate::domain::act::Action;
 
     fn pdf(pages: Option<u32>) -> Option<PdfFacts> {
         Some(PdfFacts { encrypted: false, pages })

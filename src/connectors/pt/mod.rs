@@ -5,6 +5,14 @@
 //! [`Capabilities`]; the flow asks those, never which partner it is.
 
 mod call;
+pub mod declared;
+pub mod govpay;
+pub mod gpd;
+pub mod mypay;
+mod parts;
+pub mod piemontepay;
+mod rest;
+mod shares;
 
 use std::io::Read;
 use std::time::Duration;
@@ -95,6 +103,11 @@ pub enum PtSetupError {
 #[derive(Clone)]
 pub enum Partner {
     Unmanaged,
+    Gpd(gpd::Gpd),
+    GovPay(govpay::GovPay),
+    MyPay(mypay::MyPay),
+    PiemontePay(piemontepay::PiemontePay),
+    Declared(declared::Declared),
 }
 
 impl Partner {
@@ -102,6 +115,11 @@ impl Partner {
     pub fn new(settings: PtSettings) -> Result<Partner, PtSetupError> {
         match settings.config.kind {
             PtKind::Unmanaged => Ok(Partner::Unmanaged),
+            PtKind::Gpd => Ok(Partner::Gpd(gpd::Gpd::new(settings)?)),
+            PtKind::GovPay => Ok(Partner::GovPay(govpay::GovPay::new(settings)?)),
+            PtKind::MyPay => mypay::MyPay::new(settings).map(Partner::MyPay),
+            PtKind::PiemontePay => piemontepay::PiemontePay::new(settings).map(Partner::PiemontePay),
+            PtKind::Declared => declared::Declared::new(settings).map(Partner::Declared),
             kind => Err(PtSetupError::Profile(kind.to_string())),
         }
     }
@@ -109,24 +127,52 @@ impl Partner {
     /// What it can do.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        Capabilities::NOTHING
+        match self {
+            Partner::Unmanaged => Capabilities::NOTHING,
+            Partner::Gpd(gpd) => gpd.capabilities(),
+            Partner::GovPay(govpay) => govpay.capabilities(),
+            Partner::MyPay(partner) => partner.capabilities(),
+            Partner::PiemontePay(partner) => partner.capabilities(),
+            Partner::Declared(partner) => partner.capabilities(),
+        }
     }
 
     /// What it holds for a notice. [`ConnectorError::NotFound`]: it does not know it.
-    pub async fn verify(&self, _route: &PaymentRoute, _asked: &Asked) -> Result<Held, ConnectorError> {
-        Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() })
+    pub async fn verify(&self, route: &PaymentRoute, asked: &Asked) -> Result<Held, ConnectorError> {
+        match self {
+            Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() }),
+            Partner::Gpd(gpd) => gpd.verify(asked).await,
+            Partner::GovPay(govpay) => govpay.verify(asked).await,
+            Partner::MyPay(partner) => partner.verify(route, asked).await,
+            Partner::PiemontePay(partner) => partner.verify(route, asked).await,
+            Partner::Declared(partner) => partner.verify(route, asked).await,
+        }
     }
 
     /// Makes the position ask for another amount: reads the whole of it, changes that, writes it back.
     ///
     /// [`ConnectorError::Conflict`]: it can no longer be changed (paid, being paid, cancelled).
-    pub async fn change(&self, _route: &PaymentRoute, _asked: &Asked, _change: &Change) -> Result<Changed, ConnectorError> {
-        Err(ConnectorError::Protocol { what: "this PT changes nothing".to_owned() })
+    pub async fn change(&self, route: &PaymentRoute, asked: &Asked, change: &Change) -> Result<Changed, ConnectorError> {
+        match self {
+            Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT changes nothing".to_owned() }),
+            Partner::Gpd(gpd) => gpd.change(asked, change).await,
+            Partner::GovPay(govpay) => govpay.change(asked, change).await,
+            Partner::MyPay(partner) => partner.change(route, asked, change).await,
+            Partner::PiemontePay(partner) => partner.change(route, asked, change).await,
+            Partner::Declared(partner) => partner.change(route, asked, change).await,
+        }
     }
 
     /// Makes the position no longer payable.
-    pub async fn cancel(&self, _route: &PaymentRoute, _asked: &Asked, _key: &str) -> Result<Changed, ConnectorError> {
-        Err(ConnectorError::Protocol { what: "this PT cancels nothing".to_owned() })
+    pub async fn cancel(&self, route: &PaymentRoute, asked: &Asked, key: &str) -> Result<Changed, ConnectorError> {
+        match self {
+            Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT cancels nothing".to_owned() }),
+            Partner::Gpd(gpd) => gpd.cancel(asked).await,
+            Partner::GovPay(govpay) => govpay.cancel(asked).await,
+            Partner::MyPay(partner) => partner.cancel(route, asked, key).await,
+            Partner::PiemontePay(partner) => partner.cancel(route, asked, key).await,
+            Partner::Declared(partner) => partner.cancel(route, asked, key).await,
+        }
     }
 }
 

@@ -67,7 +67,10 @@ fn xml_of(header: &ExportHeader, rows: &[Statement<'_>]) -> String {
 
 #[test]
 fn a_csv_says_every_column_and_ends_with_its_totals() {
-    let text = csv_of(header(2), &[statement(0), Statement { due: Some(6_109), paid: Some(6_109), paid_at: Some(at("2026-11-29T08:00:00Z")), ..statement(1) }]);
+    let text = csv_of(
+        header(2),
+        &[statement(0), Statement { due: Some(6_109), paid: Some(6_109), paid_at: Some(at("2026-11-29T08:00:00Z")), ..statement(1) }],
+    );
     let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     assert_eq!(lines[0].split(';').collect::<Vec<_>>(), COLUMNS.iter().chain(CONTROL).copied().collect::<Vec<_>>());
     insta::assert_snapshot!(lines[1..].join("\n"), @r#"

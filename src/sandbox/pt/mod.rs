@@ -2,10 +2,17 @@
 //! inside and to move them is under `/_pt/`.
 //!
 //! `POST /_pt/debts` (a [`Debt`] as JSON) makes one; `GET /_pt/debts/{creditor}/{notice}` shows it with its changes;
-//! `POST /_pt/pay` `{creditor, notice, amount}` pays it; `POST /_pt/state` `{creditor, notice, state}` puts it in a state;
-//! `POST /_pt/faults` `{kind, operation, times}` makes the next calls go wrong.
+//! `POST /_pt/pay` `{creditor, notice, amount, at}` pays it, now or at a business instant (absent amount: what is asked);
+//! `POST /_pt/state` `{creditor, notice, state}` puts it in a state; `POST /_pt/faults` `{pt, operation, kind, times, ms}` makes
+//! the next calls go wrong, `DELETE /_pt/faults` forgets what is left of them.
 
 mod debts;
+mod faults;
+mod govpay;
+mod gpd;
+mod mypay;
+mod piemontepay;
+mod xml;
 
 pub use debts::{Debt, DebtChange, DebtState, Debts};
 
@@ -16,10 +23,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::sandbox::listener;
 
 /// How the simulators are started: all of them on one address, each under its own path.
 #[derive(Debug, Clone)]
@@ -54,13 +63,20 @@ impl Drop for PtRunning {
 
 /// Starts all simulators on one port.
 pub async fn start(options: PtOptions) -> std::io::Result<PtRunning> {
-    let listener = tokio::net::TcpListener::bind(options.listen).await?;
-    let addr = listener.local_addr()?;
+    let (listener, addr) = listener::bind(options.listen).await?;
     let shared = Arc::new(options);
+    let plan = Arc::new(faults::Plan::default());
     // One line for each simulator: `.nest("/gpd", gpd::router(shared.clone()))`.
-    let router = Router::new().nest("/_pt", looks(shared.clone()));
+    let router = Router::new()
+        .nest("/_pt", looks(shared.clone()).merge(orders(plan.clone())))
+        .nest("/gpd", gpd::router(shared.clone()))
+        .nest("/govpay", govpay::router(shared.clone()))
+        .nest("/mypay", mypay::router(shared.clone()))
+        .nest("/piemontepay", piemontepay::router(shared.clone()))
+        .layer(axum::middleware::from_fn_with_state(plan, faults::disturb));
+    let service = router.into_make_service_with_connect_info::<listener::Gate>();
     let server = tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        if let Err(error) = axum::serve(listener, service).await {
             tracing::error!(%error, "the simulators of the PTs stopped serving");
         }
     });
@@ -71,7 +87,12 @@ pub async fn start(options: PtOptions) -> std::io::Result<PtRunning> {
 struct Pay {
     creditor: String,
     notice: String,
-    amount: i64,
+    /// Absent: what is asked when it is paid.
+    #[serde(default)]
+    amount: Option<i64>,
+    /// Business time; absent: now.
+    #[serde(default)]
+    at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +112,13 @@ fn looks(shared: Arc<PtOptions>) -> Router {
         .with_state(shared)
 }
 
+/// Faults are ordered and forgotten here.
+fn orders(plan: Arc<faults::Plan>) -> Router {
+    let add = |State(plan): State<Arc<faults::Plan>>, Json(fault): Json<faults::Fault>| async move { plan.add(fault) };
+    let clear = |State(plan): State<Arc<faults::Plan>>| async move { plan.clear() };
+    Router::new().route("/faults", post(add).delete(clear)).with_state(plan)
+}
+
 async fn make(State(shared): State<Arc<PtOptions>>, Json(debt): Json<Debt>) -> StatusCode {
     shared.debts.put(debt);
     StatusCode::CREATED
@@ -101,11 +129,24 @@ async fn show(State(shared): State<Arc<PtOptions>>, Path((creditor, notice)): Pa
 }
 
 async fn pay(State(shared): State<Arc<PtOptions>>, Json(pay): Json<Pay>) -> StatusCode {
+    match pay.at {
+        None => pay_now(&shared, &pay),
+        Some(at) => {
+            tokio::spawn(async move {
+                tokio::time::sleep(shared.clock.real_until(at)).await;
+                pay_now(&shared, &pay);
+            });
+            StatusCode::ACCEPTED
+        }
+    }
+}
+
+fn pay_now(shared: &PtOptions, pay: &Pay) -> StatusCode {
     let now = shared.clock.now().as_millisecond();
-    match shared.debts.lock().get_mut(&(pay.creditor, pay.notice)) {
+    match shared.debts.lock().get_mut(&(pay.creditor.clone(), pay.notice.clone())) {
         Some(debt) if matches!(debt.state, DebtState::Unpaid | DebtState::BeingPaid) => {
             debt.state = DebtState::Paid;
-            debt.paid_amount = Some(pay.amount);
+            debt.paid_amount = Some(pay.amount.unwrap_or(debt.amount + debt.fee));
             debt.paid_at = Some(now);
             StatusCode::OK
         }

@@ -1,16 +1,20 @@
 //! Debt positions at work: verified on arrival, reckoned on each fact and date, kept right at their PTs, asked by them, paid.
 
-use std::sync::Arc;
+pub mod partners;
+mod payments;
+mod push;
+pub mod reckon;
+mod verify;
 
 use jiff::civil::Date;
 
-use super::Hub;
-use super::dispatch::{End, settle};
+use super::dispatch::End;
+use super::{Hub, rome};
 use crate::domain::amount_rule::Breakdown;
 use crate::domain::ids::PositionId;
 use crate::domain::position::PaymentEvent;
-use crate::flow::position::PositionEffect;
-use crate::store::{Leased, StoreError};
+use crate::flow::position::{PositionEffect, PositionFact};
+use crate::store::{Beside, Leased, StoreError};
 
 /// What messo answers to a PT that asks the price of a notice.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,35 +53,42 @@ pub enum PaymentTaken {
 }
 
 /// The price of a notice, from what is known: one look, never a call.
-pub async fn price(_hub: &Hub, _pt: &str, _creditor: &str, _notice: &str) -> Result<PriceAnswer, StoreError> {
-    Ok(PriceAnswer::Unknown)
+pub async fn price(hub: &Hub, pt: &str, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
+    let sheet = hub.store.price_sheet(creditor, notice).await?;
+    Ok(reckon::answer(pt, sheet, rome(hub.clock.now()).date()))
 }
 
 /// A PT tells that a notice was paid. Durable when it returns.
-pub async fn paid(_hub: &Hub, _event: PaymentEvent) -> Result<PaymentTaken, StoreError> {
-    Ok(PaymentTaken::Unknown)
+pub async fn paid(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreError> {
+    payments::take(hub, event).await
 }
 
-/// A PT tells the outcome of a change that it had only taken in charge (`ticket`); `code`: why it did not make it.
-pub async fn change_told(_hub: &Hub, _pt: &str, _ticket: &str, _code: Option<&str>) -> Result<(), StoreError> {
+/// A PT tells the outcome of a change that it had only taken in charge (`ticket`); `code`: why it did not make it. A ticket that
+/// nobody waits for changes nothing.
+pub async fn change_told(hub: &Hub, pt: &str, ticket: &str, code: Option<&str>) -> Result<(), StoreError> {
+    let Some(id) = hub.store.position_of_ticket(pt, ticket).await? else {
+        tracing::info!(pt, "il PT dà l'esito di un aggiornamento che nessuno aspetta");
+        return Ok(());
+    };
+    let reads = hub.partners.get(&partners::channel_of(pt)).is_some_and(|channel| channel.partner.capabilities().verify);
+    let fact = PositionFact::ToldLater { code: code.map(str::to_owned), reads };
+    hub.store.observe_position(id, fact, Beside::default(), hub.clock.now()).await?;
+    hub.publish.notify_one();
     Ok(())
 }
 
-/// One job of a position.
-pub async fn one(_hub: &Arc<Hub>, _leased: &Leased, _position: PositionId, effect: &PositionEffect) -> End {
+/// One job of a position, but reckoning ([`reckon::run`]).
+pub async fn one(hub: &Hub, leased: &Leased, position: PositionId, effect: &PositionEffect) -> End {
     match effect {
-        PositionEffect::Verify
-        | PositionEffect::Reckon
-        | PositionEffect::Push { .. }
-        | PositionEffect::ReadBack
-        | PositionEffect::PollPayment
-        | PositionEffect::TellPayment => End::Nothing,
+        PositionEffect::Verify => verify::verify(hub, leased, position).await,
+        PositionEffect::Push { .. } => push::push(hub, leased, position).await,
+        PositionEffect::ReadBack => verify::read_back(hub, leased, position).await,
+        PositionEffect::PollPayment => verify::poll(hub, leased, position).await,
+        PositionEffect::TellPayment => payments::tell_send(hub, leased, position).await,
+        // Many together: see `reckon::run`.
+        PositionEffect::Reckon => End::Nothing,
     }
 }
 
-/// Reckons many positions together.
-pub async fn reckon(hub: &Arc<Hub>, jobs: &[Leased]) {
-    for job in jobs {
-        settle(hub, job, End::Nothing).await;
-    }
-}
+#[cfg(test)]
+mod tests;

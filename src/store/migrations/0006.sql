@@ -31,6 +31,7 @@ CREATE TABLE position (
   -- What the PT holds, as it was read last.
   held_state TEXT,
   asked INTEGER,
+  base INTEGER,                    -- the same before messo changed anything: the amount of a notice that the act does not state
   fee INTEGER,
   held_due TEXT,
   pt_id TEXT,                      -- its own id of the position

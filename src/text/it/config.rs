@@ -87,7 +87,7 @@ pub fn sentence(fault: &ConfigFault) -> String {
     }
 }
 
-fn shape(fault: &ShapeFault) -> String {
+pub(super) fn shape(fault: &ShapeFault) -> String {
     match fault {
         ShapeFault::Syntax { message } => format!("riga non valida in TOML ({message})"),
         ShapeFault::KeyTwice => "la chiave è già presente nello stesso blocco".into(),

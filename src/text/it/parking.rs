@@ -307,11 +307,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Un avviso è stato pagato per un importo diverso da quello dovuto in quel momento: il pagamento vale.",
         "Verificare l'esito: di solito il cittadino aveva l'importo precedente. Se manca qualcosa, decide l'ufficio.",
     ),
-    (
-        "PAGATO_IN_PARTE",
-        "Di un avviso è stata pagata solo una parte.",
-        "Nessuna azione: si attende il resto.",
-    ),
+    ("PAGATO_IN_PARTE", "Di un avviso è stata pagata solo una parte.", "Nessuna azione: si attende il resto."),
     (
         "PAGATO_DUE_VOLTE",
         "Di un avviso sono arrivate due ricevute di pagamento diverse.",
@@ -327,31 +323,19 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Un partner tecnologico non risponde da parecchi minuti: le verifiche e gli importi aspettano.",
         "Verificare la rete e il servizio del partner tecnologico; messo riprova da solo.",
     ),
-    (
-        "PT_DI_NUOVO_RAGGIUNGIBILE",
-        "Il partner tecnologico risponde di nuovo.",
-        "Nessuna azione.",
-    ),
+    ("PT_DI_NUOVO_RAGGIUNGIBILE", "Il partner tecnologico risponde di nuovo.", "Nessuna azione."),
     (
         "PT_RIFIUTA_LE_CREDENZIALI",
         "Un partner tecnologico rifiuta le credenziali di messo: le verifiche e gli importi aspettano.",
         "Correggere utente, password, chiave o certificato nel blocco [[pt]] e far rileggere la configurazione.",
     ),
-    (
-        "PT_ACCETTA_LE_CREDENZIALI",
-        "Il partner tecnologico accetta di nuovo le credenziali di messo.",
-        "Nessuna azione.",
-    ),
+    ("PT_ACCETTA_LE_CREDENZIALI", "Il partner tecnologico accetta di nuovo le credenziali di messo.", "Nessuna azione."),
     (
         "NESSUNA_POSIZIONE_GESTITA",
         "L'ordine sui termini di pagamento non ha effetto: nessun avviso dell'atto è presso un partner tecnologico gestito.",
         "Nessuna azione; per gestire gli importi, configurare [[ente.pagamenti]].",
     ),
-    (
-        "TERMINI_NON_SOSPESI",
-        "I termini di pagamento dell'atto non sono sospesi: non c'è nulla da riprendere.",
-        "Nessuna azione.",
-    ),
+    ("TERMINI_NON_SOSPESI", "I termini di pagamento dell'atto non sono sospesi: non c'è nulla da riprendere.", "Nessuna azione."),
     (
         "DATE_DELLA_SOSPENSIONE",
         "L'ultimo giorno della sospensione viene prima del primo.",

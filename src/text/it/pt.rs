@@ -1,6 +1,6 @@
 //! Sentences about the partner tecnologici: what is wrong in their configuration.
 
-use crate::config::{PtFault, PtKind};
+use crate::config::{DescriptionFault, PtFault, PtKind, TemplateProblem};
 
 /// What is wrong with a `[[pt]]` or a route, and what to write instead.
 #[must_use]
@@ -14,7 +14,7 @@ pub fn fault(fault: &PtFault) -> String {
         PtFault::HalfLogin { with } => format!("va indicata insieme con {with}"),
         PtFault::NoAccess { ways } => format!("mancano le credenziali: {ways}"),
         PtFault::File { path, reason } => format!("{path}: {reason}"),
-        PtFault::Definition { message } => message.clone(),
+        PtFault::Definition(fault) => description(fault),
         PtFault::Unknown { name } => format!("il PT «{name}» non è configurato: aggiungere un blocco [[pt]]"),
         PtFault::Code => "servono le due cifre del codice applicativo o di segregazione, per esempio \"47\"".into(),
         PtFault::CodeAndAux => "solo gli avvisi che cominciano con 0 o con 3 hanno un codice: togliere code, o correggere aux".into(),
@@ -43,5 +43,43 @@ pub fn kind_name(kind: PtKind) -> &'static str {
         PtKind::Declared => "un PT dichiarativo",
         PtKind::File => "uno scambio di file",
         PtKind::Unmanaged => "un PT non gestito",
+    }
+}
+
+/// What is wrong in the description of a declared PT, and what to write instead.
+#[must_use]
+pub fn description(fault: &DescriptionFault) -> String {
+    match fault {
+        DescriptionFault::Shape(fault) => super::config::shape(fault),
+        DescriptionFault::Template { problem, detail } => {
+            let what = match problem {
+                TemplateProblem::Syntax => "errore di sintassi nel modello",
+                TemplateProblem::UnknownName => "nel modello c'è un nome che non esiste",
+                TemplateProblem::UnknownFilter => "nel modello c'è un filtro, una funzione o una prova che non esiste",
+                TemplateProblem::MayBeMissing => "un valore che può mancare: chiuderlo fra {% if ... %} e {% endif %}, o scriverlo con |json",
+                TemplateProblem::NotAText => "non è un testo né un numero: scriverlo con |json",
+                TemplateProblem::Include => "un modello non può includerne altri",
+                TemplateProblem::TooManySteps => "troppi passi: un ciclo che non finisce?",
+                TemplateProblem::TooLong => "il modello scrive più di 256 KiB",
+                TemplateProblem::Other => "il modello non riesce",
+            };
+            if detail.is_empty() { what.to_owned() } else { format!("{what} ({detail})") }
+        }
+        DescriptionFault::Body { detail } => format!("con i dati di prova il corpo non è nel formato indicato in format ({detail})"),
+        DescriptionFault::Path => "il percorso deve cominciare con una barra: si aggiunge a url".into(),
+        DescriptionFault::Header => "non è un'intestazione HTTP possibile".into(),
+        DescriptionFault::Place => {
+            "non è un luogo della risposta: con JSON un puntatore come /dati/importo, con XML i nomi dalla radice, come Envelope/Body/Stato"
+                .into()
+        }
+        DescriptionFault::Word { allowed } => {
+            format!("parola non ammessa: scrivere {}", allowed.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
+        }
+        DescriptionFault::Wanted { key } => format!("manca {key}"),
+        DescriptionFault::NoEcho => {
+            "nella risposta niente dice di quale avviso si parla: indicare notice o iuv; se il PT non lo dice davvero, scrivere no_echo = true"
+                .into()
+        }
+        DescriptionFault::Credential { key } => format!("la descrizione usa {key}, che manca nel blocco [[pt]]"),
     }
 }

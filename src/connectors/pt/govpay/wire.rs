@@ -1,0 +1,224 @@
+//! What is said to GovPay and read from it (`govpay-api-pendenze-v2.yaml`), purely.
+//!
+//! A PUT replaces the whole pendenza and must have the voci that are there, by the same ids. GovPay takes one for an annulled
+//! pendenza too, and revives it: the state is read first.
+
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::connectors::ConnectorError;
+use crate::connectors::pt::parts::{Part, share};
+use crate::connectors::pt::rest::{self, Ask, code, euro, euro_of, pick, protocol, refused, text};
+use crate::domain::money::Cents;
+use crate::domain::position::{Asked, Change, Held, HeldState, PaymentSeen};
+
+type Object = Map<String, Value>;
+
+/// Fields that `NuovaPendenza` takes as `Pendenza` tells them.
+const SAME: &[&str] = &[
+    "idTipoPendenza",
+    "causale",
+    "soggettoPagatore",
+    "numeroAvviso",
+    "tassonomia",
+    "tassonomiaAvviso",
+    "direzione",
+    "divisione",
+    "dataValidita",
+    "dataScadenza",
+    "annoRiferimento",
+    "cartellaPagamento",
+    "datiAllegati",
+    "documento",
+    "proprieta",
+];
+/// The same for a voce.
+const SAME_VOCE: &[&str] = &[
+    "idVocePendenza",
+    "importo",
+    "descrizione",
+    "datiAllegati",
+    "descrizioneCausaleRPT",
+    "contabilita",
+    "metadata",
+    "codEntrata",
+    "ibanAccredito",
+    "ibanAppoggio",
+    "tipoContabilita",
+    "codiceContabilita",
+    "tipoBollo",
+    "hashDocumento",
+    "provinciaResidenza",
+];
+
+/// `GET /pendenze/byAvviso/{idDominio}/{numeroAvviso}`.
+pub(super) fn pendenza(asked: &Asked) -> Ask {
+    Ask::get(["pendenze", "byAvviso", &asked.creditor, &asked.notice])
+}
+
+/// What GovPay says of a refusal: `FaultBean.codice`.
+pub(super) fn said(answer: &Value) -> String {
+    answer.get("codice").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The answer of a PUT: about which notice it is.
+pub(super) fn written(body: &[u8], asked: &Asked) -> Result<(), ConnectorError> {
+    let Ok(answer) = rest::object(body) else {
+        return Err(ConnectorError::Uncertain { what: "the answer is not readable".to_owned() });
+    };
+    let same = text(&answer, "idDominio") == Some(&asked.creditor) && text(&answer, "numeroAvviso") == Some(&asked.notice);
+    if same { Ok(()) } else { Err(protocol("the answer is about another notice")) }
+}
+
+/// What GovPay holds for the notice.
+pub(super) fn held(body: &[u8], asked: &Asked) -> Result<Held, ConnectorError> {
+    let pendenza = about(body, asked)?;
+    let amount = euro(pendenza.get("importo")).ok_or_else(|| protocol("no importo"))?;
+    let state = state(&pendenza)?;
+    Ok(Held {
+        state,
+        amount: Some(amount),
+        fee: None,
+        creditor: Some(asked.creditor.clone()),
+        notice: Some(asked.notice.clone()),
+        position_id: text(&pendenza, "idPendenza").map(str::to_owned),
+        due_date: text(&pendenza, "dataScadenza").and_then(|day| day.parse().ok()),
+        payment: if state == HeldState::Paid { payment(&pendenza, amount) } else { None },
+    })
+}
+
+/// The whole pendenza with another amount: `PUT /pendenze/{idA2A}/{idPendenza}`.
+pub(super) fn rewritten(body: &[u8], asked: &Asked, change: &Change) -> Result<Ask, ConnectorError> {
+    let pendenza = about(body, asked)?;
+    rest::touchable(state(&pendenza)?)?;
+    if pendenza.get("allegati").and_then(Value::as_array).is_some_and(|files| !files.is_empty()) {
+        // It tells where they are, and wants their bytes.
+        return Err(refused(code::NOT_REWRITABLE));
+    }
+    let mut out = pick(&pendenza, SAME);
+    if !out.contains_key("idTipoPendenza") {
+        let due_type = asked.data.due_type.as_deref().ok_or_else(|| refused(code::NOT_REWRITABLE))?;
+        out.insert("idTipoPendenza".to_owned(), json!(due_type));
+    }
+    if !(out.contains_key("causale") && out.contains_key("soggettoPagatore")) {
+        return Err(refused(code::NOT_REWRITABLE));
+    }
+    if let Some(unit) = pendenza.get("unitaOperativa").and_then(Value::as_object).and_then(|unit| text(unit, "idUnita")) {
+        out.insert("idUnitaOperativa".to_owned(), json!(unit));
+    }
+    out.insert("idDominio".to_owned(), json!(asked.creditor));
+    out.insert("numeroAvviso".to_owned(), json!(asked.notice));
+    out.insert("importo".to_owned(), euro_of(change.amount));
+    if let Some(day) = change.due_date {
+        out.insert("dataScadenza".to_owned(), json!(day.to_string()));
+    }
+    out.insert("voci".to_owned(), Value::Array(voci(&pendenza, &asked.creditor, change)?));
+    let (application, id) = key(&pendenza)?;
+    Ok(Ask::with(Method::PUT, ["pendenze", application, id], Some(Value::Object(out))))
+}
+
+/// `PATCH /pendenze/{idA2A}/{idPendenza}`: the state becomes `ANNULLATA`.
+pub(super) fn cancellation(body: &[u8], asked: &Asked) -> Result<Ask, ConnectorError> {
+    let pendenza = about(body, asked)?;
+    rest::touchable(state(&pendenza)?)?;
+    let (application, id) = key(&pendenza)?;
+    let operations = json!([{ "op": "REPLACE", "path": "/stato", "value": "ANNULLATA" }]);
+    let mut ask = Ask::with(Method::PATCH, ["pendenze", application, id], None);
+    ask.body = Some(("application/json-patch+json", operations));
+    Ok(ask)
+}
+
+/// The pendenza, if it is of the notice and the creditor that were asked.
+fn about(body: &[u8], asked: &Asked) -> Result<Object, ConnectorError> {
+    let pendenza = rest::object(body)?;
+    if text(&pendenza, "numeroAvviso") != Some(&asked.notice) {
+        return Err(protocol("the answer is about another notice"));
+    }
+    let domain = pendenza.get("dominio").and_then(Value::as_object).and_then(|domain| text(domain, "idDominio"));
+    if domain != Some(&asked.creditor) {
+        return Err(protocol("the answer is about another creditor"));
+    }
+    Ok(pendenza)
+}
+
+fn key(pendenza: &Object) -> Result<(&str, &str), ConnectorError> {
+    text(pendenza, "idA2A").zip(text(pendenza, "idPendenza")).ok_or_else(|| protocol("no idA2A, idPendenza"))
+}
+
+fn state(pendenza: &Object) -> Result<HeldState, ConnectorError> {
+    Ok(match text(pendenza, "stato").unwrap_or_default() {
+        "NON_ESEGUITA" => HeldState::Payable,
+        "ESEGUITA" | "INCASSATA" => HeldState::Paid,
+        // Part of it, or something that a person of the ente must look at: it stays as it is.
+        "ESEGUITA_PARZIALE" | "ANOMALA" => HeldState::BeingPaid,
+        "ANNULLATA" => HeldState::Cancelled,
+        "SCADUTA" => HeldState::Expired,
+        other => return Err(rest::unknown_state(other)),
+    })
+}
+
+/// The payment: its receipt where the last request has one (RT 6.2 or `paSendRT`), else the day that GovPay tells.
+fn payment(pendenza: &Object, amount: Cents) -> Option<PaymentSeen> {
+    let requests = pendenza.get("rpp").and_then(Value::as_array);
+    let receipt = requests.and_then(|requests| requests.iter().rev().find_map(|request| request.get("rt").filter(|rt| rt.is_object())));
+    let told = |pointers: &[&str]| pointers.iter().find_map(|pointer| receipt?.pointer(pointer)).filter(|value| !value.is_null());
+    let as_text = |value: &Value| value.as_str().map(str::to_owned);
+    let at: Option<Timestamp> =
+        told(&["/receipt/paymentDateTime", "/dataOraMessaggioRicevuta"]).and_then(Value::as_str).and_then(rest::instant);
+    let day = || text(pendenza, "dataPagamento")?.parse::<jiff::civil::Date>().ok()?.to_zoned(rest::rome()).ok();
+    let paid = told(&["/receipt/paymentAmount", "/datiPagamento/importoTotalePagato"]).and_then(|paid| match paid {
+        Value::String(text) => Cents::parse_point(text).ok(),
+        number => euro(Some(number)),
+    });
+    Some(PaymentSeen {
+        paid_at: at.or_else(|| day().map(|zoned| zoned.timestamp()))?,
+        amount: paid.unwrap_or(amount),
+        receipt: told(&["/receipt/receiptId", "/datiPagamento/datiSingoloPagamento/0/identificativoUnivocoRiscossione"])
+            .and_then(as_text)
+            .or_else(|| text(pendenza, "iuvPagamento").map(str::to_owned)),
+    })
+}
+
+/// The voci of the new amount: the same, by the same ids.
+fn voci(pendenza: &Object, creditor: &str, change: &Change) -> Result<Vec<Value>, ConnectorError> {
+    let list = pendenza.get("voci").and_then(Value::as_array).ok_or_else(|| protocol("no voci"))?;
+    let held: Vec<&Object> = list.iter().filter_map(Value::as_object).collect();
+    let mut parts = Vec::with_capacity(held.len());
+    for voce in &held {
+        let name = text(voce, "idVocePendenza").ok_or_else(|| protocol("a voce without id"))?;
+        let amount = euro(voce.get("importo")).ok_or_else(|| protocol("a voce without importo"))?;
+        parts.push(Part { name, amount, own: domain(voce).is_none_or(|domain| domain == creditor) });
+    }
+    let shares = share(&parts, change).filter(|shares| shares.added.is_none()).ok_or_else(|| refused(code::PARTS))?;
+    held.iter()
+        .zip(&shares.amounts)
+        .map(|(voce, amount)| {
+            let mut out = pick(voce, SAME_VOCE);
+            if let Some(domain) = domain(voce) {
+                out.insert("idDominio".to_owned(), json!(domain));
+            }
+            if euro(voce.get("importo")) != Some(*amount) {
+                out.insert("importo".to_owned(), euro_of(*amount));
+                let quote = out.get_mut("contabilita").and_then(|books| books.get_mut("quote")).and_then(Value::as_array_mut);
+                match quote.map(Vec::as_mut_slice) {
+                    None | Some([]) => {}
+                    Some([Value::Object(only)]) => {
+                        only.insert("importo".to_owned(), euro_of(*amount));
+                    }
+                    // Nobody knows how to share it among chapters.
+                    Some(_) => return Err(refused(code::PARTS)),
+                }
+            }
+            Ok(Value::Object(out))
+        })
+        .collect()
+}
+
+fn domain(voce: &Object) -> Option<&str> {
+    voce.get("dominio").and_then(Value::as_object).and_then(|domain| text(domain, "idDominio"))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,60 @@
+//! The outcome codes of PiemontePAY (`codici-esito.csv`), in its answers and in what it tells later.
+
+use crate::connectors::ConnectorError;
+use crate::connectors::pt::call::{problem, temporary};
+
+/// Taken in charge, or done.
+pub(super) const OK: &str = "000";
+/// This `IdMessaggio` was used before: the same request, repeated.
+pub(super) const REPEATED: &str = "150";
+/// The position is cancelled already.
+pub(super) const CANCELLED: &str = "179";
+
+/// What an outcome code means for the change that it is about. `status`: of HTTP, for the log.
+pub(super) fn verdict(code: &str, status: u16) -> Result<(), ConnectorError> {
+    let number: u16 = if code.len() == 3 { code.parse().unwrap_or(999) } else { 999 };
+    // Codes go to logs and esiti: nothing else may come in by this way.
+    let said = problem(status, if number == 999 { "CODICE_SCONOSCIUTO" } else { code });
+    Err(match number {
+        0 => return Ok(()),
+        151..=153 | 158 | 197 => ConnectorError::Sender(said),
+        160 | 175 | 200 | 250 | 301 => temporary(format!("PiemontePAY {code}"), None),
+        300 | 399 => ConnectorError::Uncertain { what: format!("PiemontePAY {code}") },
+        176 => ConnectorError::NotFound(said),
+        177..=179 | 181 | 187 | 188 => ConnectorError::Conflict(said),
+        157 | 159 | 161..=174 | 180 | 182..=186 | 189..=196 | 218 => ConnectorError::Refused(said),
+        _ => ConnectorError::Unclassified(said),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_say_what_is_next() {
+        let table = [
+            ("000", "done"),
+            ("151", "sender refused: 200 151"),
+            ("154", "refused for an unknown reason: 200 154"),
+            ("175", "temporary (PiemontePAY 175)"),
+            ("176", "not found"),
+            ("177", "conflict: 200 177"),
+            ("178", "conflict: 200 178"),
+            ("179", "conflict: 200 179"),
+            ("181", "conflict: 200 181"),
+            ("184", "refused: 200 184"),
+            ("187", "conflict: 200 187"),
+            ("196", "refused: 200 196"),
+            ("218", "refused: 200 218"),
+            ("399", "uncertain (PiemontePAY 399)"),
+            ("050", "refused for an unknown reason: 200 050"),
+            ("0", "refused for an unknown reason: 200 CODICE_SCONOSCIUTO"),
+            ("Rossi", "refused for an unknown reason: 200 CODICE_SCONOSCIUTO"),
+        ];
+        for (code, want) in table {
+            let said = verdict(code, 200).map_or_else(|error| error.to_string(), |()| "done".to_owned());
+            assert_eq!(said, want, "{code}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Every transition that matters, as tables; and what may never happen, over random stories.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
+
+use super::*;
+
+const FIRST: Date = date(2026, 11, 23);
+
+fn row() -> PositionFacts {
+    PositionFacts {
+        id: "p".to_owned(),
+        revision: 4,
+        costs: CostChannel::Push,
+        asked: Some(Cents(10_000)),
+        held_due: None,
+        wanted: None,
+        wanted_cost: None,
+        touched: false,
+        last: false,
+        tells_payment: false,
+    }
+}
+
+fn held(state: HeldState, amount: Option<i64>) -> Held {
+    Held { state, amount: amount.map(Cents), fee: None, creditor: None, notice: None, position_id: None, due_date: None, payment: None }
+}
+
+fn sum(amount: i64) -> Reckoning {
+    Reckoning {
+        day: FIRST,
+        amount: Cents(amount),
+        cost: Cents(847),
+        whole_cost: Cents(847),
+        due_date: None,
+        next: None,
+        stated: Some(Cents(10_000)),
+        may_push: true,
+        last: false,
+    }
+}
+
+fn reckoned_fact(sum: Reckoning) -> PositionFact {
+    PositionFact::Reckoned(Box::new(sum))
+}
+
+fn changing(amount: i64, stage: Stage) -> PositionState {
+    let change = Pending { key: "p/5".to_owned(), amount: Cents(amount), cost: Cents(847), due_date: None, stage, tries: 0 };
+    PositionState::Changing { change }
+}
+
+fn parked(code: &str) -> PositionState {
+    PositionState::Parked { code: code.to_owned() }
+}
+
+fn payment(amount: i64) -> PaymentSeen {
+    PaymentSeen { paid_at: Timestamp::UNIX_EPOCH, amount: Cents(amount), receipt: Some("r1".to_owned()) }
+}
+
+/// Names of what follows, in order.
+fn effects(step: &PositionStep) -> Vec<&'static str> {
+    step.effects.iter().map(|(effect, _)| effect.name()).collect()
+}
+
+#[test]
+fn each_fact_moves_each_state_as_written() {
+    use {PositionFact as F, PositionState as S};
+    let taken = Stage::TakenInCharge { ticket: "t".to_owned() };
+    let verified = |state, amount| F::Verified { held: held(state, amount) };
+    let read = |state, amount, told| F::ReadBack { held: held(state, amount), told };
+    let payable = HeldState::Payable;
+    let table: Vec<(S, F, &str, Vec<&str>)> = vec![
+        (S::Closed, F::Joined { managed: true }, "DA_VERIFICARE", vec!["VERIFICA_POSIZIONE"]),
+        (S::Closed, F::Joined { managed: false }, "NON_GESTITA", vec![]),
+        (S::Open, F::Joined { managed: true }, "APERTA", vec!["RICALCOLA"]),
+        (S::Paid, F::Joined { managed: true }, "PAGATA", vec![]),
+        (S::Unverified, verified(payable, Some(10_000)), "APERTA", vec!["RICALCOLA", "CHIEDI_PAGAMENTO"]),
+        (S::Unverified, verified(HeldState::NotActive, None), "APERTA", vec!["RICALCOLA", "CHIEDI_PAGAMENTO"]),
+        (S::Unverified, verified(HeldState::BeingPaid, None), "FERMA", vec!["VERIFICA_POSIZIONE"]),
+        (S::Unverified, verified(HeldState::Cancelled, None), "FERMA", vec![]),
+        (S::Unverified, verified(HeldState::Paid, None), "PAGATA", vec![]),
+        (S::Unverified, F::Unverifiable, "APERTA", vec!["RICALCOLA"]),
+        (S::Unverified, F::NotVerified { code: code::NOT_FOUND }, "FERMA", vec![]),
+        (S::Open, reckoned_fact(sum(10_000)), "APERTA", vec![]),
+        (S::Open, reckoned_fact(sum(10_847)), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (S::Open, reckoned_fact(Reckoning { may_push: false, ..sum(10_847) }), "APERTA", vec![]),
+        (S::Open, reckoned_fact(Reckoning { next: Some(FIRST), ..sum(10_000) }), "APERTA", vec!["RICALCOLA"]),
+        (S::Open, reckoned_fact(Reckoning { last: true, ..sum(10_000) }), "CHIUSA", vec![]),
+        (S::Open, F::NoSum { code: code::NO_SUM }, "FERMA", vec![]),
+        (S::Open, F::Left { last: true }, "CHIUSA", vec![]),
+        (S::Open, F::Left { last: false }, "APERTA", vec!["RICALCOLA"]),
+        (changing(10_847, Stage::ToPush), reckoned_fact(sum(10_847)), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (changing(10_847, Stage::ToPush), reckoned_fact(sum(10_000)), "APERTA", vec![]),
+        (changing(10_847, Stage::Offered), reckoned_fact(sum(10_000)), "IN_MODIFICA", vec![]),
+        (changing(10_847, Stage::ToPush), F::Offered, "IN_MODIFICA", vec![]),
+        (changing(10_847, Stage::Offered), F::Pushed { reads: true }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (changing(10_847, Stage::Offered), F::Pushed { reads: false }, "APERTA", vec!["RICALCOLA"]),
+        (changing(10_847, Stage::Offered), F::TakenInCharge { ticket: "t".to_owned() }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (changing(10_847, taken.clone()), F::ToldLater { code: None, reads: true }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (changing(10_847, taken.clone()), F::ToldLater { code: Some("X".to_owned()), reads: true }, "FERMA", vec![]),
+        (changing(10_847, taken.clone()), read(payable, Some(10_000), false), "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (changing(10_847, taken), read(payable, Some(10_847), false), "APERTA", vec!["RICALCOLA"]),
+        (changing(10_847, Stage::Offered), read(payable, Some(10_847), false), "APERTA", vec!["RICALCOLA"]),
+        (changing(10_847, Stage::Offered), read(payable, Some(10_000), false), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (changing(10_847, Stage::Offered), read(payable, None, false), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (changing(10_847, Stage::Offered), read(payable, None, true), "APERTA", vec!["RICALCOLA"]),
+        (changing(10_847, Stage::Offered), read(payable, Some(10_000), true), "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (changing(10_847, Stage::ToReadBack), read(payable, Some(10_000), false), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (changing(10_847, Stage::ToReadBack), read(HeldState::BeingPaid, Some(10_000), false), "FERMA", vec!["VERIFICA_POSIZIONE"]),
+        (changing(10_847, Stage::ToPush), F::PushRefused { code: code::REFUSED }, "FERMA", vec![]),
+        (changing(10_847, Stage::ToPush), F::Paid { payment: payment(10_000), whole: true }, "PAGATA", vec![]),
+        (parked(code::CANCELLED), reckoned_fact(sum(10_847)), "FERMA", vec![]),
+        (parked(code::CANCELLED), F::Resumed, "DA_VERIFICARE", vec!["VERIFICA_POSIZIONE"]),
+        (parked(code::BEING_PAID), verified(payable, Some(10_000)), "APERTA", vec!["RICALCOLA", "CHIEDI_PAGAMENTO"]),
+        (parked(code::BEING_PAID), verified(HeldState::BeingPaid, None), "FERMA", vec!["VERIFICA_POSIZIONE"]),
+        (parked(code::BEING_PAID), F::Left { last: true }, "CHIUSA", vec![]),
+        (S::Unmanaged, F::Paid { payment: payment(10_000), whole: true }, "PAGATA", vec![]),
+        (S::Unmanaged, F::Moved, "NON_GESTITA", vec![]),
+        (S::Open, F::Paid { payment: payment(100), whole: false }, "APERTA", vec![]),
+        (S::Paid, reckoned_fact(sum(10_847)), "PAGATA", vec![]),
+        (S::Paid, F::Resumed, "PAGATA", vec![]),
+    ];
+    for (state, fact, name, want) in table {
+        let step = observe(&state, &row(), &fact);
+        assert_eq!((step.next.name(), effects(&step)), (name, want), "{state:?} + {fact:?}");
+        for (effect, _) in &step.effects {
+            assert!(effect.is_wanted(&step.next), "{state:?} + {fact:?}: {effect:?} would be dropped in {:?}", step.next);
+        }
+    }
+}
+
+#[test]
+fn reductions_go_before_raises_and_dates_before_nothing() {
+    for (asked, wanted, lane) in [(10_000, 10_847, Lane::NewSend), (10_847, 7_000, Lane::FollowUp)] {
+        let row = PositionFacts { asked: Some(Cents(asked)), ..row() };
+        let step = observe(&PositionState::Open, &row, &reckoned_fact(sum(wanted)));
+        assert_eq!(step.effects[0].0.lane(), lane, "from {asked} to {wanted}");
+    }
+    // A PT that does not tell is taken to hold what the act says.
+    let silent = PositionFacts { asked: None, ..row() };
+    assert_eq!(observe(&PositionState::Open, &silent, &reckoned_fact(sum(10_000))).next, PositionState::Open);
+    assert_eq!(observe(&PositionState::Open, &silent, &reckoned_fact(sum(10_847))).next.name(), "IN_MODIFICA");
+}
+
+#[test]
+fn what_was_pushed_goes_away_with_the_act_that_wanted_it() {
+    let touched = PositionFacts { touched: true, asked: Some(Cents(10_847)), last: true, ..row() };
+    let left = observe(&PositionState::Open, &touched, &PositionFact::Left { last: true });
+    assert_eq!((left.next.name(), effects(&left)), ("APERTA", vec!["RICALCOLA"]));
+    let back = observe(&left.next, &touched, &reckoned_fact(Reckoning { last: true, ..sum(10_000) }));
+    assert_eq!((back.next.name(), effects(&back)), ("IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]));
+    let PositionState::Changing { change } = &back.next else { panic!("{back:?}") };
+    let offered = PositionState::Changing { change: Pending { stage: Stage::Offered, ..change.clone() } };
+    let done = observe(&offered, &touched, &PositionFact::ReadBack { held: held(HeldState::Payable, Some(10_000)), told: true });
+    assert_eq!((done.next.name(), effects(&done)), ("APERTA", vec!["RICALCOLA"]));
+    let closed = PositionFacts { asked: Some(Cents(10_000)), ..touched };
+    assert_eq!(observe(&done.next, &closed, &reckoned_fact(Reckoning { last: true, ..sum(10_000) })).next, PositionState::Closed);
+}
+
+#[test]
+fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
+    let told = |row: PositionFacts, state: PositionState, amount| {
+        let step = observe(&state, &row, &PositionFact::Paid { payment: payment(amount), whole: true });
+        (step.next.name(), step.lines[0].code.clone(), step.flags)
+    };
+    let wanted = PositionFacts { wanted: Some(Cents(10_847)), ..row() };
+    assert_eq!(told(wanted.clone(), PositionState::Open, 10_847), ("PAGATA", None, vec![]));
+    assert_eq!(told(wanted.clone(), PositionState::Open, 10_000), ("PAGATA", Some(code::OTHER_AMOUNT.to_owned()), vec![]));
+    // SEND's cost is added by the PT itself: the amount alone says nothing.
+    let asynchronous = PositionFacts { costs: CostChannel::Async, ..wanted.clone() };
+    assert_eq!(told(asynchronous, PositionState::Open, 11_000), ("PAGATA", None, vec![]));
+    assert_eq!(told(wanted, PositionState::Paid, 10_847), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
+    let tells = PositionFacts { tells_payment: true, ..row() };
+    let step = observe(&PositionState::Open, &tells, &PositionFact::Paid { payment: payment(1), whole: true });
+    assert_eq!(effects(&step), ["COMUNICA_PAGAMENTO"]);
+}
+
+#[test]
+fn a_change_without_effect_is_tried_less_and_less_often_then_waits_for_a_person() {
+    let mut state = changing(10_847, Stage::Offered);
+    let mut waited = 0;
+    for tried in 0..20 {
+        let step = observe(&state, &row(), &PositionFact::ReadBack { held: held(HeldState::Payable, Some(10_000)), told: false });
+        match step.next {
+            PositionState::Changing { change } => {
+                let Some((PositionEffect::Push { raise: true }, When::In(wait))) = step.effects.first() else {
+                    panic!("{:?}", step.effects)
+                };
+                waited += wait;
+                state = PositionState::Changing { change: Pending { stage: Stage::Offered, ..change } };
+            }
+            next => {
+                assert_eq!((next, tried, waited), (parked(code::NOT_CHANGED), 8, 15 * 255));
+                return;
+            }
+        }
+    }
+    panic!("tried for ever");
+}
+
+/// SplitMix64: the stories are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut value = self.0;
+        value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (value ^ (value >> 31)) % sides
+    }
+}
+
+/// Whatever the facts and their order: nothing pushes at a position that is paid, cancelled, unmanaged or that only pulls; a park is
+/// told once; and every position that is being changed has a job that ends it.
+#[test]
+fn over_random_stories_nothing_is_pushed_that_must_not_be() {
+    let mut dice = Dice(7);
+    for story in 0..20_000 {
+        let may_push = dice.roll(4) > 0;
+        let mut state = if dice.roll(8) == 0 { PositionState::Unmanaged } else { PositionState::Unverified };
+        let mut row = PositionFacts { touched: false, ..row() };
+        let mut jobs: Vec<PositionEffect> = vec![PositionEffect::Verify];
+        for turn in 0..40 {
+            let amount = [7_000, 10_000, 10_847][dice.roll(3) as usize];
+            let of = [HeldState::Payable, HeldState::Payable, HeldState::Payable, HeldState::BeingPaid, HeldState::Cancelled]
+                [dice.roll(5) as usize];
+            let fact = match dice.roll(14) {
+                0 => PositionFact::Verified { held: held(of, Some(amount)) },
+                1 => PositionFact::Unverifiable,
+                2 => PositionFact::NotVerified { code: code::NOT_FOUND },
+                3 | 4 => reckoned_fact(Reckoning { may_push, last: row.last, ..sum(amount) }),
+                5 | 6 => PositionFact::Offered,
+                7 => PositionFact::Pushed { reads: dice.roll(2) == 0 },
+                8 => PositionFact::ReadBack { held: held(of, (dice.roll(4) > 0).then_some(amount)), told: dice.roll(2) == 0 },
+                9 => PositionFact::TakenInCharge { ticket: "t".to_owned() },
+                10 => PositionFact::Moved,
+                11 => PositionFact::Left { last: true },
+                12 => PositionFact::Resumed,
+                _ if dice.roll(6) == 0 => PositionFact::Paid { payment: payment(amount), whole: true },
+                _ => PositionFact::Joined { managed: true },
+            };
+            row.last = match &fact {
+                PositionFact::Left { .. } => true,
+                PositionFact::Joined { .. } => false,
+                _ => row.last,
+            };
+            let step = observe(&state, &row, &fact);
+            let tale = format!("story {story}, turn {turn}: {state:?} + {fact:?} -> {step:?}");
+            if matches!(state, PositionState::Paid) {
+                assert_eq!(step.next, PositionState::Paid, "{tale}");
+            }
+            let pushes = step.effects.iter().any(|(effect, _)| matches!(effect, PositionEffect::Push { .. }));
+            assert!(!pushes || matches!(step.next, PositionState::Changing { .. }), "{tale}");
+            assert!(may_push || !pushes, "{tale}");
+            if step.next == state && matches!(state, PositionState::Parked { .. }) {
+                assert!(step.flags.is_empty(), "told twice: {tale}");
+            }
+            jobs.retain(|job| job.is_wanted(&step.next));
+            for (effect, _) in &step.effects {
+                jobs.retain(|job| job.name() != effect.name());
+                jobs.push(effect.clone());
+            }
+            if matches!(fact, PositionFact::Offered) && matches!(step.next, PositionState::Changing { .. }) {
+                row.touched = true;
+            }
+            if let PositionState::Changing { change } = &step.next {
+                let ends = jobs.iter().any(|job| matches!(job, PositionEffect::Push { .. } | PositionEffect::ReadBack));
+                assert!(ends || change.stage == Stage::Offered, "nothing ends it: {tale}");
+            }
+            if let PositionFact::Reckoned(sum) = &fact {
+                row.wanted = Some(sum.amount);
+            }
+            row.revision += 1;
+            state = step.next;
+        }
+    }
+}

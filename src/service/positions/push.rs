@@ -1,0 +1,136 @@
+//! An amount on its way to a PT: said durably that it may leave, told, read back, recorded.
+//!
+//! Whatever stops the process in between, the next attempt reads what the PT holds before it tells it again.
+
+use super::partners::{after_error, heard};
+use super::verify::{Answered, Subject, ask, save, subject};
+use crate::connectors::ConnectorError;
+use crate::domain::ids::PositionId;
+use crate::domain::position::{Change, Changed};
+use crate::flow::position::{Pending, PositionEffect, PositionFact, PositionState, Stage, code};
+use crate::flow::retry::FailureClass;
+use crate::service::dispatch::End;
+use crate::service::{Hub, rome};
+use crate::store::{Beside, Leased};
+
+/// Attempts of a change of unknown outcome, at a PT that tells the outcome later, before what it holds is taken for its answer.
+const PATIENCE: u32 = 6;
+
+/// Makes the PT ask for the pending amount.
+pub async fn push(hub: &Hub, leased: &Leased, id: PositionId) -> End {
+    let subject = match subject(hub, id).await {
+        Ok(subject) => subject,
+        Err(end) => return end,
+    };
+    let PositionState::Changing { change } = subject.material.state.clone() else { return End::Nothing };
+    let can = subject.channel.partner.capabilities();
+    let now = hub.clock.now();
+    match change.stage {
+        // A day has come since it was reckoned: what is due by now goes, not what was.
+        Stage::ToPush if subject.material.next_day.is_some_and(|next| next <= rome(now).date()) => {
+            let beside = Beside { then: Some((PositionEffect::Reckon, now)), ..Beside::job(leased.job) };
+            save(hub, id, PositionFact::Moved, beside).await
+        }
+        Stage::ToPush => {
+            let offered = Beside { held: Some(leased.job), ..Beside::default() };
+            if let Err(error) = hub.store.observe_position(id, PositionFact::Offered, offered, now).await {
+                return End::from(error);
+            }
+            failpoint!("amount.offered");
+            tell(hub, leased, &subject, &change).await
+        }
+        // Nobody can say whether it left.
+        Stage::Offered if can.verify => match ask(hub, &subject).await {
+            Answered::Held(held) => {
+                let not_yet = can.answers_later && held.amount != Some(change.amount) && leased.attempts < PATIENCE;
+                if not_yet {
+                    return End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ESITO_INCERTO" };
+                }
+                save(hub, id, PositionFact::ReadBack { held: *held, told: false }, Beside::job(leased.job)).await
+            }
+            Answered::Not(code) => save(hub, id, PositionFact::PushRefused { code }, Beside::job(leased.job)).await,
+            Answered::Ends(end) => end,
+        },
+        // Nobody can be asked: the same key makes the repetition the same change.
+        Stage::Offered => tell(hub, leased, &subject, &change).await,
+        Stage::ToReadBack | Stage::TakenInCharge { .. } => End::Nothing,
+    }
+}
+
+async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending) -> End {
+    let (channel, id) = (&subject.channel, subject.material.id);
+    let change = Change {
+        key: pending.key.clone(),
+        amount: pending.amount,
+        cost: pending.cost,
+        due_date: pending.due_date,
+        cost_place: subject.material.flow.payments.cost_place.clone(),
+        reason: reason(pending),
+    };
+    let answer = {
+        // It reads the whole position, then writes it.
+        let _turn = channel.turn(2).await;
+        channel.partner.change(&subject.route, &subject.asked, &change).await
+    };
+    failpoint!("amount.answered");
+    heard(hub, channel, answer.as_ref().err());
+    let beside = Beside::job(leased.job);
+    match answer {
+        Ok(Changed::TakenInCharge { ticket }) => save(hub, id, PositionFact::TakenInCharge { ticket }, beside).await,
+        Ok(Changed::Done) if !channel.partner.capabilities().verify => save(hub, id, PositionFact::Pushed { reads: false }, beside).await,
+        Ok(Changed::Done) => match ask(hub, subject).await {
+            Answered::Held(held) => {
+                failpoint!("amount.read");
+                save(hub, id, PositionFact::ReadBack { held: *held, told: true }, beside).await
+            }
+            _ => save(hub, id, PositionFact::Pushed { reads: true }, beside).await,
+        },
+        // It can no longer be changed: the PT says why when it is asked.
+        Err(ConnectorError::Conflict(problem)) => {
+            tracing::warn!(channel = channel.name, codes = problem.codes(), "il PT non lascia cambiare la posizione");
+            refused(hub, subject, pending, beside).await
+        }
+        Err(error) => match after_error(hub, channel, &error) {
+            Some(end) => end,
+            None => {
+                let code = match &error {
+                    ConnectorError::NotFound(_) => code::NOT_FOUND,
+                    ConnectorError::Protocol { .. } => "RISPOSTA_NON_CONFORME",
+                    _ => code::REFUSED,
+                };
+                tracing::warn!(
+                    channel = channel.name,
+                    codes = error.problem().map(|problem| problem.codes()),
+                    code,
+                    "il PT respinge un importo"
+                );
+                save(hub, id, PositionFact::PushRefused { code }, beside).await
+            }
+        },
+    }
+}
+
+/// A change that the PT refused for the state of the position.
+async fn refused(hub: &Hub, subject: &Subject, pending: &Pending, beside: Beside) -> End {
+    use crate::domain::position::HeldState as H;
+    let id = subject.material.id;
+    if !subject.channel.partner.capabilities().verify {
+        return save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await;
+    }
+    match ask(hub, subject).await {
+        Answered::Held(held) if matches!(held.state, H::Payable | H::NotActive) && held.amount != Some(pending.amount) => {
+            save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await
+        }
+        Answered::Held(held) => save(hub, id, PositionFact::ReadBack { held: *held, told: false }, beside).await,
+        Answered::Not(code) => save(hub, id, PositionFact::PushRefused { code }, beside).await,
+        Answered::Ends(end) => end,
+    }
+}
+
+fn reason(pending: &Pending) -> String {
+    if pending.cost.get() > 0 {
+        "Importo aggiornato con le spese di notifica".to_owned()
+    } else {
+        "Importo aggiornato secondo i termini dell'atto".to_owned()
+    }
+}

@@ -1,0 +1,212 @@
+//! What is due today, and on each day to come: pure, from what the store knows of a position.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::partners;
+use super::{Price, PriceAnswer};
+use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, amount_due, rule_of};
+use crate::domain::calendar::Calendar;
+use crate::domain::ids::PositionId;
+use crate::domain::money::Cents;
+use crate::domain::position::{Capabilities, CostChannel};
+use crate::flow::position::{PositionFact, PositionState, Reckoning, code};
+use crate::service::dispatch::{self, End, settle};
+use crate::service::{Hub, rome};
+use crate::store::{Beside, Leased, PositionMaterial, Sheet, StoreError, Subject};
+
+/// Most changes by time alone that are looked ahead at: a rule has at most 20 steps.
+const AHEAD: usize = 30;
+/// The largest amount of an avviso pagoPA, cents.
+const MOST: i64 = 99_999_999_999;
+
+/// The price of a position on each day to come, as it is kept in its row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PriceSheet {
+    iun: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    viewed: Option<Date>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    completed: Option<Date>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    balance: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost_place: Option<String>,
+    /// Each from its Rome day on, in order.
+    days: Vec<(Date, Breakdown)>,
+}
+
+impl PriceSheet {
+    /// The price on a day.
+    #[must_use]
+    pub fn on(mut self, day: Date) -> Option<Price> {
+        let index = self.days.iter().rposition(|(from, _)| *from <= day).unwrap_or(0);
+        if index >= self.days.len() {
+            return None;
+        }
+        let (_, breakdown) = self.days.swap_remove(index);
+        Some(Price {
+            iun: self.iun,
+            breakdown,
+            viewed: self.viewed,
+            completed: self.completed,
+            balance: self.balance,
+            cost_place: self.cost_place,
+        })
+    }
+}
+
+/// The rule that a position follows: its act's, else its flow's, with the cost where its channel wants it. The steps of an act are of
+/// its whole amount: of one among several notices (instalments, alternatives) the amount stays as its PT had it.
+#[must_use]
+pub fn rule(material: &PositionMaterial) -> AmountRule {
+    let whole = rule_of(&material.content, material.flow.amount_rule.as_ref());
+    let rule = if material.notices > 1 { AmountRule::flat(whole.costs) } else { whole };
+    rule.under(material.costs)
+}
+
+/// What is due on `today`, and the price of each day to come when SEND has the notification.
+pub fn reckon(
+    material: &PositionMaterial,
+    calendar: Calendar,
+    can: Option<Capabilities>,
+    today: Date,
+) -> Result<(Reckoning, Option<PriceSheet>), AmountFault> {
+    let rule = rule(material);
+    let amount = match material.notices {
+        0 | 1 => material.facts.amount.or(material.base),
+        _ => material.base,
+    };
+    let facts = AmountFacts { amount, calendar, ..material.facts.clone() };
+    let amount_of_act = facts.amount;
+    let mut days = Vec::new();
+    let mut day = today;
+    while days.len() < AHEAD {
+        let sum = match amount_due(&rule, &facts, day) {
+            Ok(sum) => sum,
+            Err(fault) if days.is_empty() => return Err(fault),
+            // Told when its day comes.
+            Err(_) => break,
+        };
+        let until = sum.until;
+        days.push((day, sum));
+        match until.and_then(|last| last.tomorrow().ok()) {
+            Some(next) if next > day => day = next,
+            _ => break,
+        }
+    }
+    let (_, now) = days.first().ok_or(AmountFault::NoBase)?;
+    // Where it is not pushed it is in no amount of the PT's.
+    let (amount, cost) = match material.costs {
+        CostChannel::Push => (now.total, now.cost),
+        CostChannel::Async | CostChannel::Pull | CostChannel::None => (now.due, Cents(0)),
+    };
+    if amount.get() <= 0 {
+        return Err(AmountFault::NotPositive);
+    }
+    if amount.get() > MOST {
+        return Err(AmountFault::TooLarge);
+    }
+    let can_update = can.is_some_and(|can| can.update && (!can.needs_position_id || material.data().position_id.is_some()));
+    let reckoning = Reckoning {
+        day: today,
+        amount,
+        cost,
+        whole_cost: now.cost,
+        due_date: days.iter().filter_map(|(_, sum)| sum.until).max().filter(|_| material.facts.completed(rule.completion).is_some()),
+        next: now.until.and_then(|last| last.tomorrow().ok()),
+        stated: amount_of_act,
+        may_push: can_update && material.costs != CostChannel::Pull && (material.facts.notified || material.touched),
+        last: !material.live,
+    };
+    let sheet = match &material.iun {
+        Some(iun) if material.facts.notified => Some(PriceSheet {
+            iun: iun.clone(),
+            viewed: material.viewed,
+            completed: material.facts.completed(rule.completion),
+            balance: material.content.position.as_ref().and_then(|data| data.balance.clone()),
+            cost_place: material.flow.payments.cost_place.clone(),
+            days,
+        }),
+        _ => None,
+    };
+    Ok((reckoning, sheet))
+}
+
+/// Reckons many positions together: read in one look, saved in one write.
+pub async fn run(hub: &Arc<Hub>, jobs: &[Leased]) {
+    let of = |job: &Leased| match &job.subject {
+        Subject::Posizione { position, .. } => Some(*position),
+        _ => None,
+    };
+    let ids: Vec<PositionId> = jobs.iter().filter_map(of).collect();
+    let materials = match hub.store.position_materials(ids).await {
+        Ok(materials) => materials,
+        Err(error) => {
+            let error = error.to_string();
+            for job in jobs {
+                settle(hub, job, End::from(StoreError::Database(error.clone()))).await;
+            }
+            return;
+        }
+    };
+    let settings = hub.settings();
+    let now = hub.clock.now();
+    let today = rome(now).date();
+    let (mut facts, mut those) = (Vec::new(), Vec::new());
+    for job in jobs {
+        let Some(material) = of(job).and_then(|id| materials.iter().find(|material| material.id == id)) else {
+            // Its act lost its content: nothing can be reckoned any more.
+            settle(hub, job, End::Nothing).await;
+            continue;
+        };
+        let calendar = settings.institution(&material.sender).map(crate::config::Institution::calendar).unwrap_or_default();
+        let can = hub.partners.get(&partners::channel_of(&material.pt)).map(|channel| channel.partner.capabilities());
+        let mut beside = Beside::job(job.job);
+        let fact = match reckon(material, calendar, can, today) {
+            Ok((sum, sheet)) => {
+                beside.sheet = sheet.and_then(|sheet| serde_json::to_string(&sheet).ok());
+                PositionFact::Reckoned(Box::new(sum))
+            }
+            Err(fault) => {
+                let _guard = dispatch::span(job).entered();
+                tracing::warn!(%fault, "l'importo non si può calcolare");
+                PositionFact::NoSum { code: code::NO_SUM }
+            }
+        };
+        facts.push((material.id, fact, beside));
+        those.push(job);
+    }
+    failpoint!("amount.reckoned");
+    match hub.store.observe_positions(facts, now).await {
+        Ok(outcomes) => {
+            for (job, outcome) in those.iter().zip(outcomes) {
+                settle(hub, job, outcome.map_or_else(End::from, |_: PositionState| End::Saved)).await;
+            }
+        }
+        Err(error) => {
+            let error = error.to_string();
+            for job in those {
+                settle(hub, job, End::from(StoreError::Database(error.clone()))).await;
+            }
+        }
+    }
+}
+
+/// The answer to a PT that asks the price of a notice.
+#[must_use]
+pub fn answer(pt: &str, sheet: Option<Sheet>, today: Date) -> PriceAnswer {
+    let Some(sheet) = sheet.filter(|sheet| sheet.pt == pt) else { return PriceAnswer::Unknown };
+    match sheet.state.as_str() {
+        "PAGATA" | "CHIUSA" => return PriceAnswer::NotPayable,
+        _ => {}
+    }
+    // The cost has one way only: where it is pushed, or SEND writes it, the amount of the position is in force.
+    if sheet.costs != CostChannel::Pull {
+        return PriceAnswer::NotYet;
+    }
+    let price = sheet.json.and_then(|json| serde_json::from_str::<PriceSheet>(&json).ok()).and_then(|sheet| sheet.on(today));
+    price.map_or(PriceAnswer::NotYet, |price| PriceAnswer::Due(Box::new(price)))
+}

@@ -1,0 +1,426 @@
+//! Debt positions in the store: made and left by acts, moved by facts, their jobs and their timers.
+
+use jiff::civil::{Date, date};
+
+use super::*;
+use crate::domain::ids::PositionId;
+use crate::domain::money::Cents;
+use crate::domain::position::{CostChannel, Held, HeldState, PaymentEvent, PaymentSeen};
+use crate::flow::effect::Lane;
+use crate::flow::position::{PositionEffect, PositionFact, Reckoning, code};
+use crate::flow::retry::Next;
+
+const PT: &str = "regione";
+const PT_CHANNEL: &str = "pt/regione";
+
+impl World {
+    /// Every notice of the ente is at one PT.
+    async fn routes(&self, costs: CostChannel, managed: bool) {
+        let route = Route { creditor: ENTE.to_owned(), aux: Some(3), code: None, pt: PT.to_owned(), costs, managed };
+        self.store.set_payment_routes(vec![route]).await.unwrap();
+    }
+
+    /// An act of 100 EUR, started; nothing asked yet.
+    async fn started(&self, references: &[&str]) {
+        self.listen().await;
+        let acts = references.iter().map(|reference| Act { amount: Some(Cents(10_000)), ..act(reference) }).collect();
+        self.accept(acts, flow(0)).await;
+        self.settle().await;
+    }
+
+    async fn position(&self, reference: &str) -> PositionView {
+        let act = self.act(reference).await.id;
+        let mut all = self.store.positions_of_act(act).await.unwrap();
+        assert_eq!(all.len(), 1, "positions of {reference}");
+        all.remove(0)
+    }
+
+    /// Jobs of positions that are due on a channel and lane.
+    async fn due(&self, channel: &str, lane: Lane) -> Vec<(JobRef, PositionId, PositionEffect)> {
+        let wanted = vec![(channel.to_owned(), lane as u8, 100)];
+        let leased = self.store.lease("prova", wanted, self.now() + SignedDuration::from_mins(30), self.now()).await.unwrap();
+        let of = |leased: Leased| match leased.subject {
+            Subject::Posizione { position, effect } => Some((leased.job, position, effect)),
+            _ => None,
+        };
+        leased.into_iter().filter_map(of).collect()
+    }
+
+    /// The one job of positions that is due there.
+    async fn only(&self, channel: &str, lane: Lane) -> (JobRef, PositionId, PositionEffect) {
+        let mut due = self.due(channel, lane).await;
+        assert_eq!(due.len(), 1, "{channel} {lane:?}: {due:?}");
+        due.remove(0)
+    }
+
+    async fn say(&self, id: PositionId, fact: PositionFact, job: Option<JobRef>) -> String {
+        let beside = Beside { job, ..Beside::default() };
+        self.store.observe_position(id, fact, beside, self.now()).await.unwrap().name().to_owned()
+    }
+
+    /// The PT answers the first question.
+    async fn verified(&self, reference: &str) -> PositionId {
+        let id = self.position(reference).await.id;
+        for (job, position, effect) in self.due(PT_CHANNEL, Lane::Afterwards).await {
+            assert_eq!((position, &effect), (id, &PositionEffect::Verify));
+            self.say(id, PositionFact::Verified { held: held(10_000) }, Some(job)).await;
+        }
+        id
+    }
+
+    /// Reckons what is due and says the same sum of each. Answers how many.
+    async fn reckon(&self, sum: &Reckoning) -> usize {
+        let due = self.due("", Lane::Afterwards).await;
+        let count = due.len();
+        for (job, id, effect) in due {
+            assert_eq!(effect, PositionEffect::Reckon);
+            self.say(id, PositionFact::Reckoned(Box::new(sum.clone())), Some(job)).await;
+        }
+        count
+    }
+
+    /// Makes the pending change and reads it back.
+    async fn pushed(&self, lane: Lane, amount: i64) {
+        let (job, id, effect) = self.only(PT_CHANNEL, lane).await;
+        assert!(matches!(effect, PositionEffect::Push { .. }), "{effect:?}");
+        let beside = Beside { held: Some(job), ..Beside::default() };
+        self.store.observe_position(id, PositionFact::Offered, beside, self.now()).await.unwrap();
+        self.say(id, PositionFact::ReadBack { held: held(amount), told: true }, Some(job)).await;
+    }
+}
+
+fn held(amount: i64) -> Held {
+    Held {
+        state: HeldState::Payable,
+        amount: Some(Cents(amount)),
+        fee: None,
+        creditor: None,
+        notice: None,
+        position_id: Some("IUPD-1".to_owned()),
+        due_date: None,
+        payment: None,
+    }
+}
+
+fn sum(amount: i64, next: Option<Date>) -> Reckoning {
+    Reckoning {
+        day: date(2026, 11, 22),
+        amount: Cents(amount),
+        cost: Cents(0),
+        whole_cost: Cents(0),
+        due_date: None,
+        next,
+        stated: Some(Cents(10_000)),
+        may_push: true,
+        last: false,
+    }
+}
+
+fn payment(notice: &str, amount: i64, receipt: Option<&str>) -> PaymentEvent {
+    let paid_at = "2026-11-23T10:00:00Z".parse().unwrap();
+    PaymentEvent {
+        pt: PT.to_owned(),
+        creditor: ENTE.to_owned(),
+        notice: notice.to_owned(),
+        payment: PaymentSeen { paid_at, amount: Cents(amount), receipt: receipt.map(str::to_owned) },
+        whole: true,
+    }
+}
+
+fn events(lines: &[OutcomeLine], reference: &str) -> Vec<String> {
+    lines.iter().filter(|line| line.reference == reference && line.position.is_some()).map(|line| line.event.clone()).collect()
+}
+
+#[tokio::test]
+async fn an_amount_goes_from_the_act_to_the_pt_and_back_into_the_esito() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    assert_eq!(world.position("a").await.state, "DA_VERIFICARE");
+    world.verified("a").await;
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.asked, view.costs), ("APERTA", Some(Cents(10_000)), CostChannel::Push));
+    assert_eq!(world.reckon(&sum(10_000, None)).await, 1, "reckoned once it is known");
+    assert!(world.due(PT_CHANNEL, Lane::NewSend).await.is_empty(), "the PT holds it already");
+    // Acceptance moves the amount.
+    world.accepted(&["a"]).await;
+    assert_eq!(world.reckon(&sum(10_847, None)).await, 1);
+    assert_eq!(world.position("a").await.state, "IN_MODIFICA");
+    world.pushed(Lane::NewSend, 10_847).await;
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.asked, view.wanted), ("APERTA", Some(Cents(10_847)), Some(Cents(10_847))));
+    let line = world.lines().await.into_iter().find(|line| line.event == "IMPORTO_AGGIORNATO").unwrap();
+    let told = line.position.unwrap();
+    assert_eq!((line.recipient, told.amount, told.pt.as_str()), (Some(0), Some(10_847), PT));
+    assert_eq!(world.reckon(&sum(10_847, None)).await, 0, "nothing is left to do");
+    world.is_sound().await;
+}
+
+#[tokio::test]
+async fn an_act_that_no_route_fits_costs_nothing() {
+    let world = World::new();
+    world.started(&["a"]).await;
+    assert_eq!(world.count("SELECT count(*) FROM position") + world.count("SELECT sum(positions) FROM act"), 0);
+    // A route of another ente.
+    let route =
+        Route { creditor: "99999999999".to_owned(), aux: None, code: None, pt: PT.to_owned(), costs: CostChannel::Push, managed: true };
+    world.store.set_payment_routes(vec![route]).await.unwrap();
+    world.accept(vec![act("b")], flow(0)).await;
+    world.accepted(&["b"]).await;
+    assert_eq!(world.count("SELECT count(*) FROM position") + world.count("SELECT sum(positions) FROM act"), 0);
+    assert_eq!(world.count("SELECT count(*) FROM job WHERE subject_kind = 'posizione'"), 0);
+}
+
+#[tokio::test]
+async fn an_unmanaged_pt_is_told_in_the_esito_and_never_called() {
+    let world = World::new();
+    world.routes(CostChannel::None, false).await;
+    world.started(&["a"]).await;
+    world.accepted(&["a"]).await;
+    assert_eq!(world.position("a").await.state, "NON_GESTITA");
+    assert_eq!(events(&world.lines().await, "a"), ["POSIZIONE_NON_GESTITA"]);
+    assert_eq!(world.count("SELECT count(*) FROM job WHERE subject_kind = 'posizione'"), 0);
+}
+
+#[tokio::test]
+async fn what_was_pushed_goes_away_with_a_cancellation_and_a_new_submission_joins_the_same_position() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    world.verified("a").await;
+    world.accepted(&["a"]).await;
+    world.reckon(&sum(10_847, None)).await;
+    world.pushed(Lane::NewSend, 10_847).await;
+    world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
+    assert_eq!(world.state("a").await, "ANNULLATO");
+    assert_eq!(world.reckon(&Reckoning { last: true, ..sum(10_000, None) }).await, 1);
+    world.pushed(Lane::FollowUp, 10_000).await;
+    assert_eq!(world.reckon(&Reckoning { last: true, ..sum(10_000, None) }).await, 1, "the last word");
+    let before = world.position("a").await;
+    assert_eq!((before.state.as_str(), before.asked), ("CHIUSA", Some(Cents(10_000))));
+    world.accept(vec![Act { amount: Some(Cents(10_000)), ..act("a") }], flow(0)).await;
+    world.settle().await;
+    let after = world.position("a").await;
+    assert_eq!((after.id, after.state.as_str()), (before.id, "DA_VERIFICARE"));
+    assert_ne!(after.act, before.act, "it follows the new submission");
+    assert_eq!(world.count("SELECT count(*) FROM position"), 1);
+}
+
+#[tokio::test]
+async fn a_refused_act_leaves_its_position_as_it_was() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    world.verified("a").await;
+    world.hear("a", "REQUEST_REFUSED", json!({ "refusalReasons": [{ "errorCode": "TAXID_NOT_VALID" }] })).await;
+    assert_eq!(world.position("a").await.state, "CHIUSA");
+    assert!(world.due("", Lane::Afterwards).await.is_empty(), "nothing was pushed: nothing is taken back");
+}
+
+#[tokio::test]
+async fn a_date_is_a_job_at_midnight_in_rome_and_a_week_off_is_caught_up() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a", "b"]).await;
+    for (job, id, _) in world.due(PT_CHANNEL, Lane::Afterwards).await {
+        world.say(id, PositionFact::Verified { held: held(7_000) }, Some(job)).await;
+    }
+    let days = [date(2026, 11, 28), date(2026, 11, 29)];
+    for (index, (job, id, _)) in world.due("", Lane::Afterwards).await.into_iter().enumerate() {
+        world.say(id, PositionFact::Reckoned(Box::new(sum(7_000, Some(days[index])))), Some(job)).await;
+    }
+    // 22:59:59 and 23:00 UTC: a second before and the first of the 28th in Rome.
+    world.now.set("2026-11-27T22:59:59Z".parse().unwrap());
+    assert!(world.due("", Lane::Afterwards).await.is_empty());
+    world.now.set("2026-11-27T23:00:00Z".parse().unwrap());
+    let (job, first, _) = world.only("", Lane::Afterwards).await;
+    world.store.give_back_job(job, "").await.unwrap();
+    // Nobody looked for a week: both are due, the earlier day first.
+    world.pass(SignedDuration::from_hours(24 * 7));
+    let due = world.due("", Lane::Afterwards).await;
+    assert_eq!(due.iter().map(|(_, id, _)| *id == first).collect::<Vec<_>>(), [true, false]);
+}
+
+#[tokio::test]
+async fn a_payment_is_told_once_and_one_of_nobody_waits_for_its_act() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    let notice = world.position("a").await.notice;
+    let take = |event: PaymentEvent| world.store.take_payment(event, world.now());
+    assert_eq!(take(payment(&notice, 10_000, None)).await.unwrap(), Taken::New(id));
+    // The same, now with its receipt; then again.
+    assert_eq!(take(payment(&notice, 10_000, Some("IUR-1"))).await.unwrap(), Taken::Repeated);
+    assert_eq!(take(payment(&notice, 10_000, Some("IUR-1"))).await.unwrap(), Taken::Repeated);
+    assert_eq!(take(payment(&notice, 10_000, None)).await.unwrap(), Taken::Repeated);
+    assert_eq!(world.position("a").await.state, "PAGATA");
+    assert_eq!(events(&world.lines().await, "a"), ["PAGATO"]);
+    assert_eq!(world.store.payments_of(ENTE, &notice).await.unwrap().len(), 1);
+    // A second receipt is a second payment.
+    assert_eq!(take(payment(&notice, 10_000, Some("IUR-2"))).await.unwrap(), Taken::New(id));
+    let alerts: Vec<String> = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap().into_iter().map(|alert| alert.code).collect();
+    assert!(alerts.contains(&"PAGATO_DUE_VOLTE".to_owned()), "{alerts:?}");
+    assert!(world.due("", Lane::Afterwards).await.is_empty(), "its timers are gone");
+
+    // Paid before its act comes.
+    let act_b = act("b");
+    let (_, _, early) = act_b.notices().next().map(|(index, creditor, notice)| (index, creditor.to_owned(), notice.to_owned())).unwrap();
+    assert_eq!(take(payment(&early, 10_000, Some("IUR-3"))).await.unwrap(), Taken::Unknown);
+    world.accept(vec![act_b], flow(0)).await;
+    world.settle().await;
+    assert_eq!(world.position("b").await.state, "PAGATA");
+    // Told by a PT that does not have it.
+    world.accept(vec![act("c")], flow(0)).await;
+    world.settle().await;
+    let view = world.position("c").await;
+    let stranger = PaymentEvent { pt: "altro".to_owned(), ..payment(&view.notice, 10_000, Some("IUR-4")) };
+    assert_eq!(take(stranger).await.unwrap(), Taken::Unknown);
+    assert_eq!(world.position("c").await.state, "DA_VERIFICARE");
+}
+
+#[tokio::test]
+async fn a_job_that_gives_up_parks_the_position_and_a_person_lets_it_go_on() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let (job, id, _) = world.only(PT_CHANNEL, Lane::Afterwards).await;
+    let park = Next::Park { code: "TENTATIVI_ESAURITI" };
+    world.store.fail_job(job, park, "PT_NON_RISPONDE", world.now()).await.unwrap();
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.park_code.as_deref()), ("FERMA", Some("TENTATIVI_ESAURITI")));
+    assert_eq!(world.store.parked_positions(Some(ENTE), None, 10).await.unwrap().len(), 1);
+    assert_eq!(world.store.parked_positions(None, Some(code::EXPIRED), 10).await.unwrap().len(), 0);
+    assert!(world.store.resume_position(id, "anna", "il PT risponde", world.now()).await.unwrap());
+    assert!(!world.store.resume_position(id, "anna", "di nuovo", world.now()).await.unwrap());
+    world.verified("a").await;
+    assert_eq!(events(&world.lines().await, "a"), ["POSIZIONE_FERMA", "POSIZIONE_RIPRESA"]);
+    // A question about a payment that goes wrong stops nothing.
+    world.reckon(&sum(10_000, None)).await;
+    world.pass(SignedDuration::from_hours(25));
+    let (job, _, effect) = world.only(PT_CHANNEL, Lane::Afterwards).await;
+    assert_eq!(effect, PositionEffect::PollPayment);
+    world.store.fail_job(job, park, "PT_NON_RISPONDE", world.now()).await.unwrap();
+    assert_eq!(world.position("a").await.state, "APERTA");
+}
+
+#[tokio::test]
+async fn a_pt_that_refuses_us_stops_alone() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    world.store.stop_channel(PT_CHANNEL, "PT_RIFIUTA_LE_CREDENZIALI", world.now()).await.unwrap();
+    while world.store.follow_stops(world.now()).await.unwrap() {}
+    assert!(world.due(PT_CHANNEL, Lane::Afterwards).await.is_empty());
+    // The ente goes on, and another PT too.
+    world.accept(vec![act("b")], flow(0)).await;
+    world.accepted(&["a", "b"]).await;
+    assert_eq!(world.state("b").await, "IN_CONSEGNA");
+    assert!(world.store.resume_channel_by(PT_CHANNEL, "anna", "password nuova", world.now()).await.unwrap());
+    while world.store.follow_stops(world.now()).await.unwrap() {}
+    assert_eq!(world.due(PT_CHANNEL, Lane::Afterwards).await.len(), 2);
+    let alerts: Vec<String> = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap().into_iter().map(|alert| alert.code).collect();
+    assert_eq!(alerts, ["PT_ACCETTA_LE_CREDENZIALI", "PT_RIFIUTA_LE_CREDENZIALI"]);
+}
+
+#[tokio::test]
+async fn a_change_that_was_offered_twice_belongs_to_one_worker() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    world.accepted(&["a"]).await;
+    world.reckon(&sum(10_847, None)).await;
+    let (job, ..) = world.only(PT_CHANNEL, Lane::NewSend).await;
+    // Meanwhile the same sum is reckoned again: the job is another's by now.
+    world.say(id, PositionFact::Moved, None).await;
+    world.reckon(&sum(10_847, None)).await;
+    let offered = |job| {
+        let beside = Beside { held: Some(job), ..Beside::default() };
+        world.store.observe_position(id, PositionFact::Offered, beside, world.now())
+    };
+    assert!(matches!(offered(job).await, Err(StoreError::Stale)));
+    let (job, ..) = world.only(PT_CHANNEL, Lane::NewSend).await;
+    offered(job).await.unwrap();
+    // The process dies here: whoever comes next finds that it may have left.
+    world.store.free_leases().await.unwrap();
+    let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+    assert!(format!("{:?}", material.state).contains("Offered") && material.touched, "{:?}", material.state);
+}
+
+#[tokio::test]
+async fn new_content_leaves_the_old_notice_and_joins_the_new_one() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.listen().await;
+    let batch = world.accept(vec![act("a")], flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    let old = world.position("a").await;
+    let changed = Act { recipients: vec![recipient("RSSMRA80A01H501U", Some("302000000000000184".to_owned()))], ..act("a") };
+    let (order_batch, verdicts) = world.stage(vec![order(Action::Modify, changed)], flow(0)).await;
+    assert_eq!((verdicts, batch == order_batch), (vec![Verdict::New], false));
+    world.finish(order_batch, false).await;
+    world.settle().await;
+    assert_eq!(world.position("a").await.notice, "302000000000000184");
+    assert_eq!(world.store.position(old.id).await.unwrap().unwrap().state, "CHIUSA");
+}
+
+#[tokio::test]
+async fn suspended_days_are_facts_of_the_position() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    world.reckon(&sum(10_000, None)).await;
+    let (from, last) = (date(2026, 12, 1), date(2027, 1, 15));
+    world.store.suspend_position(id, from, None, "anna", "ricorso", world.now()).await.unwrap();
+    assert_eq!(world.reckon(&sum(10_000, None)).await, 1, "reckoned anew");
+    let suspensions = || async { world.store.position_materials(vec![id]).await.unwrap().remove(0).facts.suspensions };
+    assert_eq!(suspensions().await.iter().map(|one| (one.from, one.until)).collect::<Vec<_>>(), [(from, None)]);
+    assert!(world.store.unsuspend_position(id, last, "anna", "respinto", world.now()).await.unwrap());
+    assert_eq!(suspensions().await.iter().map(|one| (one.from, one.until)).collect::<Vec<_>>(), [(from, Some(last))]);
+    assert!(!world.store.unsuspend_position(id, last, "anna", "di nuovo", world.now()).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_facts_of_an_amount_come_from_the_rows_of_the_act() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    let facts = || async { world.store.position_materials(vec![id]).await.unwrap().remove(0) };
+    assert!(!facts().await.facts.notified);
+    world.accepted(&["a"]).await;
+    let material = facts().await;
+    assert!(material.facts.notified && material.facts.applies_cost && material.iun.is_some());
+    assert_eq!((material.facts.amount, material.facts.recipients[0].completed), (Some(Cents(10_000)), None));
+    // 23:30 UTC: the day after in Rome.
+    world.now.set("2026-11-25T23:30:00Z".parse().unwrap());
+    world.hear("a", "SEND_ANALOG_DOMICILE", json!({ "recIndex": 0, "analogCost": 530 })).await;
+    world.hear("a", "NOTIFICATION_VIEWED", json!({ "recIndex": 0 })).await;
+    world.settle().await;
+    let recipient = facts().await.facts.recipients[0];
+    assert_eq!(recipient.completed, Some(date(2026, 11, 26)));
+    assert_eq!((recipient.analog_cost, recipient.price), (Cents(530), Some(Cents(847))));
+    assert_eq!(facts().await.viewed, Some(date(2026, 11, 26)));
+}
+
+#[test]
+fn the_cost_has_one_way() {
+    use crate::domain::act::PagoPaIntMode as M;
+    use CostChannel as C;
+    let table = [
+        (C::Push, None, C::Push),
+        (C::Push, Some(M::Sync), C::Push),
+        (C::Push, Some(M::Async), C::Async),
+        (C::Pull, Some(M::Async), C::Async),
+        (C::None, Some(M::Async), C::Async),
+        (C::Async, Some(M::Async), C::Async),
+        (C::Async, Some(M::Sync), C::None),
+        (C::Async, None, C::None),
+        (C::Pull, Some(M::Sync), C::Pull),
+    ];
+    for (route, mode, want) in table {
+        assert_eq!(crate::store::positions::costs_of(route, mode), want, "{route} {mode:?}");
+    }
+}
