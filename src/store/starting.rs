@@ -11,11 +11,12 @@ use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
-use super::positions;
+use super::positions::{self, DaysOrder};
 use super::staging::{self, Change};
 use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::Code;
 use crate::domain::act::Action;
+use crate::domain::calendar::in_rome;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::OutcomeState;
 use crate::flow::effect::LineDraft;
@@ -330,6 +331,7 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
         let carried = match (action, change) {
             (Action::Modify, Some(change)) => modify(db, act, batch, &change, &place, now)?,
             (Action::Replace, _) => cancel_replaced(db, act, batch, ordinal, now)?,
+            (Action::Suspend | Action::Resume, days) => days_of(db, act, action, days.as_deref(), now)?,
             _ => cancel(db, act, now)?,
         };
         match carried {
@@ -356,6 +358,34 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
             .execute(params![id, ordinal])?;
     }
     Ok(true)
+}
+
+/// The days of payment of an act's notices stand still, or count again: those that the row tells, else from the day on which the
+/// order came.
+fn days_of(db: &Connection, id: ActId, action: Action, days: Option<&str>, now: Timestamp) -> Result<Carried, StoreError> {
+    let act = match ActRow::load(db, id) {
+        Err(StoreError::NotFound(_)) => return Ok(Carried::Done),
+        other => other?,
+    };
+    if act.staged {
+        return Ok(Carried::Waits(ASK_SOON));
+    }
+    let days = match days {
+        Some(days) => serde_json::from_str(days)?,
+        None => staging::Days { from: None, until: None },
+    };
+    let today = in_rome(now).date();
+    let order = match action {
+        Action::Suspend => DaysOrder::Stop { from: days.from.unwrap_or(today), until: days.until },
+        _ => DaysOrder::Go { last: days.until.unwrap_or_else(|| today.yesterday().unwrap_or(today)) },
+    };
+    match positions::order_days_of(db, &act, order, "gestionale", action.as_str(), now) {
+        Ok(()) => Ok(Carried::Done),
+        Err(StoreError::Order(OrderRefused::NoPosition)) => Ok(Carried::Refused("NESSUNA_POSIZIONE_GESTITA")),
+        Err(StoreError::Order(OrderRefused::NotStopped)) => Ok(Carried::Refused("TERMINI_NON_SOSPESI")),
+        Err(StoreError::Order(_)) => Ok(Carried::Refused("DATE_DELLA_SOSPENSIONE")),
+        Err(error) => Err(error),
+    }
 }
 
 fn cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<Carried, StoreError> {
