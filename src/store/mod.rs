@@ -313,6 +313,17 @@ impl Store {
         told.await.map_err(|_| StoreError::Stopping)?
     }
 
+    /// Keeps everybody who writes waiting.
+    #[cfg(test)]
+    pub async fn occupy(&self, time: Duration) {
+        let _ = self
+            .alone(move |_| {
+                std::thread::sleep(time);
+                Ok(())
+            })
+            .await;
+    }
+
     /// Runs `query` on a reading connection, off the runtime's threads.
     async fn read<T: Send + 'static>(
         &self,
