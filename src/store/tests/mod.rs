@@ -13,6 +13,7 @@ mod jumps;
 mod leases;
 mod mail;
 mod orders;
+mod restore;
 mod road;
 mod scale;
 
