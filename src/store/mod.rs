@@ -340,6 +340,17 @@ impl Store {
         outcome
     }
 
+    /// Keeps everybody who writes waiting.
+    #[cfg(test)]
+    pub async fn occupy(&self, time: Duration) {
+        let _ = self
+            .alone(move |_| {
+                std::thread::sleep(time);
+                Ok(())
+            })
+            .await;
+    }
+
     /// Runs `query` on a reading connection, off the runtime's threads.
     async fn read<T: Send + 'static>(
         &self,
