@@ -11,8 +11,10 @@ pub mod gpd;
 pub mod mypay;
 mod parts;
 pub mod piemontepay;
+pub mod pu;
 mod rest;
 mod shares;
+mod token;
 
 use std::io::Read;
 use std::time::Duration;
@@ -108,6 +110,7 @@ pub enum Partner {
     MyPay(mypay::MyPay),
     PiemontePay(piemontepay::PiemontePay),
     Declared(declared::Declared),
+    Pu(pu::Pu),
 }
 
 impl Partner {
@@ -120,6 +123,7 @@ impl Partner {
             PtKind::MyPay => mypay::MyPay::new(settings).map(Partner::MyPay),
             PtKind::PiemontePay => piemontepay::PiemontePay::new(settings).map(Partner::PiemontePay),
             PtKind::Declared => declared::Declared::new(settings).map(Partner::Declared),
+            PtKind::Pu => Ok(Partner::Pu(pu::Pu::new(settings)?)),
             kind => Err(PtSetupError::Profile(kind.to_string())),
         }
     }
@@ -134,6 +138,7 @@ impl Partner {
             Partner::MyPay(partner) => partner.capabilities(),
             Partner::PiemontePay(partner) => partner.capabilities(),
             Partner::Declared(partner) => partner.capabilities(),
+            Partner::Pu(pu) => pu.capabilities(),
         }
     }
 
@@ -146,6 +151,7 @@ impl Partner {
             Partner::MyPay(partner) => partner.verify(route, asked).await,
             Partner::PiemontePay(partner) => partner.verify(route, asked).await,
             Partner::Declared(partner) => partner.verify(route, asked).await,
+            Partner::Pu(pu) => pu.verify(route, asked).await,
         }
     }
 
@@ -160,6 +166,7 @@ impl Partner {
             Partner::MyPay(partner) => partner.change(route, asked, change).await,
             Partner::PiemontePay(partner) => partner.change(route, asked, change).await,
             Partner::Declared(partner) => partner.change(route, asked, change).await,
+            Partner::Pu(pu) => pu.change(route, asked, change).await,
         }
     }
 
@@ -172,6 +179,7 @@ impl Partner {
             Partner::MyPay(partner) => partner.cancel(route, asked, key).await,
             Partner::PiemontePay(partner) => partner.cancel(route, asked, key).await,
             Partner::Declared(partner) => partner.cancel(route, asked, key).await,
+            Partner::Pu(pu) => pu.cancel(route, asked).await,
         }
     }
 }
