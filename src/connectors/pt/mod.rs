@@ -15,6 +15,8 @@ mod parts;
 pub mod piemontepay;
 mod rest;
 mod shares;
+pub mod pu;
+mod token;
 
 use std::io::Read;
 use std::time::Duration;
@@ -112,6 +114,7 @@ pub enum Partner {
     Declared(declared::Declared),
     EFil(efil::EFil),
     File(file::Exchange),
+    Pu(pu::Pu),
 }
 
 impl Partner {
@@ -126,7 +129,7 @@ impl Partner {
             PtKind::Declared => declared::Declared::new(settings).map(Partner::Declared),
             PtKind::EFil => efil::EFil::new(settings).map(Partner::EFil),
             PtKind::File => file::Exchange::new(&settings).map(Partner::File),
-            kind => Err(PtSetupError::Profile(kind.to_string())),
+            PtKind::Pu => Ok(Partner::Pu(pu::Pu::new(settings)?)),
         }
     }
 
@@ -142,6 +145,7 @@ impl Partner {
             Partner::Declared(partner) => partner.capabilities(),
             Partner::EFil(partner) => partner.capabilities(),
             Partner::File(exchange) => exchange.capabilities(),
+            Partner::Pu(pu) => pu.capabilities(),
         }
     }
 
@@ -155,6 +159,7 @@ impl Partner {
             Partner::PiemontePay(partner) => partner.verify(route, asked).await,
             Partner::Declared(partner) => partner.verify(route, asked).await,
             Partner::EFil(partner) => partner.verify(route, asked).await,
+            Partner::Pu(pu) => pu.verify(route, asked).await,
         }
     }
 
@@ -171,6 +176,7 @@ impl Partner {
             Partner::Declared(partner) => partner.change(route, asked, change).await,
             Partner::EFil(partner) => partner.change(route, asked, change).await,
             Partner::File(exchange) => exchange.change(route, asked, change).await,
+            Partner::Pu(pu) => pu.change(route, asked, change).await,
         }
     }
 
@@ -185,6 +191,7 @@ impl Partner {
             Partner::Declared(partner) => partner.cancel(route, asked, key).await,
             Partner::EFil(partner) => partner.cancel(route, asked, key).await,
             Partner::File(exchange) => exchange.cancel(route, asked, key).await,
+            Partner::Pu(pu) => pu.cancel(route, asked).await,
         }
     }
 }

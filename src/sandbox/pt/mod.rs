@@ -15,6 +15,7 @@ mod gpd;
 mod mypay;
 mod piemontepay;
 mod xml;
+mod pu;
 
 pub use debts::{Debt, DebtChange, DebtState, Debts};
 
@@ -77,6 +78,7 @@ pub async fn start(options: PtOptions) -> std::io::Result<PtRunning> {
         .nest("/esempio", esempio::router(shared.clone()))
         .nest("/mypay", mypay::router(shared.clone()))
         .nest("/piemontepay", piemontepay::router(shared.clone()))
+        .nest("/pu", pu::router(shared.clone()))
         .layer(axum::middleware::from_fn_with_state(plan, faults::disturb));
     let service = router.into_make_service_with_connect_info::<listener::Gate>();
     let server = tokio::spawn(async move {
