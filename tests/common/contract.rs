@@ -1,9 +1,10 @@
-//! The contract proxy between messo and a simulator: it holds every exchange against the official OpenAPI.
+//! The contract proxy between messo and a simulator: it holds every exchange against the official OpenAPI or WSDL.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,9 +23,11 @@ pub struct ContractProxy {
 /// One exchange that passed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Exchange {
+    /// SOAP is always POST, and not told.
+    #[serde(default)]
     pub method: String,
     pub path: String,
-    /// `operationId`, none when the contract knows no such call.
+    /// `operationId`, or the name of the SOAP payload; none when the contract knows no such call.
     pub operation: Option<String>,
     pub status: u16,
     /// Of either side; empty when both kept to the contract.
@@ -49,22 +52,33 @@ impl ContractProxy {
         if !require_python(&["aiohttp", "jsonschema", "rfc3339_validator", "yaml"]) {
             return None;
         }
+        let more = specification.map_or_else(Vec::new, |(file, base)| vec!["--spec".into(), file.into_os_string(), "--base".into(), base.into()]);
+        Some(ContractProxy::run(&shared.join("contract/rest_proxy.py"), upstream, more))
+    }
+
+    /// Starts the SOAP proxy in front of `upstream` with the schemas of a WSDL. `None`: skipped, already said.
+    pub fn soap(upstream: SocketAddr, wsdl: &Path) -> Option<ContractProxy> {
+        let shared = shared_dir()?;
+        if !require_python(&["aiohttp", "lxml"]) {
+            return None;
+        }
+        Some(ContractProxy::run(&shared.join("contract/soap_proxy.py"), upstream, vec!["--wsdl".into(), wsdl.into()]))
+    }
+
+    fn run(script: &Path, upstream: SocketAddr, more: Vec<OsString>) -> ContractProxy {
         let report = tempfile::tempdir().unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut command = Command::new(python());
-        command.arg(shared.join("contract/rest_proxy.py"));
+        command.arg(script);
         command.args(["--listen", &listen.to_string(), "--upstream", &format!("http://{upstream}"), "--report"]);
-        command.arg(report.path().join("exchanges.jsonl"));
-        if let Some((file, base)) = specification {
-            command.arg("--spec").arg(file).args(["--base", base]);
-        }
+        command.arg(report.path().join("exchanges.jsonl")).args(more);
         let mut child = Child::spawn("contract proxy", &mut command);
         // Reading the whole OpenAPI takes Python seconds, more on a busy machine.
         wait_for("the contract proxy listens", Duration::from_secs(90), || {
             assert!(child.try_wait().is_none(), "contract proxy ended:\n{}", child.output());
             TcpStream::connect_timeout(&listen, Duration::from_millis(200)).ok()
         });
-        Some(ContractProxy { child, listen, report })
+        ContractProxy { child, listen, report }
     }
 
     /// Where the client must call.
