@@ -18,6 +18,7 @@ pub mod mail;
 pub mod man;
 pub mod password;
 pub mod person;
+pub mod pt;
 pub mod publish;
 pub mod report;
 pub mod restore;
@@ -92,6 +93,8 @@ pub enum Command {
     /// Legge i codici QR di un avviso in PDF.
     #[command(hide = true)]
     LeggiAvviso(avviso::Args),
+    /// Elenca i partner tecnologici e ne prova uno.
+    Pt(pt::Args),
     /// Scrive le pagine di manuale in una cartella.
     #[command(hide = true)]
     Man(man::Args),
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Password(args) => password::run(args),
         Command::Mail(args) => mail::run(args),
         Command::LeggiAvviso(args) => avviso::run(args),
+        Command::Pt(args) => pt::run(args),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }
