@@ -163,10 +163,12 @@ fn write_config(dir: &Path, examples: &[Example], partners: &Partners, send_url:
         let mut routed = BTreeSet::new();
         for story in examples.iter().filter(|example| example.expected.ente == **ente).filter_map(|example| example.payments.as_ref()) {
             if routed.insert(&story.code) {
-                let (kind, code, costs) = (&story.kind, &story.code, &story.costs);
-                text.push_str(&format!("[[ente.pagamenti]]\npt = \"{kind}\"\naux = 3\ncode = \"{code}\"\ncosts = \"{costs}\"\n"));
-                if let Some(service) = &story.service {
-                    text.push_str(&format!("service = \"{service}\"\n"));
+                let (name, code, costs) = (partners::name_of(&story.kind), &story.code, &story.costs);
+                text.push_str(&format!("[[ente.pagamenti]]\npt = \"{name}\"\naux = 3\ncode = \"{code}\"\ncosts = \"{costs}\"\n"));
+                for (key, value) in [("ente", &story.ente), ("service", &story.service)] {
+                    if let Some(value) = value {
+                        text.push_str(&format!("{key} = \"{value}\"\n"));
+                    }
                 }
             }
         }

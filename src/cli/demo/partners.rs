@@ -28,6 +28,9 @@ pub struct Story {
     pub profile: Option<String>,
     /// Second and third digit of its notices.
     pub code: String,
+    /// What it calls the ente.
+    #[serde(default)]
+    pub ente: Option<String>,
     #[serde(default)]
     pub service: Option<String>,
     /// How the cost of notification gets there.
@@ -84,7 +87,7 @@ impl Partners {
         }
         let mut text = String::new();
         for (kind, profile) in kinds {
-            text.push_str(&format!("\n[[pt]]\nname = \"{kind}\"\nkind = \"{kind}\"\n"));
+            text.push_str(&format!("\n[[pt]]\nname = \"{}\"\nkind = \"{kind}\"\n", name_of(kind)));
             let secret = format!("file:{password}");
             let url = self.url();
             match kind {
@@ -198,6 +201,11 @@ fn asked(story: &Story, debt: &Debt) -> Vec<i64> {
     let mut asked: Vec<i64> = first.into_iter().chain(debt.changes.iter().map(|change| change.amount + change.fee)).collect();
     asked.dedup();
     asked
+}
+
+/// What the configuration calls the PT of that kind.
+pub fn name_of(kind: &str) -> String {
+    kind.replace('_', "-")
 }
 
 fn stories(examples: &[Example]) -> impl Iterator<Item = (&Example, &Story)> {
