@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::domain::amount_rule::{AmountFault, AmountRuleError, Breakdown, BreakdownLine, FromEvent, PercentOf, StepAmount};
+use crate::domain::amount_rule::{AmountFault, Breakdown, BreakdownLine, FromEvent, PercentOf, StepAmount};
 use crate::domain::money::Cents;
 
 /// A breakdown, line by line; the last line is the total.
@@ -101,21 +101,6 @@ pub fn fault(fault: AmountFault) -> &'static str {
         AmountFault::DoesNotAddUp => "l'importo dell'atto non è fra quelli della regola",
         AmountFault::NotPositive => "l'importo sarebbe zero o negativo",
         AmountFault::TooLarge => "l'importo supererebbe 999.999.999,99 euro",
-    }
-}
-
-/// What a rule should be instead, for whoever writes it in a batch.
-#[must_use]
-pub fn rule_error(error: AmountRuleError) -> &'static str {
-    match error {
-        AmountRuleError::Empty => "la regola non ha passi",
-        AmountRuleError::DaysDoNotGrow => "i giorni dei passi devono crescere",
-        AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo può essere senza giorni",
-        AmountRuleError::TooMany => "la regola ha più di 20 passi",
-        AmountRuleError::NoTermBefore => "il primo passo non può contare da `esecutivita`",
-        AmountRuleError::FloorOverCeiling => "il minimo della regola supera il massimo",
-        AmountRuleError::Validity => "la regola finisce di valere prima di cominciare",
-        AmountRuleError::SemesterWithoutTerm => "la maggiorazione per semestre vuole un ultimo passo senza giorni, dopo almeno un altro",
     }
 }
 
