@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::domain::amount_rule::{AmountFault, Breakdown, BreakdownLine, FromEvent, PercentOf, StepAmount};
+use crate::domain::amount_rule::{AmountFault, AmountPreset, Breakdown, BreakdownLine, FromEvent, PercentOf, StepAmount};
 use crate::domain::money::Cents;
 
 /// A breakdown, line by line; the last line is the total.
@@ -85,6 +85,25 @@ fn within(from: FromEvent, event: Option<Date>, days: u32, until: Option<Date>, 
     format!("Entro {days} {event_name}{until}")
 }
 
+/// The law behind a ready-made rule.
+#[must_use]
+pub fn norm(preset: AmountPreset) -> String {
+    format!("Norma: {}", preset.norm())
+}
+
+/// The day from which the lines that follow hold.
+#[must_use]
+pub fn from_day(from: Date) -> String {
+    format!("Dal {}:", day(from))
+}
+
+/// What a person who tries a rule by hand left out or wrote otherwise.
+pub const NO_DAY: &str = "serve una data: --perfezionamento, oppure --giorno";
+pub const FLOW_WITHOUT_RULE: &str = "il flusso non ha una regola: ogni atto chiede il suo importo";
+pub const AN_AMOUNT: &str = "serve un importo, come 42,00";
+pub const A_DAY: &str = "serve una data, come 31/12/2026";
+pub const A_DAY_OF_THE_YEAR: &str = "serve un giorno dell'anno, come 06-24 (mese-giorno)";
+
 /// Why there is no sum.
 #[must_use]
 pub fn fault(fault: AmountFault) -> &'static str {
@@ -125,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::domain::amount_rule::{
-        AmountFacts, AmountPreset, AmountRule, CostBearers, CostPolicy, RecipientFacts, Rounding, SanctionTable, Suspension, amount_due,
+        AmountFacts, AmountRule, CostBearers, CostPolicy, RecipientFacts, Rounding, SanctionTable, Suspension, amount_due,
     };
 
     fn told(rule: &AmountRule, facts: &AmountFacts, day: Date) -> String {
