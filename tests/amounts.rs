@@ -1,4 +1,4 @@
-//! What an act asks for on a day: dated cases from the norms, a hundred thousand random lives against a reckoning made apart, and the
+//! What an act asks for on a day, and of whom: dated cases from the norms, a hundred thousand random lives against a reckoning made apart, and the
 //! examples of `docs/importi.md`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failed step ends the test")]
@@ -7,8 +7,12 @@
 mod cds;
 #[path = "amounts/document.rs"]
 mod document;
+#[path = "amounts/facts.rs"]
+mod facts;
 #[path = "amounts/lives.rs"]
 mod lives;
+#[path = "amounts/routes.rs"]
+mod routes;
 #[path = "amounts/taxes.rs"]
 mod taxes;
 

@@ -87,76 +87,101 @@ fn whole() -> Node {
         )
     };
     let step = |due: Node| group("passo", vec![leaf("da", "perfezionamento"), leaf("giorni", "5"), due]);
-    let act = group(
-        "atto",
+    let charged = || {
+        let mut step = step(leaf("percento", "100"));
+        step.kids.extend([leaf("di", "minimo"), leaf("onere", "3"), leaf("onereMassimo", "300"), leaf("feriale", "true")]);
+        step
+    };
+    let stated = || {
         vec![
-            leaf("riferimento", "A 1"),
-            leaf("azione", "inserisci"),
-            leaf("ente", "01234567897"),
-            leaf("protocollo", "2026/0001"),
-            leaf("oggetto", "Verbale di accertamento"),
-            leaf("descrizione", "Violazione &amp; sanzione"),
-            leaf("tassonomia", "010101P"),
-            leaf("tipoComunicazione", "REGISTERED_LETTER_890"),
-            leaf("politicaCosti", "DELIVERY_MODE"),
-            leaf("costoEnte", "100"),
-            leaf("iva", "22"),
-            leaf("modalitaPagopa", "SYNC"),
-            leaf("importo", "42.00"),
-            leaf("scadenzaPagamento", "2026-12-31"),
-            leaf("gruppo", "polizia-locale"),
-            leaf("lingua", "DE"),
-            leaf("denominazioneEnte", "Comune di Esempio"),
-            leaf("iunAnnullato", "ABCD-EFGH-IJKL-202611-X-1"),
-            leaf("termineNotifica", "2027-01-31"),
-            leaf("forza", "Nuova notifica"),
-            leaf("sospensioneDal", "2027-01-10"),
-            leaf("sospensioneAl", "2027-03-31"),
-            group("destinatari", vec![recipient(), recipient()]),
-            group(
-                "documenti",
-                vec![
-                    group(
-                        "documento",
-                        [file("verbale.pdf", &hex), vec![leaf("condiviso", "false")]].concat().into_iter().enumerate().fold(
-                            Vec::new(),
-                            |mut kids, (index, kid)| {
-                                if index == 1 {
-                                    kids.push(leaf("titolo", "Verbale"));
-                                }
-                                kids.push(kid);
-                                kids
-                            },
+            leaf("costiDi", "tutti"),
+            leaf("perfezionamento", "ultimo"),
+            leaf("festivi", "sposta_sabato"),
+            leaf("arrotondamento", "euro"),
+            leaf("spese", "12.5"),
+            leaf("sanzione", "omesso_versamento"),
+            leaf("semestre", "10"),
+            leaf("nonMenoDi", "1"),
+            leaf("nonPiuDi", "500"),
+            leaf("validaDal", "2024-09-01"),
+            leaf("validaAl", "2026-12-31"),
+        ]
+    };
+    let own = [
+        vec![leaf("base", "42.00"), leaf("costi", "aggiunti")],
+        stated(),
+        vec![step(leaf("percento", "70")), step(leaf("importo", "42.5")), charged()],
+    ];
+    let ready = [vec![leaf("preset", "cds"), leaf("base", "42"), leaf("costi", "aggiunti")], stated(), vec![charged()]];
+    let act = |rule: Vec<Node>| {
+        group(
+            "atto",
+            vec![
+                leaf("riferimento", "A 1"),
+                leaf("azione", "inserisci"),
+                leaf("ente", "01234567897"),
+                leaf("protocollo", "2026/0001"),
+                leaf("oggetto", "Verbale di accertamento"),
+                leaf("descrizione", "Violazione &amp; sanzione"),
+                leaf("tassonomia", "010101P"),
+                leaf("tipoComunicazione", "REGISTERED_LETTER_890"),
+                leaf("politicaCosti", "DELIVERY_MODE"),
+                leaf("costoEnte", "100"),
+                leaf("iva", "22"),
+                leaf("modalitaPagopa", "SYNC"),
+                leaf("importo", "42.00"),
+                leaf("scadenzaPagamento", "2026-12-31"),
+                leaf("gruppo", "polizia-locale"),
+                leaf("lingua", "DE"),
+                leaf("denominazioneEnte", "Comune di Esempio"),
+                leaf("iunAnnullato", "ABCD-EFGH-IJKL-202611-X-1"),
+                leaf("termineNotifica", "2027-01-31"),
+                leaf("forza", "Nuova notifica"),
+                leaf("sospensioneDal", "2027-01-10"),
+                leaf("sospensioneAl", "2027-03-31"),
+                group("destinatari", vec![recipient(), recipient()]),
+                group(
+                    "documenti",
+                    vec![
+                        group(
+                            "documento",
+                            [file("verbale.pdf", &hex), vec![leaf("condiviso", "false")]].concat().into_iter().enumerate().fold(
+                                Vec::new(),
+                                |mut kids, (index, kid)| {
+                                    if index == 1 {
+                                        kids.push(leaf("titolo", "Verbale"));
+                                    }
+                                    kids.push(kid);
+                                    kids
+                                },
+                            ),
                         ),
-                    ),
-                    group("documento", vec![leaf("file", "allegati/relata.pdf")]),
-                ],
-            ),
-            group(
-                "regolaImporto",
-                vec![leaf("base", "42.00"), leaf("costi", "aggiunti"), step(leaf("percento", "70")), step(leaf("importo", "42.5"))],
-            ),
-            group(
-                "posizione",
-                vec![
-                    leaf("id", "IUPD1"),
-                    leaf("tipoDovuto", "CDS"),
-                    leaf("causale", "Sanzione"),
-                    leaf("bilancio", "E.3.02"),
-                    leaf("importoMinimo", "1"),
-                    leaf("importoMassimo", "999999999.99"),
-                    leaf("dataViolazione", "2026-02-28"),
-                    leaf("dataAccertamento", "2024-02-29"),
-                    leaf("dataContestazione", "2026-03-02"),
-                    leaf("gruppoAvvisi", "G1"),
-                ],
-            ),
-            group("eco", vec![group("campo", vec![leaf("nome", "targa"), leaf("valore", "AB 123 CD")])]),
-            group("scarto", vec![leaf("codice", "CAP_NON_VALIDO"), leaf("motivo", "Correggere il CAP")]),
-        ],
-    );
+                        group("documento", vec![leaf("file", "allegati/relata.pdf")]),
+                    ],
+                ),
+                group("regolaImporto", rule),
+                group(
+                    "posizione",
+                    vec![
+                        leaf("id", "IUPD1"),
+                        leaf("tipoDovuto", "CDS"),
+                        leaf("causale", "Sanzione"),
+                        leaf("bilancio", "E.3.02"),
+                        leaf("importoMinimo", "1"),
+                        leaf("importoMassimo", "999999999.99"),
+                        leaf("dataViolazione", "2026-02-28"),
+                        leaf("dataAccertamento", "2024-02-29"),
+                        leaf("dataContestazione", "2026-03-02"),
+                        leaf("gruppoAvvisi", "G1"),
+                    ],
+                ),
+                group("eco", vec![group("campo", vec![leaf("nome", "targa"), leaf("valore", "AB 123 CD")])]),
+                group("scarto", vec![leaf("codice", "CAP_NON_VALIDO"), leaf("motivo", "Correggere il CAP")]),
+            ],
+        )
+    };
     let header = vec![leaf("ente", "01234567897"), leaf("flusso", "cds"), leaf("riferimento", "L1"), leaf("numeroAtti", "2")];
-    group("lotto", vec![group("intestazione", header), act.clone(), act])
+    group("lotto", vec![group("intestazione", header), act(own.concat()), act(ready.concat()), act(vec![leaf("preset", "tari-sollecito")])])
 }
 
 /// A small generator of pseudo-random numbers: the same documents at every run.

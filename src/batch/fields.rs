@@ -56,7 +56,12 @@ names! {
     ECHO_NAME = "eco_nome", ECHO = "eco",
     // amount rule
     RULE_BASE = "regola_base", RULE_COSTS = "regola_costi", STEP_FROM = "regola_da", STEP_DAYS = "regola_giorni",
-    STEP_PERCENT = "regola_percento", STEP_AMOUNT = "regola_importo",
+    STEP_PERCENT = "regola_percento", STEP_AMOUNT = "regola_importo", STEP_OF = "regola_di", STEP_CHARGE = "regola_onere",
+    STEP_CAP = "regola_onere_massimo", STEP_SUMMER = "regola_feriale",
+    RULE_PRESET = "regola_preset", RULE_COMPLETION = "regola_perfezionamento", RULE_BEARERS = "regola_costi_di",
+    RULE_HOLIDAYS = "regola_festivi", RULE_ROUNDING = "regola_arrotondamento", RULE_EXTRA = "regola_spese",
+    RULE_SANCTION = "regola_sanzione", RULE_SEMESTER = "regola_semestre", RULE_FLOOR = "regola_non_meno_di",
+    RULE_CEILING = "regola_non_piu_di", RULE_VALID_FROM = "regola_valida_dal", RULE_VALID_UNTIL = "regola_valida_al",
     // position
     POSITION_ID = "posizione_id", DUE_TYPE = "tipo_dovuto", REMITTANCE = "causale", BALANCE = "bilancio", MINIMUM = "importo_minimo",
     MAXIMUM = "importo_massimo", VIOLATION_DATE = "data_violazione", ASSESSMENT_DATE = "data_accertamento",

@@ -216,6 +216,8 @@ codes! {
     PaymentForbidden = "PAGAMENTO_NON_AMMESSO",
     IunInvalid = "IUN_NON_VALIDO",
     AmountRuleInvalid = "REGOLA_IMPORTO_NON_VALIDA",
+    AmountRuleIncomplete = "REGOLA_IMPORTO_INCOMPLETA",
+    AmountRuleMismatch = "REGOLA_IMPORTO_INCOERENTE",
     DatePast = "DATA_PASSATA",
     EchoTooMany = "ECO_TROPPI",
     // recipients

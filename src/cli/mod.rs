@@ -13,6 +13,7 @@ pub mod defender;
 pub mod demo;
 pub mod export;
 pub mod hub;
+pub mod importo;
 pub mod italian;
 pub mod mail;
 pub mod man;
@@ -52,6 +53,8 @@ pub enum Command {
     Check(check::Args),
     /// Dice quale ricevuta avrebbe un lotto, senza inviare niente.
     Validate(validate::Args),
+    /// Calcola quanto chiede una regola, giorno dopo giorno.
+    Importo(importo::Args),
     /// Dimostrazione: gli esempi dal deposito alle attestazioni, con SEND simulato.
     Demo(demo::Args),
     /// Avvia il simulatore di SEND.
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Validate(args) => validate::run(args),
+        Command::Importo(args) => importo::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Bench(args) => bench::run(args),

@@ -287,6 +287,25 @@ pub fn next_change(rule: &AmountRule, facts: &AmountFacts, day: Date) -> Option<
     None
 }
 
+/// What the rule needs and the act does not state.
+#[must_use]
+pub fn lacks(rule: &AmountRule, facts: &AmountFacts) -> Vec<AmountFault> {
+    let mut lacking = Vec::new();
+    for of in PercentOf::ALL.iter().filter(|of| rule.needs(**of)) {
+        lacking.extend(base_of(rule, facts, *of).err());
+    }
+    for (event, date) in [(FromEvent::ActDate, facts.act_date), (FromEvent::Contestation, facts.contestation)] {
+        if rule.counts_from(event) && date.is_none() {
+            lacking.push(AmountFault::NoSuchDate(event));
+        }
+    }
+    let held = rule.valid_from.is_some() || rule.valid_until.is_some();
+    if facts.violation.is_none() && (rule.sanction.is_some() || (held && facts.act_date.is_none())) {
+        lacking.push(AmountFault::NoViolation);
+    }
+    lacking
+}
+
 /// Whether the amount that the act states is one that the rule asks for in some step, with the ente's own costs or without.
 #[must_use]
 pub fn adds_up(rule: &AmountRule, facts: &AmountFacts) -> bool {

@@ -121,24 +121,16 @@ pub struct StatedRule {
     pub missing: Option<WhenMissing>,
 }
 
-/// Neither a ready-made rule nor costs and steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("either `preset`, or `costs` and `steps`")]
-pub struct StatedRuleError;
-
-impl TryFrom<StatedRule> for AmountRule {
-    type Error = StatedRuleError;
-
-    fn try_from(stated: StatedRule) -> Result<AmountRule, StatedRuleError> {
-        let begun = match stated.preset {
-            Some(preset) => preset.rule(),
-            None if stated.costs.is_some() && stated.steps.is_some() => AmountRule::flat(CostPolicy::NotAdded),
-            None => return Err(StatedRuleError),
-        };
-        Ok(AmountRule {
+impl From<StatedRule> for AmountRule {
+    /// Without a ready-made rule, costs and steps must be stated: who states only one has no step, and [`AmountRule::check`] says so.
+    fn from(stated: StatedRule) -> AmountRule {
+        let nothing = AmountRule { steps: Vec::new(), ..AmountRule::flat(CostPolicy::NotAdded) };
+        let begun = stated.preset.map_or(nothing, AmountPreset::rule);
+        let whole = stated.preset.is_some() || stated.costs.is_some();
+        AmountRule {
             preset: stated.preset,
             base: stated.base.or(begun.base),
-            steps: stated.steps.unwrap_or(begun.steps),
+            steps: stated.steps.filter(|_| whole).unwrap_or(begun.steps),
             costs: stated.costs.unwrap_or(begun.costs),
             bearers: stated.bearers.unwrap_or(begun.bearers),
             completion: stated.completion.unwrap_or(begun.completion),
@@ -152,7 +144,7 @@ impl TryFrom<StatedRule> for AmountRule {
             valid_from: stated.valid_from.or(begun.valid_from),
             valid_until: stated.valid_until.or(begun.valid_until),
             missing: stated.missing.unwrap_or(begun.missing),
-        })
+        }
     }
 }
 
@@ -167,6 +159,7 @@ impl AmountRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::amount_rule::AmountRuleError;
 
     #[test]
     fn every_ready_made_rule_makes_sense_and_survives_the_store() {
@@ -194,8 +187,11 @@ mod tests {
         let steps = "[[steps]]\nfrom = 'perfezionamento'\ndue = { percent = 10000 }";
         assert_eq!(read(&format!("preset = 'cds'\n{steps}")).unwrap().steps.len(), 1);
         assert!(read(&format!("costs = 'aggiunti'\n{steps}")).is_ok());
-        for bad in ["", "costs = 'aggiunti'", steps, "preset = 'multe'", "preset = 'cds'\nsconto = 1"] {
-            assert!(read(bad).is_err(), "{bad}");
+        for unread in ["preset = 'multe'", "preset = 'cds'\nsconto = 1"] {
+            assert!(read(unread).is_err(), "{unread}");
+        }
+        for half in ["", "costs = 'aggiunti'", steps] {
+            assert_eq!(read(half).unwrap().check(), Err(AmountRuleError::Empty), "{half}");
         }
     }
 

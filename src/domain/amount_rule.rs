@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::act::vocabulary;
 pub use super::amount_due::{
-    AmountFacts, AmountFault, Breakdown, BreakdownLine, RecipientFacts, Suspension, adds_up, amount_due, completion_day, next_change,
-    price_from_parts, rule_of,
+    AmountFacts, AmountFault, Breakdown, BreakdownLine, RecipientFacts, Suspension, adds_up, amount_due, completion_day, lacks,
+    next_change, price_from_parts, rule_of,
 };
 pub use super::amount_presets::{AmountPreset, StatedRule};
 use super::money::Cents;
@@ -91,7 +91,7 @@ vocabulary!(
 
 /// How the amount due changes with time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "StatedRule")]
+#[serde(from = "StatedRule")]
 pub struct AmountRule {
     /// The ready-made rule that this one began as.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -69,6 +69,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn check_digits_catch_a_slip() {
+        // Any one digit changed, and any two neighbours swapped, is noticed (93 divides no difference that they make).
+        for good in ["001000000000000141", "200000000000000103", "347250123456789084", "004040400002428331"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+            for at in 1..18 {
+                for digit in b'0'..=b'9' {
+                    let mut slip = good.as_bytes().to_vec();
+                    if slip[at] == digit {
+                        continue;
+                    }
+                    slip[at] = digit;
+                    let slip = String::from_utf8(slip).unwrap();
+                    assert!(matches!(check(&slip), Err(NoticeCodeError::CheckDigits(_))), "{good} -> {slip}");
+                    // Where to send it is known all the same: the severity is the flow's.
+                    assert_eq!(aux(&slip), aux(good), "{slip}");
+                }
+                let mut swapped = good.as_bytes().to_vec();
+                if at < 17 && swapped[at] != swapped[at + 1] {
+                    swapped.swap(at, at + 1);
+                    let swapped = String::from_utf8(swapped).unwrap();
+                    assert!(check(&swapped).is_err(), "{good} -> {swapped}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn checks_notice_numbers() {
         let table = [
             ("001000000000000141", Ok(())),
@@ -102,6 +129,18 @@ mod tests {
         ];
         for (text, want) in parts {
             assert_eq!((aux(text), route_code(text), iuv(text)), want, "{text:?}");
+        }
+        // (whole number, what a spreadsheet leaves of it, whether it can be restored)
+        let stripped = [
+            ("001000000000000141", "1000000000000141", true),
+            ("000000000000000000", "00000000000000", true),
+            ("099123456789012327", "99123456789012327", true),
+            ("001340105455507221", "1340105455507221", true),
+            ("001340105455507221", "134010545550722", false),    // a digit more is gone
+            ("302000000000000184", "302000000000000184", false), // nothing is gone
+        ];
+        for (whole, text, restored) in stripped {
+            assert_eq!(restore_zeros(text).as_deref() == Some(whole), restored, "{text:?}");
         }
         assert_eq!(restore_zeros("1000000000000141").as_deref(), Some("001000000000000141"));
         assert_eq!(restore_zeros("1000000000000142"), None);

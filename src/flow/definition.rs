@@ -247,10 +247,46 @@ impl DefinitionFault {
 
 const CHECK_LEVEL: Kind = Kind::Word(&["off", "warn", "refuse"]);
 const PAYMENT_CHECK: Kind = Kind::Word(&["refuse", "warn", "ignore"]);
+const CENTS: Kind = Kind::Whole(0, 99_999_999_999);
 const STEP: &[Key] = &[
-    need("from", Kind::Word(&["data_atto", "perfezionamento", "contestazione"])),
+    need("from", Kind::Word(&["data_atto", "perfezionamento", "contestazione", "esecutivita"])),
     may("days", Kind::Whole(0, 3_650)),
-    need("due", Kind::Either(&[may("percent", Kind::Whole(0, 1_000_000)), may("fixed", Kind::Whole(0, 99_999_999_999))])),
+    need("due", Kind::Either(&[may("percent", Kind::Whole(0, 1_000_000)), may("fixed", CENTS)])),
+    may("of", Kind::Word(&["base", "minimo", "massimo"])),
+    may("charge", Kind::Table(&[need("percent", Kind::Whole(0, 1_000_000)), may("cap", CENTS)])),
+    may("summer", Kind::Flag),
+];
+/// A ready-made rule, or costs and steps: [`AmountRule::check`] tells which lacks.
+const AMOUNT_RULE: &[Key] = &[
+    may(
+        "preset",
+        Kind::Word(&[
+            "cds",
+            "cds-contestazione",
+            "cds-senza-riduzione",
+            "tari-sollecito",
+            "tari-accertamento",
+            "imu-accertamento",
+            "servizi-scolastici",
+            "entrate-patrimoniali",
+            "onere-riscossione",
+        ]),
+    ),
+    may("base", CENTS),
+    may("costs", Kind::Word(&["aggiunti", "non_aggiunti", "in_posizione"])),
+    may("steps", Kind::Tables(STEP)),
+    may("bearers", Kind::Word(&["intestatario", "tutti"])),
+    may("completion", Kind::Word(&["intestatario", "primo", "ultimo"])),
+    may("holidays", Kind::Word(&["sposta", "sposta_sabato", "non_sposta"])),
+    may("rounding", Kind::Word(&["commerciale", "difetto", "eccesso", "euro"])),
+    may("extra", CENTS),
+    may("sanction", Kind::Word(&["omesso_versamento"])),
+    may("semester", Kind::Whole(0, 1_000_000)),
+    may("floor", CENTS),
+    may("ceiling", CENTS),
+    may("valid_from", Kind::Text),
+    may("valid_until", Kind::Text),
+    may("missing", Kind::Word(&["errore", "importo"])),
 ];
 const KEYS: &[Key] = &[
     need("name", Kind::Text),
@@ -263,14 +299,7 @@ const KEYS: &[Key] = &[
     may("vat", Kind::Whole(0, 100)),
     may("subject", Kind::Text),
     need("payment", Kind::Word(&["required", "allowed", "forbidden"])),
-    may(
-        "amount_rule",
-        Kind::Table(&[
-            need("base", Kind::Whole(0, 99_999_999_999)),
-            need("costs", Kind::Word(&["aggiunti", "non_aggiunti", "in_posizione"])),
-            need("steps", Kind::Tables(STEP)),
-        ]),
-    ),
+    may("amount_rule", Kind::Table(AMOUNT_RULE)),
     may("layouts", Kind::Texts),
     may("acceptance", Kind::Word(&["good_rows", "all_or_nothing"])),
     may("unreferenced_files", Kind::Word(&["refuse", "warn"])),
@@ -433,6 +462,10 @@ fn is_known_taxonomy(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::amount_rule::{
+        AmountFacts, AmountPreset, CostBearers, CostPolicy, HolidayPolicy, Rounding, SanctionTable, WhenMissing, WhoseCompletion,
+        amount_due,
+    };
 
     const GOOD: &str = r#"name = "x"
 title = "Prova"
@@ -564,5 +597,52 @@ payment = "required"
             qr: PaymentCheck::Ignore,
         };
         assert_eq!(flow.payments, payments);
+    }
+
+    #[test]
+    fn every_key_of_an_amount_rule_is_listed_and_read() {
+        let rule = "preset = \"cds\"\nbase = 1\ncosts = \"aggiunti\"\nbearers = \"tutti\"\ncompletion = \"primo\"\nholidays = \"sposta_sabato\"\n\
+                    rounding = \"euro\"\nextra = 1\nsanction = \"omesso_versamento\"\nsemester = 1000\nfloor = 1\nceiling = 2\n\
+                    valid_from = \"2024-09-01\"\nvalid_until = \"2026-12-31\"\nmissing = \"importo\"\n\
+                    steps = [{ from = \"perfezionamento\", days = 5, due = { percent = 7000 }, of = \"minimo\", summer = true, \
+                    charge = { percent = 300, cap = 30000 } }, { from = \"esecutivita\", due = { fixed = 1 } }]";
+        let flow = FlowDefinition::parse(&format!("{GOOD}[amount_rule]\n{rule}\n"), "x.toml").unwrap();
+        let written = serde_json::to_value(flow.amount_rule.unwrap()).unwrap();
+        let names = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        let listed = |keys: &[Key]| keys.iter().map(|key| key.name.to_owned()).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!((names(&written), names(&written["steps"][0])), (listed(AMOUNT_RULE), listed(STEP)));
+        let words: [(&str, &[&str]); 8] = [
+            ("preset", &AmountPreset::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+            ("costs", &CostPolicy::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+            ("bearers", &CostBearers::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+            ("completion", &WhoseCompletion::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+            ("holidays", &HolidayPolicy::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+            ("rounding", &Rounding::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+            ("sanction", &SanctionTable::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+            ("missing", &WhenMissing::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>()),
+        ];
+        for (name, all) in words {
+            let listed = AMOUNT_RULE.iter().find_map(|key| match &key.kind {
+                Kind::Word(words) if key.name == name => Some(*words),
+                _ => None,
+            });
+            assert_eq!(listed, Some(all), "{name}");
+        }
+        for half in ["base = 1", "costs = \"aggiunti\"", "steps = [{ from = \"perfezionamento\", due = { percent = 7000 } }]"] {
+            let problems = FlowDefinition::parse(&format!("{GOOD}[amount_rule]\n{half}\n"), "x.toml").unwrap_err();
+            assert_eq!(problems[0].fault, DefinitionFault::AmountRule(AmountRuleError::Empty), "{half}");
+        }
+    }
+
+    #[test]
+    fn shipped_rules_leave_rows_as_they_were() {
+        for flow in shipped() {
+            let Some(rule) = &flow.amount_rule else { continue };
+            // Ready-made, and never a reason not to ask for the row's amount.
+            assert!(rule.preset.is_some() && rule.missing == WhenMissing::Flat, "{}", flow.name);
+            let facts = AmountFacts { amount: Some(crate::domain::money::Cents(5_432)), ..AmountFacts::default() };
+            let due = amount_due(rule, &facts, jiff::civil::date(2026, 11, 23)).unwrap().due;
+            assert_eq!(due.get(), 5_432, "{}", flow.name);
+        }
     }
 }

@@ -11,7 +11,9 @@ use jiff::civil::Date;
 use crate::batch::fields::{self, Field};
 use crate::batch::problem::{Code, Finding};
 use crate::domain::act::{Act, Action, PhysicalAddress, PositionData, RecipientType};
-use crate::domain::amount_rule::{CostPolicy, FromEvent};
+use crate::domain::amount_rule::{
+    AmountPreset, CostBearers, CostPolicy, FromEvent, HolidayPolicy, PercentOf, Rounding, SanctionTable, StatedRule, WhoseCompletion,
+};
 use crate::domain::digest::Sha256;
 use crate::domain::money::Cents;
 
@@ -82,7 +84,12 @@ slots! {
     DocumentShared = DOCUMENT_SHARED Document 5,
     EchoName = ECHO_NAME Echo 64, Echo = ECHO Echo 256,
     RuleBase = RULE_BASE Act 16, RuleCosts = RULE_COSTS Act 16, StepFrom = STEP_FROM Step 20, StepDays = STEP_DAYS Step 4,
-    StepPercent = STEP_PERCENT Step 6, StepAmount = STEP_AMOUNT Step 16,
+    StepPercent = STEP_PERCENT Step 6, StepAmount = STEP_AMOUNT Step 16, StepOf = STEP_OF Step 8, StepCharge = STEP_CHARGE Step 6,
+    StepCap = STEP_CAP Step 16, StepSummer = STEP_SUMMER Step 5,
+    RulePreset = RULE_PRESET Act 32, RuleCompletion = RULE_COMPLETION Act 16, RuleBearers = RULE_BEARERS Act 16,
+    RuleHolidays = RULE_HOLIDAYS Act 16, RuleRounding = RULE_ROUNDING Act 16, RuleExtra = RULE_EXTRA Act 16,
+    RuleSanction = RULE_SANCTION Act 32, RuleSemester = RULE_SEMESTER Act 6, RuleFloor = RULE_FLOOR Act 16,
+    RuleCeiling = RULE_CEILING Act 16, RuleValidFrom = RULE_VALID_FROM Act 10, RuleValidUntil = RULE_VALID_UNTIL Act 10,
     PositionId = POSITION_ID Act 128, DueType = DUE_TYPE Act 64, Remittance = REMITTANCE Act 512, Balance = BALANCE Act 1024,
     Minimum = MINIMUM Act 16, Maximum = MAXIMUM Act 16, ViolationDate = VIOLATION_DATE Act 10, AssessmentDate = ASSESSMENT_DATE Act 10,
     ContestationDate = CONTESTATION_DATE Act 10, NoticeGroup = NOTICE_GROUP Act 64,
@@ -145,12 +152,16 @@ struct StepDraft {
     days: Option<u32>,
     percent: Option<u32>,
     amount: Option<Cents>,
+    of: Option<PercentOf>,
+    charge: Option<u32>,
+    cap: Option<Cents>,
+    summer: bool,
 }
 
 #[derive(Debug, Default)]
 struct RuleDraft {
-    base: Option<Cents>,
-    costs: Option<CostPolicy>,
+    /// All but its steps.
+    stated: StatedRule,
     steps: Vec<StepDraft>,
 }
 
@@ -301,6 +312,10 @@ impl Draft {
         self.rule.get_or_insert_default()
     }
 
+    fn stated(&mut self) -> &mut StatedRule {
+        &mut self.rule().stated
+    }
+
     fn position(&mut self) -> &mut PositionData {
         self.act.position.get_or_insert_default()
     }
@@ -378,20 +393,32 @@ impl Draft {
             Slot::DocumentShared => grown(&mut self.documents, item).shared = self.flag(field, text, dialect).unwrap_or(false),
             Slot::EchoName => grown(&mut self.echo, item).0 = Some(self.text(field, slot, text)),
             Slot::Echo => grown(&mut self.echo, item).1 = self.text(field, slot, text),
-            Slot::RuleBase => self.rule().base = self.amount(field, text, dialect),
-            Slot::RuleCosts => self.rule().costs = self.word(field, text, CostPolicy::ALL, CostPolicy::as_str, dialect),
+            Slot::RuleBase => self.stated().base = self.amount(field, text, dialect),
+            Slot::RuleCosts => self.stated().costs = self.word(field, text, CostPolicy::ALL, CostPolicy::as_str, dialect),
+            Slot::RulePreset => self.stated().preset = self.word(field, text, AmountPreset::ALL, AmountPreset::as_str, dialect),
+            Slot::RuleCompletion => {
+                self.stated().completion = self.word(field, text, WhoseCompletion::ALL, WhoseCompletion::as_str, dialect);
+            }
+            Slot::RuleBearers => self.stated().bearers = self.word(field, text, CostBearers::ALL, CostBearers::as_str, dialect),
+            Slot::RuleHolidays => self.stated().holidays = self.word(field, text, HolidayPolicy::ALL, HolidayPolicy::as_str, dialect),
+            Slot::RuleRounding => self.stated().rounding = self.word(field, text, Rounding::ALL, Rounding::as_str, dialect),
+            Slot::RuleExtra => self.stated().extra = self.amount(field, text, dialect),
+            Slot::RuleSanction => self.stated().sanction = self.word(field, text, SanctionTable::ALL, SanctionTable::as_str, dialect),
+            Slot::RuleSemester => self.stated().semester = self.percent(field, text, dialect),
+            Slot::RuleFloor => self.stated().floor = self.amount(field, text, dialect),
+            Slot::RuleCeiling => self.stated().ceiling = self.amount(field, text, dialect),
+            Slot::RuleValidFrom => self.stated().valid_from = self.date(field, text, dialect),
+            Slot::RuleValidUntil => self.stated().valid_until = self.date(field, text, dialect),
             Slot::StepFrom => {
                 let from = self.word(field, text, FromEvent::ALL, FromEvent::as_str, dialect);
                 grown(&mut self.rule().steps, item).from = from;
             }
             Slot::StepDays => grown(&mut self.rule().steps, item).days = self.number(field, slot, text),
-            Slot::StepPercent => {
-                let percent = dialect.percent(text);
-                if percent.is_none() {
-                    self.find(Finding::error(field, Code::NumberInvalid).found(text));
-                }
-                grown(&mut self.rule().steps, item).percent = percent;
-            }
+            Slot::StepPercent => grown(&mut self.rule().steps, item).percent = self.percent(field, text, dialect),
+            Slot::StepOf => grown(&mut self.rule().steps, item).of = self.word(field, text, PercentOf::ALL, PercentOf::as_str, dialect),
+            Slot::StepCharge => grown(&mut self.rule().steps, item).charge = self.percent(field, text, dialect),
+            Slot::StepCap => grown(&mut self.rule().steps, item).cap = self.amount(field, text, dialect),
+            Slot::StepSummer => grown(&mut self.rule().steps, item).summer = self.flag(field, text, dialect).unwrap_or(false),
             Slot::StepAmount => grown(&mut self.rule().steps, item).amount = self.amount(field, text, dialect),
             Slot::PositionId => self.position().position_id = Some(self.text(field, slot, text)),
             Slot::DueType => self.position().due_type = Some(self.text(field, slot, text)),
@@ -451,6 +478,14 @@ impl Draft {
             self.find(Finding::error(field, Code::DateInvalid).found(text).expected(wanted));
         }
         date
+    }
+
+    fn percent(&mut self, field: Field, text: &str, dialect: &dyn Dialect) -> Option<u32> {
+        let percent = dialect.percent(text);
+        if percent.is_none() {
+            self.find(Finding::error(field, Code::NumberInvalid).found(text));
+        }
+        percent
     }
 
     fn flag(&mut self, field: Field, text: &str, dialect: &dyn Dialect) -> Option<bool> {

@@ -12,6 +12,7 @@ pub mod batch_rules;
 pub mod f24;
 pub mod files;
 
+mod amounts;
 mod payments;
 mod personal;
 mod recipient;

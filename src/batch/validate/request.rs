@@ -8,7 +8,7 @@ use crate::domain::fiscal_code::{self, FiscalCodeError};
 use crate::domain::{iun, letters, taxonomy};
 use crate::flow::definition::PaymentPolicy;
 
-use super::{Rules, longer_than};
+use super::{Rules, amounts, longer_than};
 
 /// Recipients and documents of one notification (`reference send.md` 3).
 pub(super) const MAX_ITEMS: usize = 15;
@@ -106,20 +106,8 @@ pub(super) fn check(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>) {
     }
     documents(act, out);
     echo(act, out);
-    if let Some(rule) = &act.amount_rule
-        && let Err(error) = rule.check()
-    {
-        let sentence = match error {
-            crate::domain::amount_rule::AmountRuleError::Empty => "almeno un passo",
-            crate::domain::amount_rule::AmountRuleError::DaysDoNotGrow => "giorni crescenti",
-            crate::domain::amount_rule::AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo senza termine",
-            crate::domain::amount_rule::AmountRuleError::TooMany => "al massimo 20 passi",
-            crate::domain::amount_rule::AmountRuleError::NoTermBefore => "il primo passo da un altro evento",
-            crate::domain::amount_rule::AmountRuleError::FloorOverCeiling => "minimo non oltre il massimo",
-            crate::domain::amount_rule::AmountRuleError::Validity => "validità che comincia prima di finire",
-            crate::domain::amount_rule::AmountRuleError::SemesterWithoutTerm => "un ultimo passo senza giorni, dopo almeno un altro",
-        };
-        out.push(Finding::error(Field::act(f::RULE_BASE), Code::AmountRuleInvalid).expected(sentence));
+    if let Some(rule) = &act.amount_rule {
+        amounts::check(act, rule, out);
     }
 }
 

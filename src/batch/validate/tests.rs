@@ -5,7 +5,7 @@ use super::*;
 use crate::batch::fields as f;
 use crate::batch::problem::{Code, Severity};
 use crate::domain::act::*;
-use crate::domain::amount_rule::{AmountRule, CostPolicy};
+use crate::domain::amount_rule::{AmountPreset, AmountRule, AmountStep, CostPolicy, FromEvent, SanctionTable};
 use crate::domain::money::Cents;
 use crate::flow::definition::PaymentPolicy;
 
@@ -112,6 +112,58 @@ fn each_rule_of_the_act() {
             "rule",
             |a| a.amount_rule = Some(AmountRule { base: Some(Cents(1)), steps: vec![], ..AmountRule::flat(CostPolicy::Added) }),
             &[(f::RULE_BASE, Code::AmountRuleInvalid, E)],
+        ),
+        (
+            "a ready-made rule without what it needs",
+            |a| (a.amount, a.amount_rule) = (Some(Cents(4_200)), Some(AmountPreset::Cds.rule())),
+            &[(f::MINIMUM, Code::AmountRuleIncomplete, E), (f::MAXIMUM, Code::AmountRuleIncomplete, E)],
+        ),
+        (
+            "a ready-made rule with it",
+            |a| {
+                a.amount = Some(Cents(4_200));
+                a.amount_rule = Some(AmountPreset::Cds.rule());
+                a.position = Some(PositionData { minimum: Some(Cents(4_200)), maximum: Some(Cents(17_300)), ..PositionData::default() });
+            },
+            &[],
+        ),
+        (
+            "an amount that the rule never asks for",
+            |a| {
+                a.amount = Some(Cents(5_400));
+                a.amount_rule = Some(AmountPreset::Cds.rule());
+                a.position = Some(PositionData { minimum: Some(Cents(4_200)), maximum: Some(Cents(17_300)), ..PositionData::default() });
+            },
+            &[(f::AMOUNT, Code::AmountRuleMismatch, W)],
+        ),
+        (
+            "a sanction without a violation",
+            |a| {
+                let sanction = Some(SanctionTable::OmittedPayment);
+                a.amount = Some(Cents(5_400));
+                a.amount_rule = Some(AmountRule { sanction, ..AmountPreset::ImuAssessment.rule() });
+            },
+            &[(f::VIOLATION_DATE, Code::AmountRuleIncomplete, E)],
+        ),
+        (
+            "the ready-made rule of contestations",
+            |a| {
+                a.amount = Some(Cents(4_200));
+                a.amount_rule = Some(AmountPreset::CdsContested.rule());
+                a.position = Some(PositionData { minimum: Some(Cents(4_200)), maximum: Some(Cents(17_300)), ..PositionData::default() });
+            },
+            &[(f::CONTESTATION_DATE, Code::AmountRuleIncomplete, E)],
+        ),
+        (
+            // Taken before messo reckoned: still taken.
+            "days from a date that the row has not",
+            |a| {
+                let steps =
+                    vec![AmountStep::percent(FromEvent::ActDate, Some(5), 10_000), AmountStep::percent(FromEvent::ActDate, None, 10_000)];
+                a.amount = Some(Cents(4_200));
+                a.amount_rule = Some(AmountRule { base: Some(Cents(4_200)), steps, ..AmountRule::flat(CostPolicy::Added) });
+            },
+            &[(f::ASSESSMENT_DATE, Code::AmountRuleIncomplete, W)],
         ),
         ("echo", |a| a.echo = vec![("n".to_owned(), String::new()); 11], &[(f::ECHO, Code::EchoTooMany, E)]),
         (

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::domain::amount_rule::{AmountFault, AmountRuleError, Breakdown, BreakdownLine, FromEvent, PercentOf, StepAmount};
+use crate::domain::amount_rule::{AmountFault, AmountPreset, Breakdown, BreakdownLine, FromEvent, PercentOf, StepAmount};
 use crate::domain::money::Cents;
 
 /// A breakdown, line by line; the last line is the total.
@@ -85,6 +85,25 @@ fn within(from: FromEvent, event: Option<Date>, days: u32, until: Option<Date>, 
     format!("Entro {days} {event_name}{until}")
 }
 
+/// The law behind a ready-made rule.
+#[must_use]
+pub fn norm(preset: AmountPreset) -> String {
+    format!("Norma: {}", preset.norm())
+}
+
+/// The day from which the lines that follow hold.
+#[must_use]
+pub fn from_day(from: Date) -> String {
+    format!("Dal {}:", day(from))
+}
+
+/// What a person who tries a rule by hand left out or wrote otherwise.
+pub const NO_DAY: &str = "serve una data: --perfezionamento, oppure --giorno";
+pub const FLOW_WITHOUT_RULE: &str = "il flusso non ha una regola: ogni atto chiede il suo importo";
+pub const AN_AMOUNT: &str = "serve un importo, come 42,00";
+pub const A_DAY: &str = "serve una data, come 31/12/2026";
+pub const A_DAY_OF_THE_YEAR: &str = "serve un giorno dell'anno, come 06-24 (mese-giorno)";
+
 /// Why there is no sum.
 #[must_use]
 pub fn fault(fault: AmountFault) -> &'static str {
@@ -101,21 +120,6 @@ pub fn fault(fault: AmountFault) -> &'static str {
         AmountFault::DoesNotAddUp => "l'importo dell'atto non è fra quelli della regola",
         AmountFault::NotPositive => "l'importo sarebbe zero o negativo",
         AmountFault::TooLarge => "l'importo supererebbe 999.999.999,99 euro",
-    }
-}
-
-/// What a rule should be instead, for whoever writes it in a batch.
-#[must_use]
-pub fn rule_error(error: AmountRuleError) -> &'static str {
-    match error {
-        AmountRuleError::Empty => "la regola non ha passi",
-        AmountRuleError::DaysDoNotGrow => "i giorni dei passi devono crescere",
-        AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo può essere senza giorni",
-        AmountRuleError::TooMany => "la regola ha più di 20 passi",
-        AmountRuleError::NoTermBefore => "il primo passo non può contare da `esecutivita`",
-        AmountRuleError::FloorOverCeiling => "il minimo della regola supera il massimo",
-        AmountRuleError::Validity => "la regola finisce di valere prima di cominciare",
-        AmountRuleError::SemesterWithoutTerm => "la maggiorazione per semestre vuole un ultimo passo senza giorni, dopo almeno un altro",
     }
 }
 
@@ -140,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::domain::amount_rule::{
-        AmountFacts, AmountPreset, AmountRule, CostBearers, CostPolicy, RecipientFacts, Rounding, SanctionTable, Suspension, amount_due,
+        AmountFacts, AmountRule, CostBearers, CostPolicy, RecipientFacts, Rounding, SanctionTable, Suspension, amount_due,
     };
 
     fn told(rule: &AmountRule, facts: &AmountFacts, day: Date) -> String {

@@ -128,7 +128,7 @@ fn flow(fault: &DefinitionFault) -> String {
         DefinitionFault::PaymentsUseless => "il flusso non ammette pagamenti: togliere il blocco [pagamenti]".into(),
         DefinitionFault::Hours => "from deve venire prima di to, nello stesso giorno".into(),
         DefinitionFault::AmountRule(error) => match error {
-            AmountRuleError::Empty => "la regola non ha passi".into(),
+            AmountRuleError::Empty => "serve `preset`, oppure `costs` e almeno un passo in `steps`".into(),
             AmountRuleError::DaysDoNotGrow => "i giorni dei passi devono crescere".into(),
             AmountRuleError::EndlessInTheMiddle => "solo l'ultimo passo può essere senza giorni".into(),
             AmountRuleError::TooMany => "la regola ha più di 20 passi".into(),

@@ -1,11 +1,11 @@
 //! From the draft to the act: files named, payments put in order, what is half given reported.
 
-use super::{Draft, Drafted, MAX_RECIPIENTS, PaymentDraft, RecipientDraft, RuleDraft, Slot};
+use super::{Draft, Drafted, MAX_RECIPIENTS, PaymentDraft, RecipientDraft, RuleDraft, Slot, StepDraft};
 use crate::batch::fields::Field;
 use crate::batch::layouts::resolve::Names;
 use crate::batch::problem::{Code, Finding};
 use crate::domain::act::{FileRef, Payment, Recipient, RecipientType};
-use crate::domain::amount_rule::{AmountRule, AmountStep, CostPolicy, FromEvent, StepAmount};
+use crate::domain::amount_rule::{AmountRule, AmountStep, Charge, CostPolicy, FromEvent, PercentOf, StepAmount};
 use crate::domain::digest::Sha256;
 use crate::domain::money::Cents;
 
@@ -37,7 +37,7 @@ impl Draft {
             }
         }
         if let Some(rule) = self.rule.take() {
-            self.act.amount_rule = self.finish_rule(rule, completeness);
+            self.act.amount_rule = Some(self.finish_rule(rule, completeness));
         }
         Drafted { act: self.act, findings: self.findings }
     }
@@ -136,35 +136,64 @@ impl Draft {
         }
     }
 
-    fn finish_rule(&mut self, rule: RuleDraft, completeness: Completeness) -> Option<AmountRule> {
-        if rule.base.is_none() && !self.findings.iter().any(|finding| finding.field.name == Slot::RuleBase.name()) {
-            self.missing(Field::act(Slot::RuleBase.name()), completeness);
-        }
-        if rule.costs.is_none() && !self.findings.iter().any(|finding| finding.field.name == Slot::RuleCosts.name()) {
-            self.missing(Field::act(Slot::RuleCosts.name()), completeness);
-        }
-        let mut steps = Vec::with_capacity(rule.steps.len());
-        for (index, step) in rule.steps.into_iter().enumerate() {
-            let said = |slot: Slot| self.findings.iter().any(|finding| finding.field == Field::nth(slot.name(), index));
-            let no_from = step.from.is_none() && !said(Slot::StepFrom);
-            let no_due = step.percent.is_none() && step.amount.is_none() && !said(Slot::StepPercent) && !said(Slot::StepAmount);
-            if no_from {
-                self.missing(Field::nth(Slot::StepFrom.name(), index), completeness);
+    fn finish_rule(&mut self, rule: RuleDraft, completeness: Completeness) -> AmountRule {
+        let RuleDraft { mut stated, steps } = rule;
+        let said = |findings: &[Finding], slot: Slot| findings.iter().any(|finding| finding.field.name == slot.name());
+        // A ready-made rule has everything; one of the row's own has a base, costs and steps, which no layout can require by itself.
+        if stated.preset.is_none() && !said(&self.findings, Slot::RulePreset) {
+            for (slot, missing) in [(Slot::RuleBase, stated.base.is_none()), (Slot::RuleCosts, stated.costs.is_none())] {
+                if missing && !said(&self.findings, slot) {
+                    self.find(Finding::error(Field::act(slot.name()), Code::FieldMissing));
+                }
             }
-            // One of the two, never both: the schema's choice, said here for every layout.
-            if no_due {
-                self.find(Finding::error(Field::nth(Slot::StepPercent.name(), index), Code::FieldMissing));
-            } else if step.percent.is_some() && step.amount.is_some() {
-                self.find(Finding::error(Field::nth(Slot::StepAmount.name(), index), Code::FieldNotAllowed));
+            // Layouts in columns cannot tell a rule without steps from steps without values: the rules say it.
+            if steps.is_empty() && completeness == Completeness::Checked {
+                self.find(Finding::error(Field::nth("/passo", 0), Code::FieldMissing).expected("passo"));
             }
-            let due = match (step.percent, step.amount) {
-                (_, Some(amount)) => StepAmount::Fixed(amount),
-                (percent, None) => StepAmount::Percent(percent.unwrap_or(0)),
-            };
-            steps.push(AmountStep { due, ..AmountStep::percent(step.from.unwrap_or(FromEvent::Completion), step.days, 0) });
         }
-        let flat = AmountRule::flat(rule.costs.unwrap_or(CostPolicy::NotAdded));
-        Some(AmountRule { base: Some(rule.base.unwrap_or(Cents(0))), steps, ..flat })
+        if stated.preset.is_none() {
+            stated.base = stated.base.or(Some(Cents(0)));
+            stated.costs = stated.costs.or(Some(CostPolicy::NotAdded));
+        }
+        let mut finished = Vec::with_capacity(steps.len());
+        for (index, step) in steps.into_iter().enumerate() {
+            finished.push(self.finish_step(step, index, completeness));
+        }
+        if stated.preset.is_none() || !finished.is_empty() {
+            stated.steps = Some(finished);
+        }
+        AmountRule::from(stated)
+    }
+
+    fn finish_step(&mut self, step: StepDraft, index: usize, completeness: Completeness) -> AmountStep {
+        let said = |slot: Slot| self.findings.iter().any(|finding| finding.field == Field::nth(slot.name(), index));
+        let no_from = step.from.is_none() && !said(Slot::StepFrom);
+        let no_due = step.percent.is_none() && step.amount.is_none() && !said(Slot::StepPercent) && !said(Slot::StepAmount);
+        let no_charge = step.cap.is_some() && step.charge.is_none() && !said(Slot::StepCharge);
+        if no_from {
+            self.missing(Field::nth(Slot::StepFrom.name(), index), completeness);
+        }
+        // One of the two, never both: the schema's choice, said here for every layout.
+        if no_due {
+            self.find(Finding::error(Field::nth(Slot::StepPercent.name(), index), Code::FieldMissing));
+        } else if step.percent.is_some() && step.amount.is_some() {
+            self.find(Finding::error(Field::nth(Slot::StepAmount.name(), index), Code::FieldNotAllowed));
+        }
+        if no_charge {
+            self.find(Finding::warning(Field::nth(Slot::StepCap.name(), index), Code::FieldNotAllowed));
+        }
+        let due = match (step.percent, step.amount) {
+            (_, Some(amount)) => StepAmount::Fixed(amount),
+            (percent, None) => StepAmount::Percent(percent.unwrap_or(0)),
+        };
+        AmountStep {
+            from: step.from.unwrap_or(FromEvent::Completion),
+            days: step.days,
+            due,
+            of: step.of.unwrap_or(PercentOf::Base),
+            charge: step.charge.map(|percent| Charge { percent, cap: step.cap }),
+            summer: step.summer,
+        }
     }
 }
 

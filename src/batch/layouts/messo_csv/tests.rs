@@ -76,6 +76,53 @@ fn rows_of_one_act_become_its_recipients() {
 }
 
 #[test]
+fn a_row_may_name_a_ready_made_rule_or_state_its_own() {
+    use crate::domain::amount_rule::{AmountPreset, AmountStep, Charge, CostPolicy, FromEvent, PercentOf, WhoseCompletion};
+    use crate::domain::money::Cents;
+    let of = |columns: &str, cells: &str| reading(&format!("riferimento;ente;azione;{columns}\nA1;01234567897;;{cells}\n"));
+    let rule = |columns: &str, cells: &str| {
+        let read = of(columns, cells);
+        assert_eq!(read.found(&MessoCsv), Vec::<String>::new(), "{columns}");
+        read.acts()[0].act.amount_rule.clone()
+    };
+    assert_eq!(rule("regola_preset", "CDS"), Some(AmountPreset::Cds.rule()));
+    assert_eq!(rule("regola_preset", ""), None);
+    let own = rule(
+        "regola_preset;regola_spese;regola_semestre;regola_perfezionamento;regola_valida_dal;regola_non_piu_di",
+        "cds;12,50;10;ultimo;01/09/2024;1.000,00",
+    );
+    let own = own.unwrap();
+    assert_eq!((own.extra, own.semester, own.completion), (Some(Cents(1_250)), Some(1_000), WhoseCompletion::Last));
+    assert_eq!((own.valid_from, own.ceiling), (Some(jiff::civil::date(2024, 9, 1)), Some(Cents(100_000))));
+    assert_eq!(own.steps, AmountPreset::Cds.rule().steps);
+    let stated = rule(
+        "regola_base;regola_costi;regola_da_1;regola_giorni_1;regola_percento_1;regola_di_1;regola_feriale_1;regola_da_2;regola_percento_2;regola_onere_2;\
+         regola_onere_massimo_2",
+        "42,00;aggiunti;perfezionamento;60;100;minimo;SI;esecutivita;100;3;300,00",
+    );
+    let stated = stated.unwrap();
+    assert_eq!((stated.preset, stated.base, stated.costs), (None, Some(Cents(4_200)), CostPolicy::Added));
+    let first = AmountStep::percent(FromEvent::Completion, Some(60), 10_000);
+    let second = AmountStep::percent(FromEvent::Enforceable, None, 10_000);
+    assert_eq!(stated.steps[0], AmountStep { of: PercentOf::Minimum, summer: true, ..first });
+    assert_eq!(stated.steps[1], AmountStep { charge: Some(Charge { percent: 300, cap: Some(Cents(30_000)) }), ..second });
+    let table = [
+        ("regola_preset", "multe", "2 regola_preset VALORE_NON_AMMESSO"),
+        ("regola_preset;regola_spese", "cds;12.50", "2 regola_spese IMPORTO_NON_VALIDO"),
+        ("regola_preset;regola_semestre", "cds;dieci", "2 regola_semestre NUMERO_NON_VALIDO"),
+        ("regola_preset;regola_valida_al", "cds;31/02/2026", "2 regola_valida_al DATA_NON_VALIDA"),
+        (
+            "regola_preset;regola_da_1;regola_percento_1;regola_feriale_1",
+            "cds;perfezionamento;70;forse",
+            "2 regola_feriale_1 VALORE_NON_AMMESSO",
+        ),
+    ];
+    for (columns, cells, want) in table {
+        assert_eq!(of(columns, cells).found(&MessoCsv), vec![want.to_owned()], "{columns}: {cells}");
+    }
+}
+
+#[test]
 fn every_mistake_says_row_column_and_code() {
     let rossi = |more: &[(&'static str, &'static str)]| person("A1", "RSSMRA80A01H501U", more);
     let second = |more: &[(&'static str, &'static str)]| person("A1", "BNCLRA85D41F205X", more);

@@ -223,9 +223,22 @@ static RULE: Group = list(
     Kind::Rule,
     "/regolaImporto",
     &[
-        must("base", Slot::RuleBase),
-        must("costi", Slot::RuleCosts),
-        Child { required: true, ..many("passo", &STEP, MAX_STEPS, Code::AmountRuleInvalid) },
+        // Without a ready-made rule, base, costs and steps are required: the draft says so, for every layout.
+        either("preset", Slot::RulePreset),
+        either("base", Slot::RuleBase),
+        either("costi", Slot::RuleCosts),
+        may("costiDi", Slot::RuleBearers),
+        may("perfezionamento", Slot::RuleCompletion),
+        may("festivi", Slot::RuleHolidays),
+        may("arrotondamento", Slot::RuleRounding),
+        may("spese", Slot::RuleExtra),
+        may("sanzione", Slot::RuleSanction),
+        may("semestre", Slot::RuleSemester),
+        may("nonMenoDi", Slot::RuleFloor),
+        may("nonPiuDi", Slot::RuleCeiling),
+        may("validaDal", Slot::RuleValidFrom),
+        may("validaAl", Slot::RuleValidUntil),
+        many("passo", &STEP, MAX_STEPS, Code::AmountRuleInvalid),
     ],
 );
 
@@ -237,6 +250,10 @@ static STEP: Group = list(
         may("giorni", Slot::StepDays),
         either("percento", Slot::StepPercent),
         either("importo", Slot::StepAmount),
+        may("di", Slot::StepOf),
+        may("onere", Slot::StepCharge),
+        may("onereMassimo", Slot::StepCap),
+        may("feriale", Slot::StepSummer),
     ],
 );
 

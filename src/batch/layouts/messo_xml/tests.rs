@@ -1,10 +1,16 @@
 //! Tests of `messo_xml`: hostile input is refused by name, good input read to the byte.
 
+use jiff::civil::date;
+
 use super::*;
 use crate::batch::layouts::testing::{Reading, read, reject_files, rejected, write_rejects};
 use crate::batch::problem::Code;
 use crate::domain::act::{Action, Payment};
-use crate::domain::amount_rule::StepAmount;
+use crate::domain::amount_rule::{
+    AmountPreset, AmountStep, Charge, CostBearers, CostPolicy, FromEvent, HolidayPolicy, PercentOf, Rounding, SanctionTable, StepAmount,
+    WhoseCompletion,
+};
+use crate::domain::money::Cents;
 
 const ACT: &str = "<atto><riferimento>A1</riferimento><oggetto>Verbale</oggetto></atto>";
 
@@ -60,6 +66,61 @@ fn a_whole_act_is_read_field_by_field() {
         text[place.start as usize..place.end as usize].starts_with("<atto><riferimento>B")
             && text[..place.end as usize].ends_with("</atto>")
     );
+}
+
+fn with_rule(rule: &str) -> Reading {
+    reading(&batch(&format!("<atto><riferimento>A1</riferimento><regolaImporto>{rule}</regolaImporto></atto>")))
+}
+
+#[test]
+fn a_ready_made_rule_is_taken_and_changed() {
+    let rule = |text: &str| {
+        let read = with_rule(text);
+        assert_eq!(read.found(&MessoXml), Vec::<String>::new(), "{text}");
+        read.acts()[0].act.amount_rule.clone().unwrap()
+    };
+    assert_eq!(rule("<preset>cds</preset>"), AmountPreset::Cds.rule());
+    let own = rule(
+        "<preset>cds</preset><base>10</base><costi>non_aggiunti</costi><costiDi>tutti</costiDi><perfezionamento>ultimo</perfezionamento>
+<festivi>non_sposta</festivi><arrotondamento>euro</arrotondamento><spese>12.5</spese><sanzione>omesso_versamento</sanzione>
+<semestre>10</semestre><nonMenoDi>1</nonMenoDi><nonPiuDi>500</nonPiuDi><validaDal>2024-09-01</validaDal><validaAl>2026-12-31</validaAl>
+<passo><da>perfezionamento</da><giorni>60</giorni><percento>100</percento><di>minimo</di><feriale>true</feriale></passo>
+<passo><da>esecutivita</da><percento>100</percento><onere>6</onere><onereMassimo>600</onereMassimo></passo>",
+    );
+    assert_eq!((own.preset, own.base, own.costs), (Some(AmountPreset::Cds), Some(Cents(1_000)), CostPolicy::NotAdded));
+    assert_eq!((own.bearers, own.completion, own.holidays), (CostBearers::All, WhoseCompletion::Last, HolidayPolicy::Stays));
+    assert_eq!((own.rounding, own.extra, own.semester), (Rounding::Euro, Some(Cents(1_250)), Some(1_000)));
+    assert_eq!((own.sanction, own.floor, own.ceiling), (Some(SanctionTable::OmittedPayment), Some(Cents(100)), Some(Cents(50_000))));
+    assert_eq!((own.valid_from, own.valid_until), (Some(date(2024, 9, 1)), Some(date(2026, 12, 31))));
+    let first = AmountStep::percent(FromEvent::Completion, Some(60), 10_000);
+    let second = AmountStep::percent(FromEvent::Enforceable, None, 10_000);
+    assert_eq!(own.steps[0], AmountStep { of: PercentOf::Minimum, summer: true, ..first });
+    assert_eq!(own.steps[1], AmountStep { charge: Some(Charge { percent: 600, cap: Some(Cents(60_000)) }), ..second });
+    // Empty optional elements say nothing, as everywhere.
+    assert_eq!(rule("<preset>cds</preset><costiDi/><spese/><semestre/><validaDal/>"), AmountPreset::Cds.rule());
+}
+
+#[test]
+fn a_rule_that_lacks_something_says_what() {
+    const STEP: &str = "<passo><da>perfezionamento</da><percento>70</percento></passo>";
+    let table: [(&str, &[&str]); 9] = [
+        ("", &["base CAMPO_MANCANTE", "costi CAMPO_MANCANTE", "passo[1] CAMPO_MANCANTE"]),
+        ("<base>1</base><costi>aggiunti</costi>", &["passo[1] CAMPO_MANCANTE"]),
+        (&format!("<costi>aggiunti</costi>{STEP}"), &["base CAMPO_MANCANTE"]),
+        (&format!("<base>1</base>{STEP}"), &["costi CAMPO_MANCANTE"]),
+        ("<preset/>", &["preset CAMPO_MANCANTE"]),
+        ("<preset>multe</preset>", &["preset VALORE_NON_AMMESSO"]),
+        ("<preset>cds</preset><base/>", &["base CAMPO_MANCANTE"]),
+        ("<base>1</base><preset>cds</preset>", &["preset CAMPO_NON_AMMESSO"]),
+        (
+            "<preset>cds</preset><passo><da>perfezionamento</da><percento>70</percento><onereMassimo>300</onereMassimo></passo>",
+            &["passo[1]/onereMassimo CAMPO_NON_AMMESSO"],
+        ),
+    ];
+    for (rule, want) in table {
+        let want: Vec<String> = want.iter().map(|want| format!("4 /lotto/atto[1]/regolaImporto/{want}")).collect();
+        assert_eq!(with_rule(rule).found(&MessoXml), want, "{rule}");
+    }
 }
 
 #[test]

@@ -465,6 +465,18 @@ pub(super) fn entry(code: Code) -> Entry {
             "I passi mancano, i giorni non crescono o un passo senza termine non è l'ultimo.",
             "Correggere i passi della regola.",
         ),
+        Code::AmountRuleIncomplete => (
+            "La regola dell'importo chiede un dato che la riga non ha",
+            ATTESO,
+            "La regola conta da una data, o prende un percento di un importo, che la riga non riporta.",
+            "Aggiungere il dato, o scegliere un'altra regola.",
+        ),
+        Code::AmountRuleMismatch => (
+            "L'importo dell'atto non è fra quelli della regola",
+            ATTESO,
+            "L'importo comprende altre spese, o la regola non è quella dell'atto.",
+            "Verificare l'importo; le spese dell'ente vanno nella voce regola_spese.",
+        ),
         Code::DatePast => (
             "La data è già passata",
             ATTESO,
