@@ -19,6 +19,7 @@ pub mod mail;
 pub mod man;
 pub mod password;
 pub mod person;
+pub mod posizione;
 pub mod pt;
 pub mod publish;
 pub mod report;
@@ -85,6 +86,8 @@ pub enum Command {
     Audit(audit::Args),
     /// Dice dov'è un lotto: dal deposito all'ultimo esito.
     Where(whereabouts::Args),
+    /// Mostra la posizione debitoria di un avviso; ne sospende i termini, la fa riprendere.
+    Posizione(posizione::Args),
     /// Cancella i dati di una persona che lo chiede.
     Person(person::Args),
     /// Elenca e sblocca gli indirizzi bloccati.
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Sftp(args) => sftp::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Where(args) => whereabouts::run(args),
+        Command::Posizione(args) => posizione::run(args),
         Command::Person(args) => person::run(args),
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),

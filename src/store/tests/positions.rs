@@ -7,6 +7,7 @@ use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, Held, HeldState, PaymentEvent, PaymentSeen};
 use crate::flow::effect::Lane;
+use crate::flow::event::OrderRefused;
 use crate::flow::position::{PositionEffect, PositionFact, Reckoning, code};
 use crate::flow::retry::Next;
 
@@ -373,13 +374,20 @@ async fn suspended_days_are_facts_of_the_position() {
     let id = world.verified("a").await;
     world.reckon(&sum(10_000, None)).await;
     let (from, last) = (date(2026, 12, 1), date(2027, 1, 15));
-    world.store.suspend_position(id, from, None, "anna", "ricorso", world.now()).await.unwrap();
+    world.store.order_days(id, DaysOrder::Stop { from, until: None }, "anna", "ricorso", world.now()).await.unwrap();
     assert_eq!(world.reckon(&sum(10_000, None)).await, 1, "reckoned anew");
     let suspensions = || async { world.store.position_materials(vec![id]).await.unwrap().remove(0).facts.suspensions };
     assert_eq!(suspensions().await.iter().map(|one| (one.from, one.until)).collect::<Vec<_>>(), [(from, None)]);
-    assert!(world.store.unsuspend_position(id, last, "anna", "respinto", world.now()).await.unwrap());
+    world.store.order_days(id, DaysOrder::Go { last }, "anna", "respinto", world.now()).await.unwrap();
     assert_eq!(suspensions().await.iter().map(|one| (one.from, one.until)).collect::<Vec<_>>(), [(from, Some(last))]);
-    assert!(!world.store.unsuspend_position(id, last, "anna", "di nuovo", world.now()).await.unwrap());
+    let again = world.store.order_days(id, DaysOrder::Go { last }, "anna", "di nuovo", world.now()).await;
+    assert!(matches!(again, Err(StoreError::Order(OrderRefused::NotStopped))), "{again:?}");
+    let stop = DaysOrder::Stop { from: last, until: Some(from) };
+    let backwards = world.store.order_days(id, stop, "anna", "al contrario", world.now()).await;
+    assert!(matches!(backwards, Err(StoreError::Order(OrderRefused::Days))), "{backwards:?}");
+    let told = world.lines().await;
+    let events: Vec<&str> = told.iter().map(|line| line.event.as_str()).filter(|event| event.starts_with("TERMINI_")).collect();
+    assert_eq!(events, ["TERMINI_SOSPESI", "TERMINI_RIPRESI"]);
 }
 
 #[tokio::test]
