@@ -57,6 +57,21 @@ pub enum AccessKind {
     None,
 }
 
+/// How a token is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum GrantKind {
+    /// Id and secret in the form.
+    #[default]
+    #[serde(rename = "modulo")]
+    Form,
+    /// By HTTP Basic.
+    #[serde(rename = "basic")]
+    Basic,
+    /// In the address.
+    #[serde(rename = "indirizzo")]
+    Query,
+}
+
 /// `[access]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +86,9 @@ pub struct Access {
     /// Of a bearer.
     #[serde(default)]
     pub scope: Option<String>,
+    /// Of a bearer.
+    #[serde(default)]
+    pub grant: GrantKind,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +158,7 @@ const KEYS: &[Key] = &[
             may("header", Kind::Text),
             may("prefix", Kind::Text),
             may("scope", Kind::Text),
+            may("grant", Kind::Word(&["modulo", "basic", "indirizzo"])),
         ]),
     ),
     need("verify", Kind::Table(VERIFY)),

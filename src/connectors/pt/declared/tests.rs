@@ -3,7 +3,6 @@
 use super::answer::Meaning;
 use super::definition::{Amounts, Dates};
 use super::*;
-use crate::connectors::pt::call::Answer;
 
 const REST: &str = include_str!("../../../../config/pt/esempio-rest.toml");
 const SOAP: &str = include_str!("../../../../config/pt/esempio-soap.toml");
