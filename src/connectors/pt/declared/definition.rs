@@ -321,7 +321,15 @@ impl Definition {
             AccessKind::Certificate => &[("identity", config.identity.is_some())],
             AccessKind::None => &[],
         };
-        wanted.iter().find(|(_, there)| !there).map(|(key, _)| *key)
+        let in_body = [
+            ("accesso.utente", "username", config.username.is_some()),
+            ("accesso.password", "password", config.password.is_some()),
+            ("accesso.chiave", "api_key", config.api_key.is_some()),
+        ];
+        let operations = || std::iter::once(&self.verify).chain(&self.update).chain(&self.cancel);
+        let said = |words: &str| operations().any(|operation| self.templates.says(operation, words));
+        let outside = wanted.iter().find(|(_, there)| !there).map(|(key, _)| *key);
+        outside.or_else(|| in_body.into_iter().find(|(words, _, there)| !there && said(words)).map(|(_, key, _)| key))
     }
 }
 
