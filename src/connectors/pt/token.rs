@@ -16,7 +16,6 @@ use crate::connectors::http::{Transport, read_body};
 
 /// How the client says who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no partner that is built in wants the first two"))]
 pub(super) enum Grant {
     /// `client_id` and `client_secret` in the form.
     Form,

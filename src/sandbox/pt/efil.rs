@@ -78,7 +78,7 @@ async fn deliver(State(shared): State<Arc<PtOptions>>, headers: HeaderMap, body:
     }
     leaf(&mut out, "IdentificativoPosizione", &debt.position_id);
     leaf(&mut out, "ImportoInCentesimi", &debt.amount.to_string());
-    leaf(&mut out, "NumeroAvviso", debt.more.get("rispondi").and_then(Value::as_str).unwrap_or(&debt.notice));
+    leaf(&mut out, "NumeroAvviso", &debt.notice);
     let state = match debt.state {
         DebtState::Paid => "Pagata",
         DebtState::BeingPaid => "PagataParzialmente",

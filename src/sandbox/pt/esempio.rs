@@ -1,7 +1,7 @@
 //! A PT as the example descriptions describe it (`config/pt/esempio-rest.toml`, `esempio-soap.toml`): no real one is like this.
 //!
 //! REST: `/enti/{ente}/avvisi/{avviso}`, GET, PUT, DELETE, with Basic. SOAP: `/PosizioniService`, with user and password in the body,
-//! by IUV. Another notice's data are answered for a debt that has `more.rispondi` (the number to answer with).
+//! by IUV.
 
 use std::sync::Arc;
 
@@ -44,10 +44,6 @@ fn unknown() -> Response {
     error(StatusCode::NOT_FOUND, "AVVISO_SCONOSCIUTO")
 }
 
-fn answered(debt: &Debt) -> String {
-    debt.more.get("rispondi").and_then(Value::as_str).unwrap_or(&debt.notice).to_owned()
-}
-
 fn open(state: DebtState) -> bool {
     matches!(state, DebtState::Draft | DebtState::Unpaid | DebtState::Expired)
 }
@@ -70,7 +66,7 @@ async fn show(State(shared): Shared, Path((ente, avviso)): Path<(String, String)
         DebtState::Expired => "SCADUTO",
     };
     let mut body = json!({
-        "avviso": answered(&debt),
+        "avviso": debt.notice,
         "codiceFiscaleEnte": debt.creditor,
         "idPosizione": debt.position_id,
         "stato": state,
@@ -113,7 +109,7 @@ async fn change(
     debt.payer_name = body.pointer("/debitore/nome").and_then(Value::as_str).unwrap_or_default().to_owned();
     debt.due_date = text("scadenza").or(debt.due_date.take());
     changed(debt, at, amount);
-    Json(json!({ "avviso": answered(debt), "esito": "OK" })).into_response()
+    Json(json!({ "avviso": debt.notice, "esito": "OK" })).into_response()
 }
 
 fn changed(debt: &mut Debt, at: i64, amount: i64) {
@@ -170,14 +166,12 @@ async fn soap(State(shared): Shared, body: Bytes) -> Response {
         leaf(&mut out, "esito", "KO-404");
         return reply(&out);
     };
-    let answered = answered(debt);
-    let answered = notice_code::iuv(&answered).unwrap_or_default();
     match operation.as_str() {
         "cercaPosizione" => {
             leaf(&mut out, "esito", "OK");
             out.push_str("<posizione>");
             leaf(&mut out, "id", &debt.position_id);
-            leaf(&mut out, "iuv", answered);
+            leaf(&mut out, "iuv", iuv);
             let state = match debt.state {
                 DebtState::Draft => "B",
                 DebtState::Unpaid => "A",
@@ -209,7 +203,7 @@ async fn soap(State(shared): Shared, body: Bytes) -> Response {
                     }
                     changed(debt, at, amount);
                     leaf(&mut out, "esito", "OK");
-                    leaf(&mut out, "iuv", answered);
+                    leaf(&mut out, "iuv", iuv);
                 }
             }
         }

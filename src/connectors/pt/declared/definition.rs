@@ -57,6 +57,21 @@ pub enum AccessKind {
     None,
 }
 
+/// How a token is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum GrantKind {
+    /// Id and secret in the form.
+    #[default]
+    #[serde(rename = "modulo")]
+    Form,
+    /// By HTTP Basic.
+    #[serde(rename = "basic")]
+    Basic,
+    /// In the address.
+    #[serde(rename = "indirizzo")]
+    Query,
+}
+
 /// `[access]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +86,9 @@ pub struct Access {
     /// Of a bearer.
     #[serde(default)]
     pub scope: Option<String>,
+    /// Of a bearer.
+    #[serde(default)]
+    pub grant: GrantKind,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +158,7 @@ const KEYS: &[Key] = &[
             may("header", Kind::Text),
             may("prefix", Kind::Text),
             may("scope", Kind::Text),
+            may("grant", Kind::Word(&["modulo", "basic", "indirizzo"])),
         ]),
     ),
     need("verify", Kind::Table(VERIFY)),
@@ -302,7 +321,15 @@ impl Definition {
             AccessKind::Certificate => &[("identity", config.identity.is_some())],
             AccessKind::None => &[],
         };
-        wanted.iter().find(|(_, there)| !there).map(|(key, _)| *key)
+        let in_body = [
+            ("accesso.utente", "username", config.username.is_some()),
+            ("accesso.password", "password", config.password.is_some()),
+            ("accesso.chiave", "api_key", config.api_key.is_some()),
+        ];
+        let operations = || std::iter::once(&self.verify).chain(&self.update).chain(&self.cancel);
+        let said = |words: &str| operations().any(|operation| self.templates.says(operation, words));
+        let outside = wanted.iter().find(|(_, there)| !there).map(|(key, _)| *key);
+        outside.or_else(|| in_body.into_iter().find(|(words, _, there)| !there && said(words)).map(|(_, key, _)| key))
     }
 }
 

@@ -11,14 +11,15 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Request, Url};
 
 use self::answer::{Place, Told, Tree};
-use self::definition::{AccessKind, Definition, Operation};
+use self::definition::{AccessKind, Definition, GrantKind, Operation};
 use self::template::{AccessView, ChangeView, PayerView, View};
-use super::call::call;
+use super::call::{Answer, call};
 use super::rest::{code, protocol, refused, sound, touchable};
+use super::token::{Grant, Tokens};
 use super::{PtSettings, PtSetupError};
 use crate::config::secret::Secret;
 use crate::config::{DescriptionFault, PaymentRoute, PtConfig};
@@ -38,6 +39,7 @@ pub struct Declared {
     definition: Arc<Definition>,
     base: String,
     needs_position_id: bool,
+    tokens: Option<Arc<Tokens>>,
 }
 
 /// Everything that is wrong in the description of a block, with its lines: `messo check` prints it. `pushes`: amounts are to be
@@ -87,7 +89,17 @@ impl Declared {
             return Err(PtSetupError::BaseUrl(url));
         }
         let needs_position_id = definition.templates.names(&definition.verify, "id_posizione");
-        Ok(Declared { needs_position_id, base: url.trim_end_matches('/').to_owned(), definition: Arc::new(definition), settings })
+        let access = &definition.access;
+        let grant = match access.grant {
+            GrantKind::Form => Grant::Form,
+            GrantKind::Basic => Grant::Basic,
+            GrantKind::Query => Grant::Query,
+        };
+        let tokens = match access.kind {
+            AccessKind::Bearer => Some(Arc::new(Tokens::new(&settings, grant, access.scope.as_deref())?)),
+            _ => None,
+        };
+        Ok(Declared { tokens, needs_position_id, base: url.trim_end_matches('/').to_owned(), definition: Arc::new(definition), settings })
     }
 
     /// What its description declares.
@@ -158,7 +170,7 @@ impl Declared {
         if self.needs_position_id && asked.data.position_id.is_none() {
             return Err(refused(code::POSITION_ID));
         }
-        let answer = call(&self.settings, self.request(verify, &self.view(route, asked))?, false).await?;
+        let answer = self.call(verify, &self.view(route, asked), false).await?;
         let mut held = Held {
             state: HeldState::NotActive,
             amount: None,
@@ -212,7 +224,7 @@ impl Declared {
 
     /// Makes a call that changes something.
     async fn write(&self, operation: &Operation, view: &View, asked: &Asked) -> Result<Changed, ConnectorError> {
-        let answer = call(&self.settings, self.request(operation, view)?, true).await?;
+        let answer = self.call(operation, view, true).await?;
         let tree = match answer::judge(operation, self.definition.format, &answer, true)? {
             Told::Fine(tree) => tree,
             Told::State(_) => return Err(protocol("a state where an outcome was wanted")),
@@ -224,6 +236,16 @@ impl Declared {
             Some(ticket) => Changed::TakenInCharge { ticket },
             None => Changed::Done,
         })
+    }
+
+    async fn call(&self, operation: &Operation, view: &View, writes: bool) -> Result<Answer, ConnectorError> {
+        let Some(tokens) = &self.tokens else { return call(&self.settings, self.request(operation, view)?, writes).await };
+        let make = |token| {
+            let mut request = self.request(operation, view)?;
+            request.headers_mut().insert(AUTHORIZATION, token);
+            Ok(request)
+        };
+        tokens.call(&self.settings, make, writes).await
     }
 
     fn view(&self, route: &PaymentRoute, asked: &Asked) -> View {

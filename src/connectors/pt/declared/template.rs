@@ -161,6 +161,12 @@ impl Templates {
         operation.templates().any(|template| self.named(template).contains(name))
     }
 
+    /// Whether the text of a template has those words.
+    pub fn says(&self, operation: &Operation, words: &str) -> bool {
+        let text = |template: &Template| self.environment.get_template(&template.0).is_ok_and(|found| found.source().contains(words));
+        operation.templates().any(text)
+    }
+
     fn named(&self, template: &Template) -> BTreeSet<String> {
         let found = self.environment.get_template(&template.0);
         found.map(|template| template.undeclared_variables(false).into_iter().collect()).unwrap_or_default()
@@ -264,7 +270,8 @@ fn sample(definition: &Definition, kept: &BTreeSet<String>, changes: bool, updat
             codice_fiscale: "RSSMRA80A01H501U".to_owned(),
             denominazione: nasty.to_owned(),
         }),
-        accesso: AccessView { utente: some("messo"), password: some("prova"), chiave: some("prova") },
+        // Asked of the block: `Definition::missing`.
+        accesso: AccessView { utente: Some("messo".to_owned()), password: Some("prova".to_owned()), chiave: Some("prova".to_owned()) },
         chiave: "esempio/1".to_owned(),
         cambio: updates.then(|| ChangeView {
             importo: amount(definition.amounts, Cents(1_250)),

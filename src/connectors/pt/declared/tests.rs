@@ -3,7 +3,6 @@
 use super::answer::Meaning;
 use super::definition::{Amounts, Dates};
 use super::*;
-use crate::connectors::pt::call::Answer;
 
 const REST: &str = include_str!("../../../../config/pt/esempio-rest.toml");
 const SOAP: &str = include_str!("../../../../config/pt/esempio-soap.toml");
@@ -98,6 +97,10 @@ fn the_block_has_the_credentials_that_the_description_uses() {
     assert_eq!(check(&settings(&path, "username = \"a\"\npassword = \"env:X\""), true), []);
     let found = check(&settings(&path, ""), true);
     assert_eq!(found.first().map(|located| &located.fault), Some(&DescriptionFault::Credential { key: "username" }));
+    std::fs::write(folder.path().join("soap.toml"), SOAP).unwrap();
+    let soap = folder.path().join("soap.toml").display().to_string();
+    let found = check(&settings(&soap, "username = \"a\""), true);
+    assert_eq!(found.first().map(|located| &located.fault), Some(&DescriptionFault::Credential { key: "password" }));
     let found = check(&settings("/non/esiste.toml", ""), true);
     assert_eq!(found.len(), 1);
     std::fs::write(folder.path().join("x.toml"), REST.split("# ---- Modifica").next().unwrap()).unwrap();
