@@ -455,6 +455,6 @@ proptest! {
             }
             Err(fault) => prop_assert!(!fault.to_string().is_empty() && fault != AmountFault::DoesNotAddUp),
         }
-        next_change(&rule, &facts, on);
+        let _ = next_change(&rule, &facts, on);
     }
 }
