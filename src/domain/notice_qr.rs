@@ -28,12 +28,22 @@ impl NoticeQr {
     }
 }
 
-/// What the notice of a row should say. An amount that the row does not state is not compared.
+/// What the notice of a row should say.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     pub notice: &'a str,
     pub creditor: &'a str,
-    pub amount: Option<Cents>,
+    /// One of these: what the act states, what its rule asks for at first. None: not compared.
+    pub amounts: &'a [Cents],
+}
+
+/// The PDF of a notice of an act, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printed {
+    pub creditor: String,
+    pub notice: String,
+    /// None found, or a file that cannot be drawn: empty.
+    pub codes: Vec<NoticeQr>,
 }
 
 /// How a printed notice disagrees with its row, the worst first. Written in esiti: never renamed.
@@ -51,7 +61,7 @@ pub enum Mismatch {
 impl Mismatch {
     /// The code printed in the esito.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Mismatch::Notice => "AVVISO_PDF_DI_ALTRO_AVVISO",
             Mismatch::Creditor => "AVVISO_PDF_DI_ALTRO_ENTE",
@@ -73,10 +83,8 @@ pub fn compare(found: &[NoticeQr], row: Expected<'_>) -> Result<(), Mismatch> {
     if of_notice.iter().all(|code| code.creditor != row.creditor) {
         return Err(Mismatch::Creditor);
     }
-    match row.amount {
-        Some(amount) if of_notice.iter().all(|code| code.creditor != row.creditor || code.amount != amount) => Err(Mismatch::Amount),
-        _ => Ok(()),
-    }
+    let agrees = |code: &&NoticeQr| code.creditor == row.creditor && row.amounts.contains(&code.amount);
+    if row.amounts.is_empty() || of_notice.iter().any(agrees) { Ok(()) } else { Err(Mismatch::Amount) }
 }
 
 #[cfg(test)]
@@ -124,7 +132,8 @@ mod tests {
         ];
         for (codes, amount, want) in table {
             let found: Vec<NoticeQr> = codes.iter().map(|text| code(text)).collect();
-            let row = Expected { notice: "302000000000000184", creditor: "00907501001", amount: amount.map(Cents) };
+            let amounts: Vec<Cents> = amount.into_iter().map(Cents).collect();
+            let row = Expected { notice: "302000000000000184", creditor: "00907501001", amounts: &amounts };
             assert_eq!(compare(&found, row), *want, "{codes:?} {amount:?}");
         }
     }

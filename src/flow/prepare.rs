@@ -6,6 +6,7 @@
 
 use super::definition::{PaymentCheck, Payments};
 use crate::domain::money::Cents;
+use crate::domain::notice_qr::Mismatch;
 use crate::domain::position::HeldState;
 
 /// Codes under which a notice does not agree with its act. In esiti, rejects and `docs/codici.md`: never renamed.
@@ -27,8 +28,18 @@ pub mod code {
 }
 
 /// Codes of [`Verdict::Refuse`]: nothing of the act went to SEND, and SEND charges nothing.
-pub const REFUSALS: [&str; 6] =
-    [code::UNKNOWN, code::NOT_PAYABLE, code::OTHER_AMOUNT, code::ALREADY_PAID, code::OTHER_CREDITOR, code::NO_SUM];
+pub const REFUSALS: [&str; 10] = [
+    code::UNKNOWN,
+    code::NOT_PAYABLE,
+    code::OTHER_AMOUNT,
+    code::ALREADY_PAID,
+    code::OTHER_CREDITOR,
+    code::NO_SUM,
+    Mismatch::Notice.code(),
+    Mismatch::Creditor.code(),
+    Mismatch::Amount.code(),
+    Mismatch::NoCode.code(),
+];
 
 /// What is known of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +97,23 @@ pub fn judge(policy: &Payments, amount: Option<Cents>, notices: &[Noticed]) -> V
         (PaymentCheck::Refuse, Some((notice, code))) => Verdict::Refuse { notice: *notice, code },
         _ if notices.iter().any(waits) => Verdict::Wait,
         _ => Verdict::Go { remarks: wrong },
+    }
+}
+
+/// The same with what the QR of each printed notice was found to say (`None`: it agrees, or nothing is printed).
+#[must_use]
+pub fn with_printed(policy: &Payments, verdict: Verdict, printed: &[Option<&'static str>]) -> Verdict {
+    let mut wrong = printed.iter().enumerate().filter_map(|(place, code)| Some((place, (*code)?)));
+    match (verdict, policy.qr) {
+        (Verdict::Go { mut remarks }, PaymentCheck::Warn) => {
+            remarks.extend(wrong);
+            Verdict::Go { remarks }
+        }
+        (Verdict::Go { remarks }, PaymentCheck::Refuse) => match wrong.next() {
+            Some((notice, code)) => Verdict::Refuse { notice, code },
+            None => Verdict::Go { remarks },
+        },
+        (verdict, _) => verdict,
     }
 }
 
@@ -186,6 +214,20 @@ mod tests {
         }
         let stateless = seen(Seen::Held { state: H::Payable, asked: Some(Cents(1)), wanted: None });
         assert_eq!(judge(&policy(PaymentCheck::Refuse), None, &[stateless]), go(), "an act that states no amount");
+    }
+
+    #[test]
+    fn a_printed_notice_that_says_otherwise_by_each_policy() {
+        let code = Mismatch::Notice.code();
+        let qr = |qr| Payments { qr, ..Payments::default() };
+        let refused = Verdict::Refuse { notice: 1, code };
+        let told = Verdict::Go { remarks: vec![(0, code::OTHER_AMOUNT), (1, code)] };
+        let go = || Verdict::Go { remarks: vec![(0, code::OTHER_AMOUNT)] };
+        for (policy, want) in [(PaymentCheck::Refuse, refused), (PaymentCheck::Warn, told), (PaymentCheck::Ignore, go())] {
+            assert_eq!(with_printed(&qr(policy), go(), &[None, Some(code)]), want, "{policy:?}");
+            assert_eq!(with_printed(&qr(policy), go(), &[None, None]), go(), "{policy:?}");
+            assert_eq!(with_printed(&qr(policy), Verdict::Wait, &[Some(code)]), Verdict::Wait, "{policy:?}");
+        }
     }
 
     #[test]

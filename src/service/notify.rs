@@ -1,5 +1,6 @@
 //! The effects of a `notifica`, one function each: what is asked of SEND, and which fact the answer is.
 
+mod printed;
 mod recovery;
 mod upload;
 
@@ -23,14 +24,14 @@ use crate::connectors::pnd::{CancelAnswer, LegalFactLink, RequestState, SendPart
 use crate::connectors::{ConnectorError, Problem, ProblemError};
 use crate::domain::ids::ActId;
 use crate::domain::send::{RefusalReason, cleaned_reasons};
-use crate::flow::definition::Sending;
+use crate::flow::definition::{PaymentCheck, Sending};
 use crate::flow::event::Fact;
 use crate::flow::forecast::BASE_FEE;
 use crate::flow::prepare::code;
 use crate::flow::retry::FailureClass;
 use crate::flow::state::State;
 use crate::store::{
-    Cancelling, Leased, LegalFactToFetch, Materials, Patience, SendMaterial, Spend, Stage, StoreError, Subject, stand_in_protocol,
+    Around, Cancelling, Leased, LegalFactToFetch, Materials, SendMaterial, Spend, Stage, StoreError, Subject, stand_in_protocol,
 };
 
 const ABOVE_CEILING: &str = "TETTO_INFERIORE_ALL_ATTO";
@@ -173,9 +174,16 @@ async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Time
         }
     }
     let settings = hub.settings();
-    let patience = Patience { hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect() };
     let (policy, amount) = (material.flow.payments.clone(), material.content.amount);
-    match hub.store.prepare_act(material.id, job.job, policy, amount, patience, now).await {
+    let printed = match policy.qr {
+        PaymentCheck::Ignore => Vec::new(),
+        PaymentCheck::Warn | PaymentCheck::Refuse => match printed::notices(hub, material).await {
+            Ok(printed) => printed,
+            Err(end) => return end,
+        },
+    };
+    let around = Around { hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect(), printed };
+    match hub.store.prepare_act(material.id, job.job, policy, amount, around, now).await {
         Ok(Stage::Over | Stage::Waits) => End::Saved,
         Ok(Stage::TooLong) => person(code::PT_SILENT),
         Err(error) => End::from(error),

@@ -69,7 +69,7 @@ pub use pause::Pause;
 pub use payments::Taken;
 pub use position_material::{PositionMaterial, PositionView, Sheet};
 pub use positions::{Beside, DaysOrder, Route};
-pub use preparing::{Patience, Stage};
+pub use preparing::{Around, Stage};
 pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;

@@ -12,6 +12,7 @@ use super::jobs::{self, JobRef};
 use super::{Store, StoreError};
 use crate::domain::ids::ActId;
 use crate::domain::money::Cents;
+use crate::domain::notice_qr::{self, Expected, Printed};
 use crate::domain::outcome::PositionTold;
 use crate::domain::position::{CostChannel, HeldState};
 use crate::flow::definition::Payments;
@@ -36,9 +37,11 @@ pub enum Stage {
 
 /// What the stage depends on, beside the store.
 #[derive(Debug, Clone, Default)]
-pub struct Patience {
+pub struct Around {
     /// Hours that an act waits for each PT.
     pub hours: BTreeMap<String, u32>,
+    /// The printed notices of the act, where the flow wants them read.
+    pub printed: Vec<Printed>,
 }
 
 /// Hours for a PT that is no longer in the configuration.
@@ -58,10 +61,10 @@ impl Store {
         job: JobRef,
         policy: Payments,
         amount: Option<Cents>,
-        patience: Patience,
+        around: Around,
         now: Timestamp,
     ) -> Result<Stage, StoreError> {
-        let stage = self.write(move |db| prepare(db, act, job, &policy, amount, &patience, now)).await?;
+        let stage = self.write(move |db| prepare(db, act, job, &policy, amount, &around, now)).await?;
         self.ring();
         Ok(stage)
     }
@@ -73,7 +76,7 @@ fn prepare(
     job: JobRef,
     policy: &Payments,
     amount: Option<Cents>,
-    patience: &Patience,
+    around: &Around,
     now: Timestamp,
 ) -> Result<Stage, StoreError> {
     jobs::held(db, job)?;
@@ -84,7 +87,8 @@ fn prepare(
     }
     let rows = if act.positions > 0 { rows(db, id)? } else { Vec::new() };
     let notices: Vec<Noticed> = rows.iter().map(|row| row.noticed.clone()).collect();
-    match prepare::judge(policy, amount, &notices) {
+    let printed: Vec<_> = rows.iter().map(|row| says_otherwise(row, amount, &around.printed)).collect();
+    match prepare::with_printed(policy, prepare::judge(policy, amount, &notices), &printed) {
         Verdict::Go { remarks } => {
             jobs::finish(db, job)?;
             for (place, code) in remarks {
@@ -105,7 +109,7 @@ fn prepare(
             let since: i64 =
                 db.prepare_cached("SELECT created_at FROM job WHERE id = ?1")?.query_row([job.id.as_bytes()], |row| row.get(0))?;
             let waits = rows.iter().filter(|row| row.noticed.seen == Seen::Waits);
-            let hours = waits.map(|row| patience.hours.get(&row.told.pt).copied().unwrap_or(HOURS)).min().unwrap_or(HOURS);
+            let hours = waits.map(|row| around.hours.get(&row.told.pt).copied().unwrap_or(HOURS)).min().unwrap_or(HOURS);
             let end = at(since).saturating_add(SignedDuration::from_hours(i64::from(hours))).unwrap_or(Timestamp::MAX);
             if now >= end {
                 return Ok(Stage::TooLong);
@@ -142,6 +146,18 @@ fn rows(db: &Connection, act: ActId) -> Result<Vec<Row>, StoreError> {
     let mut rows: Vec<Row> = found.into_iter().map(row).collect::<Result<_, StoreError>>()?;
     rows.dedup_by(|one, other| one.told.notice == other.told.notice && one.creditor == other.creditor);
     Ok(rows)
+}
+
+/// How the printed notice of a row disagrees with it, if it is printed and does.
+fn says_otherwise(row: &Row, amount: Option<Cents>, printed: &[Printed]) -> Option<&'static str> {
+    let own = printed.iter().find(|one| one.notice == row.told.notice && one.creditor == row.creditor)?;
+    let reckoned = match row.noticed.seen {
+        Seen::Held { asked, wanted, .. } => [asked, wanted],
+        _ => [None, None],
+    };
+    let amounts: Vec<Cents> = amount.into_iter().chain(reckoned.into_iter().flatten()).collect();
+    let expected = Expected { notice: &own.notice, creditor: &own.creditor, amounts: &amounts };
+    notice_qr::compare(&own.codes, expected).err().map(notice_qr::Mismatch::code)
 }
 
 /// What is known of a notice, by where its position is.

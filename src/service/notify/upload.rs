@@ -223,7 +223,7 @@ async fn upload_file(hub: &Hub, channel: &Channel, file: &FileJob, mut slot: Upl
 }
 
 /// The archive is not what was accepted, or cannot be read: never a wrong upload.
-fn source_fault(error: &std::io::Error) -> End {
+pub(super) fn source_fault(error: &std::io::Error) -> End {
     if is_changed(error) {
         tracing::error!("un file dell'archivio non è più quello accettato");
         person(ARCHIVE_CHANGED)

@@ -278,6 +278,31 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Correggere il numero avviso o il codice fiscale del creditore e depositare di nuovo l'atto.",
     ),
     (
+        "AVVISO_PDF_DI_ALTRO_AVVISO",
+        "Il QR dell'avviso allegato è di un altro numero avviso: il cittadino pagherebbe il debito di qualcun altro.",
+        "Allegare l'avviso giusto e depositare di nuovo l'atto.",
+    ),
+    (
+        "AVVISO_PDF_DI_ALTRO_ENTE",
+        "Il QR dell'avviso allegato indica un altro ente creditore.",
+        "Allegare l'avviso giusto, o correggere il codice fiscale del creditore, e depositare di nuovo l'atto.",
+    ),
+    (
+        "AVVISO_PDF_ALTRO_IMPORTO",
+        "Il QR dell'avviso allegato ha un importo che non è né quello dell'atto né quello della sua regola.",
+        "Stampare di nuovo l'avviso con l'importo dell'atto e depositare di nuovo l'atto; se è voluto, mettere qr = \"ignore\" nel flusso.",
+    ),
+    (
+        "AVVISO_PDF_SENZA_QR",
+        "Nell'avviso allegato non si legge nessun codice QR di pagoPA.",
+        "Verificare che il PDF sia l'avviso di pagamento, con il QR intero, e depositare di nuovo l'atto.",
+    ),
+    (
+        "LETTORE_AVVISI",
+        "Il lettore degli avvisi in PDF non parte.",
+        "Nessuna azione se passa da solo; altrimenti verificare memoria e permessi del servizio.",
+    ),
+    (
         "POSIZIONE_IN_PAGAMENTO",
         "Il cittadino sta pagando: finché il pagamento non finisce l'importo non si tocca.",
         "Nessuna azione: messo guarda di nuovo ogni ora.",
