@@ -188,6 +188,29 @@ fn a_login_that_is_refused_keeps_every_mail_until_it_is_mended() {
     assert!(!hub.output().contains("sbagliata") && !hub.output().contains("parola"), "{}", hub.output());
 }
 
+/// A server that lets messo in and then takes nothing: each conversation fails anew, the trouble is one.
+#[test]
+fn a_trouble_lasts_until_a_mail_is_taken() {
+    if !ready() {
+        return;
+    }
+    let mut house = House::new(PLAIN, TO_ONE);
+    house.rules(json!({"from": "553 not yours"}));
+    house.serve("plain", &[]);
+    let mut hub = house.start();
+    house.raise("LOTTO_SCARTATO", 1);
+    let begun = house.wait_status("nothing is taken", |mail| mail["trouble"]["error"] == "MITTENTE 553")["trouble"]["since"].clone();
+    assert!(begun.is_string(), "{begun}");
+    // Some more conversations: two minutes of business time.
+    std::thread::sleep(Duration::from_secs(2));
+    let later = house.wait_status("nothing is taken yet", |mail| mail["trouble"]["error"] == "MITTENTE 553");
+    assert_eq!(later["trouble"]["since"], begun);
+    house.rules(json!({}));
+    house.wait_taken(1);
+    house.wait_status("all is well", |mail| mail["waiting"] == 0 && mail["trouble"].is_null());
+    assert!(hub.terminate(STOP).success());
+}
+
 #[test]
 fn the_test_command_says_what_failed_and_where() {
     if !ready() {

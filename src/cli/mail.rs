@@ -93,6 +93,7 @@ fn failure(error: &MailError) -> String {
     let what = code.split_once(' ').map_or("", |(_, what)| what);
     let detail = match seen {
         Seen::Answer { code, words } => format!("il server ha risposto {code} {}", plain(words)),
+        Seen::Silence if step == Step::Message => "il server non ha risposto in tempo (message_timeout_s)".to_owned(),
         Seen::Silence => "il server non ha risposto in tempo (timeout_s)".to_owned(),
         Seen::Broken(why) | Seen::Unprotected(why) | Seen::Nonsense(why) => plain(why),
     };

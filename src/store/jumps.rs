@@ -15,7 +15,7 @@ const HEARD: &str = "UPDATE act SET heard_at = ?1 WHERE state IN ('INVIATO', 'IN
 /// Mails under way keep their lease; for how long one was tried already is a span, not an instant.
 const MAIL_LEASES: &str =
     "UPDATE mail SET lease_until = lease_until + ?1, failed_at = failed_at + ?1 WHERE state = 'IN_CORSO' AND lease_until >= 0";
-const MAIL_TRIED: &str = "UPDATE mail SET failed_at = failed_at + ?1 WHERE state = 'ATTESA' AND due_at >= 0";
+const MAIL_TRIED: &str = "UPDATE mail SET failed_at = failed_at + ?1 WHERE state = 'ATTESA' AND due_at >= 0 AND failed_at IS NOT NULL";
 const MAIL_WAITING: &str = "UPDATE mail SET due_at = due_at + ?1 WHERE state = 'ATTESA' AND due_at > ?2";
 const MAIL_WINDOWS: &str = "UPDATE mail_window SET until = until + ?1 WHERE until > ?2";
 /// The reports of days that have not ended yet count as made up to the last day that has.

@@ -189,7 +189,7 @@ async fn a_copy_that_is_being_removed_is_no_copy_any_more() {
     let one = place.take(None, 0).unwrap();
     let two = place.take(None, 1).unwrap();
     retire(&place.copies(), &one.name).unwrap();
-    assert_eq!(copies(&place.copies()).unwrap(), [two.name.clone()]);
+    assert_eq!(copies(&place.copies()).unwrap(), std::slice::from_ref(&two.name));
     assert!(!place.copies().join(&one.name).exists());
     let three = place.take(None, 2).unwrap();
     assert!(place.files().iter().all(|name| !name.contains(&one.name)), "{:?}", place.files());
