@@ -291,6 +291,7 @@ async fn pu_keeps_to_its_contract() {
     world.put(DebtState::Unpaid);
     assert_eq!(partner.cancel(&route(), &asked(), "1/annulla").await, Ok(Changed::Done));
     assert_eq!(verify(&partner).await.unwrap().state, HeldState::Cancelled);
+    assert_eq!(partner.cancel(&route(), &asked(), "1/annulla").await, Ok(Changed::Done), "the same again does no harm");
     let (sil, auth) = tokio::task::block_in_place(|| (sil.stop(), auth.stop()));
     sil.assert_clean(&["paymentStatus", "getUnpaidDebtPositions", "manageDebtPositionInstallments"]);
     auth.assert_clean(&["postToken"]);
@@ -318,7 +319,7 @@ async fn what_goes_wrong_says_what_to_do() {
         assert!(matches!(verify(&partner).await, Err(ConnectorError::Sender(_))), "{name}");
         assert_eq!(verify(&partner).await.unwrap().amount, Some(Cents(10_000)), "{name}: all faults are used up");
         // Writing: done and not told, told badly, not done.
-        for (number, kind, done) in [(1, "lost", true), (2, "garbage", true), (3, "500", false)] {
+        for (number, kind, done) in [(1, "lost", true), (2, "garbage", true), (3, "504", false), (4, "500", false)] {
             let amount = 11_000 + number;
             fault("PUT", kind).await;
             let got = push(&partner, &change(amount, 0)).await;
@@ -326,6 +327,11 @@ async fn what_goes_wrong_says_what_to_do() {
             assert_eq!(verify(&partner).await.unwrap().amount == Some(Cents(amount)), done, "{name} {kind}");
             assert_eq!(push(&partner, &change(amount, 0)).await, Ok(Changed::Done), "{name} {kind}: the same again does no harm");
         }
+        // A gateway that repeats a change by itself does no harm.
+        fault("PUT", "twice").await;
+        let before = world.debt().changes.len();
+        assert_eq!(push(&partner, &change(11_003, 0)).await, Ok(Changed::Done), "{name}");
+        assert_eq!((world.debt().changes.len(), world.debt().amount), (before + 2, 11_003), "{name}");
         for (kind, want) in [("503", "temporary"), ("409", "conflict"), ("422", "conflict"), ("400", "refused")] {
             fault("PUT", kind).await;
             let got = push(&partner, &change(12_000, 0)).await.unwrap_err();

@@ -29,7 +29,7 @@ pub struct Args {
     /// Ogni secondo caricamento di una preload chiede POST invece di PUT.
     #[arg(long)]
     alternate_uploads: bool,
-    /// Avvia su questo indirizzo anche i simulatori dei partner tecnologici; in modalità ASYNC il simulatore di SEND cerca lì le posizioni di GPD.
+    /// Avvia qui anche i simulatori dei partner tecnologici; in modalità ASYNC quello di SEND vi cerca le posizioni di GPD.
     #[arg(long, value_name = "ADDR")]
     pt: Option<SocketAddr>,
     /// Utente che i simulatori dei PT chiedono.

@@ -21,7 +21,7 @@ pub(super) struct Answer {
 }
 
 /// Makes the call. 429, 502, 503, 504 and no connection are `Temporary`; 401 and 403 are `Sender`; of a call that `writes` a lost
-/// answer, and a 500, are `Uncertain`. Any other status comes back to be judged.
+/// answer, a 502 and a 504 (a gateway that lost it) are `Uncertain`. Any other status comes back to be judged.
 pub(super) async fn call(settings: &PtSettings, mut request: Request, writes: bool) -> Result<Answer, ConnectorError> {
     request.timeout_mut().get_or_insert(settings.timeout());
     let lost = |error: Transport| {
@@ -32,6 +32,9 @@ pub(super) async fn call(settings: &PtSettings, mut request: Request, writes: bo
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
     match status {
         StatusCode::TOO_MANY_REQUESTS => return Err(temporary(what::THROTTLED.to_owned(), retry_after)),
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT if writes => {
+            return Err(ConnectorError::Uncertain { what: format!("HTTP {}", status.as_u16()) });
+        }
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             return Err(temporary(format!("HTTP {}", status.as_u16()), retry_after));
         }

@@ -21,8 +21,8 @@ pub(super) struct Fault {
     /// A method (`PUT`), or a text found in the path, in `SOAPAction` or in the first bytes of the body. Absent: any.
     #[serde(default)]
     operation: Option<String>,
-    /// `slow` (answers after `ms`), `lost` (done, then the connection breaks), `garbage` (done, answered with nonsense), or an
-    /// HTTP status that is answered instead of doing anything.
+    /// `slow` (answers after `ms`), `lost` (done, then the connection breaks), `garbage` (done, answered with nonsense), `twice`
+    /// (done two times, as when a gateway repeats it), or an HTTP status that is answered instead of doing anything.
     kind: String,
     #[serde(default = "one")]
     times: u32,
@@ -90,6 +90,9 @@ pub(super) async fn disturb(State(plan): State<Arc<Plan>>, ConnectInfo(gate): Co
     }
     if fault.kind == "slow" {
         tokio::time::sleep(Duration::from_millis(fault.ms)).await;
+    }
+    if fault.kind == "twice" {
+        next.clone().run(Request::from_parts(parts.clone(), Body::from(body.clone()))).await;
     }
     let done = next.run(Request::from_parts(parts, Body::from(body))).await;
     match fault.kind.as_str() {

@@ -81,7 +81,7 @@ async fn by_id(State(shared): Shared, Path((application, id)): Path<(String, Str
 }
 
 fn find(shared: &PtOptions, application: &str, id: &str) -> Option<Debt> {
-    shared.debts.lock().values().find(|debt| debt.position_id == id && a2a(debt) == application).cloned()
+    shared.debts.of_position(id).into_iter().find(|debt| a2a(debt) == application)
 }
 
 async fn write(
@@ -106,6 +106,7 @@ async fn write(
     }
     let creditor = text(&given, "idDominio");
     let held_notice = old.as_ref().map(|debt| debt.notice.clone());
+    let was = old.as_ref().map(|debt| debt.state);
     let notice = match (text(&given, "numeroAvviso"), held_notice) {
         (asked, Some(held)) if asked.is_empty() || asked == held => held,
         (_, Some(_)) => return refused("VER_024", "numero avviso diverso da quello assegnato"),
@@ -138,7 +139,11 @@ async fn write(
     debt.changes.push(DebtChange { at: shared.clock.now().as_millisecond(), amount, fee: 0 });
     given.insert("idA2A".to_owned(), json!(application));
     debt.more = Value::Object(given);
-    shared.debts.put(debt);
+    match was {
+        None => shared.debts.put(debt),
+        Some(was) if shared.debts.replace(was, debt) => {}
+        Some(_) => return refused("VER_003", "la pendenza e' in uno stato che non consente l'aggiornamento"),
+    }
     let mut answer = json!({ "idDominio": creditor, "numeroAvviso": notice });
     if query.get("stampaAvviso").is_some_and(|value| value == "true")
         && let Some(answer) = answer.as_object_mut()
@@ -193,6 +198,7 @@ async fn patch(State(shared): Shared, Path((application, id)): Path<(String, Str
         return response;
     }
     let Some(mut debt) = find(&shared, &application, &id) else { return not_found() };
+    let was = debt.state;
     let Ok(Value::Array(operations)) = serde_json::from_slice::<Value>(&body) else { return bad("corpo non valido") };
     for operation in &operations {
         let part = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -205,8 +211,11 @@ async fn patch(State(shared): Shared, Path((application, id)): Path<(String, Str
             _ => return bad("operazione non prevista"),
         }
     }
-    shared.debts.put(debt);
-    StatusCode::OK.into_response()
+    if shared.debts.replace(was, debt) {
+        StatusCode::OK.into_response()
+    } else {
+        refused("VER_009", "la pendenza non puo' essere annullata")
+    }
 }
 
 // --------------------------------------------------------------------------------------------------------------- what is shown

@@ -98,12 +98,9 @@ async fn create(
         Ok(debts) => debts,
         Err(fault) => return problem(400, "Bad Request", &fault),
     };
+    let used = debts.first().is_some_and(|debt| !of_position(&shared, &creditor, &debt.position_id).is_empty());
     let mut all = shared.debts.lock();
-    let taken = debts.iter().any(|debt| {
-        all.contains_key(&(debt.creditor.clone(), debt.notice.clone()))
-            || all.values().any(|held| held.creditor == creditor && held.position_id == debt.position_id)
-    });
-    if taken {
+    if used || debts.iter().any(|debt| all.contains_key(&(debt.creditor.clone(), debt.notice.clone()))) {
         return problem(409, "The organization code already exist", "IUPD, IUV or NAV already used");
     }
     for debt in &mut debts {
@@ -131,8 +128,9 @@ async fn update(
         Ok(_) => return problem(400, "Bad Request", "the IUPD of the body is another"),
         Err(fault) => return problem(400, "Bad Request", &fault),
     };
+    let known = of_position(&shared, &creditor, &iupd);
     let mut all = shared.debts.lock();
-    let old: Vec<Debt> = all.values().filter(|debt| debt.creditor == creditor && debt.position_id == iupd).cloned().collect();
+    let old: Vec<Debt> = known.iter().filter_map(|debt| all.get(&(debt.creditor.clone(), debt.notice.clone()))).cloned().collect();
     if old.is_empty() {
         return not_found(&iupd);
     }
@@ -218,7 +216,9 @@ fn move_state(
 }
 
 fn of_position(shared: &PtOptions, creditor: &str, iupd: &str) -> Vec<Debt> {
-    shared.debts.lock().values().filter(|debt| debt.creditor == creditor && debt.position_id == iupd).cloned().collect()
+    let mut found = shared.debts.of_position(iupd);
+    found.retain(|debt| debt.creditor == creditor);
+    found
 }
 
 // ---------------------------------------------------------------------------------------------------------------- what is read

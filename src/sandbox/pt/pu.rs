@@ -110,7 +110,7 @@ async fn status(State(pu): Shared, Path((creditor, kind, id)): Path<(String, Str
 }
 
 fn by_iud(pu: &Pu, creditor: &str, iud: &str) -> Option<Debt> {
-    pu.shared.debts.lock().values().find(|debt| debt.creditor == creditor && debt.position_id == iud).cloned()
+    pu.shared.debts.of_position(iud).into_iter().find(|debt| debt.creditor == creditor)
 }
 
 async fn unpaid(
@@ -122,10 +122,9 @@ async fn unpaid(
     if let Err(response) = enter(&pu, &headers) {
         return response;
     }
-    let debts = pu.shared.debts.lock();
-    let owed = |debt: &&Debt| debt.payer_tax_id == tax_id && matches!(debt.state, DebtState::Unpaid | DebtState::BeingPaid);
+    let owed = |debt: &&Debt| matches!(debt.state, DebtState::Unpaid | DebtState::BeingPaid);
     let wanted = query.get("ipaCode").is_none_or(|code| code == IPA);
-    let list: Vec<Value> = debts.values().filter(owed).filter(|_| wanted).map(told).collect();
+    let list: Vec<Value> = pu.shared.debts.of_payer(&tax_id).iter().filter(owed).filter(|_| wanted).map(told).collect();
     Json(json!({ "debtPositions": list })).into_response()
 }
 
@@ -180,6 +179,7 @@ async fn manage(State(pu): Shared, Path((creditor, iud)): Path<(String, String)>
     if matches!(debt.state, DebtState::Paid | DebtState::BeingPaid | DebtState::Cancelled) {
         return error(409, "CONFLICT", "INSTALLMENT_STATUS_NOT_VALID");
     }
+    let was = debt.state;
     for entry in installments {
         let action = entry.get("action").and_then(Value::as_str).unwrap_or_default();
         let Some(given) = entry.get("installment").and_then(Value::as_object) else {
@@ -206,8 +206,7 @@ async fn manage(State(pu): Shared, Path((creditor, iud)): Path<(String, String)>
         }
     }
     let answer = position(&debt);
-    pu.shared.debts.put(debt);
-    Json(answer).into_response()
+    if pu.shared.debts.replace(was, debt) { Json(answer).into_response() } else { error(409, "CONFLICT", "INSTALLMENT_STATUS_NOT_VALID") }
 }
 
 fn modify(debt: &mut Debt, given: &Map<String, Value>) -> Result<(), &'static str> {

@@ -58,7 +58,9 @@ impl GovPay {
 
     pub(super) async fn cancel(&self, asked: &Asked) -> Result<Changed, ConnectorError> {
         let pendenza = self.say(&wire::pendenza(asked)).await?;
-        self.say(&wire::cancellation(&pendenza.body, asked)?).await?;
+        if let Some(ask) = wire::cancellation(&pendenza.body, asked)? {
+            self.say(&ask).await?;
+        }
         Ok(Changed::Done)
     }
 

@@ -118,15 +118,19 @@ pub(super) fn rewritten(body: &[u8], asked: &Asked, change: &Change) -> Result<A
     Ok(Ask::with(Method::PUT, ["pendenze", application, id], Some(Value::Object(out))))
 }
 
-/// `PATCH /pendenze/{idA2A}/{idPendenza}`: the state becomes `ANNULLATA`.
-pub(super) fn cancellation(body: &[u8], asked: &Asked) -> Result<Ask, ConnectorError> {
+/// `PATCH /pendenze/{idA2A}/{idPendenza}`: the state becomes `ANNULLATA`; none when it is.
+pub(super) fn cancellation(body: &[u8], asked: &Asked) -> Result<Option<Ask>, ConnectorError> {
     let pendenza = about(body, asked)?;
-    rest::touchable(state(&pendenza)?)?;
+    let state = state(&pendenza)?;
+    if state == HeldState::Cancelled {
+        return Ok(None);
+    }
+    rest::touchable(state)?;
     let (application, id) = key(&pendenza)?;
     let operations = json!([{ "op": "REPLACE", "path": "/stato", "value": "ANNULLATA" }]);
     let mut ask = Ask::with(Method::PATCH, ["pendenze", application, id], None);
     ask.body = Some(("application/json-patch+json", operations));
-    Ok(ask)
+    Ok(Some(ask))
 }
 
 /// The pendenza, if it is of the notice and the creditor that were asked.

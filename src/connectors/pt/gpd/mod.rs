@@ -76,7 +76,9 @@ impl Gpd {
     /// v1 makes the position invalid; v3 has no such call, there it is deleted.
     pub(super) async fn cancel(&self, asked: &Asked) -> Result<Changed, ConnectorError> {
         let position = self.position(asked).await?;
-        self.say(&wire::cancellation(self.0.edition, &position.body, asked)?).await?;
+        if let Some(ask) = wire::cancellation(self.0.edition, &position.body, asked)? {
+            self.say(&ask).await?;
+        }
         Ok(Changed::Done)
     }
 

@@ -300,7 +300,7 @@ fn the_other_notices_of_a_position_stay_as_they_are() {
     let body = rewritten(V3, value.to_string().as_bytes(), &asked(), &change(9_000, 0, None)).unwrap().body.unwrap().1;
     let amounts: Vec<i64> = (0..2).map(|i| body["paymentOption"][0]["installments"][i]["amount"].as_i64().unwrap()).collect();
     assert_eq!(amounts, [9_000, 10_000]);
-    assert_eq!(cancellation(V3, value.to_string().as_bytes(), &asked()), Err(refused(code::OTHER_NOTICES)));
+    assert_eq!(cancellation(V3, value.to_string().as_bytes(), &asked()), Err(refused(code::OTHER_NOTICES)), "cancel");
     let both = with(value, &[("/paymentOption/0/installments/1/nav", json!(NAV))]);
     assert!(matches!(read(V3, &both), Err(ConnectorError::Protocol { .. })));
 }
@@ -308,12 +308,14 @@ fn the_other_notices_of_a_position_stay_as_they_are() {
 #[test]
 fn cancels_as_each_edition_does() {
     let say = |edition, value: &Value| {
-        cancellation(edition, value.to_string().as_bytes(), &asked()).map(|ask| format!("{} {}", ask.method, ask.path.join("/")))
+        let ask = cancellation(edition, value.to_string().as_bytes(), &asked());
+        ask.map(|ask| ask.map_or("nothing".to_owned(), |ask| format!("{} {}", ask.method, ask.path.join("/"))))
     };
     let path = "organizations/01234567890/debtpositions/IUPD-1";
     assert_eq!(say(V3, &v3()), Ok(format!("DELETE {path}")));
     assert_eq!(say(V1, &v1()), Ok(format!("POST {path}/invalidate")));
     assert_eq!(say(V1, &with(v1(), &[("/status", json!("DRAFT"))])), Ok(format!("DELETE {path}")));
+    assert_eq!(say(V1, &with(v1(), &[("/status", json!("INVALID"))])), Ok("nothing".to_owned()), "it is already");
     let paid = with(v1(), &[("/paymentOption/0/status", json!("PO_PAID"))]);
     assert_eq!(say(V1, &paid), Err(ConnectorError::Conflict(problem(0, "PAGATA"))));
 }

@@ -146,22 +146,26 @@ pub(super) fn rewritten(edition: Edition, body: &[u8], asked: &Asked, change: &C
     Ok(if draft { ask } else { ask.query("toPublish", "true") })
 }
 
-/// The call that makes the position no longer payable; it has no other notice.
-pub(super) fn cancellation(edition: Edition, body: &[u8], asked: &Asked) -> Result<Ask, ConnectorError> {
+/// The call that makes the position no longer payable; none when it is already so. It has no other notice.
+pub(super) fn cancellation(edition: Edition, body: &[u8], asked: &Asked) -> Result<Option<Ask>, ConnectorError> {
     let position = rest::object(body)?;
     let unit = about(edition, &position, asked)?;
-    rest::touchable(state(edition, &position, unit)?)?;
+    let state = state(edition, &position, unit)?;
+    if state == HeldState::Cancelled {
+        return Ok(None);
+    }
+    rest::touchable(state)?;
     if units(edition, &position)?.len() > 1 {
         return Err(refused(code::OTHER_NOTICES));
     }
     let (creditor, iupd) = (asked.creditor.as_str(), iupd(asked)?);
-    Ok(match (edition, text(&position, "status")) {
+    Ok(Some(match (edition, text(&position, "status")) {
         // A draft and what is past its day cannot be invalidated, only deleted.
         (Edition::V1, Some("PUBLISHED" | "VALID")) => {
             Ask::with(Method::POST, ["organizations", creditor, "debtpositions", iupd, "invalidate"], None)
         }
         _ => Ask::with(Method::DELETE, ["organizations", creditor, "debtpositions", iupd], None),
-    })
+    }))
 }
 
 // ------------------------------------------------------------------------------------------------------------------- reading

@@ -71,7 +71,11 @@ impl Pu {
 
     pub(super) async fn cancel(&self, route: &PaymentRoute, asked: &Asked) -> Result<Changed, ConnectorError> {
         wire::iud(asked)?;
-        rest::touchable(self.status(asked).await?.state)?;
+        let state = self.status(asked).await?.state;
+        if state == HeldState::Cancelled {
+            return Ok(Changed::Done);
+        }
+        rest::touchable(state)?;
         let unpaid = self.unpaid(route, asked).await?.ok_or_else(wire::not_listed)?;
         let answer = self.say(&wire::cancellation(&unpaid, asked)?).await?;
         wire::written(&answer.body, asked, None)?;
