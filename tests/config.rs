@@ -108,6 +108,10 @@ fn an_accelerated_clock_needs_remotes_on_this_machine() {
         assert_eq!(check_clock(&fast, &loaded.config).is_ok(), good, "{name}");
         assert_eq!(check_clock(&Clock::REAL, &loaded.config), Ok(()), "{name}");
     }
+    let simulated = samples("valid").into_iter().find(|path| path.ends_with("simulatore.toml")).unwrap();
+    let mut config = config::load(&simulated).unwrap().config;
+    config.pts[0].url = Some("https://pt.esempio.it/x".into());
+    assert_eq!(check_clock(&fast, &config), Err(ConfigFault::ClockNotReal { host: "pt.esempio.it".into() }));
 }
 
 #[test]

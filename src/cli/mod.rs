@@ -17,6 +17,7 @@ pub mod mail;
 pub mod man;
 pub mod password;
 pub mod person;
+pub mod pt;
 pub mod publish;
 pub mod report;
 pub mod restore;
@@ -88,6 +89,8 @@ pub enum Command {
     Password(password::Args),
     /// Prova la posta agli operatori.
     Mail(mail::Args),
+    /// Elenca i partner tecnologici e ne prova uno.
+    Pt(pt::Args),
     /// Scrive le pagine di manuale in una cartella.
     #[command(hide = true)]
     Man(man::Args),
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),
         Command::Mail(args) => mail::run(args),
+        Command::Pt(args) => pt::run(args),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }

@@ -1,12 +1,14 @@
-//! `messo sandbox`: the SEND simulator, alone, until it is told to stop.
+//! `messo sandbox`: the SEND simulator, and with `--pt` those of the partner tecnologici beside it, until they are told to stop.
 //!
 //! Exit codes: 0 stopped by a signal, 1 could not listen, 2 arguments or faults file not usable.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::sandbox::pt::{self, Debts, PtOptions};
 use crate::sandbox::{self, Faults, Options, UploadMethod};
 
 /// Avvia il simulatore di SEND: ogni x-api-key della forma <11 cifre>[-<testo>] è di quell'ente.
@@ -27,6 +29,15 @@ pub struct Args {
     /// Ogni secondo caricamento di una preload chiede POST invece di PUT.
     #[arg(long)]
     alternate_uploads: bool,
+    /// Avvia su questo indirizzo anche i simulatori dei partner tecnologici; in modalità ASYNC il simulatore di SEND cerca lì le posizioni di GPD.
+    #[arg(long, value_name = "ADDR")]
+    pt: Option<SocketAddr>,
+    /// Utente che i simulatori dei PT chiedono.
+    #[arg(long, value_name = "UTENTE", default_value = "messo", requires = "pt")]
+    pt_user: String,
+    /// Password che i simulatori dei PT chiedono; è anche la subscription key di GPD.
+    #[arg(long, value_name = "PASSWORD", default_value = "prova-prova", requires = "pt")]
+    pt_password: String,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -36,6 +47,14 @@ fn share(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     let mut options = Options::new(args.listen, args.clock);
+    let partners = args.pt.map(|listen| PtOptions {
+        listen,
+        clock: options.clock,
+        debts: Arc::new(Debts::default()),
+        username: args.pt_user,
+        password: args.pt_password,
+    });
+    options.debts = partners.as_ref().map(|partners| partners.debts.clone());
     options.limits.cold_facts = args.cold;
     if args.alternate_uploads {
         options.limits.upload_method = UploadMethod::Alternate;
@@ -57,10 +76,10 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(serve(options))
+    runtime.block_on(serve(options, partners))
 }
 
-async fn serve(options: Options) -> ExitCode {
+async fn serve(options: Options, partners: Option<PtOptions>) -> ExitCode {
     let listen = options.listen;
     let running = match sandbox::start(options).await {
         Ok(running) => running,
@@ -69,7 +88,23 @@ async fn serve(options: Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let partners = match partners {
+        None => None,
+        Some(options) => {
+            let listen = options.listen;
+            match pt::start(options).await {
+                Ok(running) => Some(running),
+                Err(error) => {
+                    eprintln!("impossibile ascoltare su {listen}: {error}");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    };
     println!("sandbox in ascolto su {}", running.url());
+    if let Some(partners) = &partners {
+        println!("simulatori dei PT in ascolto su {}", partners.url());
+    }
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {

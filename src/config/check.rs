@@ -6,7 +6,9 @@ use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
 use super::folders::{self, real};
-use super::{Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, PtConfig, Retention, SftpConfig, SourceSystem};
+use super::{
+    Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, PtConfig, PtFault, Retention, SftpConfig, SourceSystem,
+};
 use crate::clock::Clock;
 use crate::domain::calendar::MonthDay;
 use crate::flow::definition::{DefinitionFault, is_name};
@@ -99,6 +101,8 @@ pub enum ConfigFault {
     },
     /// `[mail]` and the rules of enti.
     Mail(MailFault),
+    /// `[[pt]]` and the routes of enti.
+    Pt(PtFault),
 }
 
 impl ConfigFault {
@@ -139,6 +143,7 @@ impl ConfigFault {
             ConfigFault::NoListener => "SFTP_NON_CONFIGURATO",
             ConfigFault::ClockNotReal { .. } => "OROLOGIO_NON_REALE",
             ConfigFault::Mail(fault) => fault.code(),
+            ConfigFault::Pt(fault) => fault.code(),
         }
     }
 }
@@ -153,6 +158,9 @@ pub fn check_clock(clock: &Clock, config: &Config) -> Result<(), ConfigFault> {
     };
     if let Some(mail) = config.mail.as_ref().filter(|mail| !mail.is_local()) {
         return Err(ConfigFault::ClockNotReal { host: mail.host.clone() });
+    }
+    if let Some(host) = config.pts.iter().find_map(PtConfig::strange_host) {
+        return Err(ConfigFault::ClockNotReal { host });
     }
     for institution in &config.institutions {
         for url in std::iter::once(institution.send_url.clone()).chain(pdnd(institution)) {
@@ -182,6 +190,8 @@ pub(super) struct Parts {
     /// `[mail]` is there, broken or not.
     pub has_mail: bool,
     pub pts: Vec<(usize, PtConfig)>,
+    /// Of all PTs, broken ones too.
+    pub pt_names: Vec<String>,
     pub institutions: Vec<(usize, Institution)>,
     pub sources: Vec<(usize, SourceSystem)>,
     /// Of all enti, broken ones too.
@@ -192,7 +202,7 @@ pub(super) struct Parts {
 
 /// Takes a key and what is wrong there.
 pub(super) type Add<'a> = &'a mut dyn FnMut(&str, ConfigFault);
-type LineOf<'a> = &'a dyn Fn(&str) -> u32;
+pub(super) type LineOf<'a> = &'a dyn Fn(&str) -> u32;
 
 impl Parts {
     /// Adds every problem; `line_of` tells where a key is.
@@ -253,6 +263,7 @@ impl Parts {
             if institution.patron.as_ref().is_some_and(|day| day.parse::<MonthDay>().is_err()) {
                 add(&key("patron"), ConfigFault::DayOfYear);
             }
+            super::pt_check::check_routes(&at, &institution.payments, &self.pts, &self.pt_names, add, line_of);
             super::mail::check_rules(&at, &institution.notices, &self.flows, self.has_mail, add);
             institution.conservazione.check(&at, add);
             if institution.keys.is_empty() {
@@ -343,7 +354,9 @@ impl Parts {
         let data = self.data.iter().map(|data| ("data".to_string(), "data".to_string(), real(data)));
         let roots =
             self.sources.iter().map(|(index, source)| (format!("gestionale[{index}].root"), source.name.clone(), real(&source.root)));
-        let folders: Vec<(String, String, PathBuf)> = data.chain(roots).collect();
+        let exchanges =
+            self.pts.iter().filter_map(|(index, pt)| Some((format!("pt[{index}].folder"), pt.name.clone(), real(pt.folder.as_ref()?))));
+        let folders: Vec<(String, String, PathBuf)> = data.chain(roots).chain(exchanges).collect();
         for (number, (key, _, path)) in folders.iter().enumerate() {
             for (_, other, before) in folders.iter().take(number) {
                 if path == before {

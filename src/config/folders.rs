@@ -40,6 +40,13 @@ pub(super) fn usable_data(key: &str, path: &Path, add: Add<'_>) {
     }
 }
 
+/// The folder through which files are exchanged with a PT.
+pub(super) fn usable_exchange(key: &str, path: &Path, add: Add<'_>) {
+    if let Err(reason) = usable(path).and_then(|()| usable_inside(path, &["uscita", "entrata"])) {
+        add(key, fault(path, &reason));
+    }
+}
+
 /// The folder is there and may be written, or the nearest one above it may be. `Err`: why not.
 fn usable(path: &Path) -> Result<(), String> {
     for ancestor in path.ancestors() {

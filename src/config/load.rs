@@ -168,6 +168,7 @@ fn load_text(text: &str, path: &Path, base: &Path, problems: &mut Problems) -> O
             place_pt(&mut pt, base);
             parts.pts.push((index, pt));
         }
+        parts.pt_names.extend(document.text_in("pt", index, "name").map(str::to_string));
     }
     for index in 0..document.count("gestionale") {
         if let Some(mut source) = document.part::<SourceSystem>("gestionale", Some(index)) {

@@ -1,17 +1,15 @@
 //! `[[pt]]` and `[[ente.pagamenti]]`: the partner tecnologici, how they are called, and which notices of an ente are theirs.
 //!
-//! The routing key is (creditor, aux digit, application or segregation code), `reference pt.md` 5.1.
+//! The routing key is (creditor, aux digit, application or segregation code), `reference pt.md` 5.1. Checks: `pt_check`.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{Add, ConfigFault};
 use super::{Config, Institution, SecretRef};
 use crate::domain::act::vocabulary;
 use crate::domain::notice_code;
 use crate::domain::position::CostChannel;
-use crate::flow::definition::is_name;
 use crate::flow::shape::{Key, Kind, may, need};
 
 vocabulary!(
@@ -198,11 +196,5 @@ impl PtConfig {
     #[must_use]
     pub fn is_managed(&self) -> bool {
         self.kind != PtKind::Unmanaged
-    }
-
-    pub(super) fn check(&self, key: &str, add: Add<'_>) {
-        if !is_name(&self.name) {
-            add(&format!("{key}.name"), ConfigFault::Name);
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Response};
+use reqwest::{Certificate, Client, Identity, Response};
 
 /// How the shared client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,34 @@ impl Default for HttpSettings {
 #[error("HTTP client: {0}")]
 pub struct HttpSetupError(pub String);
 
+/// Who is believed besides the authorities of the system, and who we say we are.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    pub authorities: Vec<Certificate>,
+    /// Client certificate and key (mTLS).
+    pub identity: Option<Identity>,
+}
+
+impl Trust {
+    /// Certificates of authorities, PEM, one after the other.
+    pub fn authorities(pem: &[u8]) -> Result<Vec<Certificate>, HttpSetupError> {
+        let found = Certificate::from_pem_bundle(pem).map_err(|error| HttpSetupError(root_cause(&error)))?;
+        if found.is_empty() { Err(HttpSetupError("no certificate in it".to_owned())) } else { Ok(found) }
+    }
+
+    /// Client certificate, with those that sign it, and its key: one PEM.
+    pub fn identity(pem: &[u8]) -> Result<Identity, HttpSetupError> {
+        Identity::from_pem(pem).map_err(|_| HttpSetupError("certificate and key in PEM are wanted".to_owned()))
+    }
+}
+
 /// The client: rustls with the certificates of the system, no proxy from the environment, no redirect, no retry of its own.
 pub fn client(settings: &HttpSettings) -> Result<Client, HttpSetupError> {
+    client_with(settings, Trust::default())
+}
+
+/// The same, for a remote with an authority of its own or that wants to know us by a certificate.
+pub fn client_with(settings: &HttpSettings, trust: Trust) -> Result<Client, HttpSetupError> {
     let mut builder = Client::builder()
         .user_agent(concat!("messo/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
@@ -49,7 +75,12 @@ pub fn client(settings: &HttpSettings) -> Result<Client, HttpSetupError> {
         .pool_max_idle_per_host(settings.idle_connections)
         .pool_idle_timeout(settings.idle_timeout);
     if settings.loopback_only {
-        builder = builder.tls_certs_only([]);
+        builder = builder.tls_certs_only(trust.authorities);
+    } else if !trust.authorities.is_empty() {
+        builder = builder.tls_certs_merge(trust.authorities);
+    }
+    if let Some(identity) = trust.identity {
+        builder = builder.identity(identity);
     }
     builder.build().map_err(|error| HttpSetupError(root_cause(&error)))
 }

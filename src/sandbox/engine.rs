@@ -8,6 +8,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use jiff::tz::TimeZone;
 
 use super::model::{Category, Element, End, MINUTE, Millis, NOBODY, Notice, Notices, Notification, Phase, Refusal, Status, Upload};
+use super::pt::{DebtChange, DebtState, Debts};
 use super::stories;
 use super::streams::{Event, Stream};
 
@@ -173,6 +174,9 @@ impl State {
             *slot = element;
         }
         note.emitted += 1;
+        if let Some(debts) = context.debts.filter(|_| note.async_mode) {
+            write_fees(debts, note, element.category, context.now);
+        }
         if matches!(element.category, Category::RequestRefused | Category::Cancelled) {
             for recipient in &note.recipients {
                 for (notice, _) in &recipient.payments {
@@ -249,6 +253,8 @@ pub struct Context<'a> {
     pub rome: &'a TimeZone,
     /// Business time after which an unused upload is gone.
     pub file_retention: Millis,
+    /// What GPD has, when it is simulated too: ASYNC looks for its positions there and writes the cost on them.
+    pub debts: Option<&'a Debts>,
 }
 
 /// The key of `by_token`.
@@ -327,11 +333,37 @@ fn asynchronous_checks(note: &Notification, uploads: &HashMap<Box<str>, Upload>,
         if notices.peek().is_none() {
             refuse("PAYMENT_NOT_VALID", "Modalità ASYNC senza pagamenti".to_owned(), NOBODY);
         }
-        for (notice, _) in notices.filter(|(notice, _)| notice.code / 1_000_000_000_000 == 302_012) {
+        let missing = |notice: &Notice| match context.debts {
+            Some(debts) => debts.get(&notice.creditor_text(), &notice.code_text()).is_none(),
+            None => notice.code / 1_000_000_000_000 == 302_012,
+        };
+        for (notice, _) in notices.filter(|(notice, _)| missing(notice)) {
             refuse("PAYMENT_NOT_VALID", format!("Posizione debitoria non trovata in GPD: avviso {:018}", notice.code), NOBODY);
         }
     }
     refusals
+}
+
+/// ASYNC: the cost goes on the positions when it is known and whenever it grows, and comes off when the notification falls.
+/// A position that was paid meanwhile keeps what it had.
+fn write_fees(debts: &Debts, note: &Notification, category: Category, now: Millis) {
+    use Category as C;
+    let fallen = matches!(category, C::RequestRefused | C::Cancelled);
+    if !fallen && !matches!(category, C::RequestAccepted | C::SendAnalog | C::SendSimpleLetter) {
+        return;
+    }
+    let mut debts = debts.lock();
+    for (rec, recipient) in note.recipients.iter().enumerate() {
+        let paper = note.paper_cost(u8::try_from(rec).unwrap_or(NOBODY));
+        for (notice, apply) in &recipient.payments {
+            let fee = if fallen || note.flat_rate || !apply { 0 } else { super::price::total(paper, note.vat, note.pa_fee) };
+            let debt = debts.get_mut(&(notice.creditor_text(), notice.code_text()));
+            if let Some(debt) = debt.filter(|debt| debt.fee != fee && matches!(debt.state, DebtState::Unpaid | DebtState::Draft)) {
+                debt.fee = fee;
+                debt.changes.push(DebtChange { at: now, amount: debt.amount, fee });
+            }
+        }
+    }
 }
 
 /// Applies an element to recipient and status (`send.md` 5), and fills in what is known only now.

@@ -51,12 +51,14 @@ pub struct Options {
     pub faults: Option<Faults>,
     pub admission: Admission,
     pub limits: Limits,
+    /// Positions of GPD, when that is simulated too ([`pt`]): what ASYNC looks for and writes its cost on.
+    pub debts: Option<Arc<pt::Debts>>,
 }
 
 impl Options {
     /// Any administration, no faults, no limits.
     pub fn new(listen: SocketAddr, clock: Clock) -> Options {
-        Options { listen, clock, faults: None, admission: Admission::Any, limits: Limits::default() }
+        Options { listen, clock, faults: None, admission: Admission::Any, limits: Limits::default(), debts: None }
     }
 }
 
@@ -155,6 +157,7 @@ struct App {
     clock: Clock,
     addr: SocketAddr,
     limits: Limits,
+    debts: Option<Arc<pt::Debts>>,
     faults: faults::FaultPlan,
     auth: auth::Gatekeeper,
     rome: TimeZone,
@@ -180,7 +183,13 @@ impl App {
     }
 
     fn context(&self, now: Millis) -> Context<'_> {
-        Context { now, real_now: App::real_now(), rome: &self.rome, file_retention: i64::from(self.limits.unused_files_days) * DAY }
+        Context {
+            now,
+            real_now: App::real_now(),
+            rome: &self.rome,
+            file_retention: i64::from(self.limits.unused_files_days) * DAY,
+            debts: self.debts.as_deref(),
+        }
     }
 
     fn stream_pause_ms(&self) -> u32 {
@@ -244,6 +253,7 @@ pub async fn start(options: Options) -> std::io::Result<Running> {
         addr,
         auth: auth::Gatekeeper::new(options.admission, options.limits.usage),
         limits: options.limits,
+        debts: options.debts,
         faults: faults::FaultPlan::new(options.faults),
         rome: TimeZone::get("Europe/Rome").unwrap_or(TimeZone::UTC),
         seed: crate::clock::new_uuid().as_u64_pair().1,

@@ -213,6 +213,16 @@ impl Notice {
         }
         Some(Notice { creditor: creditor.parse().ok()?, code: code.parse().ok()? })
     }
+
+    /// The 11 digits of the creditor.
+    pub fn creditor_text(&self) -> String {
+        format!("{:011}", self.creditor)
+    }
+
+    /// The 18 digits of the notice.
+    pub fn code_text(&self) -> String {
+        format!("{:018}", self.code)
+    }
 }
 
 /// What the address orders (`send.md` 10 and `docs/sandbox.md`).

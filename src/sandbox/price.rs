@@ -52,7 +52,7 @@ pub fn price(app: &App, creditor: &str, code: &str) -> Reply {
 }
 
 /// VAT on paper only, one rounding, half up, on the sum.
-fn total(paper: i64, vat: u8, pa_fee: u8) -> i64 {
+pub(super) fn total(paper: i64, vat: u8, pa_fee: u8) -> i64 {
     SEND_FEE + (paper * (100 + i64::from(vat)) + 50) / 100 + i64::from(pa_fee)
 }
 

@@ -382,3 +382,35 @@ async fn the_command_says_where_it_listens_and_stops_when_told() {
         tokio::process::Command::new(env!("CARGO_BIN_EXE_messo")).args(["sandbox", "--faults", "/non/esiste.toml"]).output().await.unwrap();
     assert_eq!(bad.status.code(), Some(2));
 }
+
+#[tokio::test]
+async fn async_looks_for_its_positions_and_writes_its_cost_on_them() {
+    let debts = Arc::new(messo::sandbox::pt::Debts::default());
+    let shared = debts.clone();
+    let world = World::start(|options| options.debts = Some(shared)).await;
+    let debt =
+        json!({ "creditor": "77777777777", "notice": "302000000000000184", "position_id": "P1", "amount": 10_000, "state": "unpaid" });
+    debts.put(serde_json::from_value(debt).unwrap());
+    let body = async |protocol: &str, notice: &str| {
+        let mut body = world.request(protocol, "VIA @OK_890 1").await;
+        body["pagoPaIntMode"] = "ASYNC".into();
+        body["paFee"] = 100.into();
+        body["vat"] = 22.into();
+        body["notificationFeePolicy"] = "DELIVERY_MODE".into();
+        body["recipients"][0]["payments"] = json!([pago_pa(notice, true)]);
+        body
+    };
+    let unknown = world.validated(&body("S1", "302000000000000285").await).await;
+    assert_eq!((unknown["notificationRequestStatus"].as_str(), codes(&unknown)), (Some("REFUSED"), vec!["PAYMENT_NOT_VALID"]));
+    let iun = world.accepted(&body("S2", "302000000000000184").await).await;
+    world.until(&iun, "REFINEMENT").await;
+    let (_, price) = world.get(&format!("/delivery/v2.3/price/77777777777/302000000000000184")).await;
+    let debt = debts.get("77777777777", "302000000000000184").unwrap();
+    assert_eq!((Some(debt.fee), debt.amount), (price["totalPrice"].as_i64(), 10_000), "the cost is apart");
+    let fees: Vec<i64> = debt.changes.iter().map(|change| change.fee).collect();
+    assert_eq!(fees, [200, debt.fee], "at the validation, then with the letter");
+    let (status, _) = answer(world.call(Method::PUT, &format!("/delivery/v2.0/notifications/cancel/{iun}"), None).await).await;
+    assert!(status.is_success(), "{status}");
+    world.until(&iun, "NOTIFICATION_CANCELLED").await;
+    assert_eq!(debts.get("77777777777", "302000000000000184").unwrap().fee, 0);
+}

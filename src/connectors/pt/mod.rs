@@ -5,6 +5,9 @@
 //! [`Capabilities`]; the flow asks those, never which partner it is.
 
 mod call;
+pub mod declared;
+pub mod efil;
+pub mod file;
 pub mod govpay;
 pub mod gpd;
 pub mod mypay;
@@ -12,15 +15,19 @@ mod parts;
 pub mod piemontepay;
 mod rest;
 mod shares;
+pub mod pu;
+mod token;
 
+use std::io::Read;
 use std::time::Duration;
 
 use reqwest::Client;
 
 use super::ConnectorError;
+use super::http::{self, HttpSettings, HttpSetupError, Trust};
 use crate::clock::Clock;
-use crate::config::secret::Secret;
-use crate::config::{PaymentRoute, PtConfig, PtKind};
+use crate::config::secret::{Secret, SecretError};
+use crate::config::{PaymentRoute, PtConfig, PtKind, SecretRef};
 use crate::domain::position::{Asked, Capabilities, Change, Changed, Held};
 
 /// What every partner is made of: its block of the configuration with the secrets read.
@@ -35,7 +42,41 @@ pub struct PtSettings {
     pub clock: Clock,
 }
 
+/// Bytes of a file of authorities.
+const MOST_CA: u64 = 4 << 20;
+
 impl PtSettings {
+    /// Reads the secrets and the certificates of a block, and makes its HTTP client. `loopback_only`: all that it calls is on this
+    /// machine ([`PtConfig::is_local`]), so the authorities of the system are not read. Touches files, never the network.
+    pub fn read(config: &PtConfig, clock: Clock, loopback_only: bool) -> Result<PtSettings, PtSetupError> {
+        let secret = |key: &'static str, reference: &Option<SecretRef>| match reference {
+            Some(reference) => reference.resolve().map(Some).map_err(|error| PtSetupError::Secret { key, error }),
+            None => Ok(None),
+        };
+        let wrong = |key: &'static str| move |error: HttpSetupError| PtSetupError::Certificate { key, what: error.0 };
+        let mut trust = Trust::default();
+        if let Some(identity) = secret("identity", &config.identity)? {
+            trust.identity = Some(Trust::identity(identity.expose().as_bytes()).map_err(wrong("identity"))?);
+        }
+        if let Some(path) = &config.ca {
+            let mut pem = Vec::new();
+            let read = std::fs::File::open(path).and_then(|file| file.take(MOST_CA).read_to_end(&mut pem));
+            read.map_err(|error| PtSetupError::Certificate { key: "ca", what: error.kind().to_string() })?;
+            trust.authorities = Trust::authorities(&pem).map_err(wrong("ca"))?;
+        }
+        let connect_timeout = Duration::from_secs(u64::from(config.timeout_s).clamp(1, 10));
+        let idle_connections = usize::try_from(config.at_a_time).unwrap_or(8);
+        let settings = HttpSettings { connect_timeout, idle_connections, loopback_only, ..HttpSettings::default() };
+        Ok(PtSettings {
+            password: secret("password", &config.password)?,
+            api_key: secret("api_key", &config.api_key)?,
+            client_secret: secret("client_secret", &config.client_secret)?,
+            http: http::client_with(&settings, trust).map_err(|error| PtSetupError::Http(error.0))?,
+            config: config.clone(),
+            clock,
+        })
+    }
+
     /// How long one call may take, answer included. Real time.
     #[must_use]
     pub fn timeout(&self) -> Duration {
@@ -50,6 +91,12 @@ pub enum PtSetupError {
     Missing { key: &'static str },
     #[error("`{0}` is not the address of a server")]
     BaseUrl(String),
+    #[error("`{key}`: {error}")]
+    Secret { key: &'static str, error: SecretError },
+    #[error("`{key}`: {what}")]
+    Certificate { key: &'static str, what: String },
+    #[error("HTTP client: {0}")]
+    Http(String),
     #[error("profile `{0}` is unknown")]
     Profile(String),
     #[error("the description of the PT, line {line}: {fault}")]
@@ -60,10 +107,14 @@ pub enum PtSetupError {
 #[derive(Clone)]
 pub enum Partner {
     Unmanaged,
-    MyPay(mypay::MyPay),
-    PiemontePay(piemontepay::PiemontePay),
     Gpd(gpd::Gpd),
     GovPay(govpay::GovPay),
+    MyPay(mypay::MyPay),
+    PiemontePay(piemontepay::PiemontePay),
+    Declared(declared::Declared),
+    EFil(efil::EFil),
+    File(file::Exchange),
+    Pu(pu::Pu),
 }
 
 impl Partner {
@@ -71,11 +122,14 @@ impl Partner {
     pub fn new(settings: PtSettings) -> Result<Partner, PtSetupError> {
         match settings.config.kind {
             PtKind::Unmanaged => Ok(Partner::Unmanaged),
-            PtKind::MyPay => mypay::MyPay::new(settings).map(Partner::MyPay),
-            PtKind::PiemontePay => piemontepay::PiemontePay::new(settings).map(Partner::PiemontePay),
             PtKind::Gpd => Ok(Partner::Gpd(gpd::Gpd::new(settings)?)),
             PtKind::GovPay => Ok(Partner::GovPay(govpay::GovPay::new(settings)?)),
-            kind => Err(PtSetupError::Profile(kind.to_string())),
+            PtKind::MyPay => mypay::MyPay::new(settings).map(Partner::MyPay),
+            PtKind::PiemontePay => piemontepay::PiemontePay::new(settings).map(Partner::PiemontePay),
+            PtKind::Declared => declared::Declared::new(settings).map(Partner::Declared),
+            PtKind::EFil => efil::EFil::new(settings).map(Partner::EFil),
+            PtKind::File => file::Exchange::new(&settings).map(Partner::File),
+            PtKind::Pu => Ok(Partner::Pu(pu::Pu::new(settings)?)),
         }
     }
 
@@ -84,21 +138,28 @@ impl Partner {
     pub fn capabilities(&self) -> Capabilities {
         match self {
             Partner::Unmanaged => Capabilities::NOTHING,
-            Partner::MyPay(partner) => partner.capabilities(),
-            Partner::PiemontePay(partner) => partner.capabilities(),
             Partner::Gpd(gpd) => gpd.capabilities(),
             Partner::GovPay(govpay) => govpay.capabilities(),
+            Partner::MyPay(partner) => partner.capabilities(),
+            Partner::PiemontePay(partner) => partner.capabilities(),
+            Partner::Declared(partner) => partner.capabilities(),
+            Partner::EFil(partner) => partner.capabilities(),
+            Partner::File(exchange) => exchange.capabilities(),
+            Partner::Pu(pu) => pu.capabilities(),
         }
     }
 
     /// What it holds for a notice. [`ConnectorError::NotFound`]: it does not know it.
     pub async fn verify(&self, route: &PaymentRoute, asked: &Asked) -> Result<Held, ConnectorError> {
         match self {
-            Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() }),
-            Partner::MyPay(partner) => partner.verify(route, asked).await,
-            Partner::PiemontePay(partner) => partner.verify(route, asked).await,
+            Partner::Unmanaged | Partner::File(_) => Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() }),
             Partner::Gpd(gpd) => gpd.verify(asked).await,
             Partner::GovPay(govpay) => govpay.verify(asked).await,
+            Partner::MyPay(partner) => partner.verify(route, asked).await,
+            Partner::PiemontePay(partner) => partner.verify(route, asked).await,
+            Partner::Declared(partner) => partner.verify(route, asked).await,
+            Partner::EFil(partner) => partner.verify(route, asked).await,
+            Partner::Pu(pu) => pu.verify(route, asked).await,
         }
     }
 
@@ -108,10 +169,14 @@ impl Partner {
     pub async fn change(&self, route: &PaymentRoute, asked: &Asked, change: &Change) -> Result<Changed, ConnectorError> {
         match self {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT changes nothing".to_owned() }),
-            Partner::MyPay(partner) => partner.change(route, asked, change).await,
-            Partner::PiemontePay(partner) => partner.change(route, asked, change).await,
             Partner::Gpd(gpd) => gpd.change(asked, change).await,
             Partner::GovPay(govpay) => govpay.change(asked, change).await,
+            Partner::MyPay(partner) => partner.change(route, asked, change).await,
+            Partner::PiemontePay(partner) => partner.change(route, asked, change).await,
+            Partner::Declared(partner) => partner.change(route, asked, change).await,
+            Partner::EFil(partner) => partner.change(route, asked, change).await,
+            Partner::File(exchange) => exchange.change(route, asked, change).await,
+            Partner::Pu(pu) => pu.change(route, asked, change).await,
         }
     }
 
@@ -119,10 +184,17 @@ impl Partner {
     pub async fn cancel(&self, route: &PaymentRoute, asked: &Asked, key: &str) -> Result<Changed, ConnectorError> {
         match self {
             Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT cancels nothing".to_owned() }),
-            Partner::MyPay(partner) => partner.cancel(route, asked, key).await,
-            Partner::PiemontePay(partner) => partner.cancel(route, asked, key).await,
             Partner::Gpd(gpd) => gpd.cancel(asked).await,
             Partner::GovPay(govpay) => govpay.cancel(asked).await,
+            Partner::MyPay(partner) => partner.cancel(route, asked, key).await,
+            Partner::PiemontePay(partner) => partner.cancel(route, asked, key).await,
+            Partner::Declared(partner) => partner.cancel(route, asked, key).await,
+            Partner::EFil(partner) => partner.cancel(route, asked, key).await,
+            Partner::File(exchange) => exchange.cancel(route, asked, key).await,
+            Partner::Pu(pu) => pu.cancel(route, asked).await,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,7 @@ pub(super) fn judged(answer: Answer, writes: bool, code: impl Fn(&Value) -> Stri
 }
 
 /// What of a partner's words can go into logs and esiti as a code: no sentence, no personal data.
-fn code_only(text: &str) -> String {
+pub(super) fn code_only(text: &str) -> String {
     let fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let code: String = text.chars().map(|c| if fit(c) { c.to_ascii_uppercase() } else { '_' }).take(60).collect();
     code.trim_matches('_').to_owned()

@@ -7,12 +7,15 @@
 //! the next calls go wrong, `DELETE /_pt/faults` forgets what is left of them.
 
 mod debts;
+mod efil;
+mod esempio;
 mod faults;
 mod govpay;
 mod gpd;
 mod mypay;
 mod piemontepay;
 mod xml;
+mod pu;
 
 pub use debts::{Debt, DebtChange, DebtState, Debts};
 
@@ -71,8 +74,11 @@ pub async fn start(options: PtOptions) -> std::io::Result<PtRunning> {
         .nest("/_pt", looks(shared.clone()).merge(orders(plan.clone())))
         .nest("/gpd", gpd::router(shared.clone()))
         .nest("/govpay", govpay::router(shared.clone()))
+        .nest("/efil", efil::router(shared.clone()))
+        .nest("/esempio", esempio::router(shared.clone()))
         .nest("/mypay", mypay::router(shared.clone()))
         .nest("/piemontepay", piemontepay::router(shared.clone()))
+        .nest("/pu", pu::router(shared.clone()))
         .layer(axum::middleware::from_fn_with_state(plan, faults::disturb));
     let service = router.into_make_service_with_connect_info::<listener::Gate>();
     let server = tokio::spawn(async move {

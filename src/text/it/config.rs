@@ -83,10 +83,11 @@ pub fn sentence(fault: &ConfigFault) -> String {
             format!("l'orologio accelerato è ammesso solo con simulatori su questa macchina, non con {host}")
         }
         ConfigFault::Mail(fault) => super::mail::fault(fault),
+        ConfigFault::Pt(fault) => super::pt::fault(fault),
     }
 }
 
-fn shape(fault: &ShapeFault) -> String {
+pub(super) fn shape(fault: &ShapeFault) -> String {
     match fault {
         ShapeFault::Syntax { message } => format!("riga non valida in TOML ({message})"),
         ShapeFault::KeyTwice => "la chiave è già presente nello stesso blocco".into(),

@@ -9,6 +9,7 @@ pub mod outcomes;
 pub mod parking;
 pub mod privacy;
 pub mod problems;
+pub mod pt;
 pub mod receipts;
 pub mod service;
 pub mod sftp;
