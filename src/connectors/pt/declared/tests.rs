@@ -218,6 +218,9 @@ fn what_goes_out_is_escaped_where_it_stands() {
     assert_eq!((&body["causale"], &body["debitore"]["nome"]), (&serde_json::Value::Null, &"X \"Y\"".into()));
     let definition = Definition::read(SOAP, "").unwrap();
     view.cambio.as_mut().unwrap().motivo = "<b>&".to_owned();
+    let nameless = definition.templates.render(definition.update.as_ref().unwrap().body.as_ref().unwrap(), &view);
+    assert!(nameless.is_err(), "without credentials nothing is said");
+    view.accesso = AccessView { utente: Some("a".to_owned()), password: Some("b".to_owned()), chiave: None };
     let body = definition.templates.render(definition.update.as_ref().unwrap().body.as_ref().unwrap(), &view).unwrap();
     assert!(body.contains("<p:motivo>&lt;b&gt;&amp;</p:motivo>"), "{body}");
 }
