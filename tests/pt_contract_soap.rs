@@ -59,7 +59,14 @@ fn asked(number: u32) -> Asked {
 
 fn change(amount: i64, cost: i64) -> Change {
     let due_date = Some(date(2027, 2, 28));
-    Change { key: format!("{amount}/1"), amount: Cents(amount), cost: Cents(cost), due_date, cost_place: None, reason: "Spese di notifica".into() }
+    Change {
+        key: format!("{amount}/1"),
+        amount: Cents(amount),
+        cost: Cents(cost),
+        due_date,
+        cost_place: None,
+        reason: "Spese di notifica".into(),
+    }
 }
 
 fn route(pt: &str, ente: Option<&str>, service: Option<&str>, costs: &str) -> PaymentRoute {
@@ -68,7 +75,8 @@ fn route(pt: &str, ente: Option<&str>, service: Option<&str>, costs: &str) -> Pa
 
 fn partner(kind: &str, profile: Option<&str>, url: &str) -> Result<Partner, PtSetupError> {
     let config: PtConfig =
-        serde_json::from_value(json!({ "name": kind, "kind": kind, "url": url, "profile": profile, "username": "ente", "timeout_s": 5 })).unwrap();
+        serde_json::from_value(json!({ "name": kind, "kind": kind, "url": url, "profile": profile, "username": "ente", "timeout_s": 5 }))
+            .unwrap();
     Partner::new(PtSettings {
         config,
         password: Some(Secret::new(PASSWORD)),
@@ -172,7 +180,8 @@ async fn mypay(world: &World, url: &str) {
         debt.more["tipoVersamento"] = json!("ALL");
         debt.more["datiSpecificiRiscossione"] = json!("9/0601120SP/");
         debt.more["commissioneCaricoPA"] = json!("0.50");
-        debt.more["recapito"] = json!([["indirizzoPagatore", "Via Roma"], ["civicoPagatore", "1/A"], ["e-mailPagatore", "m.rossi@example.org"]]);
+        debt.more["recapito"] =
+            json!([["indirizzoPagatore", "Via Roma"], ["civicoPagatore", "1/A"], ["e-mailPagatore", "m.rossi@example.org"]]);
     }
     let before = world.of(1);
     let mypay = partner("mypay", Some("veneto"), url).unwrap();
@@ -185,7 +194,9 @@ async fn mypay(world: &World, url: &str) {
     assert_eq!(mypay.change(&way, &asked(1), &with_place).await, Ok(Changed::Done));
     let after = world.of(1);
     assert_eq!((after.amount, after.due_date.as_deref(), after.changes.len()), (7_950, Some("2027-02-28"), 1));
-    let kept = |debt: &Debt| (debt.remittance.clone(), debt.due_type.clone(), debt.payer_tax_id.clone(), debt.payer_name.clone(), debt.position_id.clone());
+    let kept = |debt: &Debt| {
+        (debt.remittance.clone(), debt.due_type.clone(), debt.payer_tax_id.clone(), debt.payer_name.clone(), debt.position_id.clone())
+    };
     assert_eq!(kept(&after), kept(&before));
     for key in ["tipoVersamento", "datiSpecificiRiscossione", "commissioneCaricoPA", "recapito"] {
         assert_eq!(after.more[key], before.more[key], "{key}");
@@ -323,7 +334,10 @@ fn mypay_that_answers_about_another_notice() {
         ))
     };
     let open = |ente: &str, iuv: &str| {
-        format!("<paaSILPosizioniAperte><codIpaEnte>{ente}</codIpaEnte><deNomeEnte>x</deNomeEnte><dovuti>{}</dovuti></paaSILPosizioniAperte>", dovuti(iuv))
+        format!(
+            "<paaSILPosizioniAperte><codIpaEnte>{ente}</codIpaEnte><deNomeEnte>x</deNomeEnte><dovuti>{}</dovuti></paaSILPosizioniAperte>",
+            dovuti(iuv)
+        )
     };
     let pagati = |creditor: &str, iuv: &str| {
         let text = format!(
@@ -346,7 +360,11 @@ fn mypay_that_answers_about_another_notice() {
             (vec![open(IPA, &other), pagati(ENTE, &other)], Some("protocol"), Some("protocol")),
             (vec![open(IPA, &other), pagati("09876543217", &iuv)], Some("protocol"), Some("protocol")),
             (vec![open(IPA, &other), "<esito>KO</esito>".into()], Some("protocol"), Some("protocol")),
-            (imported(&format!("<esito>OK</esito><identificativoUnivocoVersamento>{other}</identificativoUnivocoVersamento>")), None, Some("protocol")),
+            (
+                imported(&format!("<esito>OK</esito><identificativoUnivocoVersamento>{other}</identificativoUnivocoVersamento>")),
+                None,
+                Some("protocol"),
+            ),
             (imported("<esito>KO</esito>"), None, Some("protocol")),
             (imported("<fault><faultCode>PAA_PAGAMENTO_IN_CORSO</faultCode></fault><esito>KO</esito>"), None, Some("conflict")),
             (imported("<fault><faultCode>PAA_IMPORTO_BILANCIO_NON_VALIDO</faultCode></fault><esito>KO</esito>"), None, Some("refused")),
@@ -401,7 +419,8 @@ fn served(mut answer: impl FnMut(&str, usize) -> String + Send + 'static) -> Can
             let whole = |request: &[u8]| {
                 let text = String::from_utf8_lossy(request);
                 let (head, body) = text.split_once("\r\n\r\n")?;
-                let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok())?;
+                let length =
+                    head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok())?;
                 (body.len() >= length).then(|| body.to_owned())
             };
             let body = loop {
@@ -419,7 +438,8 @@ fn served(mut answer: impl FnMut(&str, usize) -> String + Send + 'static) -> Can
                 answer(&body, index)
             );
             heard.lock().unwrap().push(body);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", envelope.len());
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", envelope.len());
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(envelope.as_bytes()));
         }
     });
@@ -433,17 +453,22 @@ fn mypay_documents_are_of_their_schema() {
     if !require("xmllint") {
         return;
     }
-    let xsd = shared.join("reference/pt/mypay/PagInf_Dovuti_Pagati_6_2_0.xsd");
     let folder = tempfile::tempdir().unwrap();
+    let xsd = readable_xsd(&shared.join("reference/pt/mypay/PagInf_Dovuti_Pagati_6_2_0.xsd"), folder.path());
     let held = |envelope: &str, element: &str| {
-        let inside = envelope.split(&format!("<{element}>")).nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_else(|| panic!("{element}: {envelope}"));
+        let inside = envelope
+            .split(&format!("<{element}>"))
+            .nth(1)
+            .and_then(|rest| rest.split('<').next())
+            .unwrap_or_else(|| panic!("{element}: {envelope}"));
         base64::engine::general_purpose::STANDARD.decode(inside).unwrap()
     };
     runtime().block_on(async {
         let world = World::new().await;
         let mut full = debt(1, 10_000);
         full.more["bilancio"] = json!([{"capitolo": "100", "ufficio": "PL", "accertamento": "A1", "importo": 10_000}]);
-        full.more["recapito"] = json!([["indirizzoPagatore", "Via Roma"], ["nazionePagatore", "IT"], ["e-mailPagatore", "m.rossi@example.org"]]);
+        full.more["recapito"] =
+            json!([["indirizzoPagatore", "Via Roma"], ["nazionePagatore", "IT"], ["e-mailPagatore", "m.rossi@example.org"]]);
         world.debts.put(full);
         world.debts.put(debt(2, 5));
         world.debts.put(debt(3, 700));
@@ -493,6 +518,15 @@ fn mypay_documents_are_of_their_schema() {
     });
 }
 
+/// Two patterns escape a slash, which XML Schema does not know: Java lets it pass, libxml2 does not.
+fn readable_xsd(file: &Path, folder: &Path) -> std::path::PathBuf {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("{1}\\/"), "the schema has changed");
+    let copy = folder.join("documents.xsd");
+    std::fs::write(&copy, text.replace("\\/", "/")).unwrap();
+    copy
+}
+
 fn judge(xsd: &Path, file: &Path, bytes: &[u8]) {
     std::fs::write(file, bytes).unwrap();
     let output = Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).arg(xsd).arg(file).output().unwrap();
@@ -509,7 +543,9 @@ fn piemontepay_keeps_to_its_wsdls_in_both_directions() {
     let ente = served(|request, _| {
         let bad = request.contains("IUD-0099");
         let code = if bad { "200" } else { "000" };
-        format!("<c:EPaywsoServiceResponse xmlns:c=\"http://www.csi.it/epay/epaywso/types\"><c:Result><c:Codice>{code}</c:Codice></c:Result></c:EPaywsoServiceResponse>")
+        format!(
+            "<c:EPaywsoServiceResponse xmlns:c=\"http://www.csi.it/epay/epaywso/types\"><c:Result><c:Codice>{code}</c:Codice></c:Result></c:EPaywsoServiceResponse>"
+        )
     });
     let at: SocketAddr = ente.url.strip_prefix("http://").unwrap().parse().unwrap();
     let Some(out) = ContractProxy::soap(world.pts.addr, &folder.join("Enti2EPaywsoService.wsdl")) else { return };
@@ -643,8 +679,7 @@ async fn epayapi(world: &World, url: &str) {
     assert_eq!(ppay.change(&pull, &asked(1), &change(10_000, 0)).await, Ok(Changed::Done));
     assert_eq!(world.of(1).more["requiresCostUpdate"], json!(true));
 
-    world.fault("piemontepay", "PUT", "lost").await;
-    assert_eq!(name(&ppay.change(&way, &asked(2), &change(9_000, 0)).await.unwrap_err()), "uncertain");
+    assert_eq!(ppay.change(&way, &asked(2), &change(9_000, 0)).await, Ok(Changed::Done));
     for (there, want) in [(DebtState::BeingPaid, "conflict"), (DebtState::Paid, "conflict"), (DebtState::Cancelled, "conflict")] {
         world.put(2, there);
         assert_eq!(name(&ppay.change(&way, &asked(2), &change(1, 0)).await.unwrap_err()), want, "{there:?}");
@@ -664,4 +699,154 @@ async fn epayapi(world: &World, url: &str) {
     for (amount, cost) in [(0, 0), (-5, 0), (100_000_000_000, 0)] {
         assert_eq!(name(&ppay.change(&way, &asked(1), &change(amount, cost)).await.unwrap_err()), "refused", "{amount}");
     }
+}
+
+#[test]
+fn piemontepay_when_things_go_wrong() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        world.debts.put(debt(1, 10_000));
+        let way = route("piemontepay", None, Some("0007"), "push");
+        let rest = partner("piemontepay", Some("rest"), &format!("{}/piemontepay/api/v1", world.pts.url())).unwrap();
+        let soap = partner("piemontepay", None, &format!("{}/piemontepay/soap", world.pts.url())).unwrap();
+        let faults = [
+            (&rest, "PUT", "lost", "uncertain"),
+            (&rest, "PUT", "garbage", "protocol"),
+            (&rest, "PUT", "500", "uncertain"),
+            (&rest, "PUT", "503", "temporary"),
+            (&rest, "PUT", "429", "temporary"),
+            (&rest, "PUT", "403", "sender"),
+            (&soap, "AggiornaPosizioni", "garbage", "protocol"),
+            (&soap, "AggiornaPosizioni", "500", "uncertain"),
+            (&soap, "AggiornaPosizioni", "404", "unclassified"),
+        ];
+        for (index, (ppay, operation, kind, want)) in faults.into_iter().enumerate() {
+            world.fault("piemontepay", operation, kind).await;
+            let error = ppay.change(&way, &asked(1), &change(9_000 + index as i64, 0)).await.unwrap_err();
+            assert_eq!(name(&error), want, "{operation} {kind}: {error}");
+        }
+        world.fault("piemontepay", "status", "garbage").await;
+        assert_eq!(name(&rest.verify(&way, &asked(1)).await.unwrap_err()), "protocol");
+
+        // What PiemontePAY answers at once, by code.
+        let codes = [
+            ("150", "taken"),
+            ("151", "sender"),
+            ("154", "unclassified"),
+            ("176", "not found"),
+            ("178", "conflict"),
+            ("184", "refused"),
+            ("200", "temporary"),
+            ("", "protocol"),
+        ];
+        for (code, want) in codes {
+            let server = served(move |_, _| {
+                format!("<EPaywsoServiceResponse xmlns=\"http://www.csi.it/epay/epaywso/types\"><Result><Codice>{code}</Codice></Result></EPaywsoServiceResponse>")
+            });
+            let ppay = partner("piemontepay", Some("soap"), &server.url).unwrap();
+            let said = match ppay.change(&way, &asked(1), &change(9_000, 0)).await {
+                Ok(Changed::TakenInCharge { .. }) => "taken",
+                Ok(Changed::Done) => "done",
+                Err(error) => name(&error),
+            };
+            assert_eq!(said, want, "{code}");
+            let asked = server.asked.lock().unwrap().join("");
+            assert!(asked.contains("<IdPosizioneDebitoria>IUD-0001</IdPosizioneDebitoria>"), "{asked}");
+        }
+        assert_eq!(messo::connectors::pt::piemontepay::told("000"), Ok(()));
+        assert_eq!(name(&messo::connectors::pt::piemontepay::told("178").unwrap_err()), "conflict");
+        assert!(matches!(partner("piemontepay", Some("ftp"), "http://x.example"), Err(PtSetupError::Profile(_))));
+    });
+}
+
+/// An ente that answers what it is told to, and remembers what it was asked.
+struct Ente {
+    url: String,
+    heard: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+async fn ente(price: Value, cost: Value, slow: Duration) -> Ente {
+    use axum::Router;
+    use axum::body::Bytes;
+    use axum::extract::Request;
+    use axum::routing::any;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let keep = heard.clone();
+    let answer = move |request: Request| async move {
+        let path = request.uri().path().to_owned();
+        let bearer = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+        let body: Bytes = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+        keep.lock().unwrap().push((path.clone(), serde_json::from_slice(&body).unwrap_or(json!(bearer))));
+        match path.as_str() {
+            "/login" => axum::Json(json!({ "esito": "OK", "token": "gettone" })),
+            "/price" => {
+                tokio::time::sleep(slow).await;
+                assert_eq!(bearer, "Bearer gettone");
+                axum::Json(price.clone())
+            }
+            path if path.starts_with("/costo") => axum::Json(cost.clone()),
+            _ => axum::Json(json!({})),
+        }
+    };
+    let router = Router::new().fallback(any(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ente { url, heard }
+}
+
+/// What a citizen pays at the simulators follows from what the ente answers when it is asked.
+#[test]
+fn the_simulators_ask_the_price_when_somebody_pays() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        let bilancio = |euro: &str| format!("[{{\"capitolo\": \"1\", \"accertamento\": \"\", \"ufficio\": \"\", \"importo\": {euro}}}]");
+        let price = |cents: i64, euro: &str| json!({ "numeroAvviso": notice(1), "importoPosizione": cents, "bilancio": bilancio(euro) });
+        let table = [
+            (json!({ "numeroAvviso": notice(1), "importoPosizione": 10_950 }), 200, Some(10_950)),
+            (price(10_950, "109.50"), 200, Some(10_950)),
+            (price(10_950, "109.49"), 409, None),
+            (json!({ "codice": "002" }), 200, Some(10_000)),
+            (json!({ "codice": "003" }), 200, Some(10_000)),
+            (json!({ "codice": "004" }), 409, None),
+            (json!({ "numeroAvviso": notice(2), "importoPosizione": 1 }), 200, Some(10_000)),
+            (json!(["non è questo"]), 200, Some(10_000)),
+        ];
+        for (answer, status, paid) in table {
+            world.debts.put(debt(1, 10_000));
+            let ente = ente(answer.clone(), Value::Null, Duration::ZERO).await;
+            let of = |path: &str| format!("{}{path}", ente.url);
+            let outward = json!({ "login_url": of("/login"), "price_url": of("/price"), "notification_url": of("/paid"), "username": "u", "password": "p" });
+            assert_eq!(world.post("/mypay/_config", outward).await.0, 204);
+            let (got, said) = world.post("/mypay/_pay", json!({ "creditor": ENTE, "notice": notice(1) })).await;
+            assert_eq!((got, world.of(1).paid_amount), (status, paid), "{answer}: {said}");
+            let heard = ente.heard.lock().unwrap().clone();
+            assert_eq!(heard[1], ("/price".to_owned(), json!({ "cfEnteCreditore": ENTE, "numeroAvviso": notice(1), "importoPosizione": "S" })));
+            assert_eq!(heard.iter().any(|(path, body)| path == "/paid" && body["esito"].is_string() && body["rt"].is_string()), status == 200);
+        }
+        // Slow by more than five seconds: the old amount, and the citizen pays without costs.
+        world.debts.put(debt(1, 10_000));
+        let slow = ente(price(10_950, "109.50"), Value::Null, Duration::from_secs(6)).await;
+        let outward = json!({ "login_url": format!("{}/login", slow.url), "price_url": format!("{}/price", slow.url) });
+        world.post("/mypay/_config", outward).await;
+        assert_eq!(world.post("/mypay/_pay", json!({ "creditor": ENTE, "notice": notice(1) })).await.0, 200);
+        assert_eq!(world.of(1).paid_amount, Some(10_000));
+
+        let costs = [
+            (json!({ "importoTotale": 109.5, "importo": 109.5, "requiresCostUpdate": true }), true, 200, Some(10_950)),
+            (json!({ "code": "004", "detail": "pagato" }), true, 409, None),
+            (json!({ "importoTotale": 109.5 }), false, 200, Some(10_000)),
+        ];
+        for (answer, asks, status, paid) in costs {
+            let mut debt = debt(2, 10_000);
+            debt.more["requiresCostUpdate"] = json!(asks);
+            world.debts.put(debt);
+            let ente = ente(Value::Null, answer.clone(), Duration::ZERO).await;
+            world.post("/piemontepay/_config", json!({ "cost_url": format!("{}/costo/{{organization}}/{{iuv}}", ente.url) })).await;
+            let (got, said) = world.post("/piemontepay/_pay", json!({ "creditor": ENTE, "notice": notice(2) })).await;
+            assert_eq!((got, world.of(2).paid_amount), (status, paid), "{answer}: {said}");
+            let heard: Vec<String> = ente.heard.lock().unwrap().iter().map(|(path, _)| path.clone()).collect();
+            assert_eq!(heard, if asks { vec![format!("/costo/{ENTE}/{}", &notice(2)[1..])] } else { Vec::new() });
+        }
+    });
 }
