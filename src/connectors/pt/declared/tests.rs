@@ -58,7 +58,7 @@ fn what_is_wrong_is_told_with_its_line() {
             "\"motivo\"",
             "template: TooManySteps",
         ),
-        ("{{ motivo }}", "{{ motivo", "\"motivo\"", "template: Syntax"),
+        ("{{ motivo }}", "{{ motivo + }}", "\"motivo\"", "template: Syntax"),
         ("path = \"/enti/{{ ente }}", "path = \"enti/{{ ente }}", "path = ", "the path does not begin"),
         ("path = \"/enti/{{ ente }}", "path = \"/{{ importo }}", "path = ", "template: UnknownName importo"),
         ("\"Idempotency-Key\" = \"{{ chiave }}\"", "\"Idempotency Key\" = \"x\"", "headers = ", "no header can be that"),
