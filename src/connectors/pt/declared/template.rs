@@ -136,6 +136,10 @@ impl Templates {
         });
         environment.set_formatter(write_value);
         environment.add_filter("json", |value: Value| {
+            // A name that does not exist must not become a null at the PT.
+            if value.is_undefined() {
+                return Err(Error::from(ErrorKind::UndefinedError));
+            }
             let text = serde_json::to_string(&value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
             Ok::<Value, Error>(Value::from_safe_string(text))
         });

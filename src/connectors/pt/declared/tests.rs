@@ -58,7 +58,7 @@ fn what_is_wrong_is_told_with_its_line() {
             "\"motivo\"",
             "template: TooManySteps",
         ),
-        ("{{ motivo }}", "{{ motivo", "\"motivo\"", "template: Syntax"),
+        ("{{ motivo }}", "{{ motivo + }}", "\"motivo\"", "template: Syntax"),
         ("path = \"/enti/{{ ente }}", "path = \"enti/{{ ente }}", "path = ", "the path does not begin"),
         ("path = \"/enti/{{ ente }}", "path = \"/{{ importo }}", "path = ", "template: UnknownName importo"),
         ("\"Idempotency-Key\" = \"{{ chiave }}\"", "\"Idempotency Key\" = \"x\"", "headers = ", "no header can be that"),
@@ -218,6 +218,9 @@ fn what_goes_out_is_escaped_where_it_stands() {
     assert_eq!((&body["causale"], &body["debitore"]["nome"]), (&serde_json::Value::Null, &"X \"Y\"".into()));
     let definition = Definition::read(SOAP, "").unwrap();
     view.cambio.as_mut().unwrap().motivo = "<b>&".to_owned();
+    let nameless = definition.templates.render(definition.update.as_ref().unwrap().body.as_ref().unwrap(), &view);
+    assert!(nameless.is_err(), "without credentials nothing is said");
+    view.accesso = AccessView { utente: Some("a".to_owned()), password: Some("b".to_owned()), chiave: None };
     let body = definition.templates.render(definition.update.as_ref().unwrap().body.as_ref().unwrap(), &view).unwrap();
     assert!(body.contains("<p:motivo>&lt;b&gt;&amp;</p:motivo>"), "{body}");
 }
