@@ -59,7 +59,14 @@ fn asked(number: u32) -> Asked {
 
 fn change(amount: i64, cost: i64) -> Change {
     let due_date = Some(date(2027, 2, 28));
-    Change { key: format!("{amount}/1"), amount: Cents(amount), cost: Cents(cost), due_date, cost_place: None, reason: "Spese di notifica".into() }
+    Change {
+        key: format!("{amount}/1"),
+        amount: Cents(amount),
+        cost: Cents(cost),
+        due_date,
+        cost_place: None,
+        reason: "Spese di notifica".into(),
+    }
 }
 
 fn route(pt: &str, ente: Option<&str>, service: Option<&str>, costs: &str) -> PaymentRoute {
@@ -68,7 +75,8 @@ fn route(pt: &str, ente: Option<&str>, service: Option<&str>, costs: &str) -> Pa
 
 fn partner(kind: &str, profile: Option<&str>, url: &str) -> Result<Partner, PtSetupError> {
     let config: PtConfig =
-        serde_json::from_value(json!({ "name": kind, "kind": kind, "url": url, "profile": profile, "username": "ente", "timeout_s": 5 })).unwrap();
+        serde_json::from_value(json!({ "name": kind, "kind": kind, "url": url, "profile": profile, "username": "ente", "timeout_s": 5 }))
+            .unwrap();
     Partner::new(PtSettings {
         config,
         password: Some(Secret::new(PASSWORD)),
@@ -172,7 +180,8 @@ async fn mypay(world: &World, url: &str) {
         debt.more["tipoVersamento"] = json!("ALL");
         debt.more["datiSpecificiRiscossione"] = json!("9/0601120SP/");
         debt.more["commissioneCaricoPA"] = json!("0.50");
-        debt.more["recapito"] = json!([["indirizzoPagatore", "Via Roma"], ["civicoPagatore", "1/A"], ["e-mailPagatore", "m.rossi@example.org"]]);
+        debt.more["recapito"] =
+            json!([["indirizzoPagatore", "Via Roma"], ["civicoPagatore", "1/A"], ["e-mailPagatore", "m.rossi@example.org"]]);
     }
     let before = world.of(1);
     let mypay = partner("mypay", Some("veneto"), url).unwrap();
@@ -185,7 +194,9 @@ async fn mypay(world: &World, url: &str) {
     assert_eq!(mypay.change(&way, &asked(1), &with_place).await, Ok(Changed::Done));
     let after = world.of(1);
     assert_eq!((after.amount, after.due_date.as_deref(), after.changes.len()), (7_950, Some("2027-02-28"), 1));
-    let kept = |debt: &Debt| (debt.remittance.clone(), debt.due_type.clone(), debt.payer_tax_id.clone(), debt.payer_name.clone(), debt.position_id.clone());
+    let kept = |debt: &Debt| {
+        (debt.remittance.clone(), debt.due_type.clone(), debt.payer_tax_id.clone(), debt.payer_name.clone(), debt.position_id.clone())
+    };
     assert_eq!(kept(&after), kept(&before));
     for key in ["tipoVersamento", "datiSpecificiRiscossione", "commissioneCaricoPA", "recapito"] {
         assert_eq!(after.more[key], before.more[key], "{key}");
@@ -323,7 +334,10 @@ fn mypay_that_answers_about_another_notice() {
         ))
     };
     let open = |ente: &str, iuv: &str| {
-        format!("<paaSILPosizioniAperte><codIpaEnte>{ente}</codIpaEnte><deNomeEnte>x</deNomeEnte><dovuti>{}</dovuti></paaSILPosizioniAperte>", dovuti(iuv))
+        format!(
+            "<paaSILPosizioniAperte><codIpaEnte>{ente}</codIpaEnte><deNomeEnte>x</deNomeEnte><dovuti>{}</dovuti></paaSILPosizioniAperte>",
+            dovuti(iuv)
+        )
     };
     let pagati = |creditor: &str, iuv: &str| {
         let text = format!(
@@ -346,7 +360,11 @@ fn mypay_that_answers_about_another_notice() {
             (vec![open(IPA, &other), pagati(ENTE, &other)], Some("protocol"), Some("protocol")),
             (vec![open(IPA, &other), pagati("09876543217", &iuv)], Some("protocol"), Some("protocol")),
             (vec![open(IPA, &other), "<esito>KO</esito>".into()], Some("protocol"), Some("protocol")),
-            (imported(&format!("<esito>OK</esito><identificativoUnivocoVersamento>{other}</identificativoUnivocoVersamento>")), None, Some("protocol")),
+            (
+                imported(&format!("<esito>OK</esito><identificativoUnivocoVersamento>{other}</identificativoUnivocoVersamento>")),
+                None,
+                Some("protocol"),
+            ),
             (imported("<esito>KO</esito>"), None, Some("protocol")),
             (imported("<fault><faultCode>PAA_PAGAMENTO_IN_CORSO</faultCode></fault><esito>KO</esito>"), None, Some("conflict")),
             (imported("<fault><faultCode>PAA_IMPORTO_BILANCIO_NON_VALIDO</faultCode></fault><esito>KO</esito>"), None, Some("refused")),
@@ -401,7 +419,8 @@ fn served(mut answer: impl FnMut(&str, usize) -> String + Send + 'static) -> Can
             let whole = |request: &[u8]| {
                 let text = String::from_utf8_lossy(request);
                 let (head, body) = text.split_once("\r\n\r\n")?;
-                let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok())?;
+                let length =
+                    head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok())?;
                 (body.len() >= length).then(|| body.to_owned())
             };
             let body = loop {
@@ -419,7 +438,8 @@ fn served(mut answer: impl FnMut(&str, usize) -> String + Send + 'static) -> Can
                 answer(&body, index)
             );
             heard.lock().unwrap().push(body);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", envelope.len());
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", envelope.len());
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(envelope.as_bytes()));
         }
     });
@@ -436,14 +456,19 @@ fn mypay_documents_are_of_their_schema() {
     let xsd = shared.join("reference/pt/mypay/PagInf_Dovuti_Pagati_6_2_0.xsd");
     let folder = tempfile::tempdir().unwrap();
     let held = |envelope: &str, element: &str| {
-        let inside = envelope.split(&format!("<{element}>")).nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_else(|| panic!("{element}: {envelope}"));
+        let inside = envelope
+            .split(&format!("<{element}>"))
+            .nth(1)
+            .and_then(|rest| rest.split('<').next())
+            .unwrap_or_else(|| panic!("{element}: {envelope}"));
         base64::engine::general_purpose::STANDARD.decode(inside).unwrap()
     };
     runtime().block_on(async {
         let world = World::new().await;
         let mut full = debt(1, 10_000);
         full.more["bilancio"] = json!([{"capitolo": "100", "ufficio": "PL", "accertamento": "A1", "importo": 10_000}]);
-        full.more["recapito"] = json!([["indirizzoPagatore", "Via Roma"], ["nazionePagatore", "IT"], ["e-mailPagatore", "m.rossi@example.org"]]);
+        full.more["recapito"] =
+            json!([["indirizzoPagatore", "Via Roma"], ["nazionePagatore", "IT"], ["e-mailPagatore", "m.rossi@example.org"]]);
         world.debts.put(full);
         world.debts.put(debt(2, 5));
         world.debts.put(debt(3, 700));
@@ -509,7 +534,9 @@ fn piemontepay_keeps_to_its_wsdls_in_both_directions() {
     let ente = served(|request, _| {
         let bad = request.contains("IUD-0099");
         let code = if bad { "200" } else { "000" };
-        format!("<c:EPaywsoServiceResponse xmlns:c=\"http://www.csi.it/epay/epaywso/types\"><c:Result><c:Codice>{code}</c:Codice></c:Result></c:EPaywsoServiceResponse>")
+        format!(
+            "<c:EPaywsoServiceResponse xmlns:c=\"http://www.csi.it/epay/epaywso/types\"><c:Result><c:Codice>{code}</c:Codice></c:Result></c:EPaywsoServiceResponse>"
+        )
     });
     let at: SocketAddr = ente.url.strip_prefix("http://").unwrap().parse().unwrap();
     let Some(out) = ContractProxy::soap(world.pts.addr, &folder.join("Enti2EPaywsoService.wsdl")) else { return };

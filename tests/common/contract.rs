@@ -52,7 +52,8 @@ impl ContractProxy {
         if !require_python(&["aiohttp", "jsonschema", "rfc3339_validator", "yaml"]) {
             return None;
         }
-        let more = specification.map_or_else(Vec::new, |(file, base)| vec!["--spec".into(), file.into_os_string(), "--base".into(), base.into()]);
+        let more =
+            specification.map_or_else(Vec::new, |(file, base)| vec!["--spec".into(), file.into_os_string(), "--base".into(), base.into()]);
         Some(ContractProxy::run(&shared.join("contract/rest_proxy.py"), upstream, more))
     }
 
