@@ -26,7 +26,7 @@ fn secured(tls: &str) -> String {
     )
 }
 
-const PLAIN: &str = "tls = \"nessuno\"\ncollect_minutes = 1\ntimeout_s = 1";
+const PLAIN: &str = "tls = \"nessuno\"\ncollect_minutes = 1\ntimeout_s = 1\nmessage_timeout_s = 1";
 
 #[test]
 fn mails_go_protected_and_a_storm_is_one_of_them() {

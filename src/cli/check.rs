@@ -4,7 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{self, ConfigFault, LoadedConfig, MailFault, Problems};
+use crate::config::{self, ConfigFault, LoadedConfig, MailFault, Problems, PtFault, PtKind};
+use crate::connectors::pt::declared;
+use crate::domain::position::CostChannel;
 use crate::outbox::mail::Templates;
 use crate::text::it::config as text;
 
@@ -21,7 +23,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
-    let loaded = config::load(&args.config).and_then(with_templates);
+    let loaded = config::load(&args.config).and_then(with_templates).and_then(with_descriptions);
     let problems = loaded.as_ref().err().map(|problems| problems.list.as_slice()).unwrap_or_default();
     let mut out = String::new();
     if args.json {
@@ -54,6 +56,20 @@ fn with_templates(loaded: LoadedConfig) -> Result<LoadedConfig, Problems> {
     for fault in Templates::load(Some(folder)).1 {
         let file = folder.join(&fault.name).display().to_string();
         problems.add(&file, fault.line, "", ConfigFault::Mail(MailFault::Template { message: fault.message }));
+    }
+    if problems.list.is_empty() { Ok(loaded) } else { Err(problems) }
+}
+
+/// So are the descriptions of declared PTs: each is rendered with sample data.
+fn with_descriptions(loaded: LoadedConfig) -> Result<LoadedConfig, Problems> {
+    let mut problems = Problems::default();
+    let config = &loaded.config;
+    for pt in config.pts.iter().filter(|pt| pt.kind == PtKind::Declared) {
+        let mut routes = config.institutions.iter().flat_map(|institution| institution.payments.iter());
+        let pushes = routes.any(|route| route.pt == pt.name && route.costs == CostChannel::Push);
+        for located in declared::check(pt, pushes) {
+            problems.add(&located.file, located.line, &located.key, ConfigFault::Pt(PtFault::Definition(located.fault)));
+        }
     }
     if problems.list.is_empty() { Ok(loaded) } else { Err(problems) }
 }

@@ -3,6 +3,7 @@
 pub mod act;
 pub mod alerts;
 pub mod audit;
+pub mod avviso;
 pub mod backup;
 pub mod batch;
 pub mod bench;
@@ -17,6 +18,7 @@ pub mod mail;
 pub mod man;
 pub mod password;
 pub mod person;
+pub mod pt;
 pub mod publish;
 pub mod report;
 pub mod restore;
@@ -88,6 +90,11 @@ pub enum Command {
     Password(password::Args),
     /// Prova la posta agli operatori.
     Mail(mail::Args),
+    /// Legge i codici QR di un avviso in PDF.
+    #[command(hide = true)]
+    LeggiAvviso(avviso::Args),
+    /// Elenca i partner tecnologici e ne prova uno.
+    Pt(pt::Args),
     /// Scrive le pagine di manuale in una cartella.
     #[command(hide = true)]
     Man(man::Args),
@@ -127,6 +134,8 @@ pub fn main() -> ExitCode {
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),
         Command::Mail(args) => mail::run(args),
+        Command::LeggiAvviso(args) => avviso::run(args),
+        Command::Pt(args) => pt::run(args),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     }

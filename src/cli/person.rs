@@ -54,11 +54,12 @@ pub fn run(args: Args) -> ExitCode {
 /// Looks everywhere, page by page; tells on standard error how far it is.
 fn search(common: &Common, tax_id: &TaxId) -> Result<PersonReport, Failure> {
     let (mut acts, mut batches) = (BTreeMap::new(), BTreeMap::new());
-    let (mut from, mut pages) = (None, 0u64);
+    let (mut from, mut pages, mut unreadable) = (None, 0u64, 0u64);
     loop {
         let page: PersonPage = hub::asked(common, Request::PersonFind { tax_id: tax_id.clone(), from })?;
         acts.extend(page.acts.into_iter().map(|act| (act.act, act)));
         batches.extend(page.batches.into_iter().map(|batch| (batch.batch, batch)));
+        unreadable += page.unreadable;
         pages += 1;
         if std::io::stderr().is_terminal() {
             let _ = write!(std::io::stderr(), "\rricerca: {pages} pagine, {} atti, {} lotti", acts.len(), batches.len());
@@ -72,11 +73,11 @@ fn search(common: &Common, tax_id: &TaxId) -> Result<PersonReport, Failure> {
         let _ = writeln!(std::io::stderr());
     }
     let (acts, batches): (Vec<PersonAct>, Vec<PersonBatch>) = (acts.into_values().collect(), batches.into_values().collect());
-    Ok(PersonReport { acts, batches, ..PersonReport::default() })
+    Ok(PersonReport { acts, batches, unreadable, ..PersonReport::default() })
 }
 
 fn erase(common: &Common, tax_id: &TaxId, found: PersonReport, reason: &str) -> Result<PersonReport, Failure> {
-    let mut done = PersonReport::default();
+    let mut done = PersonReport { unreadable: found.unreadable, ..PersonReport::default() };
     let (acts, batches): (Vec<_>, Vec<_>) =
         (found.acts.iter().map(|act| act.act).collect(), found.batches.iter().map(|batch| batch.batch).collect());
     let mut acts = acts.chunks(TOGETHER).map(<[_]>::to_vec);
@@ -139,6 +140,9 @@ fn print(report: &PersonReport) -> String {
         &["lotto", "gestionale", "ricevuto", "ricevute e scarti", ""],
         &batches,
     ));
+    if report.unreadable > 0 {
+        text.push_str(&words::unreadable_drops(report.unreadable));
+    }
     if !report.acts.is_empty() || !report.batches.is_empty() {
         text.push('\n');
         text.push_str(words::WHAT_STAYS);

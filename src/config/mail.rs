@@ -43,9 +43,13 @@ pub struct MailConfig {
     /// Who is told of troubles of the whole installation.
     #[serde(default)]
     pub to: Vec<String>,
-    /// Longest wait for each answer of the server (real seconds).
+    /// Longest wait for each answer of the server but the last (real seconds).
     #[serde(default = "default_timeout")]
     pub timeout_s: u64,
+    /// Longest wait for the answer to the message itself (real seconds). Who gives up too soon repeats what was taken: RFC 5321,
+    /// 4.5.3.2.6, wants ten minutes.
+    #[serde(default = "default_message_timeout")]
+    pub message_timeout_s: u64,
     /// How this machine calls itself (EHLO); default: the domain of `from`.
     #[serde(default)]
     pub hello: Option<String>,
@@ -59,6 +63,10 @@ pub struct MailConfig {
 
 fn default_timeout() -> u64 {
     30
+}
+
+fn default_message_timeout() -> u64 {
+    600
 }
 
 fn default_collect() -> u32 {
@@ -279,6 +287,7 @@ pub(super) const MAIL: &[Key] = &[
     may("reply_to", Kind::Text),
     may("to", Kind::Texts),
     may("timeout_s", Kind::Whole(1, 600)),
+    may("message_timeout_s", Kind::Whole(1, 1_200)),
     may("hello", Kind::Text),
     may("templates", Kind::Text),
     may("collect_minutes", Kind::Whole(1, 1_440)),

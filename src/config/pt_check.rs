@@ -113,16 +113,19 @@ pub const FILE_VERSIONS: &[&str] = &["1_3", "1_0", "1_1", "1_2", "1_4"];
 /// Versions of GPD; the first is used when none is told.
 pub const GPD_VERSIONS: &[&str] = &["v3", "v1"];
 
+/// Installations of MyPay that messo knows; the first is taken when none is told.
+pub const MYPAY_INSTALLATIONS: &[&str] = &["veneto", "trento", "puglia", "campania", "lombardia", "altro", "altro-senza-posizioni"];
+/// Interfaces of PiemontePAY; the first is used when none is told.
+pub const PIEMONTEPAY_WAYS: &[&str] = &["soap", "rest"];
+
 /// Keys that a kind must have, and those it may have besides.
 fn keys(kind: PtKind) -> (&'static [&'static str], &'static [&'static str]) {
     match kind {
         PtKind::Gpd => (&["url", "api_key"], &["profile", "identity", "ca"]),
         PtKind::GovPay => (&["url"], &["username", "password", "token_url", "client_id", "client_secret", "identity", "ca", "chiama"]),
-        PtKind::MyPay => {
-            (&["url"], &["profile", "username", "password", "token_url", "client_id", "client_secret", "identity", "ca", "chiama"])
-        }
+        PtKind::MyPay => (&["url", "password"], &["profile", "identity", "ca", "chiama"]),
         PtKind::Pu => (&["url", "token_url", "client_id", "client_secret"], &["profile", "identity", "ca", "chiama"]),
-        PtKind::PiemontePay => (&["url", "username", "password"], &["profile", "identity", "ca", "chiama"]),
+        PtKind::PiemontePay => (&["url"], &["profile", "username", "password", "identity", "ca", "chiama"]),
         PtKind::EFil => (&["url", "api_key"], &["identity", "ca"]),
         PtKind::Declared => (
             &["url", "definition"],
@@ -215,6 +218,8 @@ impl PtConfig {
         let profiles = match kind {
             PtKind::Gpd => GPD_VERSIONS,
             PtKind::File => FILE_VERSIONS,
+            PtKind::MyPay => MYPAY_INSTALLATIONS,
+            PtKind::PiemontePay => PIEMONTEPAY_WAYS,
             _ => &[],
         };
         if self.profile.as_deref().is_some_and(|profile| !profiles.is_empty() && !profiles.contains(&profile)) {
@@ -315,6 +320,9 @@ pub(super) fn check_routes(
             }
             if route.ente.is_none() && matches!(kind, PtKind::MyPay | PtKind::EFil | PtKind::File) {
                 fault("ente", PtFault::Missing { kind });
+            }
+            if route.service.is_none() && matches!(kind, PtKind::File) {
+                fault("service", PtFault::Missing { kind });
             }
         }
         // What is more particular may come first: the rest of the notices is for a later route.

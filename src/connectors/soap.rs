@@ -74,6 +74,13 @@ pub fn document(root: &str, namespaces: &[(&str, &str)], content: impl FnOnce(&m
     xml.0.into_inner()
 }
 
+/// What `content` writes, and nothing around it.
+pub fn fragment(content: impl FnOnce(&mut Xml)) -> Vec<u8> {
+    let mut xml = Xml(Writer::new(Vec::new()));
+    content(&mut xml);
+    xml.0.into_inner()
+}
+
 /// An envelope. `header` may write nothing.
 pub fn envelope(header: impl FnOnce(&mut Xml), body: impl FnOnce(&mut Xml)) -> Vec<u8> {
     document("soapenv:Envelope", &[("xmlns:soapenv", ENVELOPE)], |xml| {

@@ -408,8 +408,9 @@ fn reckon(rule: &AmountRule, facts: &AmountFacts, day: Date) -> Result<Breakdown
     }
     let Chosen { step, event, moved, .. } = chosen;
     let amount = cents(sum.due)?;
-    let shown = chosen.until.filter(|_| !last || step.days.is_some());
-    sum.lines.push(BreakdownLine::Step { from: step.from, event, days: step.days, until: shown, moved, due: step.due, amount });
+    // Past its term only the last step is in force: it has none any more.
+    let (days, shown) = if chosen.until.is_some_and(|until| day > until) { (None, None) } else { (step.days, chosen.until) };
+    sum.lines.push(BreakdownLine::Step { from: step.from, event, days, until: shown, moved, due: step.due, amount });
     if let Some((percent, before)) = rule.semester.zip(chosen.before).filter(|_| last && step.days.is_none()) {
         let late = semesters(&stand_still, before, day);
         if let Some(late) = late {

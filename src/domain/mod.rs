@@ -18,6 +18,7 @@ pub mod iun;
 pub mod letters;
 pub mod money;
 pub mod notice_code;
+pub mod notice_qr;
 pub mod outcome;
 pub mod position;
 pub mod send;

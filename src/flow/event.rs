@@ -89,4 +89,13 @@ pub enum OrderRefused {
     /// Not held.
     #[error("not held")]
     NotHeld,
+    /// No notice of it is followed at a PT.
+    #[error("no position")]
+    NoPosition,
+    /// The days of payment are not suspended.
+    #[error("not suspended")]
+    NotStopped,
+    /// A suspension that ends before it begins.
+    #[error("days")]
+    Days,
 }

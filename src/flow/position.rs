@@ -324,6 +324,9 @@ pub mod event {
     pub const RESUMED: &str = "POSIZIONE_RIPRESA";
     pub const PAID: &str = "PAGATO";
     pub const UNMANAGED: &str = "POSIZIONE_NON_GESTITA";
+    /// The days in which it can be paid stand still (appeal), or count again.
+    pub const DAYS_STOPPED: &str = "TERMINI_SOSPESI";
+    pub const DAYS_GO: &str = "TERMINI_RIPRESI";
 }
 
 /// A line for the esito of each act that names the position.

@@ -76,7 +76,8 @@ pub fn judge(policy: &Payments, amount: Option<Cents>, notices: &[Noticed]) -> V
         return Verdict::Refuse { notice, code: code::UNKNOWN };
     }
     // Who ignores what a PT says waits only for what SEND will look for.
-    let waits = |one: &Noticed| one.seen == Seen::Waits && (one.by_send || policy.verify != PaymentCheck::Ignore);
+    let asks = policy.verify != PaymentCheck::Ignore;
+    let waits = |one: &Noticed| (one.seen == Seen::Waits && (one.by_send || asks)) || (asks && is_open(policy, amount, one, notices));
     let wrong: Vec<(usize, &'static str)> = match policy.verify {
         PaymentCheck::Ignore => Vec::new(),
         _ => notices.iter().enumerate().filter_map(|(place, one)| Some((place, disagrees(policy, amount, one, notices)?))).collect(),
@@ -96,14 +97,23 @@ fn disagrees(policy: &Payments, amount: Option<Cents>, one: &Noticed, all: &[Not
         Seen::Held { state, asked, wanted } => match state {
             HeldState::Payable => {
                 let agrees = |asked: &Cents| is_near(policy, amount, *asked) || is_near(policy, *wanted, *asked);
-                let known = amount.is_some() || wanted.is_some();
-                let agree = asked.as_ref().is_none_or(agrees) || !known || in_parts(policy, amount, all);
+                let agree = asked.as_ref().is_none_or(agrees) || wanted.is_none() || in_parts(policy, amount, all);
                 (!agree).then_some(code::OTHER_AMOUNT)
             }
             HeldState::NotActive | HeldState::Cancelled | HeldState::Expired => Some(code::NOT_PAYABLE),
             HeldState::Paid => Some(code::ALREADY_PAID),
             HeldState::BeingPaid => None,
         },
+    }
+}
+
+/// Whether only the reckoning, which is still to come, can say if the amounts agree: the rule may ask for less than the act states.
+fn is_open(policy: &Payments, amount: Option<Cents>, one: &Noticed, all: &[Noticed]) -> bool {
+    match &one.seen {
+        Seen::Held { state: HeldState::Payable, asked: Some(asked), wanted: None } => {
+            amount.is_some() && !is_near(policy, amount, *asked) && !in_parts(policy, amount, all)
+        }
+        _ => false,
     }
 }
 
@@ -126,7 +136,7 @@ mod tests {
     use super::*;
 
     fn held(state: HeldState, asked: Option<i64>) -> Noticed {
-        Noticed { recipient: 0, by_send: false, seen: Seen::Held { state, asked: asked.map(Cents), wanted: None } }
+        Noticed { recipient: 0, by_send: false, seen: Seen::Held { state, asked: asked.map(Cents), wanted: Some(Cents(4_200)) } }
     }
     fn seen(seen: Seen) -> Noticed {
         Noticed { recipient: 0, by_send: false, seen }
@@ -147,11 +157,7 @@ mod tests {
     #[test]
     fn each_answer_of_a_pt_by_each_policy() {
         use HeldState as H;
-        let wanted = |wanted| Noticed {
-            recipient: 0,
-            by_send: false,
-            seen: Seen::Held { state: H::Payable, asked: Some(Cents(2_940)), wanted: Some(Cents(wanted)) },
-        };
+        let wanted = |wanted: Option<i64>| seen(Seen::Held { state: H::Payable, asked: Some(Cents(2_940)), wanted: wanted.map(Cents) });
         // What is seen; refuse, warn, ignore. The act asks for 42,00.
         let table = [
             (held(H::Payable, Some(4_200)), [go(), go(), go()]),
@@ -159,8 +165,10 @@ mod tests {
             (held(H::Payable, None), [go(), go(), go()]),
             (held(H::Payable, Some(4_202)), [refused(code::OTHER_AMOUNT), told(code::OTHER_AMOUNT), go()]),
             // What the rule asks for at first is as good: the reduced fine.
-            (wanted(2_940), [go(), go(), go()]),
-            (wanted(2_950), [refused(code::OTHER_AMOUNT), told(code::OTHER_AMOUNT), go()]),
+            (wanted(Some(2_940)), [go(), go(), go()]),
+            // Not reckoned yet.
+            (wanted(None), [Verdict::Wait, Verdict::Wait, go()]),
+            (wanted(Some(2_950)), [refused(code::OTHER_AMOUNT), told(code::OTHER_AMOUNT), go()]),
             (held(H::NotActive, Some(4_200)), [refused(code::NOT_PAYABLE), told(code::NOT_PAYABLE), go()]),
             (held(H::Cancelled, None), [refused(code::NOT_PAYABLE), told(code::NOT_PAYABLE), go()]),
             (held(H::Expired, None), [refused(code::NOT_PAYABLE), told(code::NOT_PAYABLE), go()]),
@@ -176,7 +184,8 @@ mod tests {
                 assert_eq!(judge(&policy(verify), Some(Cents(4_200)), std::slice::from_ref(&notice)), want, "{verify:?} {notice:?}");
             }
         }
-        assert_eq!(judge(&policy(PaymentCheck::Refuse), None, &[held(H::Payable, Some(1))]), go(), "an act that states no amount");
+        let stateless = seen(Seen::Held { state: H::Payable, asked: Some(Cents(1)), wanted: None });
+        assert_eq!(judge(&policy(PaymentCheck::Refuse), None, &[stateless]), go(), "an act that states no amount");
     }
 
     #[test]

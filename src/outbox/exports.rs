@@ -40,13 +40,16 @@ pub struct ExportHeader {
     pub previous: Option<Sha256>,
 }
 
+/// Characters of a gestionale in the name of an export.
+pub(super) const EXPORT_SOURCE: usize = 48;
+
 /// `rendicontazione_<gestionale>_000012.csv`; the list of open acts says so in its name.
 pub fn export_name(header: &ExportHeader, extension: &str) -> String {
     let kind = match header.kind {
         ExportKind::Changed => "",
         ExportKind::Open => "_aperti",
     };
-    format!("rendicontazione_{}_{:06}{kind}.{extension}", sanitised(&header.source, 48), header.number)
+    format!("rendicontazione_{}_{:06}{kind}.{extension}", sanitised(&header.source, EXPORT_SOURCE), header.number)
 }
 
 /// Columns of the CSV, in order. Names are for ever; new ones are added at the end, in a new version.

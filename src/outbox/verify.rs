@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::exports::{COLUMNS, CONTROL, ROW, TOTAL};
+use super::exports::{COLUMNS, CONTROL, EXPORT_SOURCE, ROW, TOTAL};
+use super::names::sanitised;
 use crate::domain::digest::{Hasher, Sha256};
 use crate::domain::standing::ExportKind;
 
@@ -153,6 +154,11 @@ fn parse_name(file: &str) -> Option<(String, u64, &'static str)> {
     Some((source.to_owned(), number.parse().ok().filter(|_| plain)?, format))
 }
 
+/// The number of an export of that gestionale, by the name of its file.
+pub fn export_of(source: &str, file: &str) -> Option<u64> {
+    parse_name(file).filter(|(of, ..)| *of == sanitised(source, EXPORT_SOURCE)).map(|(_, number, _)| number)
+}
+
 /// Digests what passes.
 struct Digested<R> {
     inner: R,
@@ -208,9 +214,28 @@ fn read_csv(file: String, opened: File) -> io::Result<Told> {
 
 type Added = (u64, Option<Sha256>, Option<&'static str>);
 
+/// Gives so many bytes and then fails, until it is allowed more: a row without an end is not collected to the end of the file.
+struct Rationed<R> {
+    inner: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(self.left);
+        if wanted == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("a row without an end"));
+        }
+        let taken = self.inner.read(buffer.get_mut(..wanted).unwrap_or_default())?;
+        self.left -= taken;
+        Ok(taken)
+    }
+}
+
 /// Reads a CSV to its end. `None`: it is not a whole export.
 fn add_up(source: &mut impl Read) -> Option<Added> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(b';').flexible(true).from_reader(source.take(u64::MAX));
+    let rationed = Rationed { inner: source, left: LONGEST_ROW };
+    let mut reader = csv::ReaderBuilder::new().delimiter(b';').flexible(true).from_reader(rationed);
     let header = reader.byte_headers().ok()?.clone();
     let first = header.get(0)?;
     if header.len() != COLUMNS.len() + CONTROL.len() || !first.ends_with(b"tipo") {
@@ -219,7 +244,11 @@ fn add_up(source: &mut impl Read) -> Option<Added> {
     let (mut sums, mut rows, mut acts) = ([0_i64; SUMMED.len()], 0_u64, 0_u64);
     let mut row = csv::ByteRecord::new();
     let mut told = None;
-    while reader.read_byte_record(&mut row).ok()? {
+    loop {
+        reader.get_mut().left = LONGEST_ROW;
+        if !reader.read_byte_record(&mut row).ok()? {
+            return told;
+        }
         if row.len() != header.len() || row.as_slice().len() > LONGEST_ROW || told.is_some() {
             return None;
         }
@@ -249,7 +278,6 @@ fn add_up(source: &mut impl Read) -> Option<Added> {
             _ => return None,
         }
     }
-    told
 }
 
 /// `12,34`, `-0,05` or nothing.
@@ -303,3 +331,44 @@ fn read_xml(file: String, opened: File) -> io::Result<Told> {
 }
 
 const END: &str = "</totali>\n</rendicontazione>\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of somebody who means harm: a cell without an end.
+    #[test]
+    fn a_row_without_an_end_is_not_collected() {
+        struct Counted<R>(R, usize);
+        impl<R: Read> Read for Counted<R> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let taken = self.0.read(buffer)?;
+                self.1 += taken;
+                Ok(taken)
+            }
+        }
+        let head: Vec<&str> = COLUMNS.iter().chain(CONTROL).copied().collect();
+        for head in [String::new(), format!("{}\r\n", head.join(";"))] {
+            let endless = io::repeat(b'x').take(64 << 20);
+            let mut source = Counted(io::Cursor::new(head.clone().into_bytes()).chain(endless), 0);
+            assert!(add_up(&mut source).is_none());
+            assert!(source.1 <= 2 * LONGEST_ROW + head.len(), "{} bytes were read for a row", source.1);
+        }
+    }
+
+    #[test]
+    fn an_export_is_known_by_its_whole_name() {
+        let table = [
+            ("rendicontazione_polizia_000012.csv", Some(12)),
+            ("rendicontazione_polizia_000012_aperti.xml", Some(12)),
+            ("rendicontazione_polizia_1000012.xml", Some(1_000_012)),
+            ("rendicontazione_tributi_000012.csv", None),
+            ("rendicontazione_polizia_12.csv", None),
+            ("rendicontazione_polizia_000012.xlsx", None),
+            ("riepilogo_202611.csv", None),
+        ];
+        for (name, want) in table {
+            assert_eq!(export_of("polizia", name), want, "{name}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::Hub;
 use super::channels::Weather;
 use super::daily;
+use super::exports::LATE;
 use crate::clock::monotonic;
 use crate::config::{Alerts, Expected, SourceSystem};
 use crate::domain::alert::{self, AlertKind};
@@ -112,7 +113,9 @@ impl Watch {
                     let data = Some(json!({ "by": by, "day": deadline.day.to_string() }));
                     let notice = Notice { flow: expected.flow.clone(), data, ..Notice::of_source(SILENT, &source.name, &about) };
                     let sender = if let [only] = source.enti.as_slice() { Some(only.clone()) } else { None };
-                    hub.store.begins(Notice { sender, ..notice }, None, now).await?;
+                    // What came since the question was asked counts too.
+                    let span = (deadline.from, hub.clock.now().max(now));
+                    hub.store.silence_begins(Notice { sender, ..notice }, expected.flow.as_deref(), span, now).await?;
                 }
             }
         }
@@ -123,7 +126,8 @@ impl Watch {
     async fn known_since(&mut self, hub: &Hub, about: &str, expected: &Expected, now: Timestamp) -> Result<Timestamp, StoreError> {
         let digest = Sha256::of(format!("{} {:?} {}", expected.by, expected.days, expected.holidays).as_bytes()).to_hex();
         let name = format!("atteso/{about}/{}", digest.get(..16).unwrap_or_default());
-        if let Some(since) = self.known.get(&name) {
+        // One later than now is of a clock that was ahead: the store has put it right.
+        if let Some(since) = self.known.get(&name).filter(|since| **since <= now) {
             return Ok(*since);
         }
         let since = hub.store.known_since(&name, now).await?;
@@ -170,6 +174,7 @@ async fn forget_gone(hub: &Hub, told: &[Trouble]) -> Result<(), StoreError> {
     for trouble in told {
         let name = trouble.about.as_str();
         let stays = match alert::code(&trouble.code).map(|row| row.kind) {
+            _ if trouble.code == LATE => settings.source(name).is_some_and(|source| source.export.attiva),
             Some(AlertKind::Remote | AlertKind::Quota) => settings.institution(name).is_some(),
             Some(AlertKind::Stream) => hub.channels.contains_key(name),
             Some(AlertKind::Silent) => expected(name),

@@ -145,14 +145,14 @@ async fn after_a_jump(hub: &Hub, jump: SignedDuration) {
 /// At a start: the clock may have been set back while nobody looked.
 pub async fn look_at_the_clock(hub: &Hub) -> Result<(), StoreError> {
     let now = hub.clock.now();
-    if let Some(before) = hub.store.clock_says(now).await? {
+    if let Some(before) = hub.store.clock_said().await? {
         let back = now.duration_since(before);
         if back <= -Jumps::LEAST {
             tracing::warn!(seconds = back.as_secs(), "l'orologio è indietro rispetto all'ultimo arresto");
-            hub.store.clock_jumped(back, now).await?;
+            return hub.store.clock_jumped(back, now).await;
         }
     }
-    Ok(())
+    hub.store.clock_says(now).await
 }
 
 /// Channels that have work and are no longer in the configuration (a key was renamed): their jobs are taken too, and end

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLockReadGuard, mpsc};
 
 use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
 use super::{Hub, rome};
@@ -105,6 +105,8 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     if let Some(first) = hub.store.content_seen(&claimed.source, sha256, claimed.id).await?.filter(|_| !claimed.dry_run) {
         return duplicate(hub, claimed, &kept, first).await;
     }
+    // Nobody erases these bytes, which an older batch may have had, before they are known to be this one's too.
+    let taking = hub.taking.read().await;
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
     let keeping = tokio::task::spawn_blocking(move || archives.keep(&path, &sha256)).await?;
     keeping.map_err(|error| if error.kind() == ErrorKind::NotFound { IngestError::Unreadable(error) } else { error.into() })?;
@@ -116,7 +118,7 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
         return refuse(hub, claimed, &kept, None, problem).await;
     }
     match looked {
-        Ok((opened, facts)) => judge(hub, claimed, &kept, Arc::new(opened), facts).await,
+        Ok((opened, facts)) => judge(hub, claimed, &kept, Arc::new(opened), facts, taking).await,
         Err(problem) => refuse(hub, claimed, &kept, None, *problem).await,
     }
 }
@@ -283,6 +285,7 @@ pub async fn give_up(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
     let path = claimed.path.clone();
     let (sha256, size) = blocking(move || hash_whole(&File::open(path)?)).await?;
     let kept = Kept { sha256, size };
+    let _taking = hub.taking.read().await;
     let (archives, path) = (hub.archives.clone(), claimed.path.clone());
     blocking(move || archives.keep(&path, &sha256)).await?;
     refuse(hub, claimed, &kept, None, Problem::of_drop(&claimed.original_name, Code::InternalError)).await?;
@@ -362,7 +365,15 @@ enum Piece {
     End(Result<Totals, Stopped>),
 }
 
-async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opened>, facts: Vec<FileFacts>) -> Result<(), IngestError> {
+/// `taking`: held until the store knows whose the bytes are.
+async fn judge(
+    hub: &Arc<Hub>,
+    claimed: &Claimed,
+    kept: &Kept,
+    opened: Arc<Opened>,
+    facts: Vec<FileFacts>,
+    taking: RwLockReadGuard<'_, ()>,
+) -> Result<(), IngestError> {
     let settings = hub.settings();
     let Some(source) = settings.source(&claimed.source) else {
         return refuse(hub, claimed, kept, Some(&opened), Problem::of_drop(&claimed.original_name, Code::SenderUnknown)).await;
@@ -385,6 +396,7 @@ async fn judge(hub: &Arc<Hub>, claimed: &Claimed, kept: &Kept, opened: Arc<Opene
         _ => None,
     });
     hub.store.begin_staging(Staging { flow: Some(flow.clone()), sender, ..staging(claimed, kept, Some(&opened)) }).await?;
+    drop(taking);
     keep_entries(hub, kept.sha256, &opened, &facts).await?;
     failpoint!("staging.begun");
     if !flow.layouts.is_empty() && !flow.layouts.iter().any(|layout| layout == opened.layout.name()) {

@@ -2,6 +2,7 @@
 //! an arm of [`dispatch`]; every file that a gestionale reads goes through [`publish`].
 
 pub mod alerts;
+pub mod avviso;
 pub mod backup;
 pub mod channels;
 pub mod control;
@@ -37,7 +38,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -76,6 +77,8 @@ pub struct Hub {
     pub pulse: pulse::Pulse,
     /// What is counted for monitoring.
     pub figures: figures::Figures,
+    /// Read by who takes a drop in, from keeping its bytes to saying that they are its own; written by who erases bytes.
+    pub taking: RwLock<()>,
 }
 
 impl Hub {

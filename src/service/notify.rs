@@ -26,9 +26,12 @@ use crate::domain::send::{RefusalReason, cleaned_reasons};
 use crate::flow::definition::Sending;
 use crate::flow::event::Fact;
 use crate::flow::forecast::BASE_FEE;
+use crate::flow::prepare::code;
 use crate::flow::retry::FailureClass;
 use crate::flow::state::State;
-use crate::store::{Cancelling, Leased, LegalFactToFetch, Materials, SendMaterial, Spend, StoreError, Subject, stand_in_protocol};
+use crate::store::{
+    Cancelling, Leased, LegalFactToFetch, Materials, Patience, SendMaterial, Spend, Stage, StoreError, Subject, stand_in_protocol,
+};
 
 const ABOVE_CEILING: &str = "TETTO_INFERIORE_ALL_ATTO";
 
@@ -119,7 +122,7 @@ fn channel(hub: &Hub, name: &str) -> Result<Arc<Channel>, End> {
         .ok_or(End::Failed { class: FailureClass::Person { code: "CHIAVE_NON_CONFIGURATA" }, code: "CHIAVE_NON_CONFIGURATA" })
 }
 
-/// The stage before upload. Nothing in it yet but the protocol that an act must have.
+/// The stage before upload: the protocol that an act must have, and what the PTs say of its notices.
 pub async fn prepare(hub: &Arc<Hub>, jobs: &[Leased]) {
     let acts: Vec<ActId> = jobs.iter().filter_map(act_of).collect();
     let materials = match hub.store.material(acts).await {
@@ -169,7 +172,14 @@ async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Time
             Err(error) => return End::from(error),
         }
     }
-    hub.store.record(material.id, Fact::Prepared, Some(job.job), now).await.map_or_else(End::from, |()| End::Saved)
+    let settings = hub.settings();
+    let patience = Patience { hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect() };
+    let (policy, amount) = (material.flow.payments.clone(), material.content.amount);
+    match hub.store.prepare_act(material.id, job.job, policy, amount, patience, now).await {
+        Ok(Stage::Over | Stage::Waits) => End::Saved,
+        Ok(Stage::TooLong) => person(code::PT_SILENT),
+        Err(error) => End::from(error),
+    }
 }
 
 /// When the flow's hours begin, if it is outside them now.

@@ -61,7 +61,7 @@ pub struct Pulse {
     start: Instant,
     /// Milliseconds since `start`, plus one; 0: never.
     last: [AtomicU64; Beat::ALL.len()],
-    /// Until when the store may be silent, in the same milliseconds; 0: it may not.
+    /// Until when the store may, or might, be silent, in the same milliseconds; 0: it never might.
     rest: AtomicU64,
 }
 
@@ -70,7 +70,7 @@ pub struct Rest<'a>(&'a Pulse);
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        self.0.rest.store(0, Ordering::Release);
+        self.0.rest.fetch_min(self.0.since(monotonic()), Ordering::AcqRel);
     }
 }
 
@@ -87,10 +87,14 @@ impl Pulse {
     }
 
     fn beat_at(&self, beat: Beat, now: Instant) {
-        let since = u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX - 1);
         if let Some(last) = self.last.get(beat as usize) {
-            last.store(since + 1, Ordering::Release);
+            last.store(self.since(now) + 1, Ordering::Release);
         }
+    }
+
+    /// Milliseconds from the start.
+    fn since(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX - 1)
     }
 
     /// Nobody can write for a while, on purpose.
@@ -103,7 +107,7 @@ impl Pulse {
     /// Whether silence is on purpose.
     #[must_use]
     pub fn rests(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.start).as_millis() < u128::from(self.rest.load(Ordering::Acquire))
+        self.since(now) < self.rest.load(Ordering::Acquire)
     }
 
     /// How long ago a loop beat. `None`: it never did.
@@ -113,10 +117,12 @@ impl Pulse {
         Some(now.saturating_duration_since(self.start).saturating_sub(Duration::from_millis(last)))
     }
 
-    /// Loops that are silent for longer than they may; one that has not begun is.
+    /// Loops that are silent for longer than they may; one that has not begun is. Who waited for a store that rested is silent only
+    /// since then.
     #[must_use]
     pub fn silent(&self, now: Instant) -> Vec<Beat> {
-        Beat::ALL.into_iter().filter(|beat| self.age(*beat, now).is_none_or(|age| age > beat.patience())).collect()
+        let awake = Duration::from_millis(self.since(now).saturating_sub(self.rest.load(Ordering::Acquire)));
+        Beat::ALL.into_iter().filter(|beat| self.age(*beat, now).is_none_or(|age| age.min(awake) > beat.patience())).collect()
     }
 
     /// Since when there is a pulse.
@@ -153,12 +159,14 @@ pub enum Ailment {
 /// Everything that ails.
 pub async fn vital(hub: &Hub, limit: Duration) -> Result<Duration, Vec<Ailment>> {
     let started = monotonic();
+    // A rest may begin, or end, while the answer is awaited: who waits stands behind it either way.
+    let rested = hub.pulse.rests(started);
     let asked: Result<Result<(), StoreError>, _> = tokio::time::timeout(limit, hub.store.answers()).await;
     let mut ailments = match asked {
         Ok(Ok(())) => Vec::new(),
         Ok(Err(StoreError::Stopping)) => vec![Ailment::Stopping],
         Ok(Err(error)) => vec![Ailment::StoreFails { detail: error.to_string() }],
-        Err(_) if hub.pulse.rests(monotonic()) => return Ok(limit),
+        Err(_) if rested || hub.pulse.rests(monotonic()) => return Ok(limit),
         Err(_) => vec![Ailment::StoreSilent],
     };
     let took = monotonic().saturating_duration_since(started);
@@ -182,6 +190,7 @@ pub fn sentence(ailment: &Ailment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::tests::House;
 
     #[test]
     fn a_rest_ends_by_itself_or_with_what_it_was_for() {
@@ -209,5 +218,52 @@ mod tests {
         }
         pulse.beat_at(Beat::Dispatch, at(300));
         assert_eq!(pulse.age(Beat::Dispatch, at(305)), Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn who_waited_for_a_store_that_rested_is_silent_only_since_then() {
+        let pulse = Pulse::default();
+        let at = |seconds: u64| pulse.start + Duration::from_secs(seconds);
+        for beat in Beat::ALL {
+            pulse.beat_at(beat, at(10));
+        }
+        // A rest that ended, by itself or not, after two hundred seconds.
+        pulse.rest.store(200_000, Ordering::Release);
+        let table: [(u64, &[Beat]); 3] = [(150, &[]), (255, &[]), (261, &[Beat::Dispatch, Beat::Queue])];
+        for (second, want) in table {
+            assert_eq!(pulse.silent(at(second)), want, "at {second}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_rests_is_no_reason_to_start_anew() {
+        let house = House::new();
+        let hub = &house.hub;
+        Beat::ALL.into_iter().for_each(|beat| hub.pulse.beat(beat));
+        let (limit, long) = (Duration::from_millis(100), Duration::from_millis(600));
+        let occupy = || {
+            let store = hub.store.clone();
+            tokio::spawn(async move { store.occupy(long).await })
+        };
+        let busy = occupy();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(vital(hub, limit).await, Err(vec![Ailment::StoreSilent]), "nobody said that it would rest");
+        busy.await.unwrap();
+        // It begins while the answer is awaited, lasts all the time, or ends while it is awaited (the answer stands behind others).
+        for (begins, ends) in [(50, 1_000), (0, 1_000), (0, 50)] {
+            let busy = occupy();
+            let at_start = (begins == 0).then(|| hub.pulse.rest(Duration::from_secs(60)));
+            let resting = async {
+                tokio::time::sleep(Duration::from_millis(begins)).await;
+                let rest = at_start.unwrap_or_else(|| hub.pulse.rest(Duration::from_secs(60)));
+                tokio::time::sleep(Duration::from_millis(ends)).await;
+                drop(rest);
+            };
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let (asked, ()) = tokio::join!(vital(hub, limit), resting);
+            assert_eq!(asked, Ok(limit), "from {begins} to {ends}");
+            busy.await.unwrap();
+        }
+        assert!(vital(hub, Duration::from_secs(5)).await.is_ok());
     }
 }

@@ -55,7 +55,7 @@ pub struct Rebuilder(pub Arc<Hub>);
 #[async_trait::async_trait]
 impl Publisher for Rebuilder {
     async fn rebuild(&self, source: Option<&str>, from: Option<u64>) -> Result<RebuildReport, OperateError> {
-        let known: Vec<String> = self.0.config.sources.iter().map(|source| source.name.clone()).collect();
+        let known: Vec<String> = self.0.settings().sources.iter().map(|source| source.name.clone()).collect();
         let sources: Vec<String> = match source {
             Some(source) if !known.iter().any(|name| name == source) => {
                 return Err(OperateError::UnknownSource { source: source.to_owned() });

@@ -8,9 +8,9 @@ mod person;
 
 pub use person::Eraser;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,24 +113,38 @@ fn before(now: Timestamp, days: u32) -> Timestamp {
     now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// Deletes all whose term has passed as of `now`.
-pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionError> {
-    let settings = hub.settings();
-    let mut tally = Tally::default();
-    for institution in &settings.institutions {
-        let Some(days) = institution.personal_days() else { continue };
-        loop {
-            let acts = hub.store.acts_to_erase(&institution.tax_id, before(now, days), PAGE).await?;
-            if acts.is_empty() || hub.store.begin_erasing(acts, Cause::Retention, now).await? == 0 {
-                break;
+/// The first failure of a round: what comes after it is done all the same.
+#[derive(Default)]
+struct Failures(Option<RetentionError>);
+
+impl Failures {
+    fn keep<T>(&mut self, step: &'static str, outcome: Result<T, RetentionError>) -> Option<T> {
+        match outcome {
+            Ok(done) => Some(done),
+            Err(error) => {
+                tracing::error!(step, %error, "un passo della conservazione non è riuscito: gli altri proseguono");
+                self.0.get_or_insert(error);
+                None
             }
-            failpoint!("erase.begun");
-            add(&mut tally, finish(hub, now).await?);
         }
     }
-    begin_batches(hub, now).await?;
-    add(&mut tally, finish(hub, now).await?);
-    tally.legal_facts = legal_facts(hub, now).await?;
+}
+
+/// Deletes all whose term has passed as of `now`. A step that fails keeps none of the others from being taken; what was deleted is
+/// written down before the database is written anew.
+///
+/// # Errors
+/// The first failure. The day is not done.
+pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionError> {
+    let settings = hub.settings();
+    let (mut tally, mut failures) = (Tally::default(), Failures::default());
+    for institution in &settings.institutions {
+        let Some(days) = institution.personal_days() else { continue };
+        failures.keep("atti", acts_of(hub, &institution.tax_id, before(now, days), &mut tally, now).await);
+    }
+    failures.keep("lotti", begin_batches(hub, now).await);
+    failures.keep("lotti", finish_into(hub, &mut tally, now).await);
+    tally.legal_facts = failures.keep("attestazioni", legal_facts(hub, now).await).unwrap_or(0);
     for source in &settings.sources {
         match published(hub, source, now).await {
             Ok(removed) => tally.published += removed,
@@ -138,10 +152,31 @@ pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionErr
             Err(error) => tracing::warn!(source = source.name, %error, "i file pubblicati non possono essere tolti ora"),
         }
     }
-    tally.book_rows = books(hub, now).await?;
-    if hub.store.owes_compaction().await? {
-        compact(hub).await?;
+    tally.book_rows = failures.keep("registri", books(hub, now).await).unwrap_or(0);
+    failures.keep("registro degli ordini", note(hub, tally, now).await);
+    let owed = failures.keep("base di dati", hub.store.owes_compaction().await.map_err(RetentionError::from));
+    if owed == Some(true) {
+        failures.keep("base di dati", compact(hub).await);
     }
+    failures.0.map_or(Ok(tally), Err)
+}
+
+/// Decides about the acts of an ente that closed before `until`, and carries that out.
+async fn acts_of(hub: &Arc<Hub>, tax_id: &str, until: Timestamp, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
+    let mut failure = None;
+    loop {
+        let acts = hub.store.acts_to_erase(tax_id, until, PAGE).await?;
+        if acts.is_empty() || hub.store.begin_erasing(acts, Cause::Retention, now).await? == 0 {
+            return failure.map_or(Ok(()), Err);
+        }
+        failpoint!("erase.begun");
+        // An archive that cannot be written holds those that can up as little as other enti.
+        failure = finish_into(hub, tally, now).await.err().or(failure);
+    }
+}
+
+/// Writes down what a round deleted.
+async fn note(hub: &Hub, tally: Tally, now: Timestamp) -> Result<(), RetentionError> {
     if !tally.is_empty() {
         let Tally { acts, batches, archives, legal_facts, published, book_rows } = tally;
         tracing::info!(acts, batches, archives, legal_facts, published, book_rows, "conservazione: dati cancellati");
@@ -151,13 +186,7 @@ pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionErr
         let noted = hub.store.note_order(line, now).await?;
         hub.store.note_outcome(noted, "OK", now).await?;
     }
-    Ok(tally)
-}
-
-fn add(tally: &mut Tally, more: Tally) {
-    tally.acts += more.acts;
-    tally.batches += more.batches;
-    tally.archives += more.archives;
+    Ok(())
 }
 
 /// Decides about the batches of which nothing is left but their own data.
@@ -195,21 +224,28 @@ fn batch_days(hub: &Hub, source: &str, sender: Option<&str>) -> Option<u32> {
 }
 
 /// Carries out, or goes on with, every deletion that was decided.
-pub async fn finish(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionError> {
-    let (mut tally, mut failure) = (Tally::default(), None);
+pub async fn finish(hub: &Arc<Hub>, now: Timestamp) -> Result<(), RetentionError> {
+    finish_into(hub, &mut Tally::default(), now).await
+}
+
+/// The same; what was deleted is counted, whatever fails.
+async fn finish_into(hub: &Arc<Hub>, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
+    let mut failure = None;
     for archive in hub.store.open_erasures().await? {
         // One archive that cannot be written holds none of the others up.
-        if let Err(error) = finish_one(hub, archive, &mut tally, now).await {
+        if let Err(error) = finish_one(hub, archive, tally, now).await {
             tracing::error!(%error, "le cancellazioni in un archivio non si possono finire ora");
-            failure = Some(error);
+            failure = failure.or(Some(error));
         }
     }
-    failure.map_or(Ok(tally), Err)
+    failure.map_or(Ok(()), Err)
 }
 
 async fn finish_one(hub: &Arc<Hub>, archive: PendingErasure, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
     // More than once for an archive with more acts than one look takes.
     loop {
+        // No drop with the same bytes is taken in meanwhile, between keeping them and saying that they are its own.
+        let alone = hub.taking.write().await;
         let spans = hub.store.spans_to_erase(archive).await?;
         if spans.acts.is_empty() && spans.batches.is_empty() {
             return Ok(());
@@ -217,12 +253,14 @@ async fn finish_one(hub: &Arc<Hub>, archive: PendingErasure, tally: &mut Tally, 
         if let Some(archive) = archive {
             tally.archives += u64::from(erase_bytes(hub, archive, &spans).await?);
         }
+        drop(alone);
         failpoint!("erase.bytes");
-        tally.acts += spans.acts.len() as u64;
-        tally.batches += spans.batches.len() as u64;
+        let (acts, batches) = (spans.acts.len() as u64, spans.batches.len() as u64);
         hub.store.end_erasing(spans.acts, now).await?;
+        tally.acts += acts;
         failpoint!("erase.rows");
         hub.store.end_erasing_batches(spans.batches, now).await?;
+        tally.batches += batches;
         failpoint!("erase.ended");
     }
 }
@@ -310,19 +348,61 @@ fn remove_files(root: &Path, files: &[OldFile]) -> io::Result<u64> {
         return Err(ErrorKind::NotFound.into());
     }
     let mut removed = 0;
+    let mut folders: BTreeMap<&str, BySize> = BTreeMap::new();
     for file in files {
-        let path = root.join(&file.folder).join(&file.name);
-        let ours = match std::fs::File::open(&path) {
-            Ok(open) => crate::batch::archive::hash_whole(&open)?.0 == file.sha256,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
+        let folder = root.join(&file.folder);
+        let candidates = if file.is_nameless() {
+            if !folders.contains_key(file.folder.as_str()) {
+                folders.insert(&file.folder, by_size(&folder)?);
+            }
+            folders.get(file.folder.as_str()).and_then(|known| known.get(&file.size)).cloned().unwrap_or_default()
+        } else {
+            vec![folder.join(&file.name)]
         };
-        if ours {
-            std::fs::remove_file(&path)?;
-            removed += 1;
+        for path in candidates {
+            match digest_of(&path) {
+                Ok(Some(found)) if found == file.sha256 => {
+                    std::fs::remove_file(&path)?;
+                    removed += 1;
+                    break;
+                }
+                Ok(_) => {}
+                // It cannot be read, so nobody knows whether it is ours; nor does it keep the others from going. Unless all of them
+                // cannot: the share has gone away.
+                Err(error) if root.join("in").is_dir() => tracing::warn!(%error, "un file pubblicato non si legge: resta dov'è"),
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(removed)
+}
+
+/// Files of a folder by their size, bytes.
+type BySize = BTreeMap<u64, Vec<PathBuf>>;
+
+/// The files of a folder, for those whose names were deleted with the data of a person.
+fn by_size(folder: &Path) -> io::Result<BySize> {
+    let mut found = BySize::new();
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if let Some(meta) = entry.metadata().ok().filter(std::fs::Metadata::is_file) {
+            found.entry(meta.len()).or_default().push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// `None`: it is not there.
+fn digest_of(path: &Path) -> io::Result<Option<Sha256>> {
+    match std::fs::File::open(path) {
+        Ok(open) => Ok(Some(crate::batch::archive::hash_whole(&open)?.0)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes names out of the books of the door, and shortens the books.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, RwLock, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -121,6 +121,7 @@ fn share(
         facts: super::facts::Facts::default(),
         pulse: Pulse::default(),
         figures,
+        taking: RwLock::default(),
     }))
 }
 

@@ -49,7 +49,8 @@ pub async fn keep_alive(hub: Arc<Hub>) {
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         turn.tick().await;
-        match pulse::vital(&hub, half).await {
+        // Half of the half: a store that rests is waited for in vain, and the next word must come in time all the same.
+        match pulse::vital(&hub, half / 2).await {
             Ok(_) => {
                 if ailing {
                     tracing::info!("il servizio risponde di nuovo");

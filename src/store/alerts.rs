@@ -102,12 +102,14 @@ impl<'a> Alert<'a> {
         Ok(())
     }
 
-    /// The same, unless that was told of the same thing less than `quiet` ago (`None`: ever). Answers whether it was told now.
+    /// The same, unless that was told of the same thing less than `quiet` ago (`None`: ever). Answers whether it was told now. What a
+    /// clock that was ahead told is not of a while ago.
     pub fn raise_unless_told(self, db: &Connection, quiet: Option<SignedDuration>, now: Timestamp) -> Result<bool, StoreError> {
-        let since = quiet.map_or(Timestamp::MIN, |quiet| now.saturating_sub(quiet).unwrap_or(Timestamp::MIN));
+        let since = quiet.map_or(i64::MIN, |quiet| now.saturating_sub(quiet).map_or(i64::MIN, ms));
+        let until = quiet.map_or(i64::MAX, |_| ms(now));
         let told: bool = db
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM alert WHERE code = ?1 AND about = ?2 AND at > ?3)")?
-            .query_row(params![self.code, self.about, ms(since)], |row| row.get(0))?;
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM alert WHERE code = ?1 AND about = ?2 AND at > ?3 AND at <= ?4)")?
+            .query_row(params![self.code, self.about, since, until], |row| row.get(0))?;
         if !told {
             self.raise(db, now)?;
         }
@@ -259,6 +261,26 @@ impl Store {
         self.write(move |db| notice.alert().begin(db, kept.as_ref(), now)).await
     }
 
+    /// A gestionale has dropped nothing after one instant and up to another, into `folder` if one is named: operators are told, once. What
+    /// was dropped while somebody looked counts: asked and told in one.
+    pub async fn silence_begins(
+        &self,
+        notice: Notice,
+        folder: Option<&str>,
+        (after, until): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let folder = folder.map(str::to_owned);
+        self.write(move |db| {
+            let source = notice.source.as_deref().unwrap_or_default();
+            if dropped(db, source, folder.as_deref(), after, until)? {
+                return Ok(false);
+            }
+            notice.alert().begin(db, None, now)
+        })
+        .await
+    }
+
     /// The trouble `begun` about the same thing is over: operators are told, if they knew of it.
     pub async fn ends(&self, begun: &str, notice: Notice, now: Timestamp) -> Result<bool, StoreError> {
         let begun = begun.to_owned();
@@ -309,12 +331,7 @@ impl Store {
     /// Whether a gestionale has dropped something after one instant and up to another, trials apart; `folder`: into that one.
     pub async fn has_dropped(&self, source: &str, folder: Option<&str>, after: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         let (source, folder) = (source.to_owned(), folder.map(str::to_owned));
-        self.read(move |db| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM batch WHERE received_at > ?1 AND received_at <= ?2 AND source = ?3 AND dry_run = 0 \
-                       AND (?4 IS NULL OR flow_hint = ?4))";
-            Ok(db.prepare_cached(sql)?.query_row(params![ms(after), ms(until), source, folder], |row| row.get(0))?)
-        })
-        .await
+        self.read(move |db| dropped(db, &source, folder.as_deref(), after, until)).await
     }
 
     /// Since when something is known: `now`, the first time it is asked.
@@ -328,6 +345,13 @@ impl Store {
         })
         .await
     }
+}
+
+/// See [`Store::has_dropped`].
+fn dropped(db: &Connection, source: &str, folder: Option<&str>, after: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM batch WHERE received_at > ?1 AND received_at <= ?2 AND source = ?3 AND dry_run = 0 \
+               AND (?4 IS NULL OR flow_hint = ?4))";
+    Ok(db.prepare_cached(sql)?.query_row(params![ms(after), ms(until), source, folder], |row| row.get(0))?)
 }
 
 /// Troubles that are not over.

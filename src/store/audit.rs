@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::codec::{at, digest, ms, optional};
+use super::erasing::overwriting;
 use super::{Store, StoreError};
 use crate::domain::digest::{Hasher, Sha256};
 
@@ -140,11 +141,13 @@ impl Store {
         .await
     }
 
-    /// Shortens both books from their beginning up to an instant. Answers the rows that went.
+    /// Shortens both books from their beginning up to an instant: what they told is overwritten. Answers the rows that went.
     pub async fn shorten_books(&self, before: Timestamp) -> Result<usize, StoreError> {
         self.write(move |db| {
             db.prepare_cached(HORIZON)?.execute([ms(before).to_string()])?;
-            Ok(db.prepare_cached(SHORTEN_ORDERS)?.execute([ms(before)])? + db.prepare_cached(SHORTEN_DOOR)?.execute([ms(before)])?)
+            overwriting(db, |db| {
+                Ok(db.prepare_cached(SHORTEN_ORDERS)?.execute([ms(before)])? + db.prepare_cached(SHORTEN_DOOR)?.execute([ms(before)])?)
+            })
         })
         .await
     }

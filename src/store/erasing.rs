@@ -89,6 +89,8 @@ pub struct Open {
     pub erased_at: Option<Timestamp>,
     /// Nothing is left to do about it.
     pub settled: bool,
+    /// It is to be deleted, and was not yet.
+    pub decided: bool,
     /// Legal facts that stay.
     pub legal_facts: u64,
     pub batch: BatchId,
@@ -101,9 +103,20 @@ pub struct OldFile {
     pub folder: String,
     pub name: String,
     pub sha256: Sha256,
+    pub size: u64,
     pub created_at: Timestamp,
 }
 
+impl OldFile {
+    /// Whether its name was deleted: it is known by its content alone.
+    #[must_use]
+    pub fn is_nameless(&self) -> bool {
+        self.name.starts_with(NAMELESS)
+    }
+}
+
+/// How a publication is called whose name was deleted; behind it, its id.
+const NAMELESS: &str = "cancellato_";
 const ACTS_DUE: &str = "SELECT id FROM act_erasable WHERE sender = ?1 AND closed_at <= ?2 ORDER BY closed_at, id LIMIT ?3";
 const BEGIN_ACT: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, closed_at, begun_at) \
      SELECT 'notifica', v.id, ?2, b.sha256, v.sender, v.closed_at, ?3 FROM act_erasable v JOIN batch b ON b.id = v.content_batch \
@@ -144,11 +157,14 @@ const BATCH_FILES: &str = "SELECT id, sha256, batch_entry FROM batch WHERE id > 
      AND state NOT IN ('DUPLICATO', 'RICEVUTO', 'IN_LETTURA') ORDER BY id LIMIT ?2";
 const OF_PERSON: &str = "SELECT a.id, a.sender, a.source, a.reference, a.state, a.closed_at, a.erased_at, \
      EXISTS (SELECT 1 FROM act_erasable v WHERE v.id = a.id), \
+     EXISTS (SELECT 1 FROM erasure e WHERE e.subject_kind = 'notifica' AND e.subject_id = a.id AND e.ended_at IS NULL), \
      (SELECT count(*) FROM legal_fact f WHERE f.act_id = a.id AND f.state = 'CONSERVATA'), a.content_batch FROM act a WHERE a.id = ?1";
-const OLD_FILES: &str = "SELECT id, folder, name, sha256, created_at, state, source FROM publication WHERE id > ?1 ORDER BY id LIMIT ?2";
+const OLD_FILES: &str =
+    "SELECT id, folder, name, sha256, created_at, state, source, size FROM publication WHERE id > ?1 ORDER BY id LIMIT ?2";
 const SETTING: &str = "SELECT value FROM setting WHERE name = ?1";
 const SET: &str = "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-const FORGET_NAMES: &str = "UPDATE door_event SET name = NULL, target = NULL WHERE at >= ?1 AND at < ?2";
+const FORGET_NAMES: &str = "UPDATE door_event SET name = NULL, target = NULL WHERE at >= ?1 AND at < ?2 \
+     AND (name IS NOT NULL OR target IS NOT NULL)";
 
 /// What of an act goes. Its row, history, lines, recipients, notices and legal facts stay.
 const OF_ACT: [&str; 8] = [
@@ -387,8 +403,9 @@ impl Store {
                     closed_at: when(row, 5)?,
                     erased_at: when(row, 6)?,
                     settled: row.get(7)?,
-                    legal_facts: row.get::<_, i64>(8)?.unsigned_abs(),
-                    batch: batch_at(row, 9)?,
+                    decided: row.get(8)?,
+                    legal_facts: row.get::<_, i64>(9)?.unsigned_abs(),
+                    batch: batch_at(row, 10)?,
                 })
             }))
         })
@@ -405,16 +422,17 @@ impl Store {
             let mut rows = select.query(params![after, limit as i64])?;
             let (mut files, mut last) = (Vec::new(), None);
             while let Some(row) = rows.next()? {
-                // Ids grow with time; one that is not published yet is looked at again.
-                let created_at = at(row.get(4)?);
-                if created_at > until || row.get::<_, String>(5)? != "PUBBLICATO" {
+                // Ids grow with time; one of its own that is not published yet is looked at again.
+                let (created_at, own) = (at(row.get(4)?), row.get::<_, String>(6)? == source);
+                if created_at > until || (own && row.get::<_, String>(5)? != "PUBBLICATO") {
                     break;
                 }
                 let id = uuid_at(row, 0)?;
                 last = Some(id);
-                if row.get::<_, String>(6)? == source {
+                if own {
                     let sha256 = digest(row.get(3)?).unwrap_or(Sha256::from_bytes([0; 32]));
-                    files.push(OldFile { id, folder: row.get(1)?, name: row.get(2)?, sha256, created_at });
+                    let size = row.get::<_, i64>(7)?.unsigned_abs();
+                    files.push(OldFile { id, folder: row.get(1)?, name: row.get(2)?, sha256, size, created_at });
                 }
             }
             Ok((files, last))
@@ -445,11 +463,8 @@ impl Store {
         self.write(move |db| {
             let from: Option<String> = optional(db.prepare_cached(SETTING)?.query_row([DONE], |row| row.get(0)))?;
             let from = from.and_then(|text| text.parse::<i64>().ok()).unwrap_or(i64::MIN);
-            overwriting(db, |db| {
-                let changed = db.prepare_cached(FORGET_NAMES)?.execute(params![from, ms(before)])?;
-                db.prepare_cached(SET)?.execute([DONE, &ms(before).to_string()])?;
-                Ok(changed)
-            })
+            db.prepare_cached(SET)?.execute([DONE, &ms(before).to_string()])?;
+            overwriting(db, |db| Ok(db.prepare_cached(FORGET_NAMES)?.execute(params![from, ms(before)])?))
         })
         .await
     }
@@ -508,13 +523,17 @@ fn removed_up_to(source: &str) -> String {
     format!("conservazione.file.{source}")
 }
 
-/// Runs `change` so that deleted cells and pages are overwritten with zeros. Only its own writes pay for that.
-fn overwriting<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+/// Runs `change` so that deleted cells and pages are overwritten with zeros. Only its own writes pay for that; if it writes anything
+/// the database is to be written anew ([`Store::compact`]).
+pub(super) fn overwriting<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let before = db.total_changes();
     db.execute_batch("PRAGMA secure_delete = ON")?;
     let outcome = change(db);
     db.execute_batch("PRAGMA secure_delete = OFF")?;
     let outcome = outcome?;
-    db.prepare_cached(SET)?.execute([OWED, "1"])?;
+    if db.total_changes() > before {
+        db.prepare_cached(SET)?.execute([OWED, "1"])?;
+    }
     Ok(outcome)
 }
 

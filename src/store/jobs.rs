@@ -555,6 +555,12 @@ pub(super) fn resume_act(db: &Connection, id: ActId, who: &str, why: &str, now: 
          WHERE subject_kind = 'notifica' AND subject_id = ?1 AND (state = 'SOSPESO' OR (state = 'ATTESA' AND error IS NOT NULL))",
     )?
     .execute(params![bytes, ms(now)])?;
+    if act.state == State::Preparing && act.positions > 0 {
+        // Its PTs are asked anew, and waited for as long as the first time.
+        db.prepare_cached("UPDATE job SET created_at = ?2 WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = 'PREPARA'")?
+            .execute(params![bytes, ms(now)])?;
+        positions::resume_of(db, id, who, why, now)?;
+    }
     let line = crate::flow::effect::LineDraft::new(crate::domain::outcome::OutcomeState::Info, "RIPRESO", now);
     engine::publish_line(db, &act, line, now)?;
     let about = serde_json::json!({"who": who, "why": why}).to_string();

@@ -68,7 +68,7 @@ pub struct LeasedMail {
     /// With its brackets.
     pub message_id: String,
     pub created_at: Timestamp,
-    /// Earlier times that the recipient was put off, and the first of them.
+    /// Earlier times that the recipient was put off or the answer did not come, and the first of them.
     pub attempts: u32,
     pub failed_at: Option<Timestamp>,
 }
@@ -164,6 +164,7 @@ const OPEN: &str = "SELECT id FROM mail WHERE sender = ?1 AND kind = ?2 AND reci
      AND alone = 0 LIMIT 1";
 const BEGIN: &str = "INSERT INTO mail (id, sender, kind, recipient, message_id, state, alone, created_at, due_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, 'ATTESA', ?6, ?7, ?8)";
+const SOONER: &str = "UPDATE mail SET due_at = ?2 WHERE id = ?1 AND attempts = 0 AND due_at > ?2";
 const COUNT_CODE: &str = "INSERT INTO mail_code (mail_id, code, flow, alerts, first_at, last_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) \
      ON CONFLICT (mail_id, code, flow) DO UPDATE SET alerts = alerts + 1, first_at = min(first_at, ?4), last_at = max(last_at, ?4)";
 const KEEP_ALERT: &str = "INSERT OR IGNORE INTO mail_alert (mail_id, alert_id) SELECT ?1, ?2 \
@@ -338,14 +339,10 @@ impl Store {
         .await
     }
 
-    /// Nobody knows whether it was taken: it is repeated as it is.
-    pub async fn mail_uncertain(&self, lease: MailLease, error: &str, due: Timestamp) -> Result<(), StoreError> {
-        let error = error.to_owned();
-        self.write(move |db| {
-            let sql = "UPDATE mail SET state = 'ATTESA', lease_until = NULL, error = ?3, due_at = ?4 WHERE id = ?1 AND fence = ?2 AND state = 'IN_CORSO'";
-            owned(db.prepare_cached(sql)?.execute(params![lease.id.as_bytes(), lease.fence, error, ms(due)])?)
-        })
-        .await
+    /// Nobody knows whether it was taken: it is repeated as it is. Counted like a recipient that is put off, for a server that takes
+    /// mails and never says so would deliver each repeat.
+    pub async fn mail_uncertain(&self, lease: MailLease, error: &str, due: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.mail_put_off(lease, error, false, due, now).await
     }
 
     /// The server is not well: the mail goes back as it was, behind those due before `due`. `handed_over` as in [`Store::mail_put_off`].
@@ -376,9 +373,7 @@ impl Store {
                 .prepare_cached("SELECT max(created_at) FROM mail WHERE sender = ?1 AND kind = ?2 AND recipient = ?3 AND created_at < ?4")?
                 .query_row(params![report.sender, report.kind, report.recipient, ms(report.created_at)], |row| row.get(0))?;
             let since = before.map_or_else(|| week_before(report.created_at), at);
-            let mut all = given_up(db, since, report.created_at)?;
-            all.retain(|one| one.sender.is_empty() || one.sender == report.sender);
-            Ok(all)
+            given_up(db, Some(&report.sender), since, report.created_at)
         })
         .await
     }
@@ -397,7 +392,7 @@ impl Store {
                 waiting: waiting.unsigned_abs(),
                 oldest_due: oldest.map(at),
                 repeats: repeats.unsigned_abs(),
-                given_up: given_up(db, week_before(now), next)?,
+                given_up: given_up(db, None, week_before(now), next)?,
                 trouble,
             })
         })
@@ -451,30 +446,35 @@ fn mail_for(
 ) -> Result<(Uuid, bool), StoreError> {
     let Addressed { sender, kind, recipient, due, alone } = addressed;
     let key = params![sender, kind.as_str(), recipient];
-    if !alone && let Some(open) = optional(db.prepare_cached(OPEN)?.query_row(key, |row| uuid_at(row, 0)))? {
-        // It says more than before: what was written of it is not what will be sent.
-        forget_content(db, open)?;
-        if let Some(due) = due {
-            db.prepare_cached("UPDATE mail SET due_at = min(due_at, ?2) WHERE id = ?1 AND attempts = 0")?
-                .execute(params![open.as_bytes(), ms(*due)])?;
-        }
-        return Ok((open, false));
-    }
-    let due = match due {
+    let wished = match due {
         Some(due) => *due,
         None if *alone => now,
         None => {
             let select = "SELECT until FROM mail_window WHERE sender = ?1 AND kind = ?2 AND recipient = ?3";
             let until: Option<i64> = optional(db.prepare_cached(select)?.query_row(key, |row| row.get(0)))?;
-            let due = until.map_or(now, |until| at(until).max(now));
-            let until = due.saturating_add(window).unwrap_or(due);
-            db.prepare_cached(KEEP_WINDOW)?.execute(params![sender, kind.as_str(), recipient, ms(until)])?;
-            due
+            until.map_or(now, |until| at(until).max(now))
         }
     };
+    let keep_window = || -> Result<(), StoreError> {
+        if due.is_none() && !alone {
+            let until = wished.saturating_add(window).unwrap_or(wished);
+            db.prepare_cached(KEEP_WINDOW)?.execute(params![sender, kind.as_str(), recipient, ms(until)])?;
+        }
+        Ok(())
+    };
+    if !alone && let Some(open) = optional(db.prepare_cached(OPEN)?.query_row(key, |row| uuid_at(row, 0)))? {
+        // It says more than before: what was written of it is not what will be sent.
+        forget_content(db, open)?;
+        // One that waits for its hour of the day does not hold back what is to be told at once.
+        if db.prepare_cached(SOONER)?.execute(params![open.as_bytes(), ms(wished)])? == 1 {
+            keep_window()?;
+        }
+        return Ok((open, false));
+    }
+    keep_window()?;
     let id = clock::new_uuid();
     let message_id = format!("<{id}@{domain}>");
-    let row = params![id.as_bytes(), sender, kind.as_str(), recipient, message_id, alone, ms(now), ms(due)];
+    let row = params![id.as_bytes(), sender, kind.as_str(), recipient, message_id, alone, ms(now), ms(wished)];
     db.prepare_cached(BEGIN)?.execute(row)?;
     Ok((id, true))
 }
@@ -484,12 +484,13 @@ fn forget_content(db: &Connection, id: Uuid) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn given_up(db: &Connection, since: Timestamp, to: Timestamp) -> Result<Vec<GivenUp>, StoreError> {
+/// The newest ones; `sender`: of that ente and of the installation alone.
+fn given_up(db: &Connection, sender: Option<&str>, since: Timestamp, to: Timestamp) -> Result<Vec<GivenUp>, StoreError> {
     let mut select = db.prepare_cached(
         "SELECT recipient, kind, sender, error, closed_at FROM mail WHERE state IN ('RIFIUTATA', 'ABBANDONATA') AND closed_at >= ?1 \
-         AND closed_at < ?2 ORDER BY closed_at DESC LIMIT ?3",
+         AND closed_at < ?2 AND (?4 IS NULL OR sender IN ('', ?4)) ORDER BY closed_at DESC LIMIT ?3",
     )?;
-    let rows = select.query_map(params![ms(since), ms(to), SHOWN as i64], |row| {
+    let rows = select.query_map(params![ms(since), ms(to), SHOWN as i64, sender], |row| {
         Ok(GivenUp {
             recipient: row.get(0)?,
             kind: row.get(1)?,

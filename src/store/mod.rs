@@ -30,6 +30,7 @@ mod pause;
 mod payments;
 mod position_material;
 mod positions;
+mod preparing;
 mod publications;
 mod queries;
 mod refusals;
@@ -67,7 +68,8 @@ pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use pause::Pause;
 pub use payments::Taken;
 pub use position_material::{PositionMaterial, PositionView, Sheet};
-pub use positions::{Beside, Route};
+pub use positions::{Beside, DaysOrder, Route};
+pub use preparing::{Patience, Stage};
 pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
@@ -336,6 +338,17 @@ impl Store {
         let outcome = query(&db);
         lock(&self.inner.lookers).push(db);
         outcome
+    }
+
+    /// Keeps everybody who writes waiting.
+    #[cfg(test)]
+    pub async fn occupy(&self, time: Duration) {
+        let _ = self
+            .alone(move |_| {
+                std::thread::sleep(time);
+                Ok(())
+            })
+            .await;
     }
 
     /// Runs `query` on a reading connection, off the runtime's threads.

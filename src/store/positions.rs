@@ -21,7 +21,7 @@ use crate::domain::notice_code;
 use crate::domain::outcome::{OutcomeState, PositionTold};
 use crate::domain::position::{CostChannel, Held};
 use crate::flow::effect::LineDraft;
-use crate::flow::event::Fact;
+use crate::flow::event::{Fact, OrderRefused};
 use crate::flow::position::{
     self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Stage, When,
 };
@@ -191,34 +191,48 @@ impl Store {
     /// A person lets a parked position go on: it is verified anew. False: it was not parked.
     pub async fn resume_position(&self, id: PositionId, who: &str, why: &str, now: Timestamp) -> Result<bool, StoreError> {
         let about = super::orders::by(who, why);
-        let resumed = self
-            .write(move |db| {
-                let row = PositionRow::load(db, id)?;
-                if !matches!(row.state, PositionState::Parked { .. }) {
-                    return Ok(false);
-                }
-                engine::append_history(db, KIND, id.0.as_bytes(), "ORDINE_RIPRENDI", Some(row.state.name()), Some(&about), now)?;
-                observe_one(db, id, &PositionFact::Resumed, Beside::default(), now)?;
-                Ok(true)
-            })
-            .await?;
+        let resumed = self.write(move |db| resume(db, id, &about, now)).await?;
         self.ring();
         Ok(resumed)
     }
 
-    /// Days that do not count, from `from` on (`until`: the last of them, when it is known). Ends an open suspension of before.
-    pub async fn suspend_position(
-        &self,
-        id: PositionId,
-        from: Date,
-        until: Option<Date>,
-        who: &str,
-        why: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Carries out an order about the days in which a position can be paid. [`StoreError::Order`]: it cannot be.
+    pub async fn order_days(&self, id: PositionId, order: DaysOrder, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
         let (who, why) = (who.to_owned(), why.to_owned());
-        self.write(move |db| {
-            let bytes = id.0.as_bytes();
+        self.write(move |db| order_days(db, id, order, &who, &why, now)).await?;
+        self.ring();
+        Ok(())
+    }
+}
+
+/// An order about days that do not count (appeal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaysOrder {
+    /// From `from` on; `until`: the last of them, when it is known. Ends an open suspension of before.
+    Stop { from: Date, until: Option<Date> },
+    /// They count again: `last` is the last one that did not.
+    Go { last: Date },
+}
+
+/// `subject_kind` of a position.
+pub(super) const KIND: &str = "posizione";
+
+/// The same inside a change that orders it for all the positions of an act.
+pub(super) fn order_days(
+    db: &Connection,
+    id: PositionId,
+    order: DaysOrder,
+    who: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let bytes = id.0.as_bytes();
+    let (event, told) = match order {
+        DaysOrder::Stop { from, until: Some(until) } if until < from => return Err(OrderRefused::Days.into()),
+        DaysOrder::Stop { from, until } => {
+            // An open suspension that began on that day or later gives way to the new one.
+            db.prepare_cached("DELETE FROM suspension WHERE position_id = ?1 AND until_day IS NULL AND from_day >= ?2")?
+                .execute(params![bytes, from.to_string()])?;
             db.prepare_cached("UPDATE suspension SET until_day = ?2 WHERE position_id = ?1 AND until_day IS NULL")?
                 .execute(params![bytes, from.yesterday().unwrap_or(from).to_string()])?;
             db.prepare_cached(
@@ -226,38 +240,83 @@ impl Store {
                  VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM suspension WHERE position_id = ?1), ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![bytes, from.to_string(), until.map(|day| day.to_string()), who, why, ms(now)])?;
-            order(db, id, "ORDINE_SOSPENDI", &who, &why, now)
-        })
-        .await?;
-        self.ring();
-        Ok(())
+            ("ORDINE_SOSPENDI", position::event::DAYS_STOPPED)
+        }
+        DaysOrder::Go { last } => {
+            let sql = "UPDATE suspension SET until_day = ?2 WHERE position_id = ?1 AND (until_day IS NULL OR until_day > ?2)";
+            if db.prepare_cached(sql)?.execute(params![bytes, last.to_string()])? == 0 {
+                return Err(OrderRefused::NotStopped.into());
+            }
+            // One that was to begin later never does.
+            db.prepare_cached("DELETE FROM suspension WHERE position_id = ?1 AND until_day < from_day")?.execute([bytes])?;
+            ("ORDINE_RIPRENDI_TERMINI", position::event::DAYS_GO)
+        }
+    };
+    let row = PositionRow::load(db, id)?;
+    let mut about = serde_json::json!({ "who": who, "why": why });
+    if let Some(about) = about.as_object_mut() {
+        let (from, until) = match order {
+            DaysOrder::Stop { from, until } => (Some(from), until),
+            DaysOrder::Go { last } => (None, Some(last)),
+        };
+        about.extend(from.map(|from| ("from".to_owned(), from.to_string().into())));
+        about.extend(until.map(|until| ("until".to_owned(), until.to_string().into())));
     }
-
-    /// The days count again: `last` is the last one that did not. False: none was suspended.
-    pub async fn unsuspend_position(&self, id: PositionId, last: Date, who: &str, why: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let (who, why) = (who.to_owned(), why.to_owned());
-        let ended = self
-            .write(move |db| {
-                let sql = "UPDATE suspension SET until_day = ?2 WHERE position_id = ?1 AND (until_day IS NULL OR until_day > ?2)";
-                let ended = db.prepare_cached(sql)?.execute(params![id.0.as_bytes(), last.to_string()])? > 0;
-                if ended {
-                    order(db, id, "ORDINE_RIPRENDI_TERMINI", &who, &why, now)?;
-                }
-                Ok(ended)
-            })
-            .await?;
-        self.ring();
-        Ok(ended)
-    }
+    engine::append_history(db, KIND, bytes, event, Some(row.state.name()), Some(&about.to_string()), now)?;
+    let line = PositionLine { event: told, code: None, amount: None, cost: None, payment: None };
+    publish(db, &row, &line, now)?;
+    observe_one(db, id, &PositionFact::Moved, Beside::default(), now).map(drop)
 }
 
-/// `subject_kind` of a position.
-pub(super) const KIND: &str = "posizione";
-
-fn order(db: &Connection, id: PositionId, event: &str, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+fn resume(db: &Connection, id: PositionId, about: &str, now: Timestamp) -> Result<bool, StoreError> {
     let row = PositionRow::load(db, id)?;
-    engine::append_history(db, KIND, id.0.as_bytes(), event, Some(row.state.name()), Some(&super::orders::by(who, why)), now)?;
-    observe_one(db, id, &PositionFact::Moved, Beside::default(), now).map(drop)
+    if !matches!(row.state, PositionState::Parked { .. }) {
+        return Ok(false);
+    }
+    engine::append_history(db, KIND, id.0.as_bytes(), "ORDINE_RIPRENDI", Some(row.state.name()), Some(about), now)?;
+    observe_one(db, id, &PositionFact::Resumed, Beside::default(), now)?;
+    Ok(true)
+}
+
+/// An act that waited for its PTs is resumed: what was parked of it is verified anew, and what still waits is asked now.
+pub(super) fn resume_of(db: &Connection, act: ActId, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    let about = super::orders::by(who, why);
+    for id in positions_of(db, act)? {
+        if !resume(db, id, &about, now)? {
+            db.prepare_cached(
+                "UPDATE job SET state = 'PRONTO', due_at = ?2, attempts = 0 WHERE subject_kind = 'posizione' AND subject_id = ?1 \
+                 AND kind = 'VERIFICA_POSIZIONE' AND state IN ('ATTESA', 'SOSPESO')",
+            )?
+            .execute(params![id.0.as_bytes(), ms(now)])?;
+        }
+    }
+    Ok(())
+}
+
+/// An order about days for every position that an act names. [`OrderRefused::NotStopped`]: not one of them was suspended.
+pub(super) fn order_days_of(
+    db: &Connection,
+    act: &ActRow,
+    order: DaysOrder,
+    who: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let positions = if act.positions > 0 { positions_of(db, act.id)? } else { Vec::new() };
+    let mut refused = Some(OrderRefused::NoPosition);
+    for id in positions {
+        let managed = PositionRow::load(db, id)?.state != PositionState::Unmanaged;
+        if !managed {
+            continue;
+        }
+        match order_days(db, id, order, who, why, now) {
+            Ok(()) => refused = None,
+            // Nothing of it was changed.
+            Err(StoreError::Order(OrderRefused::NotStopped)) => refused = refused.map(|_| OrderRefused::NotStopped),
+            Err(error) => return Err(error),
+        }
+    }
+    refused.map_or(Ok(()), |refused| Err(refused.into()))
 }
 
 /// The routes of a creditor.
@@ -488,6 +547,13 @@ fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
 fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
     let id = *row.id.0.as_bytes();
     match fact {
+        // What was reckoned for another act, or for other content, says nothing of this one.
+        PositionFact::Joined { .. } if row.state == PositionState::Closed => {
+            row.wanted = None;
+            row.wanted_cost = None;
+            let sql = "UPDATE position SET wanted = NULL, wanted_cost = NULL, reckoned_on = NULL, fault = NULL, sheet = NULL WHERE id = ?1";
+            db.prepare_cached(sql)?.execute([id])?;
+        }
         PositionFact::Verified { held } => {
             if !row.touched
                 && let Some(amount) = held.amount
@@ -630,7 +696,8 @@ fn save(
             Err(_) => Alert::new(code, &about).sender(Some(&row.sender)).raise(db, now)?,
         }
     }
-    if matches!(was, PositionState::Unverified) && changed {
+    // Before messo changes anything an act may wait for it: for the answer of the PT, for the first reckoning.
+    if (changed || moved) && !row.touched {
         wake(db, row, now)?;
     }
     Ok(())

@@ -116,9 +116,15 @@ pub struct Tokens {
     pub tokens: Vec<(u32, String)>,
 }
 
+/// What is known again. A lost drop is when its bytes were taken, not when they were refused once more; one that was under reading is
+/// when it was judged, whatever the judgement, unless nobody could read it.
 const RECOVERED: &str = "SELECT g.kind, g.source, g.about, g.sender, g.iun, g.sha256, g.data, CASE g.kind \
-     WHEN 'LOTTO' THEN EXISTS (SELECT 1 FROM batch b WHERE b.source = g.source AND b.sha256 = g.sha256 AND b.finished_at IS NOT NULL AND b.dry_run = 0) \
-     WHEN 'DEPOSITO' THEN EXISTS (SELECT 1 FROM batch b WHERE b.source = g.source AND b.sha256 = g.sha256 AND b.finished_at IS NOT NULL AND b.dry_run = 0) \
+     WHEN 'LOTTO' THEN EXISTS (SELECT 1 FROM batch b WHERE b.source = g.source AND b.sha256 = g.sha256 AND b.dry_run = 0 \
+     AND b.state IN ('PRESA_IN_CARICO', 'PARZIALE')) \
+     WHEN 'DEPOSITO' THEN EXISTS (SELECT 1 FROM batch b WHERE b.source = g.source AND b.sha256 = g.sha256 AND b.dry_run = 0 \
+     AND b.state IN ('PRESA_IN_CARICO', 'PARZIALE')) \
+     OR EXISTS (SELECT 1 FROM batch b WHERE b.id = unhex(replace(g.about, '-', '')) AND b.finished_at IS NOT NULL AND NOT EXISTS \
+     (SELECT 1 FROM problem p WHERE p.batch_id = b.id AND p.code IN ('FILE_NON_LEGGIBILE', 'FILE_CAMBIATO_IN_LAVORAZIONE', 'ERRORE_INTERNO'))) \
      WHEN 'ATTO' THEN EXISTS (SELECT 1 FROM act a WHERE a.sender = g.sender AND a.source = g.source AND a.reference = g.about AND a.staged = 0 \
      AND (g.iun IS NULL OR a.iun = g.iun)) \
      WHEN 'EVENTO' THEN EXISTS (SELECT 1 FROM act a WHERE substr(a.request_id, 1, 12) = substr(g.about, 1, 12) AND a.request_id = g.about) OR EXISTS (SELECT 1 FROM act a WHERE substr(a.iun, 1, 9) = substr(g.iun, 1, 9) AND a.iun = g.iun) \

@@ -3,6 +3,7 @@
 //! Rows of a trial (`in/prova/`) are kept under a source of their own, so that they meet what is live but are met by nobody.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
 use super::batches::{Staged, Verdict};
@@ -66,7 +67,7 @@ pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, row: Staged, now:
             return Ok(Verdict::Duplicate);
         }
     }
-    if matches!(act.action, Action::Cancel | Action::Modify) {
+    if act.action.is_bare() || act.action == Action::Modify {
         // An act of a batch that is still being read may yet be thrown away.
         let Some(latest) = latest.filter(|latest| !latest.uncertain || latest.batch == batch.id) else { return Ok(Verdict::Unknown) };
         if !latest.state.is_live() {
@@ -355,12 +356,23 @@ pub(super) struct Change {
     pub notify_by: Option<Timestamp>,
 }
 
+/// Days of an order about the terms of payment, kept until the batch is started.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Days {
+    pub from: Option<Date>,
+    pub until: Option<Date>,
+}
+
 /// Keeps an order about a known act. Of a replacement only its half is kept: to cancel the old act.
 fn keep_order(db: &Connection, batch: BatchId, act: ActId, row: &Staged) -> Result<(), StoreError> {
     let change = match row.act.action {
         Action::Modify => {
             let change = Change { act: row.act.clone(), key_id: row.key_id.clone(), notify_by: row.notify_by };
             Some(serde_json::to_string(&change)?)
+        }
+        Action::Suspend | Action::Resume => {
+            let days = Days { from: row.act.stopped_from, until: row.act.stopped_until };
+            Some(serde_json::to_string(&days)?)
         }
         _ => None,
     };

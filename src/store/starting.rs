@@ -11,11 +11,12 @@ use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
-use super::positions;
+use super::positions::{self, DaysOrder};
 use super::staging::{self, Change};
 use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::Code;
 use crate::domain::act::Action;
+use crate::domain::calendar::in_rome;
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::OutcomeState;
 use crate::flow::effect::LineDraft;
@@ -326,20 +327,19 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
         return if ours == 1 { Ok(false) } else { Err(StoreError::Stale) };
     }
     for (ordinal, act, action, change, place) in orders {
-        let carried = match (word::<Action>(&action, "action")?, change) {
+        let action = word::<Action>(&action, "action")?;
+        let carried = match (action, change) {
             (Action::Modify, Some(change)) => modify(db, act, batch, &change, &place, now)?,
             (Action::Replace, _) => cancel_replaced(db, act, batch, ordinal, now)?,
-            _ => match cancel(db, act, now)? {
-                // Nobody resumes what the gestionale wants gone: what SEND has of it is asked, not waited for.
-                Carried::WaitsForSend(span) => {
-                    remember_cancel(db, act, now)?;
-                    Carried::Waits(span)
-                }
-                carried => carried,
-            },
+            (Action::Suspend | Action::Resume, days) => days_of(db, act, action, days.as_deref(), now)?,
+            _ => cancel(db, act, now)?,
         };
         match carried {
             Carried::Waits(span) | Carried::WaitsForSend(span) => {
+                // Nobody resumes what the gestionale wants gone: what SEND has of it is asked, not waited for.
+                if matches!(carried, Carried::WaitsForSend(_)) {
+                    remember_cancel(db, act, action, now)?;
+                }
                 db.prepare_cached("UPDATE batch_order SET due_at = ?3 WHERE batch_id = ?1 AND ordinal = ?2")?.execute(params![
                     id,
                     ordinal,
@@ -360,6 +360,34 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
     Ok(true)
 }
 
+/// The days of payment of an act's notices stand still, or count again: those that the row tells, else from the day on which the
+/// order came.
+fn days_of(db: &Connection, id: ActId, action: Action, days: Option<&str>, now: Timestamp) -> Result<Carried, StoreError> {
+    let act = match ActRow::load(db, id) {
+        Err(StoreError::NotFound(_)) => return Ok(Carried::Done),
+        other => other?,
+    };
+    if act.staged {
+        return Ok(Carried::Waits(ASK_SOON));
+    }
+    let days = match days {
+        Some(days) => serde_json::from_str(days)?,
+        None => staging::Days { from: None, until: None },
+    };
+    let today = in_rome(now).date();
+    let order = match action {
+        Action::Suspend => DaysOrder::Stop { from: days.from.unwrap_or(today), until: days.until },
+        _ => DaysOrder::Go { last: days.until.unwrap_or_else(|| today.yesterday().unwrap_or(today)) },
+    };
+    match positions::order_days_of(db, &act, order, "gestionale", action.as_str(), now) {
+        Ok(()) => Ok(Carried::Done),
+        Err(StoreError::Order(OrderRefused::NoPosition)) => Ok(Carried::Refused("NESSUNA_POSIZIONE_GESTITA")),
+        Err(StoreError::Order(OrderRefused::NotStopped)) => Ok(Carried::Refused("TERMINI_NON_SOSPESI")),
+        Err(StoreError::Order(_)) => Ok(Carried::Refused("DATE_DELLA_SOSPENSIONE")),
+        Err(error) => Err(error),
+    }
+}
+
 fn cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<Carried, StoreError> {
     let mut act = match ActRow::load(db, id) {
         Err(StoreError::NotFound(_)) => return Ok(Carried::Done),
@@ -378,11 +406,11 @@ fn cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<Carried, StoreEr
     }
 }
 
-fn remember_cancel(db: &Connection, id: ActId, now: Timestamp) -> Result<(), StoreError> {
+fn remember_cancel(db: &Connection, id: ActId, action: Action, now: Timestamp) -> Result<(), StoreError> {
     if cancelling::is_remembered(db, id)? {
         return Ok(());
     }
-    cancelling::remember(db, &ActRow::load(db, id)?, "gestionale", "annulla", now)
+    cancelling::remember(db, &ActRow::load(db, id)?, "gestionale", action.as_str(), now)
 }
 
 /// The first half of a replacement. It waits for an operator if the new act does, and is dropped with it.

@@ -8,6 +8,7 @@
 //! The structure is read by hand and not with `lopdf`, which parses whole object streams eagerly: one crafted file could
 //! take gigabytes. `lopdf` is the oracle of the tests.
 
+pub mod codes;
 mod structure;
 mod tokens;
 

@@ -9,12 +9,16 @@ use serde::Deserialize;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::partners::Story;
+
 /// One example.
 #[derive(Debug, Clone)]
 pub struct Example {
     /// `messo-csv/excel`
     pub name: String,
     pub input: PathBuf,
+    /// The partner tecnologico of its notices, where the example has one: `pt.json`.
+    pub payments: Option<Story>,
     pub expected: Expected,
 }
 
@@ -57,7 +61,12 @@ pub fn load(root: &Path) -> io::Result<Vec<Example>> {
             let expected = fs::read(case.join("expected/expected.json"))?;
             let name = case.strip_prefix(root).unwrap_or(&case).to_string_lossy().into_owned();
             let expected = serde_json::from_slice(&expected).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-            examples.push(Example { name, input: case.join("in"), expected });
+            let payments = match fs::read(case.join("pt.json")) {
+                Ok(story) => Some(serde_json::from_slice(&story).map_err(|error| io::Error::other(format!("{name}: pt.json: {error}")))?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            examples.push(Example { name, input: case.join("in"), payments, expected });
         }
     }
     Ok(examples)

@@ -3,6 +3,7 @@
 
 mod examples;
 mod guest;
+mod partners;
 mod screen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +19,14 @@ use crate::clock::{self, Clock};
 use crate::config;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
+use crate::rest;
 use crate::sandbox;
 use crate::service::{Hub, supervisor};
 use crate::store::{BatchSummary, StoreError};
 use crate::text::it;
 
 use examples::Example;
+use partners::Partners;
 use russh::keys::PrivateKey;
 use screen::{Row, Screen};
 
@@ -42,6 +45,9 @@ pub struct Args {
     /// Indirizzo del simulatore di SEND.
     #[arg(long, default_value = "127.0.0.1:0", hide = true)]
     sandbox_listen: SocketAddr,
+    /// Indirizzo dei simulatori dei partner tecnologici.
+    #[arg(long, default_value = "127.0.0.1:0", hide = true)]
+    pt_listen: SocketAddr,
     /// Indirizzo a cui il servizio chiama SEND, quando davanti al simulatore c'è altro.
     #[arg(long, hide = true)]
     send_url: Option<String>,
@@ -76,14 +82,19 @@ async fn demo(args: Args) -> Result<bool, String> {
     let examples = examples::load(&root).map_err(|error| error.to_string())?;
     let dir = working_folder(args.dir.as_deref()).map_err(|error| error.to_string())?;
     let clock = Clock::accelerated_from_now(FACTOR);
-    let simulator = sandbox::start(sandbox::Options::new(args.sandbox_listen, clock)).await.map_err(|error| error.to_string())?;
+    let mut partners = Partners::start(args.pt_listen, clock, &examples).await?;
+    let options = sandbox::Options { debts: Some(partners.debts.clone()), ..sandbox::Options::new(args.sandbox_listen, clock) };
+    let simulator = sandbox::start(options).await.map_err(|error| error.to_string())?;
     let send_url = args.send_url.clone().unwrap_or_else(|| simulator.url());
     let key = guest::make_key(&dir)?;
-    let config = write_config(&dir, &examples, &send_url, &key).map_err(|error| error.to_string())?;
+    let config = write_config(&dir, &examples, &partners, &send_url, &key).map_err(|error| error.to_string())?;
     let loaded = config::load(&config).map_err(|problems| it::config::lines(&problems))?;
     let hub = supervisor::open(loaded, clock).map_err(|error| supervisor::sentence(&error))?;
     let running = supervisor::start(hub.clone()).await.map_err(|error| supervisor::sentence(&error))?;
+    let calls = rest::open(&hub).await?.ok_or("il servizio per i partner tecnologici non è in ascolto")?;
+    partners.introduce(calls.address).await?;
     println!("messo demo: {} esempi, SEND simulato su {}, un giorno dura un secondo", examples.len(), simulator.url());
+    println!("partner tecnologici simulati su {}", partners.url());
     let door = running.sftp_addresses().first().copied().ok_or("il server SFTP non è in ascolto")?;
     let mut guests = guest::Guests::new(door, key, &hub.config.host_keys())?;
     println!("cartella di lavoro: {}", dir.display());
@@ -98,8 +109,8 @@ async fn demo(args: Args) -> Result<bool, String> {
             drop_example(&dir, example).map_err(|error| named(error.to_string()))?;
         }
     }
-    let followed = follow(&hub, &dir, &examples).await.map_err(|error| error.to_string())?;
-    let mut good = table(&hub, &dir, &examples, &followed).await.map_err(|error| error.to_string())?;
+    let followed = follow(&hub, &dir, &examples, &mut partners).await.map_err(|error| error.to_string())?;
+    let mut good = table(&hub, &dir, &examples, &partners, &followed).await.map_err(|error| error.to_string())?;
     good &= guests.read_back(&dir).await?;
     guests.leave().await;
     if args.keep_running {
@@ -108,6 +119,7 @@ async fn demo(args: Args) -> Result<bool, String> {
         println!("Ctrl-C per finire.");
         let _ = tokio::signal::ctrl_c().await;
     }
+    calls.close().await;
     running.stop().await;
     simulator.stop().await;
     Ok(good)
@@ -126,7 +138,7 @@ fn working_folder(asked: Option<&Path>) -> io::Result<PathBuf> {
 }
 
 /// A configuration for the gestionali and enti that the examples name, as an installer would write it.
-fn write_config(dir: &Path, examples: &[Example], send_url: &str, key: &PrivateKey) -> io::Result<PathBuf> {
+fn write_config(dir: &Path, examples: &[Example], partners: &Partners, send_url: &str, key: &PrivateKey) -> io::Result<PathBuf> {
     let mut enti: BTreeSet<&str> = BTreeSet::new();
     let mut sources: BTreeMap<&str, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
     for Example { expected, .. } in examples {
@@ -136,9 +148,11 @@ fn write_config(dir: &Path, examples: &[Example], send_url: &str, key: &PrivateK
         flows.insert(&expected.flow);
     }
     let mut text = String::from("data = \"dati\"\ninstallation = \"demo\"\n\n[watch]\nsettle_ms = 300\nscan_ms = 1000\n");
-    text.push_str("\n[sftp]\n[[sftp.listen]]\naddress = \"127.0.0.1:0\"\n");
+    text.push_str("\n[rest]\nlisten = \"127.0.0.1:0\"\n\n[sftp]\n[[sftp.listen]]\naddress = \"127.0.0.1:0\"\n");
     let public = key.public_key().to_openssh().map_err(io::Error::other)?;
     fs::create_dir_all(dir.join("chiavi"))?;
+    fs::write(dir.join("chiavi/pt"), format!("{}\n", partners::PASSWORD))?;
+    text.push_str(&partners.blocks(examples, "chiavi/pt"));
     for (number, ente) in enti.iter().enumerate() {
         let name = if number == 0 { "Comune di Esempio".to_owned() } else { format!("Comune di Esempio {}", number + 1) };
         fs::write(dir.join(format!("chiavi/{ente}")), format!("{ente}-demo\n"))?;
@@ -146,6 +160,18 @@ fn write_config(dir: &Path, examples: &[Example], send_url: &str, key: &PrivateK
             "\n[[ente]]\ntax_id = \"{ente}\"\ndenomination = \"{name}\"\nambiente = \"collaudo\"\nsend_url = \"{send_url}\"\n\
              [[ente.key]]\nid = \"demo\"\nsecret = \"file:chiavi/{ente}\"\n"
         ));
+        let mut routed = BTreeSet::new();
+        for story in examples.iter().filter(|example| example.expected.ente == **ente).filter_map(|example| example.payments.as_ref()) {
+            if routed.insert(&story.code) {
+                let (name, code, costs) = (partners::name_of(&story.kind), &story.code, &story.costs);
+                text.push_str(&format!("[[ente.pagamenti]]\npt = \"{name}\"\naux = 3\ncode = \"{code}\"\ncosts = \"{costs}\"\n"));
+                for (key, value) in [("ente", &story.ente), ("service", &story.service)] {
+                    if let Some(value) = value {
+                        text.push_str(&format!("{key} = \"{value}\"\n"));
+                    }
+                }
+            }
+        }
     }
     for (source, (own, flows)) in &sources {
         let list = |words: &BTreeSet<&str>| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
@@ -191,7 +217,7 @@ async fn batch_of(hub: &Hub, example: &Example) -> Result<Option<BatchSummary>, 
 }
 
 /// Shows what happens until every act is final and every file is out. False: the time was over first.
-async fn follow(hub: &Arc<Hub>, dir: &Path, examples: &[Example]) -> Result<bool, StoreError> {
+async fn follow(hub: &Arc<Hub>, dir: &Path, examples: &[Example], partners: &mut Partners) -> Result<bool, StoreError> {
     let mut screen = Screen::new();
     let start = clock::monotonic();
     let mut seen = BTreeSet::new();
@@ -217,6 +243,12 @@ async fn follow(hub: &Arc<Hub>, dir: &Path, examples: &[Example]) -> Result<bool
             if seen.insert(file.clone()) && !file.contains("/attestazioni/2") {
                 screen.tell(&format!("  scritto {file}"));
             }
+        }
+        for line in partners.pay(examples).await {
+            screen.tell(&line);
+        }
+        for example in examples {
+            open |= !partners.differences(hub, example).await?.is_empty();
         }
         screen.show(&rows);
         let jobs: u64 = hub.store.overview().await?.jobs.iter().map(|(_, count)| count).sum();
@@ -260,7 +292,7 @@ fn published(dir: &Path, examples: &[Example]) -> Vec<String> {
 }
 
 /// Prints how each example ended; true when all ended as expected.
-async fn table(hub: &Hub, dir: &Path, examples: &[Example], in_time: &bool) -> Result<bool, StoreError> {
+async fn table(hub: &Hub, dir: &Path, examples: &[Example], partners: &Partners, in_time: &bool) -> Result<bool, StoreError> {
     let mut good = *in_time;
     // As wide as the longest name: the columns stay below their heads.
     let width = examples.iter().map(|example| example.name.chars().count()).max().unwrap_or(0).max("lotto".len());
@@ -282,7 +314,8 @@ async fn table(hub: &Hub, dir: &Path, examples: &[Example], in_time: &bool) -> R
             facts += own;
             files += own;
         }
-        let wrong = differences(hub, example, &batch, &finals).await?;
+        let mut wrong = differences(hub, example, &batch, &finals).await?;
+        wrong.extend(partners.differences(hub, example).await?);
         println!(
             "{:<width$} {:<16} {:>5} {:>9} {:>7} {:>8} {:>12} {:>5}  {}",
             example.name,
@@ -302,6 +335,12 @@ async fn table(hub: &Hub, dir: &Path, examples: &[Example], in_time: &bool) -> R
     }
     if !in_time {
         println!("\nIl tempo è finito prima che tutti gli atti fossero conclusi.");
+    }
+    println!("\nQuanto è stato chiesto, via via, presso i partner tecnologici (euro):");
+    for example in examples {
+        for line in partners.journeys(example) {
+            println!("  {:<width$} {line}", example.name);
+        }
     }
     println!("\nDa leggere:");
     let sources: BTreeSet<&str> = examples.iter().map(|example| example.expected.source.as_str()).collect();

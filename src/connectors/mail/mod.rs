@@ -31,8 +31,10 @@ pub struct Server {
     pub hello: String,
     pub from: Mailbox,
     pub reply_to: Option<Mailbox>,
-    /// For each answer of the server.
+    /// For each answer of the server but the last.
     pub timeout: Duration,
+    /// For the answer to the message itself.
+    pub message_timeout: Duration,
 }
 
 /// Why a configured server cannot be used.
@@ -67,6 +69,7 @@ impl Server {
             from,
             reply_to,
             timeout: Duration::from_secs(config.timeout_s),
+            message_timeout: Duration::from_secs(config.message_timeout_s),
         })
     }
 }

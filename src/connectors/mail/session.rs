@@ -21,7 +21,8 @@ use tokio::time::timeout;
 use super::{LONGEST_WORDS, MailError, Seen, Server, Step};
 use crate::config::MailTls;
 
-/// Bytes that a server may say in one conversation: a long one takes a few kilobytes.
+/// Bytes that a server may say in one conversation: a long one takes a few kilobytes. With `tls = "tls"` lettre makes the line itself,
+/// and only the time-out of each step bounds what a server says whose certificate was accepted.
 const MOST_SAID: usize = 1 << 20;
 /// Bytes of a file of authorities.
 const MOST_CA: u64 = 4 << 20;
@@ -30,6 +31,7 @@ const MOST_CA: u64 = 4 << 20;
 pub struct Session {
     line: AsyncSmtpConnection,
     timeout: Duration,
+    message_timeout: Duration,
     from: Address,
     /// A transaction was begun and not ended: the next one begins with RSET.
     begun: bool,
@@ -77,7 +79,7 @@ impl Session {
             }
             within(limit, Step::Login, line.auth(&mechanisms, &credentials)).await?;
         }
-        Ok(Session { line, timeout: limit, from: server.from.email.clone(), begun: false })
+        Ok(Session { line, timeout: limit, message_timeout: server.message_timeout, from: server.from.email.clone(), begun: false })
     }
 
     /// Asks whether the server takes a mail for `to`. Nothing is handed over.
@@ -95,7 +97,7 @@ impl Session {
     pub async fn hand_over(&mut self, message: &[u8]) -> Result<String, MailError> {
         self.say(Step::Data, Data).await?;
         self.begun = false;
-        let taken = within(self.timeout, Step::Message, self.line.message(message)).await?;
+        let taken = within(self.message_timeout, Step::Message, self.line.message(message)).await?;
         Ok(one_line(&taken.message().collect::<Vec<_>>().join(" ")))
     }
 

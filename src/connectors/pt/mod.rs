@@ -6,6 +6,8 @@
 
 mod call;
 pub mod declared;
+pub mod efil;
+pub mod file;
 pub mod govpay;
 pub mod gpd;
 pub mod mypay;
@@ -110,6 +112,8 @@ pub enum Partner {
     MyPay(mypay::MyPay),
     PiemontePay(piemontepay::PiemontePay),
     Declared(declared::Declared),
+    EFil(efil::EFil),
+    File(file::Exchange),
     Pu(pu::Pu),
 }
 
@@ -123,8 +127,9 @@ impl Partner {
             PtKind::MyPay => mypay::MyPay::new(settings).map(Partner::MyPay),
             PtKind::PiemontePay => piemontepay::PiemontePay::new(settings).map(Partner::PiemontePay),
             PtKind::Declared => declared::Declared::new(settings).map(Partner::Declared),
+            PtKind::EFil => efil::EFil::new(settings).map(Partner::EFil),
+            PtKind::File => file::Exchange::new(&settings).map(Partner::File),
             PtKind::Pu => Ok(Partner::Pu(pu::Pu::new(settings)?)),
-            kind => Err(PtSetupError::Profile(kind.to_string())),
         }
     }
 
@@ -138,6 +143,8 @@ impl Partner {
             Partner::MyPay(partner) => partner.capabilities(),
             Partner::PiemontePay(partner) => partner.capabilities(),
             Partner::Declared(partner) => partner.capabilities(),
+            Partner::EFil(partner) => partner.capabilities(),
+            Partner::File(exchange) => exchange.capabilities(),
             Partner::Pu(pu) => pu.capabilities(),
         }
     }
@@ -145,12 +152,13 @@ impl Partner {
     /// What it holds for a notice. [`ConnectorError::NotFound`]: it does not know it.
     pub async fn verify(&self, route: &PaymentRoute, asked: &Asked) -> Result<Held, ConnectorError> {
         match self {
-            Partner::Unmanaged => Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() }),
+            Partner::Unmanaged | Partner::File(_) => Err(ConnectorError::Protocol { what: "this PT tells nothing".to_owned() }),
             Partner::Gpd(gpd) => gpd.verify(asked).await,
             Partner::GovPay(govpay) => govpay.verify(asked).await,
             Partner::MyPay(partner) => partner.verify(route, asked).await,
             Partner::PiemontePay(partner) => partner.verify(route, asked).await,
             Partner::Declared(partner) => partner.verify(route, asked).await,
+            Partner::EFil(partner) => partner.verify(route, asked).await,
             Partner::Pu(pu) => pu.verify(route, asked).await,
         }
     }
@@ -166,6 +174,8 @@ impl Partner {
             Partner::MyPay(partner) => partner.change(route, asked, change).await,
             Partner::PiemontePay(partner) => partner.change(route, asked, change).await,
             Partner::Declared(partner) => partner.change(route, asked, change).await,
+            Partner::EFil(partner) => partner.change(route, asked, change).await,
+            Partner::File(exchange) => exchange.change(route, asked, change).await,
             Partner::Pu(pu) => pu.change(route, asked, change).await,
         }
     }
@@ -179,6 +189,8 @@ impl Partner {
             Partner::MyPay(partner) => partner.cancel(route, asked, key).await,
             Partner::PiemontePay(partner) => partner.cancel(route, asked, key).await,
             Partner::Declared(partner) => partner.cancel(route, asked, key).await,
+            Partner::EFil(partner) => partner.cancel(route, asked, key).await,
+            Partner::File(exchange) => exchange.cancel(route, asked, key).await,
             Partner::Pu(pu) => pu.cancel(route, asked).await,
         }
     }

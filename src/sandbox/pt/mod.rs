@@ -7,6 +7,8 @@
 //! the next calls go wrong, `DELETE /_pt/faults` forgets what is left of them.
 
 mod debts;
+mod efil;
+mod esempio;
 mod faults;
 mod govpay;
 mod gpd;
@@ -72,6 +74,8 @@ pub async fn start(options: PtOptions) -> std::io::Result<PtRunning> {
         .nest("/_pt", looks(shared.clone()).merge(orders(plan.clone())))
         .nest("/gpd", gpd::router(shared.clone()))
         .nest("/govpay", govpay::router(shared.clone()))
+        .nest("/efil", efil::router(shared.clone()))
+        .nest("/esempio", esempio::router(shared.clone()))
         .nest("/mypay", mypay::router(shared.clone()))
         .nest("/piemontepay", piemontepay::router(shared.clone()))
         .nest("/pu", pu::router(shared.clone()))

@@ -426,12 +426,19 @@ fn prune(dir: &Path, pool: &Pool, keep: usize) -> Result<Vec<String>, BackupErro
         .map_err(at(&folder))?;
     }
     for name in old {
-        // Its manifest first: what is half removed is no copy.
-        let folder = dir.join(name);
-        fs::remove_file(folder.join(manifest::NAME)).and_then(|()| fs::remove_dir_all(&folder)).map_err(at(&folder))?;
+        let folder = retire(dir, name).map_err(at(dir))?;
+        fs::remove_dir_all(&folder).map_err(at(&folder))?;
     }
     pool.prune(&wanted).map_err(at(dir))?;
     Ok(old.to_vec())
+}
+
+/// Takes its name from a copy that is about to be removed: what is half removed is no copy, and the next one sweeps it away.
+fn retire(dir: &Path, name: &str) -> io::Result<PathBuf> {
+    let unfinished = dir.join(format!("{UNFINISHED}{name}"));
+    fs::rename(dir.join(name), &unfinished)?;
+    sync_folder(dir)?;
+    Ok(unfinished)
 }
 
 #[cfg(test)]

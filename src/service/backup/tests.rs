@@ -181,6 +181,21 @@ async fn one_that_stops_half_way_leaves_nothing_of_itself() {
     assert!(place.files().iter().all(|name| !name.contains(".incompleto")), "{:?}", place.files());
 }
 
+/// Killed while an old copy is being removed: what is left of it has no name of a copy, and the next one takes it away.
+#[tokio::test]
+async fn a_copy_that_is_being_removed_is_no_copy_any_more() {
+    let place = Place::new();
+    place.batch(b"primo").await;
+    let one = place.take(None, 0).unwrap();
+    let two = place.take(None, 1).unwrap();
+    retire(&place.copies(), &one.name).unwrap();
+    assert_eq!(copies(&place.copies()).unwrap(), [two.name.clone()]);
+    assert!(!place.copies().join(&one.name).exists());
+    let three = place.take(None, 2).unwrap();
+    assert!(place.files().iter().all(|name| !name.contains(&one.name)), "{:?}", place.files());
+    assert_eq!(copies(&place.copies()).unwrap(), [two.name, three.name]);
+}
+
 #[test]
 fn a_disk_that_is_full_is_told_as_such() {
     let full = io::Error::from(io::ErrorKind::StorageFull);

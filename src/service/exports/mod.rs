@@ -6,7 +6,7 @@
 
 pub mod night;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,13 +40,16 @@ const PAGE: u64 = 20_000;
 const LATER: Duration = Duration::from_secs(300);
 /// The same where time runs faster.
 const SOON: Duration = Duration::from_secs(1);
-const LATE: &str = "RENDICONTAZIONE_IN_RITARDO";
+/// The trouble of a gestionale whose exports do not succeed.
+pub const LATE: &str = "RENDICONTAZIONE_IN_RITARDO";
 const MADE: &str = "RENDICONTAZIONE_RIUSCITA";
 
 /// Makes exports as they become due, until the hub stops.
 pub async fn run(hub: Arc<Hub>) {
     let (pause, later) = if hub.clock.is_real() { (Duration::from_secs(20), LATER) } else { (Duration::from_millis(200), SOON) };
     let mut failed: BTreeMap<String, Instant> = BTreeMap::new();
+    // Of whom it is known that nothing is late: a trouble may be kept from before the start.
+    let mut well: BTreeSet<String> = BTreeSet::new();
     while !hub.stopping.is_cancelled() {
         for source in &hub.settings().sources {
             if failed.get(&source.name).is_some_and(|at| at.elapsed() < later) {
@@ -54,13 +57,15 @@ pub async fn run(hub: Arc<Hub>) {
             }
             match due(&hub, &source.name).await {
                 Ok(()) => {
-                    if failed.remove(&source.name).is_some() {
-                        tell(hub.store.ends(LATE, Notice::of_source(MADE, &source.name, &source.name), hub.clock.now()).await);
+                    failed.remove(&source.name);
+                    if well.insert(source.name.clone()) {
+                        tell(over(&hub, &source.name, source.export.attiva).await);
                     }
                 }
                 Err(PublishError::Store(StoreError::Stopping)) => {}
                 Err(error) => {
                     tracing::error!(source = source.name, %error, "la rendicontazione non è riuscita: si riprova");
+                    well.remove(&source.name);
                     failed.insert(source.name.clone(), monotonic());
                     tell(hub.store.begins(Notice::of_source(LATE, &source.name, &source.name), None, hub.clock.now()).await);
                 }
@@ -71,6 +76,14 @@ pub async fn run(hub: Arc<Hub>) {
             () = hub.stopping.cancelled() => {}
         }
     }
+}
+
+/// Nothing of a gestionale is late: operators are told, if they knew of it. Where exports were switched off it is forgotten.
+async fn over(hub: &Hub, source: &str, active: bool) -> Result<bool, StoreError> {
+    if active {
+        return hub.store.ends(LATE, Notice::of_source(MADE, source, source), hub.clock.now()).await;
+    }
+    hub.store.forget_trouble(LATE, source).await.map(|()| false)
 }
 
 fn tell(told: Result<bool, StoreError>) {
@@ -332,5 +345,31 @@ fn wanted(from: &str, to: &str) -> Result<WantedExports, OperateError> {
         (_, _, Some((first, last))) => Ok(WantedExports::Days(first, last)),
         (Ok(_), Err(_), _) => Err(OperateError::NotAnExport { text: to.to_owned() }),
         _ => Err(OperateError::NotAnExport { text: from.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::tests::{House, SOURCE};
+
+    /// Told before a restart: the first time that nothing is late it is over, and the next one is told again. Switched off, it is
+    /// forgotten without a word.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_trouble_from_before_the_start_ends() {
+        for (more, told) in [("", vec![MADE, LATE]), ("[gestionale.rendicontazione]\nattiva = false\n", vec![LATE])] {
+            let house = House::with("", more);
+            let store = &house.hub.store;
+            store.begins(Notice::of_source(LATE, SOURCE, SOURCE), None, house.hub.clock.now()).await.unwrap();
+            let running = tokio::spawn(run(house.hub.clone()));
+            let begun = monotonic();
+            while !store.troubles().await.unwrap().is_empty() {
+                assert!(begun.elapsed() < Duration::from_secs(10), "{more}: still late");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            house.hub.stopping.cancel();
+            running.await.unwrap();
+            assert_eq!(house.alerts().await, told, "{more}");
+        }
     }
 }

@@ -42,6 +42,7 @@ async fn reread_kept(hub: &Arc<Hub>, batch: BatchId) -> Result<(), IngestError> 
     };
     let Some(sha256) = summary.sha256 else { return unreadable(hub, &claimed).await };
     reserve(hub)?;
+    let taking = hub.taking.read().await;
     let kept_file = match hub.archives.open(&sha256) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return unreadable(hub, &claimed).await,
@@ -55,7 +56,7 @@ async fn reread_kept(hub: &Arc<Hub>, batch: BatchId) -> Result<(), IngestError> 
         return changed_meanwhile(hub, &claimed, &kept, None).await;
     }
     match look_into(hub, &claimed, move || Ok(kept_file)).await? {
-        Ok((opened, facts)) => judge(hub, &claimed, &kept, Arc::new(opened), facts).await,
+        Ok((opened, facts)) => judge(hub, &claimed, &kept, Arc::new(opened), facts, taking).await,
         Err(problem) => refuse(hub, &claimed, &kept, None, *problem).await,
     }
 }

@@ -35,7 +35,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Pause of a recipient that was put off; doubles up to the longest.
 const FIRST_PUT_OFF: SignedDuration = SignedDuration::from_secs(60);
 const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(4);
-/// A recipient that has been put off for so long is given up (RFC 5321, 4.5.4.1: at least 4 to 5 days).
+/// A recipient that has been put off for so long, or a server that never says whether it took the mail, is given up (RFC 5321,
+/// 4.5.4.1: at least 4 to 5 days).
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// What was sent or given up is kept so long.
 const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -155,11 +156,20 @@ impl Post {
         if sent > 0 {
             self.failures = 0;
         }
+        // That it lets us in is not yet that it takes mails: a trouble is over when one was taken, or all were answered.
+        if self.troubled && (sent > 0 || (ended.is_ok() && !hub.stopping.is_cancelled())) {
+            match hub.store.keep_mail_trouble(None).await {
+                Ok(()) => self.troubled = false,
+                Err(error) => tracing::error!(%error, "lo stato della posta non può essere registrato"),
+            }
+        }
         let error = match ended {
             Ok(()) => return Duration::ZERO,
             Err(Broken::Store(error)) => {
                 if !matches!(error, StoreError::Stopping | StoreError::Stale) {
                     tracing::error!(%error, "la posta non può essere registrata");
+                    // Nobody else sends: what was leased need not wait for its lease to end.
+                    let _ = hub.store.free_mails().await;
                 }
                 return LOOK;
             }
@@ -191,10 +201,6 @@ impl Post {
             })?,
             () = hub.stopping.cancelled() => return Ok(()),
         };
-        if self.troubled {
-            hub.store.keep_mail_trouble(None).await?;
-            self.troubled = false;
-        }
         let (templates, faults) = Templates::load(mail.templates.as_deref());
         for fault in faults {
             tracing::warn!(
@@ -291,6 +297,11 @@ impl One<'_> {
         }
     }
 
+    /// Whether it has been tried for long enough.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.leased.failed_at.is_some_and(|first| now.duration_since(first) >= GIVE_UP)
+    }
+
     /// A while after the hub is asked to stop.
     async fn stop(&self) {
         self.hub.stopping.cancelled().await;
@@ -306,15 +317,19 @@ impl One<'_> {
         match error {
             MailError::Refused { .. } => store.mail_given_up(lease, true, &code, now).await?,
             MailError::Temporary { .. } => {
-                let over = self.leased.failed_at.is_some_and(|first| now.duration_since(first) >= GIVE_UP);
-                if over {
+                if self.is_over(now) {
                     store.mail_given_up(lease, false, &code, now).await?;
                 } else {
                     store.mail_put_off(lease, &code, handed_over, later(put_off(self.leased.attempts)), now).await?;
                 }
             }
             MailError::Uncertain { .. } => {
-                store.mail_uncertain(lease, &code, later(FIRST_PUT_OFF)).await?;
+                // It may have been taken each time: repeated as seldom as a recipient that is put off, and not for ever.
+                if self.is_over(now) {
+                    store.mail_given_up(lease, false, &code, now).await?;
+                } else {
+                    store.mail_uncertain(lease, &code, later(put_off(self.leased.attempts)), now).await?;
+                }
                 return Err(Broken::Server(error));
             }
             // Behind the others: should it be about this mail alone, they go.
@@ -335,11 +350,45 @@ fn put_off(attempts: u32) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::tests::House;
 
     #[test]
     fn pauses_double_up_to_four_hours() {
         for (attempts, want) in [(0, 60), (1, 120), (5, 1_920), (8, 14_400), (40, 14_400)] {
             assert_eq!(put_off(attempts).as_secs(), want, "{attempts}");
+        }
+    }
+
+    /// A server that takes each mail and never says so would deliver every repeat.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_mail_whose_answer_never_comes_is_repeated_ever_later_and_then_given_up() {
+        const ENTE: &str = "01234567897";
+        let mail = "\n[mail]\nhost = \"localhost\"\nfrom = \"messo@comune.esempio.it\"\n";
+        let house = House::with("[[ente.avvisi]]\nto = [\"uno@comune.esempio.it\"]\n", mail);
+        let (hub, store) = (&house.hub, &house.hub.store);
+        let begun = hub.clock.now();
+        store.alert("TENTATIVI_ESAURITI", Some(ENTE), None, "prova", begun).await.unwrap();
+        assert!(collect_once(hub, begun).await.unwrap());
+        let server = Server::of(hub.settings().mail.as_ref().unwrap()).unwrap();
+        assert_eq!(server.message_timeout, Duration::from_secs(600), "RFC 5321, 4.5.3.2.6");
+        let (templates, _) = Templates::load(None);
+        let mut at = begun;
+        for (failed_days, pause) in [(0, Some(60)), (0, Some(120)), (4, Some(240)), (5, None)] {
+            let mut leased = store.lease_mail(at + SignedDuration::from_hours(1), at).await.unwrap().unwrap();
+            leased.failed_at = leased.failed_at.map(|first| first - SignedDuration::from_hours(24 * failed_days));
+            let one = One { hub, server: &server, templates: &templates, leased: &leased };
+            let before = hub.clock.now();
+            let ended = one.failed(MailError::Uncertain { seen: Seen::Silence }, true).await;
+            assert!(matches!(ended, Err(Broken::Server(MailError::Uncertain { .. }))), "the conversation is over");
+            let due = store.next_mail_due().await.unwrap();
+            let Some(pause) = pause else {
+                let mails = store.mail_overview(hub.clock.now()).await.unwrap();
+                assert_eq!((due, mails.given_up.len()), (None, 1), "given up after five days");
+                break;
+            };
+            let late = due.unwrap().duration_since(before).as_secs();
+            assert!((pause - 1..pause + 20).contains(&late), "{late} s, not {pause}");
+            at = due.unwrap();
         }
     }
 }

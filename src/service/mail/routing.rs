@@ -21,14 +21,8 @@ pub struct Routing {
     general: Vec<String>,
 }
 
-/// The report of a day, whose code may be in no list yet.
+/// The report of a day.
 pub const REPORT: &str = "RAPPORTO_DEL_GIORNO";
-
-/// The kind of a code.
-#[must_use]
-pub fn kind_of(code: &str) -> AlertKind {
-    if code == REPORT { AlertKind::Report } else { alert::kind_of(code) }
-}
 
 impl Routing {
     /// Without `[mail]` nobody is told of anything.
@@ -45,7 +39,7 @@ impl Routing {
     /// Each recipient once: at once, if one of the rules says so.
     #[must_use]
     pub fn addressed(&self, alert: &ToldAlert, now: Timestamp) -> Vec<Addressed> {
-        let kind = kind_of(&alert.code);
+        let kind = alert::kind_of(&alert.code);
         let alone = kind == AlertKind::Report;
         let Some((sender, rules)) = self.rules_of(alert) else {
             let of_all = |recipient: &String| Addressed { sender: String::new(), kind, recipient: recipient.clone(), due: None, alone };

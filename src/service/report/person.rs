@@ -42,6 +42,9 @@ pub struct PersonPage {
     pub acts: Vec<PersonAct>,
     /// Batches whose file names the person.
     pub batches: Vec<PersonBatch>,
+    /// Refused drops of the page that cannot be read: who is named in them nobody can say.
+    #[serde(default)]
+    pub unreadable: u64,
     /// `None`: that was all.
     pub next: Option<PersonStage>,
 }
@@ -55,6 +58,9 @@ pub struct PersonReport {
     pub batches: Vec<PersonBatch>,
     /// Acts whose data was deleted now.
     pub erased_acts: u64,
+    /// Refused drops that cannot be read: who is named in them nobody can say.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
 /// An act that concerns the person.

@@ -14,10 +14,12 @@ use serde_json::json;
 use super::{RestoreError, disk};
 use crate::config::{LoadedConfig, SourceSystem};
 use crate::domain::digest::{Hasher, Sha256};
-use crate::domain::ids::BatchId;
+use crate::domain::ids::{ActId, BatchId};
 use crate::flow::event::Order;
 use crate::intake::{claim, names};
 use crate::outbox::marks::{self, Mark};
+use crate::outbox::verify::export_of;
+use crate::service::exports;
 use crate::store::{Gap, GapKind, NumberedFile, Store, StoreError};
 
 /// Who withdraws again what was withdrawn after the copy.
@@ -35,27 +37,34 @@ pub async fn read(store: &Store, source: &SourceSystem, copied_at: Timestamp, no
     let mark = |kind: &str| marks.iter().find(|mark| mark.kind == kind).cloned();
     outcomes(store, source, mark("ESITO"), now).await?;
     indexes(store, source, mark("INDICE"), now).await?;
-    others(store, source, &marks).await?;
+    statements(store, source, mark(exports::KIND), now).await?;
     receipts(store, source, copied_at).await
 }
 
 /// Numbered files of a folder, by number: `<prefix>000123.xml`; copies of files are left out.
 fn numbered(folder: &Path, prefix: &str, extension: &str) -> Result<BTreeMap<u64, String>, RestoreError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(disk(folder)(error)),
-    };
     let mut found = BTreeMap::new();
-    for entry in entries {
-        let name = entry.map_err(disk(folder))?.file_name();
-        let Some(name) = name.to_str() else { continue };
+    for name in names_in(folder)? {
         let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(extension));
         if let Some(number) = number.filter(|digits| digits.len() >= 6).and_then(|digits| digits.parse().ok()) {
-            found.insert(number, name.to_owned());
+            found.insert(number, name);
         }
     }
     Ok(found)
+}
+
+/// Names in a folder; none when there is no folder.
+fn names_in(folder: &Path) -> Result<Vec<String>, RestoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(disk(folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(disk(folder))?.file_name().into_string().ok());
+    }
+    Ok(names)
 }
 
 fn hash(path: &Path) -> Result<(Sha256, u64), RestoreError> {
@@ -79,13 +88,14 @@ async fn outcomes(store: &Store, source: &SourceSystem, mark: Option<Mark>, now:
     let mut files = Vec::new();
     let (mut last, mut last_line) = (mark.as_ref().map_or(0, |mark| mark.number), mark.as_ref().map_or(0, |mark| mark.line));
     let mut seen = Vec::new();
+    let mut withdrawals = Vec::new();
     for extension in [".xml", ".csv"] {
         for (number, name) in numbered(&folder, &prefix, extension)?.into_iter().filter(|(number, _)| *number > known) {
             let path = folder.join(&name);
             let (sha256, size) = hash(&path)?;
             let mut lines = None;
             if extension == ".xml" {
-                lines = read_outcome(store, source, &path).await?;
+                lines = read_outcome(store, source, &path, &mut withdrawals).await?;
             }
             last = last.max(number);
             last_line = last_line.max(lines.map_or(0, |(_, last)| last));
@@ -110,9 +120,10 @@ async fn outcomes(store: &Store, source: &SourceSystem, mark: Option<Mark>, now:
             lines: None,
         });
     }
-    // Only the CSV was left: its lines are not told by anything else, and a number too many harms less than one twice.
-    if last_line == 0 {
-        last_line = known_line + LEAP;
+    // Of the last one only the CSV was left: its lines are not told by anything else, and a number too many harms less than one twice.
+    let marked = mark.as_ref().is_some_and(|mark| mark.number == last && mark.line > 0);
+    if !marked && !files.iter().any(|file| file.number == last && file.lines.is_some()) {
+        last_line = last_line.max(known_line) + LEAP;
     }
     seen.sort_unstable();
     seen.dedup();
@@ -121,7 +132,21 @@ async fn outcomes(store: &Store, source: &SourceSystem, mark: Option<Mark>, now:
         "conosciuti_fino_a": known, "pubblicati_fino_a": last, "righe_da": known_line + 1, "righe_a": last_line, "visibili": visible.len(),
     });
     store.adopt_numbers(&source.name, files, last, last_line, now).await?;
+    // Only now: a withdrawal writes a line, and its number must be a new one.
+    for Withdrawn { act, why, at } in withdrawals {
+        match store.order(act, Order::Cancel, WHO, &why, at).await {
+            Ok(_) | Err(StoreError::Order(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     numbers_gap(store, source, "esiti", data).await
+}
+
+/// An act that was withdrawn after the copy, as an outcome file tells.
+struct Withdrawn {
+    act: ActId,
+    why: String,
+    at: Timestamp,
 }
 
 /// Lines skipped when nothing says how many there were.
@@ -170,22 +195,38 @@ async fn indexes(store: &Store, source: &SourceSystem, mark: Option<Mark>, now: 
     numbers_gap(store, source, "attestazioni", data).await
 }
 
-/// Folders whose numbers other parts of messo give: (folder, kind of its mark).
-const OTHERS: [(&str, &str); 1] = [("rendicontazioni", "RENDICONTAZIONE")];
-
-async fn others(store: &Store, source: &SourceSystem, marks: &[Mark]) -> Result<(), RestoreError> {
-    for (folder, kind) in OTHERS {
-        let mut last = marks.iter().find(|mark| mark.kind == kind).map_or(0, |mark| mark.number);
-        let path = source.root.join(folder);
-        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some(stem) = name.to_str().and_then(|name| name.rsplit_once('.')).map(|(stem, _)| stem) else { continue };
-            let digits = stem.split('_').rfind(|part| part.len() == 6 && part.bytes().all(|byte| byte.is_ascii_digit()));
-            last = last.max(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
+/// Exports after those that the store knows: their numbers are spent, and the next one names the digests of the last.
+async fn statements(store: &Store, source: &SourceSystem, mark: Option<Mark>, now: Timestamp) -> Result<(), RestoreError> {
+    let (known, _) = store.known_numbers(&source.name, exports::KIND).await?;
+    let folder = source.root.join(exports::FOLDER);
+    let mut last = mark.as_ref().map_or(0, |mark| mark.number);
+    let mut files = Vec::new();
+    let file = |number, name, (sha256, size)| NumberedFile {
+        kind: exports::KIND.to_owned(),
+        number,
+        folder: exports::FOLDER.to_owned(),
+        name,
+        sha256,
+        size,
+        lines: None,
+    };
+    for name in names_in(&folder)? {
+        // What else an office keeps there may have digits in its name.
+        let Some(number) = export_of(&source.name, &name) else { continue };
+        last = last.max(number);
+        if number > known {
+            let told = hash(&folder.join(&name))?;
+            files.push(file(number, name, told));
         }
-        if last > 0 {
-            store.raise_number_floor(&source.name, folder, last).await?;
-        }
+    }
+    if last > known && !files.iter().any(|file| file.number == last && file.name.ends_with(".xml")) {
+        // The gestionale has taken it away: the next one must name its digest all the same.
+        let taken = mark.filter(|mark| mark.number == last).and_then(|mark| mark.xml);
+        files.extend(taken.map(|xml| file(last, format!("rendicontazione_{}_{last:06}.xml", source.name), (xml, 0))));
+    }
+    store.adopt_numbers(&source.name, files, 0, 0, now).await?;
+    if last > 0 {
+        store.raise_number_floor(&source.name, exports::FOLDER, last).await?;
     }
     Ok(())
 }
@@ -217,7 +258,12 @@ impl Told {
 }
 
 /// Reads an outcome file that the store does not know: answers its first and last line, and keeps what it says of acts.
-async fn read_outcome(store: &Store, source: &SourceSystem, path: &Path) -> Result<Option<(u64, u64)>, RestoreError> {
+async fn read_outcome(
+    store: &Store,
+    source: &SourceSystem,
+    path: &Path,
+    withdrawals: &mut Vec<Withdrawn>,
+) -> Result<Option<(u64, u64)>, RestoreError> {
     let mut reader = Reader::from_reader(BufReader::new(File::open(path).map_err(disk(path))?));
     let (mut buffer, mut element, mut text) = (Vec::new(), String::new(), String::new());
     let (mut first, mut last) = (0, 0);
@@ -238,7 +284,7 @@ async fn read_outcome(store: &Store, source: &SourceSystem, path: &Path) -> Resu
                     "prima_riga" => first = text.parse().unwrap_or(0),
                     "ultima_riga" => last = text.parse().unwrap_or(0),
                     "esito_atto" => {
-                        line(store, source, &std::mem::take(&mut told), &mut gaps).await?;
+                        withdrawals.extend(line(store, source, &std::mem::take(&mut told), &mut gaps).await?);
                         if gaps.len() >= TOGETHER {
                             store.note_gaps(std::mem::take(&mut gaps).into_values().collect()).await?;
                         }
@@ -267,25 +313,27 @@ fn resolve(entity: &quick_xml::events::BytesRef<'_>) -> char {
     }
 }
 
-/// What one line says of an act: unknown here it is a gap; withdrawn there, it is withdrawn here too.
-async fn line(store: &Store, source: &SourceSystem, told: &Told, gaps: &mut BTreeMap<(String, String), Gap>) -> Result<(), RestoreError> {
+/// What one line says of an act: unknown here it is a gap; withdrawn there, it is to be withdrawn here too.
+async fn line(
+    store: &Store,
+    source: &SourceSystem,
+    told: &Told,
+    gaps: &mut BTreeMap<(String, String), Gap>,
+) -> Result<Option<Withdrawn>, RestoreError> {
     let (sender, reference, event) = (told.of("ente"), told.of("riferimento"), told.of("evento"));
     let submission = told.of("invio").parse().unwrap_or(1);
     if sender.is_empty() || reference.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let known = store.act_named(sender, &source.name, reference, submission).await?;
-    if let Some(act) = known {
-        if event == "RITIRATO" {
-            let why = format!("ritirato dopo la copia, riga {} degli esiti", told.of("riga"));
-            match store.order(act, Order::Cancel, WHO, &why, told.of("scritto_utc").parse().unwrap_or(Timestamp::UNIX_EPOCH)).await {
-                Ok(_) | Err(StoreError::Order(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        } else if event != "MODIFICATO" {
-            return Ok(()); // SEND tells of it again
-        }
+    if known.is_some() && !["RITIRATO", "MODIFICATO"].contains(&event) {
+        return Ok(None); // SEND tells of it again
     }
+    let withdrawn = known.filter(|_| event == "RITIRATO").map(|act| Withdrawn {
+        act,
+        why: format!("ritirato dopo la copia, riga {} degli esiti", told.of("riga")),
+        at: told.of("scritto_utc").parse().unwrap_or(Timestamp::UNIX_EPOCH),
+    });
     let iun = Some(told.of("iun")).filter(|iun| !iun.is_empty()).map(str::to_owned);
     let data =
         json!({ "riga": told.of("riga"), "lotto": told.of("lotto"), "invio": submission, "stato": told.of("stato"), "evento": event });
@@ -302,7 +350,7 @@ async fn line(store: &Store, source: &SourceSystem, told: &Told, gaps: &mut BTre
     // The last line about it counts.
     gap.iun = iun.or(gap.iun.take());
     gap.data = data;
-    Ok(())
+    Ok(withdrawn)
 }
 
 /// Receipts of drops that the store does not know.
@@ -409,3 +457,7 @@ fn is_claimed(root: &Path, batch: BatchId) -> bool {
     let ids = entries.filter_map(|entry| names::parse_work_name(entry.file_name().to_str()?));
     ids.into_iter().any(|(id, ..)| id == batch)
 }
+
+#[cfg(test)]
+#[path = "folders_tests.rs"]
+mod tests;

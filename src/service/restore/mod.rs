@@ -78,7 +78,8 @@ pub fn restore(dir: &Path, name: Option<&str>, loaded: &LoadedConfig, clock: Clo
         store.close();
         report
     });
-    if placed.is_err() {
+    // With its marker gone it is a data folder like any other.
+    if placed.is_err() && data.join(HALF_RESTORED).exists() {
         let _ = empty(data);
     }
     placed
@@ -136,7 +137,7 @@ fn place(dir: &Path, name: &str, loaded: &LoadedConfig) -> Result<Head, RestoreE
     let data = &loaded.config.data;
     let folder = dir.join(name);
     let keys = loaded.config.host_keys();
-    let keys_wanted = fs::read_dir(&keys).map_or(true, |mut entries| entries.next().is_none());
+    let keys_wanted = wants_keys(&folder, &keys)?;
     let (mut touched, mut unflushed) = (std::collections::BTreeSet::new(), 0);
     let head = manifest::read(&folder, |entry| -> Result<(), RestoreError> {
         let Some(to) = target(data, &keys, keys_wanted, &entry)? else {
@@ -145,7 +146,7 @@ fn place(dir: &Path, name: &str, loaded: &LoadedConfig) -> Result<Head, RestoreE
             return check(&entry, read.map_err(|error| RestoreError::new("COPIA_ROVINATA", format!("{}: {error}", entry.path)))?);
         };
         if to.exists() {
-            return Ok(()); // two acts share these bytes
+            return Ok(()); // two acts share these bytes; a host key that an interrupted restore had put back
         }
         let parent = to.parent().unwrap_or(data);
         pool::make(parent).map_err(disk(parent))?;
@@ -153,14 +154,22 @@ fn place(dir: &Path, name: &str, loaded: &LoadedConfig) -> Result<Head, RestoreE
         let from = backup::file_of(dir, name, &entry);
         let mut input = File::open(&from).map_err(|error| RestoreError::new("COPIA_ROVINATA", format!("{}: {error}", entry.path)))?;
         let modified = input.metadata().and_then(|meta| meta.modified());
-        let mut output = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to).map_err(disk(&to))?;
-        check(&entry, pool::copy_hashed(&mut input, &mut output).map_err(disk(&to))?)?;
+        // Host keys lie outside of what a marker guards: each has its name only when it is whole and on the disk.
+        let guarded = !entry.path.starts_with(HOST_KEYS);
+        let at = if guarded { to.clone() } else { unfinished(&to) };
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(guarded).create(true).truncate(!guarded).mode(0o600);
+        let mut output = options.open(&at).map_err(disk(&at))?;
+        check(&entry, pool::copy_hashed(&mut input, &mut output).map_err(disk(&at))?)?;
         if let Ok(modified) = modified {
             // So that the next copy knows it again.
-            output.set_modified(modified).map_err(disk(&to))?;
+            output.set_modified(modified).map_err(disk(&at))?;
         }
-        if entry.size > 1 << 20 {
-            output.sync_all().map_err(disk(&to))?;
+        if entry.size > 1 << 20 || !guarded {
+            output.sync_all().map_err(disk(&at))?;
+        }
+        if !guarded {
+            fs::rename(&at, &to).map_err(disk(&to))?;
         }
         unflushed += 1;
         Ok(())
@@ -179,6 +188,41 @@ fn place(dir: &Path, name: &str, loaded: &LoadedConfig) -> Result<Head, RestoreE
         return Err(RestoreError::new("COPIA_ROVINATA", fault));
     }
     Ok(head)
+}
+
+/// Host keys in a copy.
+const HOST_KEYS: &str = "chiavi-ssh/";
+
+/// The name of a host key that is still being written.
+fn unfinished(key: &Path) -> PathBuf {
+    key.with_file_name(format!("{}{}", pool::UNFINISHED, key.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+/// Whether host keys are put back: there are none, or only some that an interrupted restore of this copy has put there.
+fn wants_keys(folder: &Path, keys: &Path) -> Result<bool, RestoreError> {
+    let mut there = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(keys).into_iter().flatten() {
+        let entry = entry.map_err(disk(keys))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(pool::UNFINISHED) {
+            there.insert(name, entry.path());
+        }
+    }
+    if there.is_empty() {
+        return Ok(true);
+    }
+    let mut copied = std::collections::BTreeMap::new();
+    manifest::read(folder, |entry| -> Result<(), RestoreError> {
+        if let Some(name) = entry.path.strip_prefix(HOST_KEYS) {
+            copied.insert(name.to_owned(), (entry.sha256, entry.size));
+        }
+        Ok(())
+    })?;
+    let same = |(name, path): (&String, &PathBuf)| {
+        let read = || pool::copy_hashed(&mut File::open(path)?, &mut io::sink());
+        copied.get(name).is_some_and(|told| read().is_ok_and(|found| found == *told))
+    };
+    Ok(there.iter().all(same))
 }
 
 impl From<io::Error> for RestoreError {
@@ -222,10 +266,12 @@ async fn settle(store: &Store, loaded: &LoadedConfig, name: &str, head: &Head, c
     }
     folders::settle_reading(store, loaded, now).await?;
     failpoint!("restore.read");
+    let operator = Operator::without_hub(store.clone(), clock);
+    let report = operator.restore_status().await.map_err(|error| RestoreError::new("RIPRISTINO_NON_RIUSCITO", error))?;
+    // Nothing but this may fail from here on: who is told that it failed must find the folder as it was before.
     let data = &loaded.config.data;
     fs::remove_file(data.join(HALF_RESTORED)).and_then(|()| sync_folder(data)).map_err(disk(data))?;
-    let operator = Operator::without_hub(store.clone(), clock);
-    operator.restore_status().await.map_err(|error| RestoreError::new("RIPRISTINO_NON_RIUSCITO", error))
+    Ok(report)
 }
 
 /// At the start of a hub, and now and then: what is to be asked of SEND is queued.
@@ -233,4 +279,54 @@ pub async fn follow(hub: &Arc<Hub>) -> Result<(), StoreError> {
     while hub.store.queue_restore(hub.clock.now()).await? > 0 {}
     while hub.store.return_set_aside().await? > 0 {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::digest::Sha256;
+    use crate::store::Copied;
+
+    /// Keys lie outside of the data folder: whoever interrupts a restore between two of them must not leave half a set for good.
+    #[test]
+    fn host_keys_are_put_back_where_there_are_none_or_only_some_of_the_same() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, keys) = (place.path().join("copia"), place.path().join("chiavi"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&keys).unwrap();
+        let mut writer = manifest::Writer::begin(File::create(folder.join(manifest::NAME)).unwrap()).unwrap();
+        for (name, bytes) in [("ed25519", "una"), ("rsa", "altra")] {
+            let entry = Entry { sha256: Sha256::of(bytes.as_bytes()), size: bytes.len() as u64, path: format!("{HOST_KEYS}{name}") };
+            writer.entry(&entry).unwrap();
+        }
+        let head = Head {
+            version: "1.0.0".to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            installation: "prova".to_owned(),
+            holds: Copied::default(),
+            missing: 0,
+            damaged: 0,
+        };
+        writer.end(&head).unwrap();
+        // (what lies there, whether the copy's are put back)
+        let table: [(&[(&str, &str)], bool); 6] = [
+            (&[], true),
+            (&[("ed25519", "una")], true),
+            (&[("ed25519", "una"), (".incompleto-rsa", "al")], true),
+            (&[("ed25519", "una"), ("rsa", "altra")], true),
+            (&[("ed25519", "nuova")], false),
+            (&[("ed25519", "una"), ("ecdsa", "mia")], false),
+        ];
+        for (there, want) in table {
+            fs::remove_dir_all(&keys).unwrap();
+            fs::create_dir(&keys).unwrap();
+            for (name, bytes) in there {
+                fs::write(keys.join(name), bytes).unwrap();
+            }
+            assert_eq!(wants_keys(&folder, &keys).unwrap(), want, "{there:?}");
+        }
+        fs::remove_dir_all(&keys).unwrap();
+        assert!(wants_keys(&folder, &keys).unwrap(), "no folder");
+        assert_eq!(unfinished(Path::new("/chiavi/rsa")), Path::new("/chiavi/.incompleto-rsa"));
+    }
 }

@@ -1,7 +1,8 @@
 //! A person asks that their data be deleted: looks for it everywhere it may be, page by page, and deletes what may go.
 //!
 //! Searched are the contents of acts, what SEND told of them, and the batch files as they lie in the archives (rows that were
-//! refused are nowhere else). Acts that are open or may be contested stay: the law asks for them (GDPR art. 17, 3, b and e).
+//! refused are nowhere else). Of a drop that was refused before its batch file was known every file but the PDFs is searched; how
+//! many such drops nobody can read is told. Acts that are open or may be contested stay: the law asks for them (GDPR art. 17, 3, b and e).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -11,12 +12,14 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{RetentionError, compact, finish};
+use crate::batch::archive::{Archive, Ceilings, Entry, EntryFault, ReadAt, entry_reader, looks_like_zip};
 use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
 use crate::service::Hub;
-use crate::service::files::entry_of;
+use crate::service::files::{ceilings, entry_of};
 use crate::service::operate::{OperateError, PersonEraser, TaxId};
 use crate::service::report::{PersonAct, PersonBatch, PersonPage, PersonReport, PersonStage, PersonVerdict};
+use crate::store::archives::KeptFile;
 use crate::store::{Cause, Open, StoreError};
 
 /// Rows looked at in one page.
@@ -37,30 +40,31 @@ impl PersonEraser for Eraser {
             PersonStage::Contents { after } => {
                 let (found, next) = store.acts_naming(tax_id.as_str(), after, ROWS).await?;
                 let next = next.map_or(PersonStage::Told { after: 0 }, |act| PersonStage::Contents { after: Some(act) });
-                Ok(PersonPage { acts: self.acts(found, now).await?, batches: Vec::new(), next: Some(next) })
+                Ok(PersonPage { acts: self.acts(found, now).await?, batches: Vec::new(), unreadable: 0, next: Some(next) })
             }
             PersonStage::Told { after } => {
                 let (found, next) = store.timelines_naming(tax_id.as_str(), after, ROWS).await?;
                 let next = next.map_or(PersonStage::Files { after: None }, |after| PersonStage::Told { after });
-                Ok(PersonPage { acts: self.acts(found, now).await?, batches: Vec::new(), next: Some(next) })
+                Ok(PersonPage { acts: self.acts(found, now).await?, batches: Vec::new(), unreadable: 0, next: Some(next) })
             }
             PersonStage::Files { after } => {
                 let page = store.kept_batch_files(after, FILES).await?;
-                let (mut batches, mut read, mut last) = (Vec::new(), 0, None);
+                let (mut batches, mut read, mut unreadable, mut last) = (Vec::new(), 0, 0, None);
                 let more = page.len() == FILES;
                 let (count, mut looked) = (page.len(), 0);
                 for (batch, archive, entry) in page {
-                    let (found, bytes) = self.file_names(tax_id, archive, entry).await?;
-                    if found {
+                    let searched = self.file_names(tax_id, archive, entry).await?;
+                    if searched.found {
                         batches.push(self.batch(tax_id, batch, now).await?);
                     }
-                    (read, last, looked) = (read + bytes, Some(batch), looked + 1);
+                    unreadable += u64::from(searched.unreadable);
+                    (read, last, looked) = (read + searched.bytes, Some(batch), looked + 1);
                     if read > BYTES {
                         break;
                     }
                 }
                 let next = (more || looked < count).then_some(PersonStage::Files { after: last });
-                Ok(PersonPage { acts: Vec::new(), batches, next })
+                Ok(PersonPage { acts: Vec::new(), batches, unreadable, next })
             }
         }
     }
@@ -79,12 +83,12 @@ impl PersonEraser for Eraser {
         for batch in batches {
             let summary = hub.store.batch(batch).await?;
             let Some(archive) = summary.sha256 else { continue };
-            if summary.erased_at.is_none() && !self.file_names(tax_id, archive, summary.batch_entry).await?.0 {
+            if summary.erased_at.is_none() && !self.file_names(tax_id, archive, summary.batch_entry).await?.found {
                 return Err(OperateError::NotOfPerson { subject: batch.to_string() });
             }
             files.insert(batch, self.batch(tax_id, batch, now).await?.verdict);
         }
-        hub.store.begin_erasing(going.clone(), Cause::Request, now).await?;
+        hub.store.begin_erasing(going, Cause::Request, now).await?;
         let goes = |verdict: PersonVerdict| verdict == PersonVerdict::Erasable;
         let decided = files.iter().filter(|(_, verdict)| goes(**verdict)).map(|(batch, _)| *batch).collect();
         hub.store.begin_erasing_batches(decided, Cause::Request, now).await?;
@@ -95,8 +99,12 @@ impl PersonEraser for Eraser {
             compact(hub).await.map_err(refused)?;
         }
         for act in found {
-            let erased = hub.store.erased(act.act.0).await?;
-            report.acts.push(PersonAct { erased_at: erased.map(|erased| erased.at), ..act });
+            let erased_at = hub.store.erased(act.act.0).await?.map(|erased| erased.at);
+            report.erased_acts += u64::from(act.erased_at.is_none() && erased_at.is_some());
+            // Decided, and not done: its archive is being read again.
+            let waits = act.verdict == PersonVerdict::Erasable && erased_at.is_none();
+            let verdict = if waits { PersonVerdict::Waiting } else { act.verdict };
+            report.acts.push(PersonAct { erased_at, verdict, ..act });
         }
         for (batch, verdict) in files {
             let entry = self.batch(tax_id, batch, now).await?;
@@ -104,7 +112,6 @@ impl PersonEraser for Eraser {
             let waits = goes(verdict) && entry.erased_at.is_none();
             report.batches.push(if waits { PersonBatch { verdict: PersonVerdict::Waiting, ..entry } } else { entry });
         }
-        report.erased_acts = going.len() as u64;
         Ok(report)
     }
 }
@@ -129,10 +136,11 @@ impl Eraser {
     }
 
     fn judged(&self, act: Open, now: Timestamp) -> PersonAct {
-        let days = self.0.config.institution(&act.sender).map_or(120, |institution| institution.conservazione.dispute_days);
+        let days = self.0.settings().institution(&act.sender).map_or(120, |institution| institution.conservazione.dispute_days);
         let until = act.closed_at.and_then(|closed| closed.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok());
         let verdict = match (act.erased_at, until) {
             (Some(_), _) => PersonVerdict::Erased,
+            _ if act.decided => PersonVerdict::Waiting,
             _ if !act.settled => PersonVerdict::Open,
             (None, Some(until)) if until > now => PersonVerdict::Contestable,
             (None, _) => PersonVerdict::Erasable,
@@ -173,26 +181,72 @@ impl Eraser {
         Ok(self.0.store.act_names(act, tax_id.as_str()).await?)
     }
 
-    /// Whether a kept batch file names the person; with the bytes that were read for it.
-    async fn file_names(&self, tax_id: &TaxId, archive: Sha256, entry: u32) -> Result<(bool, u64), OperateError> {
+    /// Whether a kept batch file names the person.
+    async fn file_names(&self, tax_id: &TaxId, archive: Sha256, entry: u32) -> Result<Searched, OperateError> {
         let kept = match self.0.store.kept_entry(archive, entry).await {
-            Ok(kept) => kept,
-            Err(StoreError::NotFound(_)) => return Ok((false, 0)),
+            Ok(kept) => Some(kept),
+            // Refused before it was known which of its files is the batch file.
+            Err(StoreError::NotFound(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        let (archives, wanted) = (self.0.archives.clone(), tax_id.as_str().as_bytes().to_vec());
-        let read = tokio::task::spawn_blocking(move || match archives.verified_entry(&archive, &entry_of(&kept), kept.sha256) {
-            Ok(mut reader) => holds(&mut reader, &wanted),
-            Err(error) => Err(error),
+        let (archives, wanted, ceilings) = (self.0.archives.clone(), tax_id.as_str().as_bytes().to_vec(), ceilings(&self.0));
+        let read = tokio::task::spawn_blocking(move || match kept {
+            Some(kept) => {
+                let mut reader = archives.verified_entry(&archive, &entry_of(&kept), kept.sha256)?;
+                holds(&mut reader, &wanted).map(|(found, bytes)| Searched { found, bytes, unreadable: false })
+            }
+            None => search_all(&archives.open(&archive)?, &ceilings, &wanted),
         });
         match read.await {
-            Ok(Ok(found)) => Ok(found),
+            Ok(Ok(searched)) => Ok(searched),
             // Erased, removed or changed: nothing in it can be read any more.
-            Ok(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok((false, 0)),
+            Ok(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(Searched::default()),
             Ok(Err(error)) => Err(OperateError::EraseUnfinished { detail: error.to_string() }),
             Err(_) => Err(OperateError::Stopping),
         }
     }
+}
+
+/// What a look into a kept drop found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Searched {
+    found: bool,
+    /// Read for it.
+    bytes: u64,
+    /// Nobody can say what is in it, or in a part of it.
+    unreadable: bool,
+}
+
+/// Looks at every file of a drop but its PDFs, and at their names; a drop that is no archive, or a broken one, is looked at as it is.
+fn search_all(file: &KeptFile, ceilings: &Ceilings, wanted: &[u8]) -> io::Result<Searched> {
+    let mut head = [0; 4];
+    let begun = file.read_at(&mut head, 0)?;
+    let is_zip = looks_like_zip(head.get(..begun).unwrap_or_default());
+    let archive = match is_zip.then(|| Archive::open(file, ceilings)) {
+        Some(Ok(archive)) => archive,
+        Some(Err(error)) if error.is_ours() => return Err(io::Error::other(error)),
+        // Its bytes as they lie: what is compressed in them is not seen.
+        None | Some(Err(_)) => {
+            let (found, bytes) = holds(&mut entry_reader(file, &Entry::bare("", file.len()?)), wanted)?;
+            return Ok(Searched { found, bytes, unreadable: is_zip && !found });
+        }
+    };
+    let mut searched = Searched::default();
+    for entry in archive.entries() {
+        let named = holds(&mut entry.name.as_bytes(), wanted)?.0;
+        let is_pdf = entry.name.to_ascii_lowercase().ends_with(".pdf");
+        match if named || is_pdf { Ok((named, 0)) } else { holds(&mut entry_reader(file, entry), wanted) } {
+            Ok((found, bytes)) => {
+                searched.bytes += bytes;
+                if found {
+                    return Ok(Searched { found, unreadable: false, ..searched });
+                }
+            }
+            Err(error) if EntryFault::of(&error).is_some() => searched.unreadable = true,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(searched)
 }
 
 /// Whether the bytes hold `wanted` (ASCII, upper case), in letters of any case, in UTF-16 too; and how many bytes there were.

@@ -5,12 +5,15 @@ use std::io::Read;
 
 use super::*;
 use crate::batch::archive::sample::{piece, zip};
+use crate::config;
 use crate::domain::ids::ActId;
 use crate::flow::event::Order;
 use crate::service::files::entry_of;
+use crate::service::operate::{PersonEraser, TaxId};
+use crate::service::report::{PersonStage, PersonVerdict};
 use crate::service::tests::{House, SOURCE};
 use crate::service::{ingest, publish};
-use crate::store::{BatchWork, Subject};
+use crate::store::{BatchWork, NewDrop, Staging, Subject};
 
 fn days(house: &House, days: i64) -> Timestamp {
     house.hub.clock.now() + SignedDuration::from_hours(24 * days)
@@ -143,4 +146,204 @@ async fn published_files_go_while_they_are_what_messo_wrote() {
     assert_eq!(round(&house.hub, days(&house, 11)).await.unwrap().published, 1);
     assert!(!folder.join("una.xml").exists() && folder.join("cambiata.xml").exists());
     assert_eq!(round(&house.hub, days(&house, 12)).await.unwrap().published, 0);
+}
+
+/// The configuration is read again: the term that holds now is the one that counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_of_disputes_that_was_changed_holds_without_a_restart() {
+    let house = House::new();
+    house.started(&lot()).await;
+    house.withdraw("A-1").await;
+    let eraser = Eraser(house.hub.clone());
+    let look = async || eraser.find(&TaxId::typed("RSSMRA80A01H501U"), None).await.unwrap().acts.remove(0);
+    assert_eq!(look().await.verdict, PersonVerdict::Contestable);
+    house.dispute_days(0);
+    assert_eq!(look().await.verdict, PersonVerdict::Erasable);
+}
+
+impl House {
+    fn dispute_days(&self, days: u32) {
+        let mut config = config::Config::clone(&self.hub.settings());
+        config.institutions[0].conservazione.dispute_days = days;
+        self.hub.settings.put(config);
+    }
+
+    /// The files in the archives that name a person, with how many nobody can read.
+    async fn named_files(&self, tax_id: &str) -> (Vec<BatchId>, u64) {
+        let eraser = Eraser(self.hub.clone());
+        let page = eraser.find(&TaxId::typed(tax_id), Some(PersonStage::Files { after: None })).await.unwrap();
+        assert_eq!(page.next, None);
+        (page.batches.into_iter().map(|batch| batch.batch).collect(), page.unreadable)
+    }
+
+    async fn refused(&self, name: &str, bytes: &[u8]) -> BatchId {
+        let claimed = self.claimed(name, Some(bytes));
+        ingest::ingest(&self.hub, &claimed).await.unwrap();
+        assert_eq!(self.state(claimed.id).await, "SCARTATO", "{name}");
+        // Its receipt is written.
+        for leased in self.hub.store.lease("prova", vec![(String::new(), 0, 100)], days(self, 1), self.hub.clock.now()).await.unwrap() {
+            self.hub.store.finish_job(leased.job).await.unwrap();
+        }
+        claimed.id
+    }
+}
+
+/// A drop that was refused before anybody knew what it was lies in the archives like any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_found_in_drops_of_which_nothing_was_read() {
+    let house = House::new();
+    house.dispute_days(0);
+    let noise: String = (0..2_000).map(|n| format!("riga {n} di prova; ")).collect();
+    let text = |tax_id: &str| format!("{noise}\r\n{tax_id}\r\n{noise}");
+    let unknown = zip(&[piece("elenco.txt", text("rssmra80a01h501u")), piece("atto.pdf", "%PDF-1.4\nRSSMRA80A01H501U\n%%EOF\n")]);
+    let only_pdf = zip(&[piece("elenco.txt", text("-")), piece("atto.pdf", "%PDF-1.4\nVRDGPP80A01H501X\n%%EOF\n")]);
+    let name = zip(&[piece("BNRMHL75C06G702B.txt", "nulla")]);
+    let whole = zip(&[piece("elenco.txt", text("RSSMRA80A01H501U"))]);
+    let in_zip = house.refused("uno.zip", &unknown).await;
+    let bare = house.refused("due.csv", text("RSSMRA80A01H501U").as_bytes()).await;
+    house.refused("tre.zip", &only_pdf).await;
+    let in_name = house.refused("quattro.zip", &name).await;
+    let broken = house.refused("cinque.zip", &whole[..whole.len() - 30]).await;
+    assert_eq!(house.named_files("RSSMRA80A01H501U").await, (vec![in_zip, bare], 1));
+    assert_eq!(house.named_files("BNRMHL75C06G702B").await, (vec![in_name], 1));
+    assert_eq!(house.named_files("VRDGPP80A01H501X").await, (vec![], 1), "PDFs are the documents of acts");
+    // What was found goes, with the bytes.
+    let eraser = Eraser(house.hub.clone());
+    let report = eraser.erase(&TaxId::typed("RSSMRA80A01H501U"), Vec::new(), vec![in_zip, bare]).await.unwrap();
+    assert!(report.batches.iter().all(|batch| batch.verdict == PersonVerdict::Erased), "{:?}", report.batches);
+    assert!(!house.kept(&unknown).exists());
+    assert_eq!(house.named_files("RSSMRA80A01H501U").await, (vec![], 1));
+    assert!(house.hub.store.batch(broken).await.unwrap().erased_at.is_none());
+}
+
+/// The same bytes are being read again at that moment: what was decided is not done yet, and nobody is told that it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_was_deleted_is_counted_as_deleted() {
+    let house = House::new();
+    house.dispute_days(0);
+    let bytes = lot();
+    house.started(&bytes).await;
+    house.withdraw("A-1").await;
+    let reading = BatchId(crate::clock::new_uuid());
+    let drop = NewDrop {
+        id: reading,
+        source: SOURCE.to_owned(),
+        original_name: "ancora.zip".to_owned(),
+        flow_hint: None,
+        dry_run: false,
+        received_at: house.hub.clock.now(),
+    };
+    house.hub.store.claim(drop).await.unwrap();
+    let staging = Staging {
+        batch: reading,
+        source: SOURCE.to_owned(),
+        sha256: Sha256::of(&bytes),
+        size: bytes.len() as u64,
+        layout: None,
+        batch_file: String::new(),
+        batch_entry: 0,
+        bare: false,
+        sender: None,
+        flow: None,
+    };
+    house.hub.store.begin_staging(staging).await.unwrap();
+    let (eraser, person) = (Eraser(house.hub.clone()), TaxId::typed("RSSMRA80A01H501U"));
+    let report = eraser.erase(&person, vec![house.act("A-1").await], Vec::new()).await.unwrap();
+    assert_eq!((report.erased_acts, report.acts[0].verdict, report.acts[0].erased_at), (0, PersonVerdict::Waiting, None));
+    house.hub.store.forget_reading(reading).await.unwrap();
+    let report = eraser.erase(&person, vec![house.act("A-1").await], Vec::new()).await.unwrap();
+    assert_eq!(report.erased_acts, 1);
+    assert!(report.acts[0].erased_at.is_some());
+}
+
+/// Whose bytes they are is known before anybody may erase them, and nobody keeps them while they are being erased.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_are_not_erased_while_a_drop_with_the_same_ones_is_taken_in() {
+    let house = House::with("[ente.conservazione]\npersonal_days = 130\n", "");
+    let bytes = lot();
+    house.started(&bytes).await;
+    house.withdraw("A-1").await;
+    house.withdraw("A-2").await;
+    let long = Duration::from_millis(300);
+    let taking = house.hub.taking.read().await;
+    let (hub, later) = (house.hub.clone(), days(&house, 131));
+    let mut erasing = tokio::spawn(async move { round(&hub, later).await });
+    assert!(tokio::time::timeout(long, &mut erasing).await.is_err(), "it waits for who takes a drop in");
+    assert!(house.kept(&bytes).exists());
+    drop(taking);
+    assert_eq!(erasing.await.unwrap().unwrap().archives, 1);
+    assert!(!house.kept(&bytes).exists());
+    let erasing = house.hub.taking.write().await;
+    // From another gestionale they might be the same ones.
+    let bytes = zip(&[piece("nota.txt", "nulla")]);
+    let (hub, claimed) = (house.hub.clone(), house.claimed("nuovo.zip", Some(&bytes)));
+    let id = claimed.id;
+    let mut taken = tokio::spawn(async move { ingest::ingest(&hub, &claimed).await });
+    assert!(tokio::time::timeout(long, &mut taken).await.is_err(), "it waits for who erases");
+    assert!(!house.kept(&bytes).exists(), "not kept before");
+    drop(erasing);
+    taken.await.unwrap().unwrap();
+    assert!(house.kept(&bytes).exists() && house.hub.store.batch(id).await.unwrap().sha256.is_some());
+}
+
+/// An archive that cannot be removed keeps neither the other steps of the night from being taken nor their order from the books.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_holds_up_none_of_the_others() {
+    let house = House::with("[ente.conservazione]\npersonal_days = 130\n", "[gestionale.conservazione]\npublished_days = 10\n");
+    fs::create_dir_all(house.dir.path().join("casa/in")).unwrap();
+    publish::once(&house.hub, "RICEVUTA", SOURCE, "ricevute", "una.xml", None, |out| out.write_all(b"<ricevuta/>")).await.unwrap();
+    let bytes = lot();
+    house.started(&bytes).await;
+    house.withdraw("A-1").await;
+    house.withdraw("A-2").await;
+    let kept = house.kept(&bytes);
+    fs::remove_file(&kept).unwrap();
+    fs::create_dir(&kept).unwrap();
+    let now = days(&house, 131);
+    assert!(matches!(round(&house.hub, now).await, Err(RetentionError::Disk(_))));
+    assert!(!house.dir.path().join("casa/ricevute/una.xml").exists(), "files whose term has passed went all the same");
+    let span = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    let orders = house.hub.store.orders(span, None, Some("retention"), 9).await.unwrap();
+    assert_eq!(orders.len(), 1, "what was done is in the books");
+    assert!(orders[0].line.about.contains("\"published\":1"), "{}", orders[0].line.about);
+    fs::remove_dir(&kept).unwrap();
+    let tally = round(&house.hub, now).await.unwrap();
+    assert_eq!((tally.acts, tally.published), (2, 0), "the rest another time");
+}
+
+/// The name of a receipt goes with the data of its drop; the file itself goes at its own term all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_name_was_deleted_is_found_by_its_content() {
+    let terms = ("[ente.conservazione]\npersonal_days = 130\n", "[gestionale.conservazione]\npublished_days = 200\n");
+    let house = House::with(terms.0, terms.1);
+    fs::create_dir_all(house.dir.path().join("casa/in")).unwrap();
+    let batch = house.started(&lot()).await;
+    let receipt = |out: &mut dyn std::io::Write| out.write_all(b"<ricevuta>rossi</ricevuta>");
+    publish::once(&house.hub, "RICEVUTA", SOURCE, "ricevute", "r_rossi_mario.xml", Some(batch.0), receipt).await.unwrap();
+    let folder = house.dir.path().join("casa/ricevute");
+    // Of the same size, and somebody else's.
+    fs::write(folder.join("altro.xml"), "<ricevuta>verdi</ricevuta>").unwrap();
+    house.withdraw("A-1").await;
+    house.withdraw("A-2").await;
+    assert_eq!(round(&house.hub, days(&house, 131)).await.unwrap().batches, 1);
+    let names: Vec<String> = house.hub.store.publications_of(batch.0).await.unwrap().into_iter().map(|file| file.name).collect();
+    assert!(names[0].starts_with("cancellato_"), "{names:?}");
+    assert!(folder.join("r_rossi_mario.xml").exists(), "its own term has not passed");
+    assert_eq!(round(&house.hub, days(&house, 201)).await.unwrap().published, 1);
+    assert!(!folder.join("r_rossi_mario.xml").exists() && folder.join("altro.xml").exists());
+}
+
+/// One file that cannot be read keeps the others from going as little as one that was changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_file_that_cannot_be_read_stays_and_the_others_go() {
+    let house = House::with("", "[gestionale.conservazione]\npublished_days = 10\n");
+    fs::create_dir_all(house.dir.path().join("casa/in")).unwrap();
+    let folder = house.dir.path().join("casa/ricevute");
+    for name in ["a.xml", "b.xml", "c.xml"] {
+        publish::once(&house.hub, "RICEVUTA", SOURCE, "ricevute", name, None, |out| out.write_all(b"<ricevuta/>")).await.unwrap();
+    }
+    fs::remove_file(folder.join("b.xml")).unwrap();
+    fs::create_dir(folder.join("b.xml")).unwrap();
+    assert_eq!(round(&house.hub, days(&house, 11)).await.unwrap().published, 2);
+    assert!(!folder.join("a.xml").exists() && folder.join("b.xml").is_dir() && !folder.join("c.xml").exists());
 }

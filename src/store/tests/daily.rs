@@ -207,6 +207,21 @@ async fn a_silent_gestionale_is_heard_with_its_next_drop() {
     }
 }
 
+/// The drop comes between the question and the alert.
+#[tokio::test]
+async fn a_gestionale_that_drops_while_it_is_looked_for_is_not_silent() {
+    let world = World::new();
+    let from = world.now() - SignedDuration::from_hours(1);
+    let begins = async |source: &str| {
+        let notice = Notice::of_source(SILENT, source, source);
+        world.store.silence_begins(notice, None, (from, world.now()), world.now()).await.unwrap()
+    };
+    world.claim(false).await;
+    assert!(!begins(SOURCE).await);
+    assert!(begins("un-altro").await);
+    assert_eq!(world.store.troubles().await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn an_ente_goes_on_with_its_last_key() {
     let world = World::new();

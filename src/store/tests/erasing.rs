@@ -161,7 +161,7 @@ async fn a_batch_goes_after_its_acts_with_names_problems_and_the_door() {
     // The rest of the names goes by its age.
     assert_eq!(world.store.forget_names(world.now()).await.unwrap(), 0);
     let after = world.now() + SignedDuration::from_secs(1);
-    assert_eq!(world.store.forget_names(after).await.unwrap(), 4);
+    assert_eq!(world.store.forget_names(after).await.unwrap(), 2, "those that had one");
     assert!(
         world.store.door_events(None, Timestamp::UNIX_EPOCH, Timestamp::MAX, 10).await.unwrap().iter().all(|event| event.name.is_none())
     );
@@ -298,4 +298,51 @@ async fn what_deleting_costs() {
     eprintln!("{} MB", store.database_bytes().await.unwrap() >> 20);
     stop.store(true, Ordering::Release);
     other.await.unwrap();
+}
+
+/// What the books told is overwritten when they are shortened; when nothing goes, the database is not written anew every night.
+#[tokio::test]
+async fn shortened_books_leave_nothing_and_a_round_without_work_owes_nothing() {
+    let world = World::new();
+    let line = OrderLine { who: "operatore Zanobi".to_owned(), command: "prova".to_owned(), about: "{}".to_owned(), why: None };
+    world.store.note_order(line, world.now()).await.unwrap();
+    let event = DoorEvent {
+        at: world.now(),
+        act: "CARICAMENTO".to_owned(),
+        account: Some(SOURCE.to_owned()),
+        address: "192.0.2.1".to_owned(),
+        client: None,
+        name: Some("/in/neri_zenobia.zip".to_owned()),
+        target: None,
+        bytes: Some(5),
+        sha256: None,
+        outcome: "OK".to_owned(),
+    };
+    world.store.note_door(vec![event.clone(), DoorEvent { name: None, ..event }]).await.unwrap();
+    let minute = SignedDuration::from_mins(1);
+    assert_eq!(world.store.forget_names(world.now() - minute).await.unwrap(), 0);
+    assert_eq!(world.store.shorten_books(world.now() - minute).await.unwrap(), 0);
+    assert!(!world.store.owes_compaction().await.unwrap(), "nothing went");
+    assert_eq!(world.store.forget_names(world.now() + minute).await.unwrap(), 1, "one had a name");
+    assert!(world.store.owes_compaction().await.unwrap());
+    world.store.compact().await.unwrap();
+    assert!(!world.holds("zenobia") && world.holds("Zanobi"));
+    assert_eq!(world.store.shorten_books(world.now() + minute).await.unwrap(), 3);
+    assert!(world.store.owes_compaction().await.unwrap(), "rows went: their pages are to be written anew");
+    world.store.empty_log().await.unwrap();
+    assert!(!world.holds("Zanobi"), "overwritten in its page");
+}
+
+/// Something of another gestionale that was never published does not keep this one's files from going.
+#[tokio::test]
+async fn what_another_gestionale_has_in_hand_holds_no_old_files_up() {
+    let world = World::new();
+    let subject = clock::new_uuid();
+    let open = Publication { source: "altro".to_owned(), ..receipt("sospesa.xml", subject, world.now()) };
+    let own = receipt("una.xml", subject, world.now());
+    world.store.prepare_publications(vec![open, own.clone()]).await.unwrap();
+    world.store.published(vec![own.id]).await.unwrap();
+    let (files, last) = world.store.old_files(SOURCE, world.now(), 10).await.unwrap();
+    assert_eq!((files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), last), (vec!["una.xml"], Some(own.id)));
+    assert_eq!(world.store.old_files("altro", world.now(), 10).await.unwrap(), (Vec::new(), None), "its own is looked at again");
 }

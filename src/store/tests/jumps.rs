@@ -40,11 +40,86 @@ async fn a_lease_outlives_a_jump_on_and_a_wait_is_not_longer_for_a_jump_back() {
 #[tokio::test]
 async fn the_clock_of_the_last_run_is_remembered() {
     let world = World::new();
-    assert_eq!(world.store.clock_says(world.now()).await.unwrap(), None);
+    assert_eq!(world.store.clock_said().await.unwrap(), None);
     let before = world.now();
-    world.pass(SignedDuration::from_hours(-3));
-    assert_eq!(world.store.clock_says(world.now()).await.unwrap(), Some(before));
-    assert_eq!(world.store.clock_says(world.now()).await.unwrap(), Some(world.now()));
+    world.store.clock_says(before).await.unwrap();
+    let back = SignedDuration::from_hours(-3);
+    world.pass(back);
+    // Whoever sweeps may look before the jump is seen: were it written down now, a crash would make everybody wait three hours.
+    world.store.clock_says(world.now()).await.unwrap();
+    assert_eq!(world.store.clock_said().await.unwrap(), Some(before), "the jump is still to be moved with");
+    // Moved with, and known to be in the same transaction: a crash right after does not move twice.
+    world.store.clock_jumped(back, world.now()).await.unwrap();
+    assert_eq!(world.store.clock_said().await.unwrap(), Some(world.now()));
+    world.pass(SignedDuration::from_mins(1));
+    world.store.clock_says(world.now()).await.unwrap();
+    assert_eq!(world.store.clock_said().await.unwrap(), Some(world.now()));
+}
+
+#[tokio::test]
+async fn mails_are_moved_too() {
+    let router = mail::all_to(&["a@e.it"], None);
+    for (hours, what) in [(24, "a day on"), (-1, "an hour back"), (-24 * 365 * 10, "from the year 2036")] {
+        let world = World::new();
+        world.raise("TENTATIVI_ESAURITI", 1).await;
+        world.collect(&router).await;
+        // One is under way, one was put off for a minute.
+        let under_way = world.store.lease_mail(world.now() + SignedDuration::from_hours(1), world.now()).await.unwrap().unwrap();
+        world.raise("LOTTO_SCARTATO", 1).await;
+        world.collect(&router).await;
+        let put_off = world.lease_mail().await.unwrap();
+        let minute = SignedDuration::from_mins(1);
+        world.store.mail_put_off(put_off.lease, "DESTINATARIO 450", false, world.now() + minute, world.now()).await.unwrap();
+        let jump = SignedDuration::from_hours(hours);
+        world.pass(jump);
+        world.store.clock_jumped(jump, world.now()).await.unwrap();
+        let first = world.now();
+        if hours < 0 {
+            assert!(world.lease_mail().await.is_none(), "{what}: nothing is due yet");
+            world.pass(minute);
+        }
+        let again = world.lease_mail().await.unwrap_or_else(|| panic!("{what}: a minute is a minute"));
+        assert_eq!((again.lease.id, again.failed_at), (put_off.lease.id, Some(first)), "{what}: tried for a minute");
+        assert!(world.lease_mail().await.is_none(), "{what}: the other is still under way");
+        world.store.mail_sent(again.lease, world.now()).await.unwrap();
+        world.store.mail_sent(under_way.lease, world.now()).await.unwrap();
+        // What comes now is collected until the end of the window, and no longer.
+        world.raise("TENTATIVI_ESAURITI", 1).await;
+        world.collect(&router).await;
+        world.pass(mail::WINDOW);
+        let sent = world.post().await;
+        assert!(sent.contains(&("persona".to_owned(), 1)), "{what}: a window is a window, {sent:?}");
+    }
+}
+
+/// Years of days to come were done by a clock that was ahead: they are not done.
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_wrote_down_silences_nothing() {
+    let world = World::new();
+    let day = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    let true_now = world.now();
+    // An ente whose reports are made up to the day before yesterday, by a clock that was right.
+    assert!(!world.store.report_is_due("altro", day("2026-11-20")).await.unwrap());
+    let ahead = SignedDuration::from_hours(24 * 365 * 10);
+    world.pass(ahead);
+    assert!(!world.store.report_is_due(ENTE, day("2036-11-18")).await.unwrap());
+    world.store.set_setting("conservazione.giorno", "2036-11-19").await.unwrap();
+    assert_eq!(world.store.known_since("atteso/sicurvia", world.now()).await.unwrap(), world.now());
+    let tell = async || {
+        let notice = Notice::of_source("NOME_GIA_PRESENTE", SOURCE, "sicurvia/esiti");
+        world.store.tell_once(notice, Some(SignedDuration::from_hours(1)), world.now()).await.unwrap()
+    };
+    assert!(tell().await);
+    world.pass(-ahead);
+    world.store.clock_jumped(-ahead, world.now()).await.unwrap();
+    assert_eq!(world.now(), true_now);
+    assert!(tell().await, "ten years from now is not less than an hour ago");
+    assert!(!tell().await);
+    assert!(!world.store.report_is_due(ENTE, day("2026-11-21")).await.unwrap(), "yesterday's is not made twice");
+    assert!(world.store.report_is_due(ENTE, day("2026-11-22")).await.unwrap(), "today's will be made");
+    assert!(world.store.report_is_due("altro", day("2026-11-21")).await.unwrap(), "of the others nothing is changed");
+    assert_eq!(world.store.setting("conservazione.giorno").await.unwrap().as_deref(), Some("2026-11-22"));
+    assert_eq!(world.store.known_since("atteso/sicurvia", world.now()).await.unwrap(), true_now);
 }
 
 /// A day that was not: what was counted in it stays there, and the day that is counts on from where it was.

@@ -6,11 +6,11 @@ use super::*;
 use crate::domain::alert::{self, AlertKind};
 use crate::store::{Addressed, Collected, GivenUp, LeasedMail, MailOverview, MailTrouble, Offered, Router, StoreError};
 
-const WINDOW: SignedDuration = SignedDuration::from_mins(15);
+pub(super) const WINDOW: SignedDuration = SignedDuration::from_mins(15);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Everything to `to`, reports alone; codes of the disk at the hour given.
-fn all_to(to: &[&str], disk_due: Option<Timestamp>) -> Router {
+pub(super) fn all_to(to: &[&str], disk_due: Option<Timestamp>) -> Router {
     let to: Vec<String> = to.iter().map(ToString::to_string).collect();
     Arc::new(move |told| {
         let kind = if told.code == "RAPPORTO_DEL_GIORNO" { AlertKind::Report } else { alert::kind_of(&told.code) };
@@ -27,14 +27,14 @@ fn all_to(to: &[&str], disk_due: Option<Timestamp>) -> Router {
 }
 
 impl World {
-    async fn raise(&self, code: &str, times: usize) {
+    pub(super) async fn raise(&self, code: &str, times: usize) {
         for index in 0..times {
             self.store.alert(code, Some(ENTE), None, &index.to_string(), self.now()).await.unwrap();
         }
     }
 
     /// Until there is nothing new.
-    async fn collect(&self, router: &Router) -> usize {
+    pub(super) async fn collect(&self, router: &Router) -> usize {
         let mut mails = 0;
         loop {
             let Collected { alerts, mails: begun } = self.store.collect_alerts(router.clone(), "e.it", WINDOW, self.now()).await.unwrap();
@@ -45,12 +45,12 @@ impl World {
         }
     }
 
-    async fn lease_mail(&self) -> Option<LeasedMail> {
+    pub(super) async fn lease_mail(&self) -> Option<LeasedMail> {
         self.store.lease_mail(self.now() + HOUR, self.now()).await.unwrap()
     }
 
     /// Sends what is due; how many alerts each told.
-    async fn post(&self) -> Vec<(String, u64)> {
+    pub(super) async fn post(&self) -> Vec<(String, u64)> {
         let mut sent = Vec::new();
         while let Some(mail) = self.lease_mail().await {
             let content = self.store.mail_content(mail.lease.id).await.unwrap();
@@ -61,12 +61,12 @@ impl World {
         sent
     }
 
-    async fn mails(&self) -> MailOverview {
+    pub(super) async fn mails(&self) -> MailOverview {
         self.store.mail_overview(self.now()).await.unwrap()
     }
 }
 
-fn offered(text: &str) -> Offered {
+pub(super) fn offered(text: &str) -> Offered {
     Offered { subject: "s".to_owned(), text: text.to_owned(), html: "h".to_owned() }
 }
 
@@ -252,4 +252,86 @@ async fn the_trouble_of_a_server_is_kept_from_its_begin_and_without_routes_nothi
     world.raise("DISCO_QUASI_PIENO", 3).await;
     assert_eq!(world.collect(&all_to(&[], None)).await, 0);
     assert_eq!(world.collect(&all_to(&["a@e.it"], None)).await, 0, "old news");
+}
+
+/// One rule says every day at eight, another at once: what is to be told at once does not wait for eight.
+#[tokio::test]
+async fn what_is_due_at_once_takes_along_what_waits_for_its_hour() {
+    let world = World::new();
+    let eight = world.now() + HOUR * 20;
+    let daily = all_to(&["a@e.it"], Some(eight));
+    let router: Router = Arc::new(move |told| {
+        let at_once = told.code == "DISCO_DI_NUOVO_LIBERO";
+        daily(told).into_iter().map(|one| Addressed { due: one.due.filter(|_| !at_once), ..one }).collect()
+    });
+    world.raise("DISCO_QUASI_PIENO", 1).await;
+    assert_eq!(world.collect(&router).await, 1);
+    assert!(world.lease_mail().await.is_none(), "not before eight");
+    world.raise("DISCO_DI_NUOVO_LIBERO", 1).await;
+    assert_eq!(world.collect(&router).await, 0, "added to the one that waits");
+    assert_eq!(world.post().await, [("disco".to_owned(), 2)], "and goes now");
+    // The window began with it, as with any mail that goes at once; what is for eight does not end it.
+    world.raise("DISCO_DI_NUOVO_LIBERO", 1).await;
+    assert_eq!(world.collect(&router).await, 1);
+    world.raise("DISCO_QUASI_PIENO", 1).await;
+    assert_eq!(world.collect(&router).await, 0);
+    assert_eq!(world.post().await, []);
+    world.pass(WINDOW);
+    assert_eq!(world.post().await, [("disco".to_owned(), 2)]);
+    // One that the server has put off waits as long as the server said.
+    world.pass(WINDOW);
+    world.raise("DISCO_QUASI_PIENO", 1).await;
+    world.raise("DISCO_DI_NUOVO_LIBERO", 1).await;
+    world.collect(&router).await;
+    let mail = world.lease_mail().await.unwrap();
+    world.store.mail_put_off(mail.lease, "DESTINATARIO 450", false, world.now() + HOUR, world.now()).await.unwrap();
+    world.raise("DISCO_DI_NUOVO_LIBERO", 1).await;
+    assert_eq!(world.collect(&router).await, 0);
+    assert!(world.lease_mail().await.is_none());
+}
+
+#[tokio::test]
+async fn a_mail_whose_answer_does_not_come_is_counted_as_one_that_is_put_off() {
+    let world = World::new();
+    world.raise("TENTATIVI_ESAURITI", 1).await;
+    world.collect(&all_to(&["a@e.it"], None)).await;
+    let first = world.now();
+    for attempts in 0..3 {
+        let mail = world.lease_mail().await.unwrap();
+        assert_eq!((mail.attempts, mail.failed_at), (attempts, (attempts > 0).then_some(first)));
+        assert_eq!(world.store.offer_mail(mail.lease, offered(&format!("{attempts}"))).await.unwrap().text, "0", "word for word");
+        world.store.mail_uncertain(mail.lease, "MESSAGGIO SENZA_RISPOSTA", world.now() + HOUR, world.now()).await.unwrap();
+        assert!(world.lease_mail().await.is_none(), "{attempts}: not before its hour");
+        world.pass(HOUR);
+    }
+    let mail = world.lease_mail().await.unwrap();
+    world.store.mail_given_up(mail.lease, false, "MESSAGGIO SENZA_RISPOSTA", world.now()).await.unwrap();
+    let mails = world.mails().await;
+    assert_eq!((mails.waiting, mails.given_up.len(), mails.repeats), (0, 1, 2));
+}
+
+/// Fifty and more recipients of another ente are given up: those of one's own are in the report all the same.
+#[tokio::test]
+async fn a_report_tells_of_its_own_recipients_however_many_others_there_are() {
+    let world = World::new();
+    let router = all_to(&["a@e.it"], None);
+    world.raise("TENTATIVI_ESAURITI", 1).await;
+    world.collect(&router).await;
+    let give_up = async |at: Timestamp| {
+        while let Some(mail) = world.lease_mail().await {
+            world.store.mail_given_up(mail.lease, true, "DESTINATARIO 550", at).await.unwrap();
+        }
+    };
+    give_up(world.now()).await;
+    world.pass(HOUR);
+    let many: Vec<String> = (0..60).map(|number| format!("{number}@altri.it")).collect();
+    world.store.alert("TENTATIVI_ESAURITI", Some("99999999999"), None, "altri", world.now()).await.unwrap();
+    world.collect(&all_to(&many.iter().map(String::as_str).collect::<Vec<_>>(), None)).await;
+    give_up(world.now()).await;
+    world.pass(HOUR);
+    world.raise("RAPPORTO_DEL_GIORNO", 1).await;
+    world.collect(&router).await;
+    let report = world.lease_mail().await.unwrap();
+    let told = world.store.given_up_before(&report).await.unwrap();
+    assert_eq!(told.iter().map(|one| one.sender.as_str()).collect::<Vec<_>>(), [ENTE]);
 }

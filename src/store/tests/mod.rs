@@ -14,6 +14,7 @@ mod leases;
 mod mail;
 mod orders;
 mod positions;
+mod restore;
 mod road;
 mod scale;
 

@@ -451,6 +451,44 @@ async fn a_gestionale_cancels_what_nobody_knows_send_to_have() {
     }
 }
 
+/// The same for a replacement: the new act goes as soon as SEND has said that the old one is not there, or is cancelled.
+#[tokio::test]
+async fn a_gestionale_replaces_what_nobody_knows_send_to_have() {
+    for at_send in [false, true] {
+        let world = world_with(vec![act("a")]).await;
+        world.settle_but(|effect| *effect == Effect::Send).await;
+        world.store.free_leases().await.unwrap();
+        let id = world.act("a").await.id;
+        let job = world.lease_one(id, "INVIA").await.job;
+        world.spend(id, Some(job), "2026-11-22", 0).await.unwrap();
+        if at_send {
+            let token = world.material(id).await.token;
+            world.posts.borrow_mut().insert(token, 1);
+        }
+        world.store.fail_job(job, crate::flow::retry::Next::Park { code: "RIFIUTO_SCONOSCIUTO" }, "X", world.now()).await.unwrap();
+        world.accept(vec![changed(Action::Replace, "a")], flow(0)).await;
+        world.settle().await;
+        if at_send {
+            assert_eq!(submission(&world, "a", 1).await.state, "INVIATO");
+            assert_eq!(submission(&world, "a", 2).await.state, "IN_ATTESA", "its notice is still taken");
+            let token = world.material(id).await.token;
+            world.tell(vec![world.event_of(&token, "REQUEST_ACCEPTED", json!({"idempotenceToken": token}))]).await;
+            world.settle().await;
+            assert_eq!(submission(&world, "a", 1).await.state, "IN_ANNULLAMENTO");
+            cancelled(&world, &submission(&world, "a", 1).await).await;
+            world.settle().await;
+        } else {
+            assert_eq!(submission(&world, "a", 1).await.state, "RITIRATO");
+        }
+        world.pass(SignedDuration::from_hours(1));
+        world.settle().await;
+        assert_eq!(submission(&world, "a", 2).await.state, "INVIATO", "at SEND: {at_send}");
+        assert_eq!(world.count("SELECT count(*) FROM batch_order WHERE done = 0"), 0, "at SEND: {at_send}");
+        assert!(world.lines().await.iter().any(|line| line.event == "ANNULLAMENTO_IN_ATTESA"), "the gestionale is told at once");
+        world.is_sound().await;
+    }
+}
+
 /// The answer to the POST was lost, and SEND has the request: it is cancelled when it has an IUN, never forgotten.
 #[tokio::test]
 async fn what_send_had_after_all_is_cancelled_with_its_iun() {

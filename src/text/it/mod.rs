@@ -1,5 +1,6 @@
 //! Italian.
 
+pub mod amounts;
 pub mod backup;
 pub mod config;
 pub mod exports;

@@ -10,6 +10,9 @@ pub fn order_refused(refused: OrderRefused) -> &'static str {
             "SEND non ha ancora assegnato lo IUN: l'ordine non si può eseguire finché SEND non ha deciso della richiesta"
         }
         OrderRefused::Closed => "l'atto è già chiuso (rifiutato, annullato o ritirato): non c'è altro da fare su questo invio",
+        OrderRefused::NoPosition => "nessun avviso dell'atto è presso un partner tecnologico gestito: non ci sono termini da sospendere",
+        OrderRefused::NotStopped => "i termini di pagamento non sono sospesi: non c'è nulla da riprendere",
+        OrderRefused::Days => "l'ultimo giorno della sospensione viene prima del primo",
         OrderRefused::NotHeld => "l'atto non è trattenuto in attesa di un operatore: non c'è nulla da rilasciare",
     }
 }

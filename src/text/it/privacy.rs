@@ -13,6 +13,14 @@ pub const WHAT_STAYS: &str = "Restano le attestazioni (atti opponibili a terzi, 
      li ha ricevuti: «messo batch show LOTTO» li elenca.\n";
 pub const ERASED_NAME: &str = "(nome cancellato)";
 
+/// Refused drops that cannot be searched.
+pub fn unreadable_drops(drops: u64) -> String {
+    format!(
+        "\nLotti non leggibili: {drops}. Sono depositi scartati perché rovinati o cifrati: se nominano la persona non si può dire. Vanno via \
+         con il termine di conservazione.\n"
+    )
+}
+
 pub fn not_of_person(subject: &str) -> String {
     format!("{subject} non nomina questa persona: ripetere il comando, che cerca da sé")
 }

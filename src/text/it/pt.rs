@@ -1,6 +1,8 @@
-//! Sentences about the partner tecnologici: what is wrong in their configuration.
+//! Sentences about the partner tecnologici: what is wrong in their configuration, and what one answers to `messo pt`.
 
-use crate::config::{DescriptionFault, PtFault, PtKind, TemplateProblem};
+use crate::config::{DescriptionFault, PaymentRoute, PtFault, PtKind, TemplateProblem};
+use crate::domain::money::Cents;
+use crate::domain::position::{Capabilities, Held, HeldState};
 
 /// What is wrong with a `[[pt]]` or a route, and what to write instead.
 #[must_use]
@@ -82,4 +84,140 @@ pub fn description(fault: &DescriptionFault) -> String {
         }
         DescriptionFault::Credential { key } => format!("la descrizione usa {key}, che manca nel blocco [[pt]]"),
     }
+}
+
+/// `messo pt`.
+pub const NO_PT: &str = "La configurazione non ha PT: nessun blocco [[pt]].";
+pub const WHICH_ENTE: &str = "più enti affidano avvisi a questo PT: indicare --ente";
+pub const NOT_A_NOTICE: &str = "il numero avviso ha 18 cifre e comincia con 0, 1, 2 o 3";
+pub const CHECK_DIGITS: &str = "Attenzione: le ultime due cifre del numero avviso non tornano; si chiede lo stesso.";
+pub const NOT_AN_AMOUNT: &str = "non è un importo: scrivere per esempio 12,50";
+pub const ANOTHER_ROUTE: &str = "Attenzione: nella configurazione questo avviso non è di questo PT; si chiede lo stesso.";
+pub const NOT_CONFIRMED: &str =
+    "--change cambia l'importo presso il PT, e il cittadino se lo vede chiedere: per farlo davvero aggiungere --yes";
+pub const CANNOT_ASK: &str = "A questo PT non si può chiedere di un avviso.";
+pub const ABOUT_ANOTHER: &str = "La risposta riguarda un altro avviso o un altro ente: messo la respingerebbe.";
+pub const NO_AMOUNT: &str = "Il PT non dice l'importo: non si può confrontare.";
+pub const TRIAL: &str = "Prova di un operatore";
+pub const CHANGED: &str = "Il PT ha risposto che l'importo è cambiato. Si rilegge:";
+
+pub fn no_such_pt(name: &str) -> String {
+    format!("il PT «{name}» non è nella configurazione (messo pt list)")
+}
+
+pub fn no_route(name: &str) -> String {
+    format!("nessun ente affida avvisi al PT «{name}»: manca un [[ente.pagamenti]]")
+}
+
+pub fn not_usable(error: &str) -> String {
+    format!("non utilizzabile: {error}")
+}
+
+/// What a PT can do, on one line.
+#[must_use]
+pub fn capabilities(can: &Capabilities) -> String {
+    let mut said = Vec::new();
+    said.push(match (can.verify, can.tells_amount) {
+        (true, true) => "dice stato e importo di un avviso",
+        (true, false) => "dice lo stato di un avviso, non l'importo",
+        (false, _) => "non dice niente degli avvisi",
+    });
+    if can.needs_position_id {
+        said.push("vuole il proprio identificativo della posizione");
+    }
+    said.push(match (can.update, can.answers_later) {
+        (true, false) => "cambia l'importo",
+        (true, true) => "prende in carico il cambio dell'importo e ne dice l'esito dopo",
+        (false, _) => "non cambia l'importo",
+    });
+    if can.fee_apart {
+        said.push("tiene a parte il costo di notifica");
+    }
+    said.push(if can.cancel { "annulla" } else { "non annulla" });
+    said.join("; ")
+}
+
+/// Which notices of an ente it has.
+#[must_use]
+pub fn route(ente: &str, route: &PaymentRoute) -> String {
+    let aux = route.aux.map_or_else(|| "qualunque".to_owned(), |aux| aux.to_string());
+    let code = route.code.as_deref().unwrap_or("qualunque");
+    format!("ente {ente}: avvisi con prima cifra {aux} e codice {code}, costi: {}", route.costs)
+}
+
+/// What it holds, line by line.
+#[must_use]
+pub fn held(held: &Held) -> Vec<String> {
+    let mut lines = vec![format!("Stato presso il PT: {}", state(held.state))];
+    let euro = |cents: Cents| format!("{} euro", cents.to_it());
+    lines.push(match (held.amount, held.fee) {
+        (Some(amount), Some(fee)) if fee.get() > 0 => format!("Importo: {}, più {} di costo di notifica", euro(amount), euro(fee)),
+        (Some(amount), _) => format!("Importo: {}", euro(amount)),
+        (None, _) => "Importo: il PT non lo dice".to_owned(),
+    });
+    if let Some(day) = held.due_date {
+        lines.push(format!("Scadenza: {:02}/{:02}/{:04}", day.day(), day.month(), day.year()));
+    }
+    if let Some(id) = &held.position_id {
+        lines.push(format!("Identificativo della posizione: {id}"));
+    }
+    if let Some(payment) = &held.payment {
+        lines.push(format!("Pagata: {} il {}", euro(payment.amount), payment.paid_at.strftime("%d/%m/%Y")));
+    }
+    lines
+}
+
+fn state(state: HeldState) -> &'static str {
+    match state {
+        HeldState::Payable => "pagabile",
+        HeldState::NotActive => "non ancora attiva",
+        HeldState::BeingPaid => "un pagamento è in corso",
+        HeldState::Paid => "pagata",
+        HeldState::Cancelled => "annullata",
+        HeldState::Expired => "scaduta",
+    }
+}
+
+pub fn other_amount(expected: Cents) -> String {
+    format!("NON COINCIDE: ci si aspettava {} euro", expected.to_it())
+}
+
+pub fn changing(amount: Cents) -> String {
+    format!("Si chiede al PT l'importo di {} euro...", amount.to_it())
+}
+
+pub fn taken_in_charge(ticket: &str) -> String {
+    format!("Il PT ha preso in carico la richiesta {ticket}: l'esito arriva dopo")
+}
+
+pub fn temporary(what: &str) -> String {
+    format!("IL PT NON RISPONDE ADESSO ({what}): riprovare; controllare url, rete e certificati")
+}
+
+pub fn refused(codes: &str) -> String {
+    format!("RIFIUTATO dal PT, o da messo prima di chiedere ({codes})")
+}
+
+pub fn not_let_in(codes: &str) -> String {
+    format!("IL PT NON CI FA ENTRARE ({codes}): controllare le credenziali del blocco [[pt]]")
+}
+
+pub fn uncertain(what: &str) -> String {
+    format!("NON SI SA SE HA CAMBIATO ({what}): ripetere la prova senza --change per vedere l'importo")
+}
+
+pub fn unknown_notice(codes: &str) -> String {
+    format!("IL PT NON CONOSCE QUESTO AVVISO ({codes})")
+}
+
+pub fn not_changeable(codes: &str) -> String {
+    format!("LA POSIZIONE NON SI PUÒ PIÙ CAMBIARE ({codes}): pagata, in pagamento o annullata")
+}
+
+pub fn unknown_code(codes: &str) -> String {
+    format!("RIFIUTATO CON UN CODICE CHE MESSO NON CONOSCE ({codes})")
+}
+
+pub fn nonsense(what: &str) -> String {
+    format!("RISPOSTA NON UTILIZZABILE ({what}): può essere un altro servizio, un'altra versione o un altro avviso")
 }

@@ -40,14 +40,16 @@ pub struct Declared {
     needs_position_id: bool,
 }
 
-/// Everything that is wrong in the description of a block, with its lines: `messo check` prints it.
+/// Everything that is wrong in the description of a block, with its lines: `messo check` prints it. `pushes`: amounts are to be
+/// changed there.
 #[must_use]
-pub fn check(config: &PtConfig) -> Vec<Located<DescriptionFault>> {
+pub fn check(config: &PtConfig, pushes: bool) -> Vec<Located<DescriptionFault>> {
     match load(config) {
-        Ok(definition) => match definition.missing(config) {
-            Some(key) => vec![located(config, DescriptionFault::Credential { key })],
-            None => Vec::new(),
-        },
+        Ok(definition) => {
+            let credential = definition.missing(config).map(|key| DescriptionFault::Credential { key });
+            let update = (pushes && definition.update.is_none()).then_some(DescriptionFault::Wanted { key: "[update]" });
+            credential.into_iter().chain(update).map(|fault| located(config, fault)).collect()
+        }
         Err(faults) => faults,
     }
 }

@@ -301,6 +301,12 @@ impl MyPay {
     }
 }
 
+/// The bilancio of a batch for another amount, as the element that an import file has; `None`: it cannot be spread over.
+pub(super) fn bilancio(given: &str, amount: Cents, cost: Cents, place: Option<&str>) -> Option<String> {
+    let lines = balance::fit(&balance::of_text(given).ok()?, amount.get(), cost.get(), place).ok()?;
+    String::from_utf8(soap::fragment(|xml| balance::write(xml, &lines))).ok()
+}
+
 fn iuv(asked: &Asked) -> Result<&str, ConnectorError> {
     notice_code::iuv(&asked.notice).ok_or_else(|| protocol("not a notice number"))
 }

@@ -1,0 +1,109 @@
+//! What came back for the files that were written: `<name>_SCARTI` (rows that were not taken, with their codes) and `<name>_IUV`
+//! (rows that were), zipped or not, as MyPay names them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::IN;
+
+/// Files looked at in one go.
+const MOST: usize = 10_000;
+/// Bytes of an answer, unpacked: a file of one row answers with one.
+const LONGEST: u64 = 8 << 20;
+/// Where what was told is kept.
+const TOLD: &str = "letti";
+/// A reject without a code that can be read.
+const NO_CODE: &str = "SCARTO_SENZA_CODICE";
+
+/// What the files of the PT say, by ticket: taken, or the code of why not. A file that is not whole yet is left for later.
+pub fn outcomes(folder: &Path) -> io::Result<Vec<(String, Result<(), String>)>> {
+    let mut found: BTreeMap<String, Result<(), String>> = BTreeMap::new();
+    for (ticket, kind, path) in answers(folder)? {
+        match (kind, read(&path, kind)) {
+            // A refusal weighs more than the list of what was taken.
+            (Kind::Rejects, Ok(Some(code))) => drop(found.insert(ticket, Err(code))),
+            (Kind::Rejects | Kind::Taken, Ok(None)) => drop(found.entry(ticket).or_insert(Ok(()))),
+            (Kind::Taken, Ok(Some(_))) => {}
+            (_, Err(error)) => tracing::debug!(%error, "a file of the PT that is not whole"),
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// Puts aside the files of a ticket that was told. Repeated, it does nothing.
+pub fn told(folder: &Path, ticket: &str) -> io::Result<()> {
+    let kept = folder.join(IN).join(TOLD);
+    for (_, _, path) in answers(folder)?.into_iter().filter(|(found, ..)| found == ticket) {
+        fs::create_dir_all(&kept)?;
+        if let Some(name) = path.file_name() {
+            fs::rename(&path, kept.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rejects,
+    Taken,
+}
+
+/// The files in `entrata/` that answer one of ours.
+fn answers(folder: &Path) -> io::Result<Vec<(String, Kind, PathBuf)>> {
+    let entries = match fs::read_dir(folder.join(IN)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries.take(MOST) {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".zip").or(name.strip_suffix(".csv"))) else { continue };
+        let kinds = [("_SCARTI", Kind::Rejects), ("_IUV", Kind::Taken)];
+        let Some((ticket, kind)) = kinds.iter().find_map(|(end, kind)| Some((stem.strip_suffix(end)?, *kind))) else { continue };
+        if ticket.contains("-MESSO") && entry.file_type()?.is_file() {
+            found.push((ticket.to_owned(), kind, entry.path()));
+        }
+    }
+    found.sort_by(|a, b| a.2.cmp(&b.2));
+    Ok(found)
+}
+
+/// The code of the first row of a list of rejects; `None` when it has no rows.
+fn read(path: &Path, kind: Kind) -> io::Result<Option<String>> {
+    let bytes =
+        if path.extension().is_some_and(|extension| extension == "zip") { unzipped(path)? } else { limited(fs::File::open(path)?)? };
+    if kind == Kind::Taken {
+        return Ok(None);
+    }
+    let mut reader = csv::ReaderBuilder::new().delimiter(b';').flexible(true).from_reader(bytes.as_slice());
+    let headers = reader.byte_headers().map_err(io::Error::other)?.clone();
+    let at = headers.iter().position(|name| name.eq_ignore_ascii_case(b"cod_rifiuto"));
+    let Some(row) = reader.byte_records().next() else {
+        // Without a header the copy has only begun.
+        return if headers.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(None) };
+    };
+    let row = row.map_err(io::Error::other)?;
+    let code = at.and_then(|at| row.get(at)).map(|code| String::from_utf8_lossy(code).into_owned()).unwrap_or_default();
+    let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(80).collect();
+    Ok(Some(if code.is_empty() { NO_CODE.to_owned() } else { code }))
+}
+
+fn unzipped(path: &Path) -> io::Result<Vec<u8>> {
+    let mut zip = zip::ZipArchive::new(fs::File::open(path)?).map_err(io::Error::other)?;
+    for index in 0..zip.len().min(16) {
+        let entry = zip.by_index(index).map_err(io::Error::other)?;
+        if entry.is_file() && entry.name().map_err(io::Error::other)?.to_ascii_lowercase().ends_with(".csv") {
+            return limited(entry);
+        }
+    }
+    Err(io::Error::other("no CSV in it"))
+}
+
+fn limited(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST { Err(io::Error::other("too long")) } else { Ok(bytes) }
+}

@@ -1,0 +1,193 @@
+//! The stage of an act before its upload: what the PTs said of its notices is judged and saved in one transaction, so that an answer
+//! that comes meanwhile is never missed (it wakes the job that waits: [`super::positions`]).
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::codec::{at, ms, word};
+use super::engine::{self, ActRow};
+use super::jobs::{self, JobRef};
+use super::{Store, StoreError};
+use crate::domain::ids::ActId;
+use crate::domain::money::Cents;
+use crate::domain::outcome::PositionTold;
+use crate::domain::position::{CostChannel, HeldState};
+use crate::flow::definition::Payments;
+use crate::flow::event::Fact;
+use crate::flow::position::{PositionState, code as parked};
+use crate::flow::prepare::{self, Noticed, Seen, Verdict, code};
+use crate::flow::state::State;
+
+/// A PT that does not answer is looked for again by itself; this is only the net below the waking (seconds).
+const LOOK_AGAIN: i64 = 600;
+
+/// What became of the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The act went on, was refused, or had gone elsewhere: the job is over.
+    Over,
+    /// A PT has not answered: the job waits.
+    Waits,
+    /// It did not answer for as long as it may take: a person is needed.
+    TooLong,
+}
+
+/// What the stage depends on, beside the store.
+#[derive(Debug, Clone, Default)]
+pub struct Patience {
+    /// Hours that an act waits for each PT.
+    pub hours: BTreeMap<String, u32>,
+}
+
+/// Hours for a PT that is no longer in the configuration.
+const HOURS: u32 = 48;
+
+struct Row {
+    noticed: Noticed,
+    told: PositionTold,
+    creditor: String,
+}
+
+impl Store {
+    /// Judges the notices of an act that is being prepared; ends the job, or lets it wait.
+    pub async fn prepare_act(
+        &self,
+        act: ActId,
+        job: JobRef,
+        policy: Payments,
+        amount: Option<Cents>,
+        patience: Patience,
+        now: Timestamp,
+    ) -> Result<Stage, StoreError> {
+        let stage = self.write(move |db| prepare(db, act, job, &policy, amount, &patience, now)).await?;
+        self.ring();
+        Ok(stage)
+    }
+}
+
+fn prepare(
+    db: &Connection,
+    id: ActId,
+    job: JobRef,
+    policy: &Payments,
+    amount: Option<Cents>,
+    patience: &Patience,
+    now: Timestamp,
+) -> Result<Stage, StoreError> {
+    jobs::held(db, job)?;
+    let mut act = ActRow::load(db, id)?;
+    if act.state != State::Preparing {
+        jobs::finish(db, job)?;
+        return Ok(Stage::Over);
+    }
+    let rows = if act.positions > 0 { rows(db, id)? } else { Vec::new() };
+    let notices: Vec<Noticed> = rows.iter().map(|row| row.noticed.clone()).collect();
+    match prepare::judge(policy, amount, &notices) {
+        Verdict::Go { remarks } => {
+            jobs::finish(db, job)?;
+            for (place, code) in remarks {
+                let Some(row) = rows.get(place) else { continue };
+                let fact = Fact::Remarked { recipient: row.noticed.recipient, told: row.told.clone(), code };
+                engine::observe(db, &mut act, &fact, now)?;
+            }
+            engine::observe(db, &mut act, &Fact::Prepared, now)?;
+            Ok(Stage::Over)
+        }
+        Verdict::Refuse { notice, code } => {
+            jobs::finish(db, job)?;
+            let (recipient, notice) = rows.get(notice).map_or((0, String::new()), |row| (row.noticed.recipient, row.told.notice.clone()));
+            engine::observe(db, &mut act, &Fact::NotPayable { recipient, notice, code, at: now }, now)?;
+            Ok(Stage::Over)
+        }
+        Verdict::Wait => {
+            let since: i64 =
+                db.prepare_cached("SELECT created_at FROM job WHERE id = ?1")?.query_row([job.id.as_bytes()], |row| row.get(0))?;
+            let waits = rows.iter().filter(|row| row.noticed.seen == Seen::Waits);
+            let hours = waits.map(|row| patience.hours.get(&row.told.pt).copied().unwrap_or(HOURS)).min().unwrap_or(HOURS);
+            let end = at(since).saturating_add(SignedDuration::from_hours(i64::from(hours))).unwrap_or(Timestamp::MAX);
+            if now >= end {
+                return Ok(Stage::TooLong);
+            }
+            let due = ms(now).saturating_add(LOOK_AGAIN * 1_000).min(ms(end));
+            let sql = "UPDATE job SET state = 'ATTESA', due_at = ?2, error = ?3 WHERE id = ?1";
+            db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), due, code::WAITS])?;
+            Ok(Stage::Waits)
+        }
+    }
+}
+
+/// The notices of an act that a configured PT has, in the order of the act.
+fn rows(db: &Connection, act: ActId) -> Result<Vec<Row>, StoreError> {
+    let mut select = db.prepare_cached(
+        "SELECT n.recipient, p.creditor, p.notice, p.pt, p.costs, p.state_data, p.held_state, p.asked, p.wanted FROM notice n \
+         JOIN position p ON p.notice = n.notice_code AND p.creditor = n.creditor WHERE n.act_id = ?1 ORDER BY n.recipient, n.item",
+    )?;
+    type Found = (u32, String, String, String, String, String, Option<String>, Option<i64>, Option<i64>);
+    let found: Vec<Found> = select
+        .query_map([act.0.as_bytes()], |row| {
+            let costs = row.get(4)?;
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, costs, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let row = |(recipient, creditor, notice, pt, costs, state, held, asked, wanted): Found| {
+        let state: PositionState = serde_json::from_str(&state)?;
+        let held = held.map(|held| word::<HeldState>(&held, "held_state")).transpose()?;
+        let by_send = word::<CostChannel>(&costs, "costs")? == CostChannel::Async;
+        let seen = seen(&state, held, asked.map(Cents), wanted.map(Cents));
+        let told = PositionTold { creditor: creditor.clone(), notice, pt, amount: None, cost: None, receipt: None };
+        Ok(Row { noticed: Noticed { recipient, by_send, seen }, told, creditor })
+    };
+    let mut rows: Vec<Row> = found.into_iter().map(row).collect::<Result<_, StoreError>>()?;
+    rows.dedup_by(|one, other| one.told.notice == other.told.notice && one.creditor == other.creditor);
+    Ok(rows)
+}
+
+/// What is known of a notice, by where its position is.
+fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wanted: Option<Cents>) -> Seen {
+    match state {
+        PositionState::Unmanaged => Seen::Unmanaged,
+        PositionState::Unverified | PositionState::Closed => Seen::Waits,
+        // One that cannot be verified is taken as its batch says.
+        PositionState::Open | PositionState::Changing { .. } => Seen::Held { state: held.unwrap_or(HeldState::Payable), asked, wanted },
+        PositionState::Paid => Seen::Held { state: HeldState::Paid, asked, wanted },
+        PositionState::Parked { code } => match code.as_str() {
+            parked::NOT_FOUND => Seen::Wrong(code::UNKNOWN),
+            parked::OTHER => Seen::Wrong(code::OTHER_CREDITOR),
+            parked::CANCELLED | parked::EXPIRED => Seen::Wrong(code::NOT_PAYABLE),
+            parked::NO_SUM => Seen::Wrong(code::NO_SUM),
+            // A payment under way ends by itself; a PT that does not answer, or refuses us, may yet.
+            _ => Seen::Waits,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_of_a_position_is_one_answer() {
+        let parked_as = |code: &str| PositionState::Parked { code: code.to_owned() };
+        let held = |state| Seen::Held { state, asked: Some(Cents(4_200)), wanted: None };
+        let table = [
+            (PositionState::Unmanaged, None, Seen::Unmanaged),
+            (PositionState::Unverified, None, Seen::Waits),
+            (PositionState::Open, Some(HeldState::Payable), held(HeldState::Payable)),
+            (PositionState::Open, Some(HeldState::NotActive), held(HeldState::NotActive)),
+            (PositionState::Open, None, held(HeldState::Payable)),
+            (PositionState::Paid, Some(HeldState::Payable), held(HeldState::Paid)),
+            (parked_as(parked::NOT_FOUND), None, Seen::Wrong(code::UNKNOWN)),
+            (parked_as(parked::OTHER), None, Seen::Wrong(code::OTHER_CREDITOR)),
+            (parked_as(parked::CANCELLED), None, Seen::Wrong(code::NOT_PAYABLE)),
+            (parked_as(parked::EXPIRED), None, Seen::Wrong(code::NOT_PAYABLE)),
+            (parked_as(parked::NO_SUM), None, Seen::Wrong(code::NO_SUM)),
+            (parked_as(parked::BEING_PAID), None, Seen::Waits),
+            (parked_as("TENTATIVI_ESAURITI"), None, Seen::Waits),
+        ];
+        for (state, told, want) in table {
+            assert_eq!(seen(&state, told, Some(Cents(4_200)), None), want, "{state:?} {told:?}");
+        }
+    }
+}
