@@ -19,6 +19,8 @@ use messo::clock::Clock;
 use messo::config::secret::Secret;
 use messo::connectors::http::{HttpSettings, client};
 use messo::connectors::pnd::{Governor, Operation, Pnd, PndSettings, Timeouts};
+use messo::domain::money::Cents;
+use messo::domain::position::PaymentSeen;
 use serde_json::{Value, json};
 
 const ENTE: &str = "01234567897";
@@ -95,8 +97,8 @@ fn bad_days(upstream: SocketAddr, url: &str) {
     let faults = "seed = 3\n[[fault]]\noperation = \"send\"\nkind = \"lost\"\nrate = 0.5\n\
                   [[fault]]\noperation = \"events\"\nkind = \"429\"\nrate = 0.6\n";
     let send = Simulator::start_on(upstream.port(), &clock, faults);
-    let sources: Vec<(&str, &[&str], &[&str])> = vec![("guasti", &[ENTE], &["aperto"])];
-    let mut office = Office::new(&clock, url, &[Ente { tax_id: ENTE, key: KEY, more: "" }], &sources, &[flow("aperto", "", "")]);
+    let sources: Vec<(&str, &[&str], &[&str])> = vec![("guasti", &[ENTE], &["aperto", "pagante"])];
+    let mut office = Office::new(&clock, url, &[Ente { tax_id: ENTE, key: KEY, more: "" }], &sources, &[flow("aperto", "", ""), paying()]);
     office.start();
     let reference = |number: usize| format!("CON-{number:02}");
     let rows: Vec<Row> = (0..12).map(|number| Row::new(ENTE, &reference(number))).collect();
@@ -117,6 +119,9 @@ fn bad_days(upstream: SocketAddr, url: &str) {
     wait_for("timelines are read one by one", SOON, || (calls("detail") > details).then_some(()));
     assert!(office.alerted("FLUSSO_EVENTI_PERSO"));
 
+    let to_pay = Row::new(ENTE, "CON-PAGATO").with("importo", "42,00").notice(ENTE, 7);
+    office.answered("guasti", "pagante", "pagante.zip", &batch(&[to_pay]), "PRESA_IN_CARICO", &[]);
+    office.wait_state("guasti", "CON-PAGATO", "PERFEZIONATO");
     let orders = csv(&[Row::order(ENTE, &reference(0), "annulla"), Row::order(ENTE, &reference(1), "annulla")]);
     office.answered("guasti", "aperto", "annulla.csv", orders.as_bytes(), "PRESA_IN_CARICO", &[]);
     for number in 0..12 {
@@ -124,13 +129,20 @@ fn bad_days(upstream: SocketAddr, url: &str) {
         send.only(&reference(number));
     }
     let states = office.ask(&["status"])["acts"].clone();
-    assert_eq!(states, json!({"ANNULLATO": 2, "PERFEZIONATO": 10}));
+    assert_eq!(states, json!({"ANNULLATO": 2, "PERFEZIONATO": 11}));
     let iun = send.only(&reference(2))["iun"].as_str().unwrap().to_owned();
     office.stop();
     by_hand(url, &iun);
 }
 
-/// Operations that the connector has and the hub does not call by itself.
+/// A flow with payments that no PT follows.
+fn paying() -> String {
+    "name = \"pagante\"\ntitle = \"Prova\"\ntaxonomy_code = \"010101P\"\ncommunication_type = \"AR_REGISTERED_LETTER\"\nfee_policy = \"DELIVERY_MODE\"\n\
+     pago_pa_int_mode = \"SYNC\"\npa_fee = 100\nvat = 22\npayment = \"required\"\n"
+        .to_owned()
+}
+
+/// Operations that the connector has and the hub does not call by itself, or only beside a PT.
 fn by_hand(url: &str, iun: &str) {
     let settings = PndSettings {
         label: "contratto".into(),
@@ -146,6 +158,9 @@ fn by_hand(url: &str, iun: &str) {
         let pnd = Pnd::new(settings, client(&HttpSettings { loopback_only: true, ..HttpSettings::default() }).unwrap()).unwrap();
         pnd.platform_status().await.unwrap();
         assert!(!pnd.legal_facts(iun).await.unwrap().is_empty());
+        let base = 3_020_000_000_000_007_u64;
+        let payment = PaymentSeen { paid_at: Clock::REAL.now(), amount: Cents(4_200), receipt: None };
+        pnd.paid(ENTE, &format!("{base}{:02}", base % 93), &payment).await.unwrap();
         let old = pnd.create_stream("a mano", &[]).await.unwrap();
         let new = pnd.replace_stream("a mano", &[], &old.stream_id).await.unwrap();
         let told = [&old, &new].map(|stream| stream.stream_id.clone());

@@ -21,6 +21,8 @@ pub mod code {
     pub const OTHER_CREDITOR: &str = "AVVISO_DI_ALTRO_ENTE";
     /// Rule and data of the act give no sum.
     pub const NO_SUM: &str = "IMPORTO_NON_CALCOLABILE";
+    /// Its PT knows positions by their own id alone, which the act does not say.
+    pub const NO_ID: &str = "ID_POSIZIONE_MANCANTE";
     /// The wait for a PT is over: a person resumes the act.
     pub const PT_SILENT: &str = "PT_NON_RISPONDE";
     /// The job of an act that waits for its PTs.
@@ -28,13 +30,14 @@ pub mod code {
 }
 
 /// Codes of [`Verdict::Refuse`]: nothing of the act went to SEND, and SEND charges nothing.
-pub const REFUSALS: [&str; 10] = [
+pub const REFUSALS: [&str; 11] = [
     code::UNKNOWN,
     code::NOT_PAYABLE,
     code::OTHER_AMOUNT,
     code::ALREADY_PAID,
     code::OTHER_CREDITOR,
     code::NO_SUM,
+    code::NO_ID,
     Mismatch::Notice.code(),
     Mismatch::Creditor.code(),
     Mismatch::Amount.code(),

@@ -23,8 +23,9 @@ use crate::domain::position::{CostChannel, Held};
 use crate::flow::effect::LineDraft;
 use crate::flow::event::{Fact, OrderRefused};
 use crate::flow::position::{
-    self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Reckoning, Stage, When,
+    self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Stage, When,
 };
+use crate::flow::prepare;
 use crate::flow::state::State;
 
 /// Which notices of a creditor a PT has, as the configuration says.
@@ -216,7 +217,7 @@ pub enum DaysOrder {
 }
 
 /// What a PT says at the first question of a notice, and the act is judged by.
-const JUDGED: [&str; 3] = [position::code::NOT_FOUND, position::code::CANCELLED, position::code::EXPIRED];
+const JUDGED: [&str; 4] = [position::code::NOT_FOUND, position::code::CANCELLED, position::code::EXPIRED, prepare::code::NO_ID];
 
 /// `subject_kind` of a position.
 pub(super) const KIND: &str = "posizione";
@@ -535,8 +536,8 @@ pub(super) fn observe_one(
     let step = position::observe(&row.state, &row.facts(!live, tells), fact);
     let moved = before != row.wanted;
     save(db, &mut row, fact, step, moved, now)?;
-    if let PositionFact::Reckoned(sum) = fact {
-        tell_reckoned(db, &row, sum, now)?;
+    if matches!(fact, PositionFact::Reckoned(_) | PositionFact::Verified { .. }) {
+        tell_asked(db, &row, now)?;
     }
     if let Some((effect, due)) = beside.then
         && effect.is_wanted(&row.state)
@@ -784,31 +785,36 @@ fn asked_of_all(db: &Connection, row: &PositionRow, line: &PositionLine) -> Resu
     if row.costs == CostChannel::Async
         && let Some(amount) = line.amount
     {
-        let sql = "SELECT cost FROM position WHERE id = ?1";
-        let cost: Option<i64> = db.prepare_cached(sql)?.query_row([row.id.0.as_bytes()], |found| found.get(0))?;
-        line.amount = Some(Cents(amount.get() + cost.unwrap_or(0)));
-        line.cost = cost.map(Cents);
+        let sql = "SELECT fee FROM position WHERE id = ?1";
+        let fee: Option<i64> = db.prepare_cached(sql)?.query_row([row.id.0.as_bytes()], |found| found.get(0))?;
+        line.amount = Some(Cents(amount.get() + fee.unwrap_or(0)));
+        line.cost = fee.map(Cents);
     }
     let told = line.amount.map(Cents::get);
     db.prepare_cached("UPDATE position SET told = ?2 WHERE id = ?1")?.execute(params![row.id.0.as_bytes(), told])?;
     Ok(line)
 }
 
-/// Where messo tells the PT no cost (it asks by itself, or SEND writes it) nothing else says what the citizen is asked: told when
-/// it is another sum than the last one told, or than the act's own.
-fn tell_reckoned(db: &Connection, row: &PositionRow, sum: &Reckoning, now: Timestamp) -> Result<(), StoreError> {
+/// Where messo tells the PT no cost (it asks by itself, or SEND writes it, and its PT was read) nothing else says what the citizen is
+/// asked: told when it is another sum than the last one told, or than the PT held at first.
+fn tell_asked(db: &Connection, row: &PositionRow, now: Timestamp) -> Result<(), StoreError> {
     if !matches!(row.costs, CostChannel::Pull | CostChannel::Async) || !matches!(row.state, PositionState::Open) {
         return Ok(());
     }
-    let total = sum.amount.get() + sum.whole_cost.get();
-    let sql = "SELECT told FROM position WHERE id = ?1";
-    let told: Option<i64> = db.prepare_cached(sql)?.query_row([row.id.0.as_bytes()], |found| found.get(0))?;
-    if told.or(sum.stated.map(Cents::get)) == Some(total) {
+    let sql = "SELECT told, base, fee, cost FROM position WHERE id = ?1";
+    type Found = (Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+    let (told, base, fee, cost): Found = db
+        .prepare_cached(sql)?
+        .query_row([row.id.0.as_bytes()], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?, found.get(3)?)))?;
+    let Some(wanted) = row.wanted else { return Ok(()) };
+    let cost = if row.costs == CostChannel::Async { fee } else { cost }.unwrap_or(0);
+    let total = wanted.get() + cost;
+    if told.or(base) == Some(total) || (told.or(base).is_none() && cost == 0) {
         return Ok(());
     }
     db.prepare_cached("UPDATE position SET told = ?2 WHERE id = ?1")?.execute(params![row.id.0.as_bytes(), total])?;
-    let line =
-        PositionLine { event: position::event::UPDATED, code: None, amount: Some(Cents(total)), cost: Some(sum.whole_cost), payment: None };
+    let event = position::event::UPDATED;
+    let line = PositionLine { event, code: None, amount: Some(Cents(total)), cost: Some(Cents(cost)), payment: None };
     publish(db, row, &line, now)
 }
 

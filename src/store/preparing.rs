@@ -173,6 +173,7 @@ fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wa
             parked::OTHER => Seen::Wrong(code::OTHER_CREDITOR),
             parked::CANCELLED | parked::EXPIRED => Seen::Wrong(code::NOT_PAYABLE),
             parked::NO_SUM => Seen::Wrong(code::NO_SUM),
+            code::NO_ID => Seen::Wrong(code::NO_ID),
             // A payment under way ends by itself; a PT that does not answer, or refuses us, may yet.
             _ => Seen::Waits,
         },
@@ -199,6 +200,7 @@ mod tests {
             (parked_as(parked::CANCELLED), None, Seen::Wrong(code::NOT_PAYABLE)),
             (parked_as(parked::EXPIRED), None, Seen::Wrong(code::NOT_PAYABLE)),
             (parked_as(parked::NO_SUM), None, Seen::Wrong(code::NO_SUM)),
+            (parked_as(code::NO_ID), None, Seen::Wrong(code::NO_ID)),
             (parked_as(parked::BEING_PAID), None, Seen::Waits),
             (parked_as("TENTATIVI_ESAURITI"), None, Seen::Waits),
         ];
