@@ -157,9 +157,7 @@ mod tests {
     #[test]
     fn each_answer_of_a_pt_by_each_policy() {
         use HeldState as H;
-        let wanted = |wanted: Option<i64>| {
-            seen(Seen::Held { state: H::Payable, asked: Some(Cents(2_940)), wanted: wanted.map(Cents) })
-        };
+        let wanted = |wanted: Option<i64>| seen(Seen::Held { state: H::Payable, asked: Some(Cents(2_940)), wanted: wanted.map(Cents) });
         // What is seen; refuse, warn, ignore. The act asks for 42,00.
         let table = [
             (held(H::Payable, Some(4_200)), [go(), go(), go()]),

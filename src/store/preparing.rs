@@ -97,8 +97,7 @@ fn prepare(
         }
         Verdict::Refuse { notice, code } => {
             jobs::finish(db, job)?;
-            let (recipient, notice) =
-                rows.get(notice).map_or((0, String::new()), |row| (row.noticed.recipient, row.told.notice.clone()));
+            let (recipient, notice) = rows.get(notice).map_or((0, String::new()), |row| (row.noticed.recipient, row.told.notice.clone()));
             engine::observe(db, &mut act, &Fact::NotPayable { recipient, notice, code, at: now }, now)?;
             Ok(Stage::Over)
         }
