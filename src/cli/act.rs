@@ -186,6 +186,8 @@ fn print_one(detail: &ActDetail) -> String {
         .collect();
     let heads = ["n.", "perfezionato", "come", "carta (euro)", "per il cittadino (euro)", ""];
     text.push_str(&section("Destinatari (numero nel lotto, da 1)", &heads, &recipients));
+    let title = "Posizioni debitorie: «messo posizione show CREDITORE AVVISO»";
+    text.push_str(&section(title, super::posizione::HEADS, &super::posizione::rows(&detail.positions)));
     let lines: Vec<Vec<String>> = detail
         .last_lines
         .iter()

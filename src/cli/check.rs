@@ -14,7 +14,7 @@ pub struct Args {
     /// File di configurazione.
     #[arg(long, value_name = "FILE", default_value = "/etc/messo/messo.toml")]
     config: PathBuf,
-    /// Scrive un solo oggetto JSON: {"ok", "problems": [{"file", "line", "key", "code", "message"}]}.
+    /// Scrive un solo oggetto JSON: {"ok", "problems": [{"file", "line", "key", "code", "message"}], "warnings": [...]}.
     #[arg(long)]
     json: bool,
 }
@@ -24,6 +24,7 @@ pub fn run(args: Args) -> ExitCode {
     let loaded = config::load(&args.config).and_then(with_templates);
     let problems = loaded.as_ref().err().map(|problems| problems.list.as_slice()).unwrap_or_default();
     let mut out = String::new();
+    let warnings = loaded.as_ref().map(text::warnings).unwrap_or_default();
     if args.json {
         let list: Vec<_> = problems
             .iter()
@@ -32,10 +33,13 @@ pub fn run(args: Args) -> ExitCode {
                 serde_json::json!({"file": problem.file, "line": problem.line, "key": problem.key, "code": problem.fault.code(), "message": message})
             })
             .collect();
-        out = serde_json::json!({"ok": loaded.is_ok(), "problems": list}).to_string() + "\n";
+        out = serde_json::json!({"ok": loaded.is_ok(), "problems": list, "warnings": warnings}).to_string() + "\n";
     } else {
         match &loaded {
-            Ok(loaded) => out = text::valid(loaded) + "\n",
+            Ok(loaded) => {
+                out = text::valid(loaded) + "\n";
+                out.extend(warnings.iter().map(|line| format!("{line}\n")));
+            }
             Err(problems) => out.push_str(&text::lines(problems)),
         }
     }

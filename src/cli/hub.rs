@@ -40,7 +40,7 @@ pub struct Common {
 #[derive(Debug, clap::Args)]
 pub struct Reason {
     /// Motivo dell'ordine: resta nella storia con l'utente. Nessun codice fiscale.
-    #[arg(long, value_name = "MOTIVO")]
+    #[arg(long, value_name = "MOTIVO", alias = "motivo")]
     pub reason: String,
 }
 
@@ -204,7 +204,7 @@ fn ask_store(store: Store, request: Request, config: &Path, read: &Config) -> Re
     if matches!(request, Request::PublishRebuild { .. } | Request::Export { .. }) {
         operator = operator.with_publisher(Arc::new(Rebuilder(for_files(&store, config)?)));
     }
-    if matches!(request, Request::Report { .. }) {
+    if matches!(request, Request::Report { .. } | Request::Position { .. }) {
         let enti = Ente::all(&load(config)?);
         operator = operator.with_enti(move || enti.clone());
     }

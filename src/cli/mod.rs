@@ -17,6 +17,7 @@ pub mod mail;
 pub mod man;
 pub mod password;
 pub mod person;
+pub mod posizione;
 pub mod publish;
 pub mod report;
 pub mod restore;
@@ -80,6 +81,8 @@ pub enum Command {
     Audit(audit::Args),
     /// Dice dov'è un lotto: dal deposito all'ultimo esito.
     Where(whereabouts::Args),
+    /// Mostra la posizione debitoria di un avviso; ne sospende i termini, la fa riprendere.
+    Posizione(posizione::Args),
     /// Cancella i dati di una persona che lo chiede.
     Person(person::Args),
     /// Elenca e sblocca gli indirizzi bloccati.
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Sftp(args) => sftp::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Where(args) => whereabouts::run(args),
+        Command::Posizione(args) => posizione::run(args),
         Command::Person(args) => person::run(args),
         Command::Defender(args) => defender::run(args),
         Command::Password(args) => password::run(args),

@@ -49,6 +49,8 @@ fn print(report: &StatusReport) -> String {
         .map(|(code, count)| vec![code.clone(), count.to_string(), of(parking::sentence(code)), of(parking::remedy(code))])
         .collect();
     text.push_str(&section("Atti sospesi: serve una persona", &["codice", "atti", "perché", "che cosa fare"], &parked));
+    let title = "Posizioni ferme: serve una persona («messo posizione show CREDITORE AVVISO»)";
+    text.push_str(&section(title, super::posizione::HEADS, &super::posizione::rows(&report.parked_positions)));
     text.push_str(&section("Lotti", &["stato", "lotti"], &counts(&report.batches)));
     text.push_str(&section("Lavori", &["stato", "lavori"], &counts(&report.jobs)));
     let stopped: Vec<Vec<String>> =

@@ -583,7 +583,10 @@ fn paid(state: &PositionState, row: &PositionFacts, payment: &PaymentSeen, whole
         told.code = Some(code::OTHER_AMOUNT.to_owned());
     }
     let again = matches!(state, PositionState::Paid);
+    let stale = told.code.clone();
     let mut step = PositionStep::to(PositionState::Paid).tell(told);
+    // Accepted, and told: the office decides about the difference.
+    step.flags.extend(stale);
     if again {
         // Two receipts for one debt: a person gives one back.
         step.flags.push("PAGATO_DUE_VOLTE".to_owned());

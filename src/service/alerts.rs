@@ -24,6 +24,9 @@ use crate::store::{CALLS_SPENT, DATA_DISK, MONEY_SPENT, Notice, SILENT, StoreErr
 /// SEND does not answer an ente.
 const DOWN: &str = "SEND_NON_RAGGIUNGIBILE";
 const UP: &str = "SEND_DI_NUOVO_RAGGIUNGIBILE";
+/// A PT does not answer.
+const PT_DOWN: &str = "PT_NON_RAGGIUNGIBILE";
+const PT_UP: &str = "PT_DI_NUOVO_RAGGIUNGIBILE";
 const DISK_LOW: &str = "DISCO_QUASI_PIENO";
 const DISK_FREE: &str = "DISCO_DI_NUOVO_LIBERO";
 /// A disk that does not answer within this (a share that hangs) is asked again later (real time).
@@ -66,6 +69,7 @@ impl Watch {
             tell("avvisi di ciò che non c'è più", forget_gone(hub, &told).await);
         }
         tell("SEND", outages(hub, &told, now).await);
+        tell("partner tecnologici", partner_outages(hub, &told, now).await);
         tell("quote", quotas(hub, &told, now).await);
         tell("dischi", self.disks(hub, &told, now).await);
         tell("depositi attesi", self.silences(hub, &told, now).await);
@@ -171,6 +175,7 @@ async fn forget_gone(hub: &Hub, told: &[Trouble]) -> Result<(), StoreError> {
         let name = trouble.about.as_str();
         let stays = match alert::code(&trouble.code).map(|row| row.kind) {
             Some(AlertKind::Remote | AlertKind::Quota) => settings.institution(name).is_some(),
+            Some(AlertKind::Payment) => settings.pt(name.strip_prefix("pt/").unwrap_or(name)).is_some(),
             Some(AlertKind::Stream) => hub.channels.contains_key(name),
             Some(AlertKind::Silent) => expected(name),
             Some(AlertKind::Disk) => {
@@ -196,6 +201,24 @@ async fn outages(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), Stor
                 hub.store.trouble_begins(DOWN, &channel.sender, now).await?;
             }
             Weather::Up if known => hub.store.trouble_ends(DOWN, UP, &channel.sender, now).await?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The same of the PTs.
+async fn partner_outages(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+    let minutes = hub.settings().alerts.send_down_minutes;
+    for channel in hub.partners.values() {
+        let name = &channel.config.name;
+        let known = is_told(told, PT_DOWN, name);
+        let notice = |code: &str| Notice { code: code.to_owned(), about: name.clone(), ..Notice::default() };
+        match channel.remote.weather() {
+            Weather::Down { since } if !known && minutes > 0 && now.duration_since(since) >= SignedDuration::from_mins(minutes.into()) => {
+                hub.store.begins(notice(PT_DOWN), None, now).await.map(drop)?;
+            }
+            Weather::Up if known => hub.store.ends(PT_DOWN, notice(PT_UP), now).await.map(drop)?,
             _ => {}
         }
     }

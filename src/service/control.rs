@@ -116,6 +116,29 @@ pub enum Request {
         channel: String,
         reason: String,
     },
+    Position {
+        creditor: String,
+        notice: String,
+    },
+    RetryPosition {
+        creditor: String,
+        notice: String,
+        reason: String,
+    },
+    /// Days of Rome.
+    StopDays {
+        creditor: String,
+        notice: String,
+        from: Option<Date>,
+        until: Option<Date>,
+        reason: String,
+    },
+    GoDays {
+        creditor: String,
+        notice: String,
+        last: Option<Date>,
+        reason: String,
+    },
     PublishRebuild {
         source: Option<String>,
         from: Option<u64>,
@@ -254,6 +277,12 @@ async fn perform(operator: &Operator, request: Request, who: &Who) -> Answer {
         Request::CancelAct { text, reason } => report(operator.cancel(&text, who, &reason).await),
         Request::ReleaseAct { text, reason } => report(operator.release(&text, who, &reason).await),
         Request::ResumeChannel { channel, reason } => report(operator.resume_channel(&channel, who, &reason).await),
+        Request::Position { creditor, notice } => report(operator.position(&creditor, &notice).await),
+        Request::RetryPosition { creditor, notice, reason } => report(operator.retry_position(&creditor, &notice, who, &reason).await),
+        Request::StopDays { creditor, notice, from, until, reason } => {
+            report(operator.stop_days(&creditor, &notice, from, until, who, &reason).await)
+        }
+        Request::GoDays { creditor, notice, last, reason } => report(operator.go_days(&creditor, &notice, last, who, &reason).await),
         Request::Audit { account, from, to, limit, who, command, orders, verify } => {
             report(operator.audit(BooksWanted { account, who, command, from, to, limit, verify, orders }).await)
         }

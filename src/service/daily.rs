@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 use super::Hub;
 use crate::config::Config;
-use crate::domain::calendar::{in_rome, instant_in_rome, rome_day};
+use crate::domain::calendar::{Calendar, in_rome, instant_in_rome, rome_day};
 use crate::domain::daily::DailyReport;
 use crate::flow::forecast::Limits;
 use crate::store::{DailyAsk, Store, StoreError};
@@ -14,6 +14,8 @@ use crate::store::{DailyAsk, Store, StoreError};
 #[derive(Debug, Clone)]
 pub struct Ente {
     pub tax_id: String,
+    /// Its holidays.
+    pub calendar: Calendar,
     denomination: String,
     environment: String,
     limits: Limits,
@@ -30,6 +32,7 @@ impl Ente {
             let quota = &institution.quota;
             Ente {
                 tax_id: institution.tax_id.clone(),
+                calendar: institution.calendar(),
                 denomination: institution.denomination.clone(),
                 environment: institution.ambiente.as_str().to_owned(),
                 limits: Limits {

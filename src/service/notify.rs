@@ -68,7 +68,7 @@ pub fn stop_code(problem: &Problem) -> &'static str {
 }
 
 /// What follows an error that has the same meaning for every call.
-fn after_error(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
+pub(super) fn after_error(hub: &Hub, channel: &Channel, error: &ConnectorError) -> End {
     let now = hub.clock.now();
     match error {
         ConnectorError::Temporary { what, .. } if what == crate::connectors::what::QUOTA => {
@@ -115,7 +115,7 @@ fn tomorrow(now: Timestamp) -> Timestamp {
     day.to_zoned(rome(now).time_zone().clone()).map_or(now, |zoned| zoned.timestamp())
 }
 
-fn channel(hub: &Hub, name: &str) -> Result<Arc<Channel>, End> {
+pub(super) fn channel(hub: &Hub, name: &str) -> Result<Arc<Channel>, End> {
     // An ente or key that is no longer in the configuration: its acts wait for a person.
     hub.channels
         .get(name)

@@ -9,6 +9,7 @@ mod door;
 mod error;
 mod keeping;
 mod person;
+mod positions;
 mod whereabouts;
 
 pub use books::Wanted as BooksWanted;
@@ -67,6 +68,8 @@ pub const LONGEST_REASON: usize = 500;
 /// Code with which the money guard parks what it holds.
 const TOO_MANY_REFUSED: &str = "TROPPI_RIFIUTI";
 const ALERTS: usize = 50;
+/// Stopped positions that `status` lists.
+const PARKED_POSITIONS: usize = 100;
 
 impl Operator {
     /// For a running hub: what is ordered happens now.
@@ -142,6 +145,7 @@ impl Operator {
             stuck: self.store.stuck(now).await?.into_iter().map(StuckEntry::from).collect(),
             paused_batches: self.store.paused_batches().await?,
             restored: self.restore_held().await?,
+            parked_positions: self.store.parked_positions(None, None, PARKED_POSITIONS).await?,
         })
     }
 
@@ -411,6 +415,7 @@ impl Operator {
             jobs: self.store.jobs_of(act.id.0).await?.into_iter().map(Into::into).collect(),
             legal_facts: self.store.legal_facts_of(act.id).await?.into_iter().map(Into::into).collect(),
             history: self.store.history(act.id.0).await?.into_iter().map(Into::into).collect(),
+            positions: self.store.positions_of_act(act.id).await?,
             last_lines,
             files,
             act: act.into(),

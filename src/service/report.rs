@@ -7,12 +7,14 @@ mod door;
 mod journey;
 mod keeping;
 mod person;
+mod position;
 mod rows;
 
 pub use door::{AuditEntry, AuditReport, BanEntry, DefenderReport, OrderEntry, SealsEntry, SftpReport};
 pub use journey::{Journey, NearName, Step, StepKind, WhereReport};
 pub use keeping::{BackupReport, GapEntry, GapSection, RestoreReport, VerifyReport};
 pub use person::{PersonAct, PersonBatch, PersonPage, PersonReport, PersonStage, PersonVerdict};
+pub use position::{DaysEntry, PaymentEntry, PositionAct, PositionOrder, PositionReport, PositionStep};
 pub(super) use rows::masked;
 
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use crate::domain::alert::AlertKind;
 use crate::domain::daily::{DailyReport, DailyTrouble};
 use crate::domain::ids::{ActId, BatchId};
 use crate::domain::outcome::OutcomeLine;
-use crate::store::MailOverview;
+use crate::store::{MailOverview, PositionView};
 
 /// `messo status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,9 @@ pub struct StatusReport {
     /// The store was put back from a copy and nothing new is sent until it is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<RestoreReport>,
+    /// Debt positions that wait for a person; at most a hundred.
+    #[serde(default)]
+    pub parked_positions: Vec<PositionView>,
 }
 
 /// Something that waits for nothing.
@@ -279,6 +284,9 @@ pub struct ActDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_channel: Option<String>,
     pub recipients: Vec<RecipientEntry>,
+    /// Debt positions of its notices, at configured PTs.
+    #[serde(default)]
+    pub positions: Vec<PositionView>,
     /// What the gestionale was last told: of the act, and of each recipient.
     pub last_lines: Vec<OutcomeLine>,
     /// What happens next.

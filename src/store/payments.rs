@@ -5,6 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::alerts::Alert;
 use super::codec::{at, ms, optional};
+use super::engine;
+use super::jobs::{self, JobRef};
 use super::positions::{self, Beside, PositionRow};
 use super::{Store, StoreError};
 use crate::domain::ids::{ActId, PositionId};
@@ -34,6 +36,17 @@ impl Store {
     pub async fn payments_of(&self, creditor: &str, notice: &str) -> Result<Vec<PaymentEvent>, StoreError> {
         let (creditor, notice) = (creditor.to_owned(), notice.to_owned());
         self.read(move |db| payments_of(db, &creditor, &notice)).await
+    }
+}
+
+impl Store {
+    /// SEND was told that a position is paid: kept in its history, and the job is over.
+    pub async fn payment_told(&self, id: PositionId, job: JobRef, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| {
+            jobs::finish(db, job)?;
+            engine::append_history(db, positions::KIND, id.0.as_bytes(), "COMUNICATO_A_SEND", None, None, now)
+        })
+        .await
     }
 }
 

@@ -55,7 +55,7 @@ pub struct PositionMaterial {
 }
 
 /// A position as commands show it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct PositionView {
     pub id: PositionId,
     pub creditor: String,

@@ -23,8 +23,9 @@ use crate::domain::position::{CostChannel, Held};
 use crate::flow::effect::LineDraft;
 use crate::flow::event::{Fact, OrderRefused};
 use crate::flow::position::{
-    self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Stage, When,
+    self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Reckoning, Stage, When,
 };
+use crate::flow::state::State;
 
 /// Which notices of a creditor a PT has, as the configuration says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +214,9 @@ pub enum DaysOrder {
     /// They count again: `last` is the last one that did not.
     Go { last: Date },
 }
+
+/// What a PT says at the first question of a notice, and the act is judged by.
+const JUDGED: [&str; 3] = [position::code::NOT_FOUND, position::code::CANCELLED, position::code::EXPIRED];
 
 /// `subject_kind` of a position.
 pub(super) const KIND: &str = "posizione";
@@ -543,6 +547,9 @@ pub(super) fn observe_one(
     let step = position::observe(&row.state, &row.facts(!live, tells), fact);
     let moved = before != row.wanted;
     save(db, &mut row, fact, step, moved, now)?;
+    if let PositionFact::Reckoned(sum) = fact {
+        tell_reckoned(db, &row, sum, now)?;
+    }
     if let Some((effect, due)) = beside.then
         && effect.is_wanted(&row.state)
     {
@@ -699,7 +706,8 @@ fn save(
         engine::append_history(db, KIND, &id, fact.name(), Some(row.state.name()), about.as_deref(), now)?;
     }
     for line in &step.lines {
-        publish(db, row, line, now)?;
+        let line = if line.event == position::event::UPDATED { asked_of_all(db, row, line)? } else { line.clone() };
+        publish(db, row, &line, now)?;
     }
     for (effect, when) in &step.effects {
         let due = match when {
@@ -712,6 +720,8 @@ fn save(
     for code in &step.flags {
         let about = row.id.to_string();
         match ActRow::load(db, row.act) {
+            // The act itself is judged by it before anything goes to SEND, and the gestionale is told: nobody is woken for it.
+            Ok(act) if was == PositionState::Unverified && act.state == State::Preparing && JUDGED.contains(&code.as_str()) => {}
             Ok(act) => engine::raise_alert(db, code, Some(&act), &about, now)?,
             Err(_) => Alert::new(code, &about).sender(Some(&row.sender)).raise(db, now)?,
         }
@@ -786,6 +796,40 @@ fn publish(db: &Connection, row: &PositionRow, line: &PositionLine, now: Timesta
         engine::publish_line(db, &act, draft, now)?;
     }
     Ok(())
+}
+
+/// What the citizen is asked after a change: with the cost that SEND adds by itself, where it does. Kept as told.
+fn asked_of_all(db: &Connection, row: &PositionRow, line: &PositionLine) -> Result<PositionLine, StoreError> {
+    let mut line = line.clone();
+    if row.costs == CostChannel::Async
+        && let Some(amount) = line.amount
+    {
+        let sql = "SELECT cost FROM position WHERE id = ?1";
+        let cost: Option<i64> = db.prepare_cached(sql)?.query_row([row.id.0.as_bytes()], |found| found.get(0))?;
+        line.amount = Some(Cents(amount.get() + cost.unwrap_or(0)));
+        line.cost = cost.map(Cents);
+    }
+    let told = line.amount.map(Cents::get);
+    db.prepare_cached("UPDATE position SET told = ?2 WHERE id = ?1")?.execute(params![row.id.0.as_bytes(), told])?;
+    Ok(line)
+}
+
+/// Where messo tells the PT no cost (it asks by itself, or SEND writes it) nothing else says what the citizen is asked: told when
+/// it is another sum than the last one told, or than the act's own.
+fn tell_reckoned(db: &Connection, row: &PositionRow, sum: &Reckoning, now: Timestamp) -> Result<(), StoreError> {
+    if !matches!(row.costs, CostChannel::Pull | CostChannel::Async) || !matches!(row.state, PositionState::Open) {
+        return Ok(());
+    }
+    let total = sum.amount.get() + sum.whole_cost.get();
+    let sql = "SELECT told FROM position WHERE id = ?1";
+    let told: Option<i64> = db.prepare_cached(sql)?.query_row([row.id.0.as_bytes()], |found| found.get(0))?;
+    if told.or(sum.stated.map(Cents::get)) == Some(total) {
+        return Ok(());
+    }
+    db.prepare_cached("UPDATE position SET told = ?2 WHERE id = ?1")?.execute(params![row.id.0.as_bytes(), total])?;
+    let line =
+        PositionLine { event: position::event::UPDATED, code: None, amount: Some(Cents(total)), cost: Some(sum.whole_cost), payment: None };
+    publish(db, row, &line, now)
 }
 
 /// Queues a job of a position, due at an instant (milliseconds).

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::acts::{ActView, VIEW, read_view};
 use super::codec::{act_at, at, batch_at, ms};
 use super::{Store, StoreError};
-use crate::domain::ids::{ActId, BatchId};
+use crate::domain::ids::{ActId, BatchId, PositionId};
 use crate::flow::effect::Effect;
 use crate::flow::state::State;
 
@@ -175,6 +175,34 @@ impl Store {
                 "SELECT kind, state, due_at, attempts, error FROM job WHERE subject_kind IN ('notifica', 'lotto') AND subject_id = ?1 ORDER BY due_at",
             )?;
             let rows = select.query_map([subject.as_bytes()], |row| {
+                Ok(JobRow { kind: row.get(0)?, state: row.get(1)?, due_at: at(row.get(2)?), attempts: row.get(3)?, error: row.get(4)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// What happened to a debt position, in order.
+    pub async fn position_history(&self, position: PositionId) -> Result<Vec<HistoryRow>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT at, event, state, data FROM history WHERE subject_kind = 'posizione' AND subject_id = ?1 ORDER BY seq LIMIT 10000",
+            )?;
+            let rows = select.query_map([position.0.as_bytes()], |row| {
+                Ok(HistoryRow { at: at(row.get(0)?), event: row.get(1)?, state: row.get(2)?, data: row.get(3)? })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// What is still to be done about it.
+    pub async fn position_jobs(&self, position: PositionId) -> Result<Vec<JobRow>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT kind, state, due_at, attempts, error FROM job WHERE subject_kind = 'posizione' AND subject_id = ?1 ORDER BY due_at",
+            )?;
+            let rows = select.query_map([position.0.as_bytes()], |row| {
                 Ok(JobRow { kind: row.get(0)?, state: row.get(1)?, due_at: at(row.get(2)?), attempts: row.get(3)?, error: row.get(4)? })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -51,6 +51,17 @@ impl Simulator {
         Simulator { child, addr: listen.parse().unwrap(), _faults: folder }
     }
 
+    /// With those of the PTs beside it, on that port.
+    pub fn start_with_partners(clock: &str, partners: u16) -> Simulator {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let (listen, pts) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{partners}"));
+        let mut command = messo(&["sandbox", "--listen", &listen, "--clock", clock, "--pt", &pts]);
+        let mut child = Child::spawn("sandbox", &mut command);
+        child.wait_line("simulatori dei PT in ascolto", SOON);
+        Simulator { child, addr: listen.parse().unwrap(), _faults: folder }
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
@@ -87,6 +98,20 @@ pub fn http(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]
     let mut stream = TcpStream::connect(addr).unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: {addr}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// One call with a JSON body.
+pub fn http_json(addr: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, String) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n");
+    write!(stream, "{head}Connection: close\r\n\r\n{body}").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let answer = String::from_utf8(answer).unwrap();

@@ -165,7 +165,10 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
     };
     let wanted = PositionFacts { wanted: Some(Cents(10_847)), ..row() };
     assert_eq!(told(wanted.clone(), PositionState::Open, 10_847), ("PAGATA", None, vec![]));
-    assert_eq!(told(wanted.clone(), PositionState::Open, 10_000), ("PAGATA", Some(code::OTHER_AMOUNT.to_owned()), vec![]));
+    assert_eq!(
+        told(wanted.clone(), PositionState::Open, 10_000),
+        ("PAGATA", Some(code::OTHER_AMOUNT.to_owned()), vec![code::OTHER_AMOUNT.to_owned()])
+    );
     // SEND's cost is added by the PT itself: the amount alone says nothing.
     let asynchronous = PositionFacts { costs: CostChannel::Async, ..wanted.clone() };
     assert_eq!(told(asynchronous, PositionState::Open, 11_000), ("PAGATA", None, vec![]));

@@ -27,6 +27,7 @@ fn kept() -> Vec<(&'static str, Letter)> {
         ("silenzio", sample::one("GESTIONALE_SILENZIOSO")),
         ("termini", sample::one("TERMINE_VICINO")),
         ("anomalie", sample::one("FATTO_INATTESO")),
+        ("pagamenti", sample::one("PT_NON_RAGGIUNGIBILE")),
         ("riepilogo", sample::digest()),
         ("rapporto", sample::report()),
         ("rapporto-vuoto", sample::empty_report()),

@@ -13,7 +13,7 @@ use crate::store::OrderLine;
 /// Lines of one answer.
 const MOST: usize = 100_000;
 /// Requests that only look: they are not in the books. (A search for a person is, at its first page.)
-const LOOKS: &[&str] = &["status", "batches", "batch", "act", "audit", "defender", "sftp", "where", "alerts", "restored"];
+const LOOKS: &[&str] = &["status", "batches", "batch", "act", "audit", "defender", "sftp", "where", "alerts", "restored", "position"];
 
 /// Which lines of the books are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -27,6 +27,12 @@ pub enum OperateError {
     },
     Refused(OrderRefused),
     NotParked,
+    /// No act names the notice, or no configured PT has it.
+    PositionNotFound {
+        creditor: String,
+        notice: String,
+    },
+    PositionNotParked,
     /// Acts held by the money guard have no work to resume: they are released.
     HeldNotParked,
     NoneParked {
@@ -163,6 +169,8 @@ impl OperateError {
             OperateError::Refused(OrderRefused::NotStopped) => "TERMINI_NON_SOSPESI",
             OperateError::Refused(OrderRefused::Days) => "DATE_DELLA_SOSPENSIONE",
             OperateError::NotParked => "ATTO_NON_SOSPESO",
+            OperateError::PositionNotFound { .. } => "POSIZIONE_SCONOSCIUTA",
+            OperateError::PositionNotParked => "POSIZIONE_NON_FERMA",
             OperateError::HeldNotParked => "ATTO_TRATTENUTO",
             OperateError::NoneParked { .. } => "NESSUN_ATTO_SOSPESO",
             OperateError::BatchNotParked => "LOTTO_NON_SOSPESO",
@@ -244,6 +252,8 @@ impl std::fmt::Display for OperateError {
             OperateError::AmbiguousBatch { text, .. } => f.write_str(&words::ambiguous_batch(text)),
             OperateError::Refused(refused) => f.write_str(words::order_refused(*refused)),
             OperateError::NotParked => f.write_str(words::NOT_PARKED),
+            OperateError::PositionNotFound { creditor, notice } => f.write_str(&words::position_not_found(creditor, notice)),
+            OperateError::PositionNotParked => f.write_str(words::POSITION_NOT_PARKED),
             OperateError::HeldNotParked => f.write_str(words::HELD_NOT_PARKED),
             OperateError::NoneParked { code } => f.write_str(&words::none_parked_with(code)),
             OperateError::BatchNotParked => f.write_str(words::BATCH_NOT_PARKED),

@@ -1,9 +1,13 @@
 //! Payments that PTs tell, and what SEND is told of them.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::domain::ids::PositionId;
-use crate::domain::position::PaymentEvent;
-use crate::service::Hub;
+use crate::domain::money::Cents;
+use crate::domain::position::{PaymentEvent, PaymentSeen};
+use crate::flow::position::PositionState;
 use crate::service::dispatch::End;
+use crate::service::{Hub, notify};
 use crate::store::{Leased, StoreError, Taken};
 
 use super::PaymentTaken;
@@ -21,7 +25,49 @@ pub async fn take(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreE
     })
 }
 
-/// Tells SEND that a position was wholly paid.
-pub async fn tell_send(_hub: &Hub, _leased: &Leased, _position: PositionId) -> End {
-    End::Nothing
+/// SEND knows of an act only once it has accepted it: looked at again after so long (hours).
+const NOT_THERE_YET: i64 = 1;
+
+/// Tells SEND that a position was wholly paid. Told again it is the same element of the timeline.
+pub async fn tell_send(hub: &Hub, leased: &Leased, id: PositionId) -> End {
+    let found = match hub.store.position(id).await {
+        Ok(found) => found,
+        Err(error) => return End::from(error),
+    };
+    let Some(position) = found.filter(|position| position.state == PositionState::Paid.name()) else { return End::Nothing };
+    let state = match hub.store.state_of(position.act).await {
+        Ok(state) => state,
+        Err(error) => return End::from(error),
+    };
+    if !state.is_live() {
+        return End::Nothing; // it has no notification any more
+    }
+    let now = hub.clock.now();
+    if state.iun().is_none() {
+        let at = now.saturating_add(SignedDuration::from_hours(NOT_THERE_YET)).unwrap_or(Timestamp::MAX);
+        return End::Later { at, code: "NON_ANCORA_PRESENTE" };
+    }
+    let payments = match hub.store.payments_of(&position.creditor, &position.notice).await {
+        Ok(payments) => payments,
+        Err(error) => return End::from(error),
+    };
+    // The whole of it, at the instant of its last part; of what a PT only calls paid, what is known.
+    let paid_at = payments.iter().map(|event| event.payment.paid_at).max().or(position.paid_at);
+    let sum: i64 = payments.iter().map(|event| event.payment.amount.get()).sum();
+    let amount = if payments.is_empty() { position.paid.or(position.wanted).or(position.asked) } else { Some(Cents(sum)) };
+    let (Some(paid_at), Some(amount)) = (paid_at, amount) else { return End::Nothing };
+    if i32::try_from(amount.get()).is_err() {
+        tracing::warn!("un pagamento è più grande di quanto SEND possa registrare: non gli è comunicato");
+        return End::Nothing;
+    }
+    let channel = match notify::channel(hub, &leased.channel) {
+        Ok(channel) => channel,
+        Err(end) => return end,
+    };
+    let answer = channel.pnd.paid(&position.creditor, &position.notice, &PaymentSeen { paid_at, amount, receipt: None }).await;
+    notify::heard(hub, &channel, answer.as_ref().err());
+    match answer {
+        Ok(()) => hub.store.payment_told(id, leased.job, now).await.map_or_else(End::from, |()| End::Saved),
+        Err(error) => notify::after_error(hub, &channel, &error),
+    }
 }

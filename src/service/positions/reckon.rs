@@ -67,6 +67,20 @@ pub fn rule(material: &PositionMaterial) -> AmountRule {
     rule.under(material.costs)
 }
 
+/// What is due on `today`, line by line.
+pub fn breakdown(material: &PositionMaterial, calendar: Calendar, today: Date) -> Result<Breakdown, AmountFault> {
+    amount_due(&rule(material), &facts(material, calendar), today)
+}
+
+/// What the amount depends on: of one among several notices the base is what its PT held.
+fn facts(material: &PositionMaterial, calendar: Calendar) -> AmountFacts {
+    let amount = match material.notices {
+        0 | 1 => material.facts.amount.or(material.base),
+        _ => material.base,
+    };
+    AmountFacts { amount, calendar, ..material.facts.clone() }
+}
+
 /// What is due on `today`, and the price of each day to come when SEND has the notification.
 pub fn reckon(
     material: &PositionMaterial,
@@ -75,11 +89,7 @@ pub fn reckon(
     today: Date,
 ) -> Result<(Reckoning, Option<PriceSheet>), AmountFault> {
     let rule = rule(material);
-    let amount = match material.notices {
-        0 | 1 => material.facts.amount.or(material.base),
-        _ => material.base,
-    };
-    let facts = AmountFacts { amount, calendar, ..material.facts.clone() };
+    let facts = facts(material, calendar);
     let amount_of_act = facts.amount;
     let mut days = Vec::new();
     let mut day = today;

@@ -8,3 +8,6 @@ DROP TRIGGER standing_is_final;
 CREATE TRIGGER standing_is_final BEFORE UPDATE OF source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun,
   amount, vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, due, paid, paid_at, payments ON standing
 BEGIN SELECT raise(ABORT, 'append only'); END;
+
+-- What the gestionale was last told that a position asks for, cost included, where messo does not tell its PT.
+ALTER TABLE position ADD COLUMN told INTEGER;

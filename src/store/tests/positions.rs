@@ -7,6 +7,7 @@ use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, Held, HeldState, PaymentEvent, PaymentSeen};
 use crate::flow::effect::Lane;
+use crate::flow::event::OrderRefused;
 use crate::flow::position::{PositionEffect, PositionFact, Reckoning, code};
 use crate::flow::retry::Next;
 
@@ -400,7 +401,14 @@ async fn suspended_days_are_facts_of_the_position() {
     assert_eq!(suspensions().await.iter().map(|one| (one.from, one.until)).collect::<Vec<_>>(), [(from, None)]);
     world.store.order_days(id, DaysOrder::Go { last }, "anna", "respinto", world.now()).await.unwrap();
     assert_eq!(suspensions().await.iter().map(|one| (one.from, one.until)).collect::<Vec<_>>(), [(from, Some(last))]);
-    assert!(world.store.order_days(id, DaysOrder::Go { last }, "anna", "di nuovo", world.now()).await.is_err());
+    let again = world.store.order_days(id, DaysOrder::Go { last }, "anna", "di nuovo", world.now()).await;
+    assert!(matches!(again, Err(StoreError::Order(OrderRefused::NotStopped))), "{again:?}");
+    let stop = DaysOrder::Stop { from: last, until: Some(from) };
+    let backwards = world.store.order_days(id, stop, "anna", "al contrario", world.now()).await;
+    assert!(matches!(backwards, Err(StoreError::Order(OrderRefused::Days))), "{backwards:?}");
+    let told = world.lines().await;
+    let events: Vec<&str> = told.iter().map(|line| line.event.as_str()).filter(|event| event.starts_with("TERMINI_")).collect();
+    assert_eq!(events, ["TERMINI_SOSPESI", "TERMINI_RIPRESI"]);
 }
 
 #[tokio::test]

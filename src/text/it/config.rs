@@ -3,7 +3,7 @@
 use crate::config::ConfigFault;
 use crate::config::load::{LoadedConfig, Problems};
 use crate::domain::amount_rule::AmountRuleError;
-use crate::flow::definition::DefinitionFault;
+use crate::flow::definition::{DefinitionFault, PaymentPolicy};
 use crate::flow::shape::{Expected, Located, ShapeFault};
 
 /// `file:riga: [CODICE] chiave: frase`.
@@ -24,6 +24,27 @@ pub fn lines(problems: &Problems) -> String {
 pub fn valid(loaded: &LoadedConfig) -> String {
     let (enti, gestionali) = (loaded.config.institutions.len(), loaded.config.sources.len());
     format!("{}: configurazione valida (enti: {enti}, gestionali: {gestionali}, flussi: {})", loaded.file.display(), loaded.flows.len())
+}
+
+/// What is valid and yet not what most want: enti that ask for payments of which no PT is told.
+pub fn warnings(loaded: &LoadedConfig) -> Vec<String> {
+    let config = &loaded.config;
+    let mut lines = Vec::new();
+    for ente in config.institutions.iter().filter(|ente| ente.payments.is_empty()) {
+        let of_sources = config.sources.iter().filter(|source| source.enti.contains(&ente.tax_id)).flat_map(|source| &source.flows);
+        let with_payments = of_sources.filter(|name| loaded.flow(name).is_some_and(|flow| flow.payment != PaymentPolicy::Forbidden));
+        let names: std::collections::BTreeSet<&str> = with_payments.map(String::as_str).collect();
+        if !names.is_empty() {
+            let names: Vec<&str> = names.into_iter().collect();
+            lines.push(format!(
+                "avviso: l'ente {} invia atti con pagamenti ({}) e non ha [[ente.pagamenti]]: messo non ne verifica gli IUV e non ne aggiorna \
+                 gli importi (costo di notifica: canale \"nessuno\")",
+                ente.tax_id,
+                names.join(", ")
+            ));
+        }
+    }
+    lines
 }
 
 /// What is wrong and what to write instead.

@@ -33,6 +33,11 @@ pub fn ambiguous_batch(text: &str) -> String {
     format!("più lotti cominciano con «{text}»: scrivere l'identificativo per intero")
 }
 
+pub fn position_not_found(creditor: &str, notice: &str) -> String {
+    format!("nessun atto nomina l'avviso «{notice}» del creditore «{creditor}», o nessun partner tecnologico configurato lo ha")
+}
+
+pub const POSITION_NOT_PARKED: &str = "la posizione non è ferma: messo la sta già seguendo";
 pub const NOT_PARKED: &str = "l'atto non è sospeso: messo lo sta già seguendo, e riprova da sé";
 pub const BATCH_NOT_PARKED: &str = "nessun lavoro del lotto è sospeso; gli atti sospesi si riprendono con «messo act retry»";
 pub const HELD_NOT_PARKED: &str =
@@ -250,6 +255,12 @@ pub fn job(kind: &str) -> &'static str {
         "SCARTI" => "scrivere gli scarti",
         "RISINCRONIZZA" => "chiedere a SEND che cosa ha dell'atto, dopo il ripristino",
         "RIELABORA" => "leggere di nuovo il lotto dall'archivio conservato",
+        "VERIFICA_POSIZIONE" => "chiedere al partner tecnologico che cosa ha dell'avviso",
+        "RICALCOLA" => "ricalcolare quanto è dovuto",
+        "AGGIORNA_IMPORTO" => "dare il nuovo importo al partner tecnologico",
+        "RILEGGI_POSIZIONE" => "rileggere l'importo presso il partner tecnologico",
+        "CHIEDI_PAGAMENTO" => "chiedere al partner tecnologico se è pagato",
+        "COMUNICA_PAGAMENTO" => "dire a SEND che è pagato",
         _ => "",
     }
 }

@@ -88,7 +88,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     (
         "RISPOSTA_NON_CONFORME",
-        "Una risposta di SEND non rispetta la sua specifica.",
+        "Una risposta di SEND, o del partner tecnologico, non rispetta la sua specifica.",
         "Aprire una segnalazione con il traceId, poi messo act retry.",
     ),
     ("DOCUMENTO_NON_CONSERVATO", "Un documento dell'atto non è tra quelli conservati.", "Inviare di nuovo l'atto con azione modifica."),
@@ -228,6 +228,21 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     // payments
     (
+        "ID_POSIZIONE_MANCANTE",
+        "Il partner tecnologico conosce le posizioni solo dal loro identificativo, e l'atto non lo indica.",
+        "Depositare di nuovo l'atto con posizione_id, poi messo posizione retry.",
+    ),
+    (
+        "VERIFICA_RESPINTA_DAL_PT",
+        "Il partner tecnologico respinge la domanda su un avviso con un motivo che messo non conosce.",
+        "Leggere il registro, chiedere al partner tecnologico, poi messo posizione retry.",
+    ),
+    (
+        "PT_NON_CONFIGURATO",
+        "Il partner tecnologico di una posizione, o la sua rotta in [[ente.pagamenti]], non è più nella configurazione.",
+        "Rimetterlo nella configurazione e farla rileggere, poi messo posizione retry.",
+    ),
+    (
         "IN_VERIFICA_AL_PT",
         "L'avviso è in verifica presso il partner tecnologico: prima di allora l'atto non va a SEND.",
         "Nessuna azione: riprende appena il partner tecnologico ha risposto.",
@@ -327,7 +342,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "PT_RIFIUTA_LE_CREDENZIALI",
         "Un partner tecnologico rifiuta le credenziali di messo: le verifiche e gli importi aspettano.",
-        "Correggere utente, password, chiave o certificato nel blocco [[pt]] e far rileggere la configurazione.",
+        "Correggere utente, password, chiave o certificato nel blocco [[pt]], poi messo act retry --channel pt/NOME.",
     ),
     ("PT_ACCETTA_LE_CREDENZIALI", "Il partner tecnologico accetta di nuovo le credenziali di messo.", "Nessuna azione."),
     (

@@ -1,6 +1,9 @@
 //! Sentences about the partner tecnologici: what is wrong in their configuration.
 
+use serde_json::Value;
+
 use crate::config::{DescriptionFault, PtFault, PtKind, TemplateProblem};
+use crate::domain::position::CostChannel;
 
 /// What is wrong with a `[[pt]]` or a route, and what to write instead.
 #[must_use]
@@ -44,6 +47,50 @@ pub fn kind_name(kind: PtKind) -> &'static str {
         PtKind::File => "uno scambio di file",
         PtKind::Unmanaged => "un PT non gestito",
     }
+}
+
+/// Where a position is, in words.
+#[must_use]
+pub fn position_state(state: &str) -> &'static str {
+    match state {
+        "DA_VERIFICARE" => "il partner tecnologico non ha ancora risposto",
+        "NON_GESTITA" => "il partner tecnologico non è gestito: importo e IUV non sono seguiti",
+        "APERTA" => "seguita",
+        "IN_MODIFICA" => "il partner tecnologico sta prendendo un altro importo",
+        "PAGATA" => "pagata: non si tocca più",
+        "CHIUSA" => "nessun atto in corso la nomina",
+        "FERMA" => "l'importo non si aggiorna finché una persona non la riprende",
+        _ => "",
+    }
+}
+
+/// Who asks the citizen for the cost of notification.
+#[must_use]
+pub fn channel(channel: CostChannel) -> &'static str {
+    match channel {
+        CostChannel::Async => "lo scrive SEND sulla posizione (ASYNC): messo non lo mette nell'importo",
+        CostChannel::Push => "messo lo mette nell'importo presso il partner tecnologico",
+        CostChannel::Pull => "il partner tecnologico lo chiede a messo al momento del pagamento",
+        CostChannel::None => "nessuno lo chiede al cittadino",
+    }
+}
+
+/// What a step of the history of a position was about.
+#[must_use]
+pub fn about(data: &Value) -> String {
+    let euro = |name: &str| data.get(name).and_then(Value::as_i64).map(|cents| format!("{},{:02} euro", cents / 100, cents % 100));
+    let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
+    let parts = [
+        text("state"),
+        euro("amount").map(|amount| format!("importo {amount}")),
+        euro("cost").filter(|_| data.get("cost").and_then(Value::as_i64) != Some(0)).map(|cost| format!("costo {cost}")),
+        euro("fee").map(|fee| format!("costo tenuto dal PT {fee}")),
+        text("next").map(|next| format!("cambia il {next}")),
+        text("from").map(|from| format!("dal {from}")),
+        text("until").map(|until| format!("fino al {until}")),
+        text("code"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What is wrong in the description of a declared PT, and what to write instead.

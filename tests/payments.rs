@@ -1,0 +1,259 @@
+//! Acts with payments, end to end: verified at their PT before anything goes to SEND, refused or told by policy, paid, suspended,
+//! waited for. The real binary, SEND's simulator and those of the PTs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failed step ends the test")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use common::exported::cents;
+use common::office::{Ente, Office, Row, SOON, Simulator, batch, csv, http, http_json, shared_clock};
+use common::{free_port, wait_for};
+use serde_json::{Value, json};
+
+const ENTE: &str = "01234567897";
+const SOURCE: &str = "verbali";
+
+/// A flow with payments; `keys` are those of `[pagamenti]`.
+fn paying(name: &str, mode: &str, keys: &str) -> String {
+    format!(
+        "name = \"{name}\"\ntitle = \"Prova {name}\"\ntaxonomy_code = \"010101P\"\ncommunication_type = \"AR_REGISTERED_LETTER\"\n\
+         fee_policy = \"DELIVERY_MODE\"\npago_pa_int_mode = \"{mode}\"\npa_fee = 100\nvat = 22\npayment = \"required\"\n[pagamenti]\n{keys}\n"
+    )
+}
+
+/// A notice of that application code, with its check digits.
+fn notice(code: u64, number: u64) -> String {
+    let base = (300 + code) * 10_000_000_000_000 + number;
+    format!("{base}{:02}", base % 93)
+}
+
+/// An act of 42,00 euro with one notice.
+fn act(reference: &str, notice: &str) -> Row {
+    Row::new(ENTE, reference)
+        .with("importo", "42,00")
+        .with("avviso_numero_1", notice)
+        .with("avviso_creditore_1", ENTE)
+        .with("avviso_applica_costi_1", "SI")
+}
+
+struct Town {
+    send: Simulator,
+    office: Office,
+    pts: SocketAddr,
+    clock: String,
+}
+
+/// The office with its PTs; `started`: whether they answer.
+fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
+    let clock = shared_clock(factor);
+    let port = free_port();
+    let send = if started { Simulator::start_with_partners(&clock, port) } else { Simulator::start(&clock, "") };
+    let more = "[[ente.pagamenti]]\npt = \"gov\"\naux = 3\ncode = \"02\"\ncosts = \"push\"\n[[ente.pagamenti]]\npt = \"muto\"\naux = 3\n\
+                code = \"05\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"07\"\ncosts = \"async\"\n";
+    let key = format!("{ENTE}-pagamenti");
+    let texts: Vec<String> = flows.iter().map(|(name, mode, keys)| paying(name, mode, keys)).collect();
+    let names: Vec<&str> = flows.iter().map(|(name, ..)| *name).collect();
+    let office = Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more }], &[(SOURCE, &[ENTE], &names)], &texts);
+    fs::write(office.dir().join("chiavi/pt"), "prova-prova").unwrap();
+    let mut config = fs::OpenOptions::new().append(true).open(office.dir().join("messo.toml")).unwrap();
+    let hours = if started { 48 } else { 1 };
+    write!(
+        config,
+        "[[pt]]\nname = \"gov\"\nkind = \"govpay\"\nurl = \"http://127.0.0.1:{port}/govpay/backend/api/pendenze/rs/basic/v2\"\n\
+         username = \"messo\"\npassword = \"file:chiavi/pt\"\nwait_hours = {hours}\n[[pt]]\nname = \"muto\"\nkind = \"non_gestito\"\n\
+         [[pt]]\nname = \"gpd\"\nkind = \"gpd\"\nurl = \"http://127.0.0.1:{port}/gpd/debt-positions-service\"\napi_key = \"file:chiavi/pt\"\n"
+    )
+    .unwrap();
+    Town { send, office, pts: ([127, 0, 0, 1], port).into(), clock }
+}
+
+impl Town {
+    fn debt(&self, notice: &str, amount: i64, state: &str) {
+        let debt = json!({"creditor": ENTE, "notice": notice, "position_id": format!("POS-{notice}"), "amount": amount, "state": state,
+            "payer_tax_id": "RSSMRA80A01H501U", "payer_name": "Mario Rossi", "remittance": "Verbale", "due_type": "MULTE"});
+        let (status, body) = http_json(self.pts, "POST", "/_pt/debts", &debt);
+        assert_eq!(status, 201, "{body}");
+    }
+
+    fn held(&self, notice: &str) -> Value {
+        let (status, body) = http(self.pts, "GET", &format!("/_pt/debts/{ENTE}/{notice}"), &[]);
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    fn show(&self, notice: &str) -> Value {
+        self.office.ask(&["posizione", "show", ENTE, notice])
+    }
+}
+
+#[test]
+fn what_the_pt_does_not_know_or_take_never_goes_to_send_and_what_is_paid_is_told_everywhere() {
+    let flows = [("rifiuta", "SYNC", "verify = \"refuse\"\ntolerance_cents = 5\nnotify_paid_to_send = true")];
+    let mut town = town(86_400, &flows, true);
+    let [good, unknown, dear, paid, cancelled, stopped] = [1, 2, 3, 4, 5, 6].map(|number| notice(2, number));
+    town.debt(&good, 4_203, "unpaid"); // within tolerance
+    town.debt(&dear, 5_000, "unpaid");
+    town.debt(&paid, 4_200, "paid");
+    town.debt(&cancelled, 4_200, "cancelled");
+    town.debt(&stopped, 4_200, "unpaid");
+    town.office.start();
+    let rows = [
+        act("BUONO", &good),
+        act("IGNOTO", &unknown),
+        act("CARO", &dear),
+        act("PAGATO", &paid),
+        act("ANNULLATO", &cancelled),
+        act("RICORSO", &stopped),
+    ];
+    let office = &town.office;
+    office.answered(SOURCE, "rifiuta", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    let refused = [
+        ("IGNOTO", "IUV_SCONOSCIUTO"),
+        ("CARO", "IMPORTO_DIVERSO_DAL_PT"),
+        ("PAGATO", "POSIZIONE_GIA_PAGATA"),
+        ("ANNULLATO", "IUV_NON_PAGABILE"),
+    ];
+    for (reference, code) in refused {
+        let line = office.wait_state(SOURCE, reference, "RIFIUTATO");
+        assert_eq!((line["codice"].as_str(), line["evento"].as_str()), (code, "AVVISO_NON_PAGABILE"), "{reference}");
+        assert!(line["motivi"].contains("avviso 302") && !line["motivi"].contains("SEND ha rifiutato"), "{}", line["motivi"]);
+        assert!(town.send.of(reference).is_empty(), "{reference} went to SEND");
+    }
+    for (notice, amount) in [(&dear, 5_000), (&paid, 4_200), (&cancelled, 4_200)] {
+        assert_eq!((town.held(notice)["amount"].as_i64(), town.held(notice)["changes"].as_array().unwrap().len()), (Some(amount), 0));
+    }
+    let (_, reject) = office.reject(SOURCE, "lotto.zip", true);
+    assert!(!reject.is_empty());
+
+    // The appeal of one, by the gestionale and by an operator.
+    let order = Row::order(ENTE, "RICORSO", "sospendi").with("sospensione_dal", "2026-11-24");
+    office.answered(SOURCE, "rifiuta", "ricorso.csv", csv(&[order]).as_bytes(), "PRESA_IN_CARICO", &[]);
+    office.wait_line(SOURCE, "RICORSO", "suspended", |line| line["evento"] == "TERMINI_SOSPESI" && line["avviso"] == stopped);
+    assert_eq!(town.show(&stopped)["suspensions"], json!([{"from": "2026-11-24", "until": null}]));
+    let ran = office.command(&["posizione", "riprendi", ENTE, &stopped, "--al", "2027-01-31", "--motivo", "ricorso respinto"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    office.wait_line(SOURCE, "RICORSO", "resumed", |line| line["evento"] == "TERMINI_RIPRESI");
+    assert_eq!(town.show(&stopped)["suspensions"], json!([{"from": "2026-11-24", "until": "2027-01-31"}]));
+    let again = office.command(&["posizione", "riprendi", ENTE, &stopped, "--al", "2027-01-31", "--motivo", "di nuovo"]);
+    assert!(again.code == 1 && again.err.contains("non sono sospesi"), "{again:?}");
+
+    // The cost of the good one is asked at the PT; then it is paid.
+    office.wait_state(SOURCE, "BUONO", "PERFEZIONATO");
+    let cost = office.wait_line(SOURCE, "BUONO", "cost", |line| line["evento"] == "COSTO");
+    let due = 4_200 + cents(&cost["costo_cittadino"]);
+    wait_for("the PT asks for the cost", SOON, || (town.held(&good)["amount"] == due).then_some(()));
+    let told =
+        office.wait_line(SOURCE, "BUONO", "told", |line| line["evento"] == "IMPORTO_AGGIORNATO" && cents(&line["importo_dovuto"]) == due);
+    assert_eq!((told["avviso"].as_str(), cents(&told["importo_costi"]), told["creditore"].as_str()), (good.as_str(), due - 4_200, ENTE));
+    let (status, _) = http_json(town.pts, "POST", "/_pt/pay", &json!({"creditor": ENTE, "notice": good}));
+    assert_eq!(status, 200);
+    let line = office.wait_line(SOURCE, "BUONO", "paid", |line| line["evento"] == "PAGATO");
+    assert_eq!((cents(&line["importo_pagato"]), line["codice"].as_str(), line["stato"].as_str()), (due, "", "INFORMAZIONE"));
+    // SEND was told, and says so itself.
+    office.wait_line(SOURCE, "BUONO", "payment at SEND", |line| line["evento"] == "PAYMENT");
+    wait_for("told", SOON, || town.show(&good)["history"].to_string().contains("COMUNICATO_A_SEND").then_some(()));
+    let shown = town.show(&good);
+    assert_eq!((shown["position"]["state"].as_str(), shown["payments"].as_array().unwrap().len()), (Some("PAGATA"), 1));
+    assert!(shown["breakdown"].to_string().contains("Totale"), "{shown}");
+    let text = office.command(&["posizione", "show", ENTE, &good]).out;
+    assert!(text.contains("pagata: non si tocca più") && text.contains("Quanto è dovuto oggi"), "{text}");
+    assert!(!text.contains("Rossi") && !text.contains("RSSMRA"), "{text}");
+    assert!(office.command(&["act", "show", "BUONO"]).out.contains(&good), "the act shows its positions");
+    assert_eq!(office.command(&["posizione", "show", ENTE, "300000000000000000"]).code, 1);
+    town.office.stop();
+}
+
+#[test]
+fn a_flow_that_warns_tells_and_goes_on_and_an_unmanaged_pt_is_said_to_be_one() {
+    let flows = [("avvisa", "SYNC", "verify = \"warn\""), ("ignora", "SYNC", "verify = \"ignore\"")];
+    let mut town = town(86_400, &flows, true);
+    let [dear, unmanaged, unknown] = [notice(2, 11), notice(5, 12), notice(2, 13)];
+    town.debt(&dear, 5_000, "unpaid");
+    town.office.start();
+    let office = &town.office;
+    let rows = [act("CARO", &dear), act("MUTO", &unmanaged)];
+    office.answered(SOURCE, "avvisa", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    office.answered(SOURCE, "ignora", "ignora.zip", &batch(&[act("IGNOTO", &unknown)]), "PRESA_IN_CARICO", &[]);
+    for reference in ["CARO", "MUTO", "IGNOTO"] {
+        office.wait_state(SOURCE, reference, "ACCETTATO");
+        town.send.only(reference);
+    }
+    let events = |reference: &str, event: &str| {
+        let story = office.story(SOURCE, reference);
+        story.into_iter().filter(|line| line["evento"] == event).map(|line| line["codice"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(events("CARO", "VERIFICA_AVVISO"), ["IMPORTO_DIVERSO_DAL_PT"]);
+    assert_eq!(events("MUTO", "VERIFICA_AVVISO"), Vec::<String>::new());
+    assert_eq!(events("MUTO", "POSIZIONE_NON_GESTITA").len(), 1, "said once");
+    assert_eq!(events("IGNOTO", "VERIFICA_AVVISO"), Vec::<String>::new());
+    // An order about days of what nobody follows comes back.
+    let order = csv(&[Row::order(ENTE, "MUTO", "sospendi")]);
+    office.answered(SOURCE, "avvisa", "ordine.csv", order.as_bytes(), "PRESA_IN_CARICO", &[]);
+    office
+        .wait_line(SOURCE, "MUTO", "refused", |line| line["evento"] == "ORDINE_RESPINTO" && line["codice"] == "NESSUNA_POSIZIONE_GESTITA");
+    town.office.stop();
+}
+
+#[test]
+fn send_writes_its_cost_at_gpd_only_on_what_is_there() {
+    let mut town = town(86_400, &[("asincrono", "ASYNC", "verify = \"ignore\"")], true);
+    let [there, absent] = [notice(7, 21), notice(7, 22)];
+    town.debt(&there, 4_200, "unpaid");
+    town.office.start();
+    let office = &town.office;
+    let of = |reference: &str, notice: &str| act(reference, notice).with("posizione_id", &format!("POS-{notice}"));
+    let rows = [of("PRESENTE", &there), of("ASSENTE", &absent)];
+    office.answered(SOURCE, "asincrono", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    let line = office.wait_state(SOURCE, "ASSENTE", "RIFIUTATO");
+    assert_eq!(line["codice"], "IUV_SCONOSCIUTO", "although the flow ignores what a PT says: SEND would refuse it, and charge it");
+    assert!(town.send.of("ASSENTE").is_empty());
+    office.wait_state(SOURCE, "PRESENTE", "PERFEZIONATO");
+    let cost = office.wait_line(SOURCE, "PRESENTE", "cost", |line| line["evento"] == "COSTO");
+    let due = 4_200 + cents(&cost["costo_cittadino"]);
+    office.wait_line(SOURCE, "PRESENTE", "told", |line| line["evento"] == "IMPORTO_AGGIORNATO" && cents(&line["importo_dovuto"]) == due);
+    let held = town.held(&there);
+    assert_eq!(held["amount"], 4_200, "messo never puts the cost there: {held}");
+    town.office.stop();
+}
+
+#[test]
+fn a_pt_that_does_not_answer_is_waited_for_then_a_person_resumes() {
+    let mut town = town(7_200, &[("rifiuta", "SYNC", "verify = \"refuse\"")], false);
+    let good = notice(2, 31);
+    town.office.start();
+    town.office.answered(SOURCE, "rifiuta", "lotto.zip", &batch(&[act("ATTESA", &good)]), "PRESA_IN_CARICO", &[]);
+    let line = town.office.wait_state(SOURCE, "ATTESA", "SOSPESO");
+    assert_eq!(line["codice"], "PT_NON_RISPONDE");
+    assert!(town.send.of("ATTESA").is_empty());
+    wait_for("operators are told of the PT", SOON, || town.office.alerted("PT_NON_RAGGIUNGIBILE").then_some(()));
+
+    let _partners = Simulator::start_with_partners(&town.clock, town.pts.port());
+    town.debt(&good, 4_200, "unpaid");
+    let ran = town.office.command(&["act", "retry", "ATTESA", "--reason", "il PT risponde"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    town.office.wait_state(SOURCE, "ATTESA", "ACCETTATO");
+    town.send.only("ATTESA");
+    wait_for("operators are told that it is back", SOON, || town.office.alerted("PT_DI_NUOVO_RAGGIUNGIBILE").then_some(()));
+    town.office.stop();
+}
+
+#[test]
+fn check_warns_of_payments_that_no_pt_follows() {
+    let clock = shared_clock(1);
+    let key = format!("{ENTE}-x");
+    let office = |more: &str| {
+        let enti = [Ente { tax_id: ENTE, key: &key, more }];
+        Office::new(&clock, "http://127.0.0.1:9", &enti, &[(SOURCE, &[ENTE], &["cds", "suap"])], &[])
+    };
+    let ran = office("").command(&["check"]);
+    assert!(ran.code == 0 && ran.out.contains("avviso: l'ente 01234567897") && ran.out.contains("(cds)"), "{ran:?}");
+    let with = office("[[ente.pagamenti]]\npt = \"muto\"\ncosts = \"nessuno\"\n");
+    let mut config = fs::OpenOptions::new().append(true).open(with.dir().join("messo.toml")).unwrap();
+    writeln!(config, "[[pt]]\nname = \"muto\"\nkind = \"non_gestito\"").unwrap();
+    let ran = with.command(&["check"]);
+    assert!(ran.code == 0 && !ran.out.contains("avviso:"), "{ran:?}");
+}
