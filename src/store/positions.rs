@@ -493,6 +493,18 @@ pub(super) fn forsake(db: &Connection, act: ActId, now: Timestamp) -> Result<(),
     Ok(())
 }
 
+/// The store was put back from a copy: PTs may hold what was told after it, and are read before they are told anything.
+pub(super) fn after_restore(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    for state in ["APERTA", "IN_MODIFICA", "DA_VERIFICARE"] {
+        let mut select = db.prepare_cached("SELECT id FROM position WHERE state = ?1")?;
+        let ids: Vec<PositionId> = select.query_map([state], |row| uuid_at(row, 0).map(PositionId))?.collect::<Result<_, _>>()?;
+        for id in ids {
+            observe_one(db, id, &PositionFact::Restored, Beside::default(), now)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether a fact of an act can move an amount.
 pub(super) fn moves(fact: &Fact) -> bool {
     match fact {
@@ -562,11 +574,19 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             let sql = "UPDATE position SET wanted = NULL, wanted_cost = NULL, reckoned_on = NULL, fault = NULL, sheet = NULL WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
         }
+        // Another life: what messo did in the one before was taken back when it ended.
+        PositionFact::Joined { .. } if row.state == PositionState::Closed => {
+            (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
+            let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
+                       wanted_cost = NULL, cost = NULL, next_day = NULL, fault = NULL, sheet = NULL, pushed_at = NULL WHERE id = ?1";
+            db.prepare_cached(sql)?.execute([id])?;
+        }
         PositionFact::Verified { held } => {
             if !row.touched
                 && let Some(amount) = held.amount
             {
-                db.prepare_cached("UPDATE position SET base = ?2 WHERE id = ?1")?.execute(params![id, amount.get()])?;
+                let sql = "UPDATE position SET base = ?2 WHERE id = ?1 AND base IS NULL";
+                db.prepare_cached(sql)?.execute(params![id, amount.get()])?;
             }
             hold(db, row, held, false, now)?;
         }
