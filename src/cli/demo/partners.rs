@@ -97,7 +97,7 @@ impl Partners {
                 )),
                 "mypay" => text.push_str(&format!("url = \"{url}/mypay\"\npassword = \"{secret}\"\n")),
                 "piemontepay" => {
-                    text.push_str(&format!("url = \"{url}/piemontepay\"\nusername = \"{USER}\"\npassword = \"{secret}\"\n"));
+                    text.push_str(&format!("url = \"{url}/piemontepay/soap\"\nusername = \"{USER}\"\npassword = \"{secret}\"\n"));
                 }
                 _ => {}
             }
