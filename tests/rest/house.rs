@@ -35,8 +35,8 @@ pa_fee = 100
 vat = 22
 payment = "required"
 [amount_rule]
+base = 10000
 costs = "aggiunti"
-holidays = "non_sposta"
 steps = [
   { from = "perfezionamento", days = 2, due = { percent = 7000 } },
   { from = "perfezionamento", days = 4, due = { percent = 10000 } },
@@ -128,7 +128,7 @@ impl World {
         text.push_str(&format!("[rest]\nlisten = \"{rest_at}\"\n{rest}\n"));
         let url = pts.url();
         for (name, kind, block) in [
-            ("veneto", "mypay", format!("url = \"{url}/mypay/ws/pa/\"\npassword = \"file:password-pt\"\n")),
+            ("veneto", "mypay", format!("url = \"{url}/mypay\"\npassword = \"file:password-pt\"\n")),
             (
                 "unitaria",
                 "pu",

@@ -8,6 +8,7 @@ mod house;
 mod ingest;
 mod life;
 mod measure;
+mod price;
 mod rules;
 mod sample;
 mod scale;
@@ -45,6 +46,8 @@ enum What {
     Scale(scale::Args),
     /// Rendicontazione di molti atti variati, accanto a `sqlite3 -csv` con le stesse colonne.
     Export(export::Args),
+    /// Accesso e prezzo di un avviso chiesti da un partner tecnologico, accanto a un gestore di axum che risponde una costante.
+    Price(price::Args),
     /// SFTP su e giù, file piccoli, accessi e sessioni ferme, accanto a `internal-sftp` di OpenSSH.
     Sftp(sftp::Args),
     /// Posizioni debitorie che cambiano importo alla stessa mezzanotte, accanto a un cliente che non conserva niente.
@@ -70,6 +73,7 @@ pub fn run(args: Args) -> ExitCode {
         What::Send(wanted) => send::run(&wanted, dir),
         What::Scale(wanted) => scale::run(&wanted, dir),
         What::Export(wanted) => export::run(&wanted, dir),
+        What::Price(wanted) => price::run(&wanted, dir),
         What::Sftp(wanted) => sftp::run(&wanted, dir),
         What::Timers(wanted) => timers::run(&wanted, dir),
         What::Child(wanted) => return child::run(&wanted),

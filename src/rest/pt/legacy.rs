@@ -50,7 +50,7 @@ pub(super) async fn login(State(desk): State<Arc<Desk>>, Path(pt): Path<String>,
         Ok(caller) => caller,
         Err(why) => return refused(why),
     };
-    let body = match desk.body(body, &parts.headers, SMALL).await {
+    let body = match desk.body(body, SMALL).await {
         Ok(body) => body,
         Err(why) => return refused(why),
     };

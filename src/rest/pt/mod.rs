@@ -23,13 +23,14 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -48,6 +49,8 @@ use guard::Guard;
 
 /// Bytes of a message that asks for a price or a login.
 const SMALL: usize = 8 << 10;
+/// Bytes of a message that is too large which are read and thrown away.
+const PASSED_OVER: usize = 1 << 20;
 
 /// What every path shares.
 pub(super) struct Desk {
@@ -184,22 +187,15 @@ impl Desk {
     }
 
     /// The whole body, as far as `limit`.
-    async fn body(&self, body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Refused> {
-        let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if told.is_some_and(|told| told > limit as u64) {
-            return Err(Refused::TooLarge);
-        }
-        match tokio::time::timeout(self.body_time, to_bytes(body, limit)).await {
-            Ok(read) => read.map_err(|_| Refused::TooLarge),
-            Err(_) => Err(Refused::TooSlow),
-        }
+    async fn body(&self, body: Body, limit: usize) -> Result<Bytes, Refused> {
+        tokio::time::timeout(self.body_time, whole(body, limit)).await.unwrap_or(Err(Refused::TooSlow))
     }
 
     /// Who calls and what it says.
     async fn heard(&self, pt: &str, kinds: &[PtKind], way: Way, request: Request, limit: usize) -> Result<(Arc<Caller>, Bytes), Refused> {
         let (parts, body) = request.into_parts();
         let caller = self.admit(pt, kinds, way, &parts)?;
-        let body = self.body(body, &parts.headers, limit).await?;
+        let body = self.body(body, limit).await?;
         if let Some(key) = caller.signature.as_ref().filter(|_| way == Way::Voucher)
             && !jwt::covers(key, &parts.headers, &body, Clock::REAL.now())
         {
@@ -288,6 +284,23 @@ impl Desk {
         tracing::error!(pt, %error, "una chiamata del partner tecnologico non ha avuto risposta");
         Untaken::Broken
     }
+}
+
+/// Reads a body. Of one that is too large a little more is passed over, so that its sender is still listening when it is told.
+async fn whole(body: Body, limit: usize) -> Result<Bytes, Refused> {
+    let mut stream = body.into_data_stream();
+    let (mut whole, mut seen) = (BytesMut::new(), 0_usize);
+    while let Some(part) = stream.next().await {
+        // The sender is gone, and reads nothing any more.
+        let part = part.map_err(|_| Refused::TooSlow)?;
+        seen = seen.saturating_add(part.len());
+        if seen <= limit {
+            whole.extend_from_slice(&part);
+        } else if seen > limit.saturating_add(PASSED_OVER) {
+            break;
+        }
+    }
+    if seen <= limit { Ok(whole.freeze()) } else { Err(Refused::TooLarge) }
 }
 
 /// A payment as a contract tells it.

@@ -14,7 +14,7 @@ INSERT INTO act (id, sender, source, reference, submission, batch_id, content_ba
   token, request_id, iun, staged, state, state_data, state_version, revision, live, content_digest, recipients, files, applies_cost, amount,
   resubmissions, sent_at, accepted_at, closed_at, heard_at, created_at, updated_at)
 SELECT unhex(printf('019b%028x', n)), '01234567897', ?2, printf('VERB-%09d/2026', n), 1, zeroblob(16), zeroblob(16), n, n + 1, 'lotto.csv', 'cds',
-  zeroblob(32), 'principale', printf('2026/%07d', n), printf('%064x', n), printf('UkVRLSVEU0VORC0%012d', n),
+  zeroblob(32), 'principale', printf('2026/%07d', n), printf('%016x%048d', n, 0), printf('UkVRLSVEU0VORC0%012d', n),
   printf('ADEG-HJKL-%04d-202611-%s-1', n % 10000, char(65 + n % 26)), 0, 'PERFEZIONATO',
   printf('{\"s\":\"Completed\",\"iun\":\"ADEG-HJKL-%04d-202611-%s-1\"}', n % 10000, char(65 + n % 26)), 1, 9, 1, randomblob(32), 1, 2, 1, 4200, 0,
   1795000000000, 1795000100000, 1795400000000, 1795400000000, 1794900000000, 1795400000000 FROM n";
