@@ -13,9 +13,9 @@ pub mod gpd;
 pub mod mypay;
 mod parts;
 pub mod piemontepay;
+pub mod pu;
 mod rest;
 mod shares;
-pub mod pu;
 mod token;
 
 use std::io::Read;

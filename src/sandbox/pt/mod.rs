@@ -14,8 +14,8 @@ mod govpay;
 mod gpd;
 mod mypay;
 mod piemontepay;
-mod xml;
 mod pu;
+mod xml;
 
 pub use debts::{Debt, DebtChange, DebtState, Debts};
 
