@@ -409,8 +409,42 @@ async fn async_looks_for_its_positions_and_writes_its_cost_on_them() {
     assert_eq!((Some(debt.fee), debt.amount), (price["totalPrice"].as_i64(), 10_000), "the cost is apart");
     let fees: Vec<i64> = debt.changes.iter().map(|change| change.fee).collect();
     assert_eq!(fees, [200, debt.fee], "at the validation, then with the letter");
-    let (status, _) = answer(world.call(Method::PUT, &format!("/delivery/v2.0/notifications/cancel/{iun}"), None).await).await;
+    let (status, _) = answer(world.call(Method::PUT, &format!("/delivery-push/v2.0/notifications/cancel/{iun}"), None).await).await;
     assert!(status.is_success(), "{status}");
     world.until(&iun, "NOTIFICATION_CANCELLED").await;
     assert_eq!(debts.get("77777777777", "302000000000000184").unwrap().fee, 0);
+}
+
+#[tokio::test]
+async fn the_command_starts_the_partners_beside() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_messo"))
+        .args(["sandbox", "--listen", "127.0.0.1:0", "--pt", "127.0.0.1:0", "--pt-user", "io", "--pt-password", "segreto"])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next_line().await.unwrap().unwrap();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let url = line.strip_prefix("simulatori dei PT in ascolto su ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+    let http = Client::builder().no_proxy().build().unwrap();
+    let debt =
+        json!({ "creditor": "77777777777", "notice": "302000000000000184", "position_id": "P1", "amount": 10_000, "state": "unpaid" });
+    assert_eq!(http.post(format!("{url}/_pt/debts")).json(&debt).send().await.unwrap().status(), 201);
+    let pendenza = format!("{url}/govpay/backend/api/pendenze/rs/basic/v2/pendenze/byAvviso/77777777777/302000000000000184");
+    assert_eq!(http.get(&pendenza).basic_auth("io", Some("altro")).send().await.unwrap().status(), 401);
+    let (status, pendenza) = answer(http.get(&pendenza).basic_auth("io", Some("segreto")).send().await.unwrap()).await;
+    assert_eq!((status, &pendenza["importo"]), (StatusCode::OK, &json!(100.0)));
+    let at = jiff::Timestamp::from_millisecond(0).unwrap();
+    let pay = json!({ "creditor": "77777777777", "notice": "302000000000000184", "at": at });
+    assert_eq!(http.post(format!("{url}/_pt/pay")).json(&pay).send().await.unwrap().status(), 202);
+    for _ in 0..100 {
+        let debt = http.get(format!("{url}/_pt/debts/77777777777/302000000000000184")).send().await.unwrap();
+        if answer(debt).await.1["paid_amount"] == 10_000 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never paid");
 }
