@@ -453,6 +453,33 @@ mod tests {
     }
 
     #[test]
+    fn whatever_comes_is_an_answer_or_a_refusal() {
+        let whole = soap("<risposta xmlns:p='urn:x'><a p:k='1'>x &amp; y<b/><![CDATA[z]]></a><!-- c --></risposta>").into_bytes();
+        let mut seed = 42u64;
+        let mut roll = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % below
+        };
+        let (mut good, mut bad) = (0, 0);
+        for _ in 0..20_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=roll(3) {
+                let at = roll(bytes.len());
+                match roll(3) {
+                    0 => bytes[at] = u8::try_from(roll(256)).unwrap(),
+                    1 => drop(bytes.drain(at..(at + roll(20)).min(bytes.len()))),
+                    _ => bytes.insert(at, b"<>&\"/![]x"[roll(9)]),
+                }
+            }
+            match answer(&bytes, "risposta", |_| {}) {
+                Ok(()) => good += 1,
+                Err(_) => bad += 1,
+            }
+        }
+        assert!(good > 1_000 && bad > 1_000, "{good} good, {bad} bad");
+    }
+
+    #[test]
     fn a_fault_says_what_is_next() {
         let name = |error: ConnectorError| match error {
             ConnectorError::Temporary { .. } => "temporary",

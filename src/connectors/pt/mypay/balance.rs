@@ -171,7 +171,8 @@ mod tests {
         for text in [xml, json, quoted] {
             assert_eq!(of_text(text), Ok(lines(&[("100", "A", 1_050)])), "{text}");
         }
-        for text in ["", "900", "[]", "<bilancio/>", "{", r#"[{"capitolo": "1", "importo": -3}]"#, r#"[{"capitolo": "1", "importo": 1e3}]"#]
+        for text in
+            ["", "900", "[]", "<bilancio/>", "{", r#"[{"capitolo": "1", "importo": -3}]"#, r#"[{"capitolo": "1", "importo": "1e3"}]"#]
         {
             assert_eq!(of_text(text), Err(BalanceError::Unreadable), "{text}");
         }

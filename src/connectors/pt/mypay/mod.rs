@@ -64,6 +64,13 @@ impl MyPay {
             if installation.path.is_empty() { base.clone() } else { format!("{}{}", base.trim_end_matches('/'), installation.path) };
         let url = address(&whole).ok_or(PtSetupError::BaseUrl(base))?;
         let password = settings.password.clone().ok_or(PtSetupError::Missing { key: "password" })?;
+        if !installation.confirmed {
+            tracing::warn!(
+                pt = settings.config.name,
+                profile = installation.profile,
+                "un'installazione di MyPay che non pubblica il suo servizio: è presa per uguale a quella di Veneto, da confermare con chi la gestisce"
+            );
+        }
         Ok(MyPay { inner: Arc::new(Inner { settings, installation, url, password }) })
     }
 
