@@ -404,7 +404,7 @@ async fn async_looks_for_its_positions_and_writes_its_cost_on_them() {
     assert_eq!((unknown["notificationRequestStatus"].as_str(), codes(&unknown)), (Some("REFUSED"), vec!["PAYMENT_NOT_VALID"]));
     let iun = world.accepted(&body("S2", "302000000000000184").await).await;
     world.until(&iun, "REFINEMENT").await;
-    let (_, price) = world.get(&format!("/delivery/v2.3/price/77777777777/302000000000000184")).await;
+    let (_, price) = world.get("/delivery/v2.3/price/77777777777/302000000000000184").await;
     let debt = debts.get("77777777777", "302000000000000184").unwrap();
     assert_eq!((Some(debt.fee), debt.amount), (price["totalPrice"].as_i64(), 10_000), "the cost is apart");
     let fees: Vec<i64> = debt.changes.iter().map(|change| change.fee).collect();
