@@ -126,9 +126,9 @@ fn wrong(why: &str) -> ExitCode {
 
 /// The ente and its way to that PT; `Err`: why there is none (Italian).
 fn way<'c>(config: &'c Config, question: &Question) -> Result<(&'c str, &'c PaymentRoute), String> {
-    let mut ways = config.institutions.iter().filter(|institution| question.ente.as_ref().is_none_or(|ente| *ente == institution.tax_id));
+    let asked = |tax_id: &str| question.ente.as_deref().is_none_or(|ente| ente == tax_id);
     let mut found = Vec::new();
-    for institution in ways.by_ref() {
+    for institution in config.institutions.iter().filter(|institution| asked(&institution.tax_id)) {
         // The way of that very notice, else any to that PT: whoever tries knows what he asks.
         let own = institution.route(&question.notice).filter(|route| route.pt == question.name);
         let route = own.or_else(|| institution.payments.iter().find(|route| route.pt == question.name));
@@ -247,8 +247,9 @@ async fn change(partner: &Partner, route: &PaymentRoute, asked: &Asked, amount: 
     match partner.change(route, asked, &change).await {
         Ok(Changed::Done) => {
             say(&format!("  {}", words::CHANGED));
-            let again = partner.capabilities().verify.then_some(());
-            let Some(()) = again else { return true };
+            if !partner.capabilities().verify {
+                return true;
+            }
             match partner.verify(route, asked).await {
                 Ok(held) => {
                     words::held(&held).iter().for_each(|line| say(&format!("  {}", plain(line))));

@@ -75,8 +75,9 @@ async fn show(State(shared): Shared, Path((ente, avviso)): Path<(String, String)
         "causale": debt.remittance,
         "debitore": { "codiceFiscale": debt.payer_tax_id, "nome": debt.payer_name },
     });
-    if let (Some(paid), Some(at)) = (debt.paid_amount, instant(&debt)) {
-        body["pagamento"] = json!({ "data": at.to_string(), "importo": euro(paid), "iur": format!("IUR{}", debt.notice) });
+    if let (Some(paid), Some(at), Some(body)) = (debt.paid_amount, instant(&debt), body.as_object_mut()) {
+        let payment = json!({ "data": at.to_string(), "importo": euro(paid), "iur": format!("IUR{}", debt.notice) });
+        body.insert("pagamento".to_owned(), payment);
     }
     Json(body).into_response()
 }

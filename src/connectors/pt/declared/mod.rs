@@ -35,7 +35,7 @@ const LONGEST: u64 = 256 << 10;
 /// A declared PT.
 #[derive(Clone)]
 pub struct Declared {
-    settings: PtSettings,
+    settings: Arc<PtSettings>,
     definition: Arc<Definition>,
     base: String,
     needs_position_id: bool,
@@ -99,7 +99,13 @@ impl Declared {
             AccessKind::Bearer => Some(Arc::new(Tokens::new(&settings, grant, access.scope.as_deref())?)),
             _ => None,
         };
-        Ok(Declared { tokens, needs_position_id, base: url.trim_end_matches('/').to_owned(), definition: Arc::new(definition), settings })
+        Ok(Declared {
+            tokens,
+            needs_position_id,
+            base: url.trim_end_matches('/').to_owned(),
+            definition: Arc::new(definition),
+            settings: Arc::new(settings),
+        })
     }
 
     /// What its description declares.
