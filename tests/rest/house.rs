@@ -295,14 +295,20 @@ pub fn native_event(notice: &str, amount: i64, id: &str) -> Value {
 
 /// GovPay's.
 pub fn govpay_event(notice: &str, amount: i64, id: &str) -> Value {
+    let (euro, at) = (amount as f64 / 100.0, "2026-11-23T10:00:00+01:00");
+    let known = json!({"idA2A": "GESTIONALE", "idPendenza": "POS", "dataCaricamento": at});
     json!({
-        "dominio": {"idDominio": ENTE, "ragioneSociale": "Comune di Prova"}, "iuv": &notice[1..], "idRicevuta": id, "importo": amount as f64 / 100.0,
+        "dominio": {"idDominio": ENTE, "ragioneSociale": "Comune di Prova"}, "iuv": &notice[1..], "idRicevuta": id, "importo": euro,
         "esito": "ESEGUITO", "stato": "RT_ACCETTATA_PA", "istitutoAttestante": {"idPSP": "99999", "denominazione": "Banca di Prova"},
-        "modello": "Pagamento ad iniziativa PSP", "dataPagamento": "2026-11-23T10:00:00+01:00", "data": "2026-11-23T10:00:00+01:00",
+        "modello": "Pagamento ad iniziativa PSP", "dataPagamento": at, "data": at,
         "pendenza": {
-            "idA2A": "GESTIONALE", "idPendenza": "POS", "idTipoPendenza": "CDS", "dominio": {"idDominio": ENTE}, "causale": "Verbale di prova",
+            "idA2A": "GESTIONALE", "idPendenza": "POS", "dataCaricamento": at, "idTipoPendenza": "CDS", "dominio": {"idDominio": ENTE},
+            "causale": "Verbale di prova", "importo": euro, "numeroAvviso": notice,
             "soggettoPagatore": {"tipo": "F", "identificativo": "RSSMRA80A01H501U", "anagrafica": "Mario Rossi"},
-            "importo": amount as f64 / 100.0, "numeroAvviso": notice, "voci": [],
+            "voci": [{
+                "codEntrata": "CDS", "idVocePendenza": "1", "descrizione": "Verbale di prova", "pendenza": known,
+                "riscossione": {"iuv": &notice[1..], "iur": id, "indice": 1, "tipo": "ENTRATA", "importo": euro, "data": at},
+            }],
         },
     })
 }
