@@ -268,6 +268,8 @@ pub enum PositionFact {
     },
     /// A person lets it go on.
     Resumed,
+    /// The store was put back from a copy: what the PT holds may be newer.
+    Restored,
 }
 
 impl PositionFact {
@@ -292,6 +294,7 @@ impl PositionFact {
             PositionFact::Paid { .. } => "PAGATA",
             PositionFact::GaveUp { .. } => "SOSPESA",
             PositionFact::Resumed => "RIPRESA",
+            PositionFact::Restored => "RIPRISTINO",
         }
     }
 }
@@ -475,6 +478,7 @@ pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) 
 
         (S::Unverified | S::Open | S::Changing { .. }, F::GaveUp { code }) => PositionStep::park(code),
         (S::Parked { code: known }, F::GaveUp { code }) if known != code => PositionStep::park(code),
+        (S::Unverified | S::Open | S::Changing { .. }, F::Restored) => PositionStep::to(S::Unverified).then(Do::Verify),
         (S::Parked { .. }, F::Resumed) => PositionStep::to(S::Unverified).then(Do::Verify).tell(line(event::RESUMED, None)),
         (state, _) => PositionStep::stay(state),
     }

@@ -229,6 +229,25 @@ impl Store {
         .await
     }
 
+    /// How many positions do not hold that amount at their PT (for the bench).
+    pub async fn positions_asking_other_than(&self, amount: Cents) -> Result<i64, StoreError> {
+        self.read(move |db| {
+            let sql = "SELECT count(*) FROM position WHERE asked IS NOT ?1";
+            Ok(db.prepare_cached(sql)?.query_row([amount.get()], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// The last Rome day on which an amount changes by time alone.
+    pub async fn last_position_day(&self) -> Result<Option<Date>, StoreError> {
+        self.read(|db| {
+            let sql = "SELECT max(next_day) FROM position WHERE next_day IS NOT NULL";
+            let day: Option<String> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(day.and_then(|day| day.parse().ok()))
+        })
+        .await
+    }
+
     /// How many positions are in each state at each PT: (state, PT, count).
     pub async fn position_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
         self.read(|db| {

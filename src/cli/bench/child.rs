@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bare, export, ingest, rules, scale, send, sftp};
+use super::{bare, export, ingest, rules, scale, send, sftp, timers};
 
 /// Un compito, come lo scrive il comando che misura.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,7 @@ pub enum Job {
     Sftp(sftp::door::Job),
     FillExport(export::Fill),
     Export(export::Job),
+    Timers(timers::Job),
 }
 
 /// Does it.
@@ -47,6 +48,7 @@ pub fn run(args: &Args) -> ExitCode {
         Job::Scale(job) => runtime.block_on(scale::measured(&job)).and_then(encode),
         Job::FillExport(job) => runtime.block_on(export::fill(&job)).and_then(encode),
         Job::Export(job) => runtime.block_on(export::measured(&job)).and_then(encode),
+        Job::Timers(job) => runtime.block_on(timers::measured(&job)).and_then(encode),
         Job::Sftp(job) => runtime.block_on(sftp::door::serve(&job)).and_then(encode),
     };
     match told {

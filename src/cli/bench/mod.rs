@@ -13,6 +13,7 @@ mod sample;
 mod scale;
 mod send;
 mod sftp;
+mod timers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum What {
     Export(export::Args),
     /// SFTP su e giù, file piccoli, accessi e sessioni ferme, accanto a `internal-sftp` di OpenSSH.
     Sftp(sftp::Args),
+    /// Posizioni debitorie che cambiano importo alla stessa mezzanotte, accanto a un cliente che non conserva niente.
+    Timers(timers::Args),
     /// Un compito misurato in un processo suo.
     #[command(hide = true)]
     Child(child::Args),
@@ -68,6 +71,7 @@ pub fn run(args: Args) -> ExitCode {
         What::Scale(wanted) => scale::run(&wanted, dir),
         What::Export(wanted) => export::run(&wanted, dir),
         What::Sftp(wanted) => sftp::run(&wanted, dir),
+        What::Timers(wanted) => timers::run(&wanted, dir),
         What::Child(wanted) => return child::run(&wanted),
     };
     match report {

@@ -1,1 +1,204 @@
+//! What is reckoned and answered, from positions made by hand.
 
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
+use serde_json::json;
+
+use super::reckon::{PriceSheet, answer, reckon};
+use super::{PriceAnswer, partners};
+use crate::domain::act::Act;
+use crate::domain::amount_rule::{AmountFacts, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts};
+use crate::domain::calendar::Calendar;
+use crate::domain::ids::{ActId, PositionId};
+use crate::domain::money::Cents;
+use crate::domain::position::{Capabilities, CostChannel};
+use crate::flow::definition;
+use crate::flow::position::PositionState;
+use crate::store::{PositionMaterial, Sheet};
+
+const ENTE: &str = "01234567890";
+const NOTICE: &str = "302000000000000184";
+const TUESDAY: Date = date(2026, 12, 1);
+
+/// A fine of 100 EUR: 70 % for five days after completion, whole up to the sixtieth, half as much again afterwards.
+fn rule() -> AmountRule {
+    let step = |days, percent| AmountStep::percent(FromEvent::Completion, days, percent);
+    AmountRule {
+        steps: vec![step(Some(5), 7_000), step(Some(60), 10_000), step(None, 15_000)],
+        holidays: HolidayPolicy::Stays,
+        ..AmountRule::flat(CostPolicy::Added)
+    }
+}
+
+/// Seen by its recipient on TUESDAY, priced 8,47 by SEND.
+fn material(costs: CostChannel) -> PositionMaterial {
+    let content: Act = serde_json::from_value(json!({
+        "sender_tax_id": ENTE, "reference": "V-1", "action": "inserisci", "amount": 10_000, "documents": [],
+        "recipients": [{ "recipient_type": "PF", "tax_id": "RSSMRA80A01H501U", "denomination": "Mario Rossi", "payments": [
+            { "kind": "pagopa", "notice_code": NOTICE, "creditor_tax_id": ENTE, "apply_cost": true }
+        ] }],
+        "amount_rule": rule(),
+        "position": { "balance": "3.02" },
+    }))
+    .unwrap();
+    let recipient = RecipientFacts { completed: Some(TUESDAY), price: Some(Cents(847)), analog_cost: Cents(0) };
+    PositionMaterial {
+        id: PositionId(uuid::Uuid::nil()),
+        creditor: ENTE.to_owned(),
+        notice: NOTICE.to_owned(),
+        pt: "regione".to_owned(),
+        costs,
+        state: PositionState::Open,
+        revision: 0,
+        asked: None,
+        wanted: None,
+        pt_id: None,
+        base: Some(Cents(4_000)),
+        notices: 1,
+        touched: false,
+        next_day: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        act: ActId(uuid::Uuid::nil()),
+        sender: ENTE.to_owned(),
+        live: true,
+        iun: Some("IUN-1".to_owned()),
+        flow: definition::shipped().into_iter().find(|flow| flow.name == "cds").unwrap(),
+        facts: AmountFacts {
+            amount: content.amount,
+            recipients: vec![recipient],
+            applies_cost: true,
+            notified: true,
+            pa_fee: 100,
+            vat: 22,
+            ..AmountFacts::default()
+        },
+        content,
+        viewed: Some(TUESDAY),
+    }
+}
+
+fn can() -> Option<Capabilities> {
+    Some(Capabilities { verify: true, update: true, tells_amount: true, ..Capabilities::NOTHING })
+}
+
+fn sheet(material: &PositionMaterial, state: &str) -> Sheet {
+    let (_, sheet) = reckon(material, Calendar::default(), can(), TUESDAY).unwrap();
+    Sheet {
+        pt: "regione".to_owned(),
+        costs: material.costs,
+        state: state.to_owned(),
+        json: sheet.map(|sheet| serde_json::to_string(&sheet).unwrap()),
+    }
+}
+
+#[test]
+fn the_cost_is_in_the_amount_only_where_it_is_pushed() {
+    let table = [
+        // channel, amount on the first day, of which cost, may push
+        (CostChannel::Push, 7_847, 847, true),
+        (CostChannel::Async, 7_000, 0, true),
+        (CostChannel::None, 7_000, 0, true),
+        (CostChannel::Pull, 7_000, 0, false),
+    ];
+    for (costs, amount, cost, may_push) in table {
+        let (sum, _) = reckon(&material(costs), Calendar::default(), can(), TUESDAY).unwrap();
+        assert_eq!((sum.amount, sum.cost, sum.may_push), (Cents(amount), Cents(cost), may_push), "{costs}");
+        assert_eq!(sum.next, Some(date(2026, 12, 7)), "{costs}: the sixth day after");
+    }
+}
+
+#[test]
+fn nothing_is_told_before_send_has_it_nor_to_a_pt_that_takes_nothing() {
+    let push = material(CostChannel::Push);
+    let told = |material: &PositionMaterial, can| reckon(material, Calendar::default(), can, TUESDAY).unwrap().0.may_push;
+    assert!(told(&push, can()));
+    assert!(!told(&push, None), "the PT is gone from the configuration");
+    assert!(!told(&push, Some(Capabilities::NOTHING)));
+    let by_id = Some(Capabilities { needs_position_id: true, ..can().unwrap() });
+    assert!(!told(&push, by_id), "its own id is not known");
+    assert!(told(&PositionMaterial { pt_id: Some("IUPD-1".to_owned()), ..push.clone() }, by_id));
+    let unheard = PositionMaterial { facts: AmountFacts { notified: false, ..push.facts.clone() }, ..push.clone() };
+    assert!(!told(&unheard, can()));
+    assert!(reckon(&unheard, Calendar::default(), can(), TUESDAY).unwrap().1.is_none(), "no price either");
+    // What was pushed before is taken back after a cancellation.
+    let touched = PositionMaterial { touched: true, live: false, ..unheard };
+    let (sum, _) = reckon(&touched, Calendar::default(), can(), TUESDAY).unwrap();
+    assert!(sum.may_push && sum.last && sum.cost == Cents(0), "{sum:?}");
+}
+
+#[test]
+fn of_one_among_several_notices_the_amount_is_the_pts_own() {
+    let several = PositionMaterial { notices: 2, ..material(CostChannel::Push) };
+    let (sum, _) = reckon(&several, Calendar::default(), can(), TUESDAY).unwrap();
+    assert_eq!((sum.amount, sum.next, sum.stated), (Cents(4_847), None, Some(Cents(4_000))));
+    let unknown = PositionMaterial { base: None, ..several };
+    assert!(reckon(&unknown, Calendar::default(), can(), TUESDAY).is_err(), "nobody knows what it asks for");
+}
+
+#[test]
+fn the_price_of_each_day_to_come_is_known_at_once() {
+    let pull = material(CostChannel::Pull);
+    let table = [
+        (TUESDAY, 7_847),
+        (date(2026, 12, 6), 7_847),
+        (date(2026, 12, 7), 10_847),
+        (date(2027, 1, 30), 10_847),
+        (date(2027, 1, 31), 15_847),
+        (date(2036, 1, 1), 15_847),
+        // A PT whose clock is behind.
+        (date(2026, 11, 30), 7_847),
+    ];
+    for (day, total) in table {
+        let PriceAnswer::Due(price) = answer("regione", Some(sheet(&pull, "APERTA")), day) else { panic!("{day}: no price") };
+        assert_eq!((price.breakdown.total, price.iun.as_str(), price.completed), (Cents(total), "IUN-1", Some(TUESDAY)), "{day}");
+        assert_eq!(price.balance.as_deref(), Some("3.02"));
+    }
+}
+
+#[test]
+fn a_price_is_told_to_its_own_pt_and_only_where_the_pt_adds_it() {
+    let pull = material(CostChannel::Pull);
+    let of = |pt: &str, sheet: Option<Sheet>| match answer(pt, sheet, TUESDAY) {
+        PriceAnswer::Unknown => "unknown",
+        PriceAnswer::NotYet => "not yet",
+        PriceAnswer::NotPayable => "not payable",
+        PriceAnswer::Due(_) => "due",
+    };
+    assert_eq!(of("regione", None), "unknown");
+    assert_eq!(of("altro", Some(sheet(&pull, "APERTA"))), "unknown");
+    for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("PAGATA", "not payable"), ("CHIUSA", "not payable")] {
+        assert_eq!(of("regione", Some(sheet(&pull, state))), want, "{state}");
+    }
+    assert_eq!(of("regione", Some(Sheet { json: None, ..sheet(&pull, "APERTA") })), "not yet");
+    assert_eq!(of("regione", Some(Sheet { json: Some("{".to_owned()), ..sheet(&pull, "APERTA") })), "not yet");
+    for costs in [CostChannel::Push, CostChannel::Async, CostChannel::None] {
+        assert_eq!(of("regione", Some(sheet(&material(costs), "APERTA"))), "not yet", "{costs}: the cost would be asked twice");
+    }
+    assert!(serde_json::from_str::<PriceSheet>("{}").is_err());
+}
+
+#[test]
+fn what_cannot_be_asked_is_a_fault() {
+    let mut zero = material(CostChannel::Push);
+    zero.facts.amount = Some(Cents(0));
+    zero.base = None;
+    assert!(reckon(&zero, Calendar::default(), can(), TUESDAY).is_err());
+    let mut large = material(CostChannel::Push);
+    large.facts.amount = Some(Cents(200_000_000_000));
+    assert!(reckon(&large, Calendar::default(), can(), TUESDAY).is_err());
+}
+
+#[test]
+fn routes_are_those_whose_pt_is_configured() {
+    let text = format!(
+        "data = \"d\"\ninstallation = \"i\"\n[[pt]]\nname = \"a\"\nkind = \"non_gestito\"\n[[ente]]\ntax_id = \"{ENTE}\"\n\
+         denomination = \"E\"\nambiente = \"collaudo\"\nsend_url = \"http://127.0.0.1:9\"\n\
+         [[ente.pagamenti]]\npt = \"a\"\naux = 3\ncode = \"02\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"manca\"\ncosts = \"push\"\n"
+    );
+    let config: crate::config::Config = toml::from_str(&text).unwrap();
+    let routes = partners::routes(&config);
+    assert_eq!(routes.len(), 1);
+    assert_eq!((routes[0].pt.as_str(), routes[0].managed, routes[0].aux, routes[0].code.as_deref()), ("a", false, Some(3), Some("02")));
+    assert!(partners::route(&config, ENTE, NOTICE, "a").is_some() && partners::route(&config, ENTE, NOTICE, "manca").is_some());
+    assert!(partners::route(&config, ENTE, "001000000000000141", "a").is_none());
+}

@@ -164,6 +164,10 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("FROM restore_open WHERE queued = 0", "a partial index of what is still to be queued"),
     ("FROM restore_open r JOIN act a", "after a restore, for the status: what is still to be asked"),
     ("SELECT (SELECT count(*) FROM restore_open)", "the same"),
+    ("DELETE FROM payment_route WHERE true", "a row per configured route, at a start and a reload"),
+    ("SELECT EXISTS (SELECT 1 FROM payment_route)", "its first row"),
+    ("SELECT count(*) FROM position WHERE asked IS NOT", "asked by the benches"),
+    ("SELECT state, pt, count(*) FROM position", "monitoring, from an index alone"),
 ];
 
 /// Every literal handed to `prepare_cached`, `execute` or kept in a `sql` of the store's sources.

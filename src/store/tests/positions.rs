@@ -350,6 +350,27 @@ async fn a_change_that_was_offered_twice_belongs_to_one_worker() {
 }
 
 #[tokio::test]
+async fn after_a_restore_no_pt_is_told_anything_before_it_was_read_and_a_person_agrees() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    world.accepted(&["a"]).await;
+    world.reckon(&sum(10_847, None)).await;
+    assert_eq!(world.position("a").await.state, "IN_MODIFICA");
+    world.store.begin_restore("copia", world.now(), world.now()).await.unwrap();
+    assert_eq!(world.position("a").await.state, "DA_VERIFICARE");
+    for lane in [Lane::FollowUp, Lane::NewSend, Lane::Afterwards] {
+        assert!(world.due(PT_CHANNEL, lane).await.is_empty(), "held: {lane:?}");
+    }
+    assert_eq!(world.count("SELECT count(*) FROM job WHERE kind = 'AGGIORNA_IMPORTO'"), 0, "the change is forgotten");
+    // The PT was told after the copy: what it holds counts.
+    world.say(id, PositionFact::Verified { held: held(10_847) }, None).await;
+    world.reckon(&sum(10_847, None)).await;
+    assert_eq!(world.position("a").await.state, "APERTA");
+}
+
+#[tokio::test]
 async fn new_content_leaves_the_old_notice_and_joins_the_new_one() {
     let world = World::new();
     world.routes(CostChannel::Push, true).await;
