@@ -559,7 +559,7 @@ pub(super) fn resume_act(db: &Connection, id: ActId, who: &str, why: &str, now: 
         // Its PTs are asked anew, and waited for as long as the first time.
         db.prepare_cached("UPDATE job SET created_at = ?2 WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = 'PREPARA'")?
             .execute(params![bytes, ms(now)])?;
-        positions::resume_of(db, id, who, why, now)?;
+        super::position_orders::resume_of(db, id, who, why, now)?;
     }
     let line = crate::flow::effect::LineDraft::new(crate::domain::outcome::OutcomeState::Info, "RIPRESO", now);
     engine::publish_line(db, &act, line, now)?;

@@ -11,7 +11,8 @@ use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
-use super::positions::{self, DaysOrder};
+use super::position_orders::{self, DaysOrder};
+use super::positions;
 use super::staging::{self, Change};
 use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::Code;
@@ -379,7 +380,7 @@ fn days_of(db: &Connection, id: ActId, action: Action, days: Option<&str>, now: 
         Action::Suspend => DaysOrder::Stop { from: days.from.unwrap_or(today), until: days.until },
         _ => DaysOrder::Go { last: days.until.unwrap_or_else(|| today.yesterday().unwrap_or(today)) },
     };
-    match positions::order_days_of(db, &act, order, "gestionale", action.as_str(), now) {
+    match position_orders::order_days_of(db, &act, order, "gestionale", action.as_str(), now) {
         Ok(()) => Ok(Carried::Done),
         Err(StoreError::Order(OrderRefused::NoPosition)) => Ok(Carried::Refused("NESSUNA_POSIZIONE_GESTITA")),
         Err(StoreError::Order(OrderRefused::NotStopped)) => Ok(Carried::Refused("TERMINI_NON_SOSPESI")),
