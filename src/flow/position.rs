@@ -178,6 +178,8 @@ pub struct PositionFacts {
     pub wanted_cost: Option<Cents>,
     /// messo has changed it at its PT.
     pub touched: bool,
+    /// A payment of the whole was told, with its amount.
+    pub paid_known: bool,
     /// No act that lives names it.
     pub last: bool,
     /// SEND wants to know of payments, by the flow of its act.
@@ -511,7 +513,7 @@ fn timed(step: PositionStep, sum: &Reckoning) -> PositionStep {
 
 fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
     let holds = row.asked.or(sum.stated);
-    let closes_early = sum.due_date.is_some_and(|due| row.held_due.is_some_and(|held| held < due));
+    let closes_early = !sum.last && sum.due_date.is_some_and(|due| row.held_due.is_some_and(|held| held < due));
     if sum.may_push && (holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
         let change = Pending {
@@ -582,7 +584,8 @@ fn paid(state: &PositionState, row: &PositionFacts, payment: &PaymentSeen, whole
     if row.costs != CostChannel::Async && expected.is_some_and(|wanted| wanted != payment.amount) {
         told.code = Some(code::OTHER_AMOUNT.to_owned());
     }
-    let again = matches!(state, PositionState::Paid);
+    // A PT may call it paid before anybody tells the payment.
+    let again = matches!(state, PositionState::Paid) && row.paid_known;
     let stale = told.code.clone();
     let mut step = PositionStep::to(PositionState::Paid).tell(told);
     // Accepted, and told: the office decides about the difference.

@@ -25,6 +25,9 @@ pub enum ReadError {
     /// The reader could not be started or heard: worth another try.
     #[error("the reader does not run")]
     Unavailable,
+    /// It was not done in time: the file asks for much, or the machine is busy.
+    #[error("the reader took too long")]
+    Late,
 }
 
 /// The codes of pagoPA in a PDF.
@@ -59,6 +62,7 @@ pub async fn codes(pdf: &[u8]) -> Result<Vec<NoticeQr>, ReadError> {
             Ok(texts.filter_map(|text| NoticeQr::parse(&text)).collect())
         }
         Ok((_, Err(_))) => Err(ReadError::Unavailable),
-        _ => Err(ReadError::Unreadable),
+        Ok(_) => Err(ReadError::Unreadable),
+        Err(_) => Err(ReadError::Late),
     }
 }

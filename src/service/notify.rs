@@ -24,7 +24,7 @@ use crate::connectors::pnd::{CancelAnswer, LegalFactLink, RequestState, SendPart
 use crate::connectors::{ConnectorError, Problem, ProblemError};
 use crate::domain::ids::ActId;
 use crate::domain::send::{RefusalReason, cleaned_reasons};
-use crate::flow::definition::{PaymentCheck, Sending};
+use crate::flow::definition::Sending;
 use crate::flow::event::Fact;
 use crate::flow::forecast::BASE_FEE;
 use crate::flow::prepare::code;
@@ -175,18 +175,17 @@ async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Time
     }
     let settings = hub.settings();
     let (policy, amount) = (material.flow.payments.clone(), material.content.amount);
-    let printed = match policy.qr {
-        PaymentCheck::Ignore => Vec::new(),
-        PaymentCheck::Warn | PaymentCheck::Refuse => match printed::notices(hub, material).await {
-            Ok(printed) => printed,
-            Err(end) => return end,
-        },
-    };
-    let around = Around { hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect(), printed };
-    match hub.store.prepare_act(material.id, job.job, policy, amount, around, now).await {
-        Ok(Stage::Over | Stage::Waits) => End::Saved,
-        Ok(Stage::TooLong) => person(code::PT_SILENT),
-        Err(error) => End::from(error),
+    let mut around = Around { hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect(), printed: None };
+    loop {
+        match hub.store.prepare_act(material.id, job.job, policy.clone(), amount, around.clone(), now).await {
+            Ok(Stage::Over | Stage::Waits) => return End::Saved,
+            Ok(Stage::TooLong) => return person(code::PT_SILENT),
+            Ok(Stage::Unread) => match printed::notices(hub, material, job.attempts).await {
+                Ok(printed) => around.printed = Some(printed),
+                Err(end) => return end,
+            },
+            Err(error) => return End::from(error),
+        }
     }
 }
 

@@ -92,6 +92,10 @@ pub struct Sheet {
     pub pt: String,
     pub costs: CostChannel,
     pub state: String,
+    /// Why it is parked, if it is.
+    pub park_code: Option<String>,
+    /// Closed, and its act was refused: the debt is as good as before.
+    pub refused: bool,
     /// As the service encoded it; `None`: not reckoned yet.
     pub json: Option<String>,
 }
@@ -208,12 +212,25 @@ impl Store {
     /// What a PT that asks the price of a notice is answered from. At once: a citizen waits at a counter.
     pub fn price_sheet(&self, creditor: &str, notice: &str) -> Result<Option<Sheet>, StoreError> {
         self.look(|db| {
-            let sql = "SELECT pt, costs, state, sheet FROM position WHERE notice = ?1 AND creditor = ?2";
-            let found = optional(
-                db.prepare_cached(sql)?
-                    .query_row([notice, creditor], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))),
-            )?;
-            found.map(|(pt, costs, state, json)| Ok(Sheet { pt, costs: word(&costs, "costs")?, state, json })).transpose()
+            let sql = "SELECT pt, costs, state, park_code, sheet, act_id FROM position WHERE notice = ?1 AND creditor = ?2";
+            let found = optional(db.prepare_cached(sql)?.query_row([notice, creditor], |row| {
+                let sheet = Sheet {
+                    pt: row.get(0)?,
+                    costs: CostChannel::None,
+                    state: row.get(2)?,
+                    park_code: row.get(3)?,
+                    refused: false,
+                    json: row.get(4)?,
+                };
+                Ok((sheet, row.get::<_, String>(1)?, act_at(row, 5)?))
+            }))?;
+            let Some((sheet, costs, act)) = found else { return Ok(None) };
+            let refused = sheet.state == PositionState::Closed.name() && {
+                let sql = "SELECT state FROM act WHERE id = ?1";
+                let state = optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |row| row.get::<_, String>(0)))?;
+                state.as_deref() == Some("RIFIUTATO")
+            };
+            Ok(Some(Sheet { costs: word(&costs, "costs")?, refused, ..sheet }))
         })
     }
 

@@ -84,10 +84,12 @@ pub(super) struct PositionRow {
     pub wanted: Option<Cents>,
     pub wanted_cost: Option<Cents>,
     pub touched: bool,
+    /// A payment of the whole was told with its amount.
+    pub paid_known: bool,
 }
 
-const COLUMNS: &str =
-    "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, pushed_at IS NOT NULL";
+const COLUMNS: &str = "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, \
+     pushed_at IS NOT NULL, paid_at IS NOT NULL";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, String, Option<String>)> {
     let cents = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(Cents));
@@ -107,6 +109,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, S
             wanted: cents(11)?,
             wanted_cost: cents(12)?,
             touched: row.get(13)?,
+            paid_known: row.get(14)?,
         },
         row.get(6)?,
         row.get(7)?,
@@ -146,6 +149,7 @@ impl PositionRow {
             wanted: self.wanted,
             wanted_cost: self.wanted_cost,
             touched: self.touched,
+            paid_known: self.paid_known,
             last,
             tells_payment,
         }
@@ -261,13 +265,18 @@ pub(super) fn join(db: &Connection, act: &ActRow, now: Timestamp) -> Result<(), 
             Some(row) => row,
             None => create(db, act, creditor, notice, &route, costs, now)?,
         };
-        if matches!(row.state, PositionState::Closed | PositionState::Unmanaged | PositionState::Unverified) {
-            db.prepare_cached("UPDATE position SET pt = ?2, costs = ?3 WHERE id = ?1")?.execute(params![
-                row.id.0.as_bytes(),
-                route.pt,
-                costs.as_str()
-            ])?;
-        }
+        let untouched = matches!(row.state, PositionState::Closed | PositionState::Unmanaged | PositionState::Unverified);
+        // Still on its way out of its last life, or shared: it keeps its PT. The way of the cost is that of the act that is left, and
+        // where SEND writes it for any of them nobody else may.
+        let pt = if untouched { &route.pt } else { &row.pt };
+        let costs = match costs {
+            _ if row.state == PositionState::Paid => row.costs,
+            CostChannel::Async => CostChannel::Async,
+            costs if untouched || !is_named_by_others(db, act.id, creditor, notice)? => costs,
+            _ => row.costs,
+        };
+        db.prepare_cached("UPDATE position SET pt_id = CASE WHEN pt = ?2 THEN pt_id END, pt = ?2, costs = ?3 WHERE id = ?1")?
+            .execute(params![row.id.0.as_bytes(), pt, costs.as_str()])?;
         follow(db, row.id, creditor, notice)?;
         observe_one(db, row.id, &PositionFact::Joined { managed: route.managed }, Beside::default(), now)?;
         super::payments::adopt(db, row.id, creditor, notice, now)?;
@@ -343,6 +352,13 @@ fn follow(db: &Connection, id: PositionId, creditor: &str, notice: &str) -> Resu
         sender
     ])?;
     Ok(live)
+}
+
+/// Whether another act that lives names the notice.
+fn is_named_by_others(db: &Connection, act: ActId, creditor: &str, notice: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM notice n JOIN act a ON a.id = n.act_id \
+               WHERE n.notice_code = ?1 AND n.creditor = ?2 AND a.live = 1 AND a.staged = 0 AND a.id <> ?3)";
+    Ok(db.prepare_cached(sql)?.query_row(params![notice, creditor, act.0.as_bytes()], |row| row.get(0))?)
 }
 
 /// An act that names positions no longer lives, or is about to get other content.
@@ -441,18 +457,13 @@ fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
 fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
     let id = *row.id.0.as_bytes();
     match fact {
-        // What was reckoned for another act, or for other content, says nothing of this one.
-        PositionFact::Joined { .. } if row.state == PositionState::Closed => {
-            row.wanted = None;
-            row.wanted_cost = None;
-            let sql = "UPDATE position SET wanted = NULL, wanted_cost = NULL, reckoned_on = NULL, fault = NULL, sheet = NULL WHERE id = ?1";
-            db.prepare_cached(sql)?.execute([id])?;
-        }
-        // Another life: what messo did in the one before was taken back when it ended.
+        // Another life: what messo did in the one before was taken back when it ended, and what was reckoned for another act, or for
+        // other content, says nothing of this one.
         PositionFact::Joined { .. } if row.state == PositionState::Closed => {
             (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
-                       wanted_cost = NULL, cost = NULL, next_day = NULL, fault = NULL, sheet = NULL, pushed_at = NULL WHERE id = ?1";
+                       wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
+                       pushed_at = NULL WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
         }
         PositionFact::Verified { held } => {

@@ -15,7 +15,7 @@ use crate::domain::money::Cents;
 use crate::domain::notice_qr::{self, Expected, Printed};
 use crate::domain::outcome::PositionTold;
 use crate::domain::position::{CostChannel, HeldState};
-use crate::flow::definition::Payments;
+use crate::flow::definition::{PaymentCheck, Payments};
 use crate::flow::event::Fact;
 use crate::flow::position::{PositionState, code as parked};
 use crate::flow::prepare::{self, Noticed, Seen, Verdict, code};
@@ -33,6 +33,8 @@ pub enum Stage {
     Waits,
     /// It did not answer for as long as it may take: a person is needed.
     TooLong,
+    /// Nothing else stands in its way, and its printed notices were not read: nothing was saved.
+    Unread,
 }
 
 /// What the stage depends on, beside the store.
@@ -40,8 +42,8 @@ pub enum Stage {
 pub struct Around {
     /// Hours that an act waits for each PT.
     pub hours: BTreeMap<String, u32>,
-    /// The printed notices of the act, where the flow wants them read.
-    pub printed: Vec<Printed>,
+    /// The printed notices of the act. `None`: not read; drawing them costs more than all the rest, so it is done last.
+    pub printed: Option<Vec<Printed>>,
 }
 
 /// Hours for a PT that is no longer in the configuration.
@@ -87,8 +89,13 @@ fn prepare(
     }
     let rows = if act.positions > 0 { rows(db, id)? } else { Vec::new() };
     let notices: Vec<Noticed> = rows.iter().map(|row| row.noticed.clone()).collect();
-    let printed: Vec<_> = rows.iter().map(|row| says_otherwise(row, amount, &around.printed)).collect();
-    match prepare::with_printed(policy, prepare::judge(policy, amount, &notices), &printed) {
+    let verdict = prepare::judge(policy, amount, &notices);
+    if around.printed.is_none() && policy.qr != PaymentCheck::Ignore && !rows.is_empty() && matches!(verdict, Verdict::Go { .. }) {
+        return Ok(Stage::Unread);
+    }
+    let found = around.printed.as_deref().unwrap_or_default();
+    let printed: Vec<_> = rows.iter().map(|row| says_otherwise(row, amount, found)).collect();
+    match prepare::with_printed(policy, verdict, &printed) {
         Verdict::Go { remarks } => {
             jobs::finish(db, job)?;
             for (place, code) in remarks {

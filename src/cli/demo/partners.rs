@@ -209,10 +209,15 @@ pub fn name_of(kind: &str) -> String {
     kind.replace('_', "-")
 }
 
-/// From the first to the last of `amounts`, in order, nothing else.
+/// From the first to the last of `amounts`, in order, nothing else on the way. Two months later, while slower examples go on, a rule may
+/// ask for more.
 fn goes_through(asked: &[i64], amounts: &[i64]) -> bool {
+    let way = match asked.iter().position(|amount| Some(amount) == amounts.last()) {
+        Some(end) => asked.get(..=end).unwrap_or_default(),
+        None => return amounts.is_empty() && asked.is_empty(),
+    };
     let mut rest = amounts.iter();
-    asked.first() == amounts.first() && asked.last() == amounts.last() && asked.iter().all(|amount| rest.any(|known| known == amount))
+    way.first() == amounts.first() && way.iter().all(|amount| rest.any(|known| known == amount))
 }
 
 fn stories(examples: &[Example]) -> impl Iterator<Item = (&Example, &Story)> {
@@ -233,8 +238,8 @@ mod tests {
             (&[70, 72, 102], true),
             (&[70, 102], true),
             (&[70, 72], false),
-            (&[70, 102, 72, 102], false),
-            (&[70, 72, 102, 202], false),
+            (&[70, 74, 102], false),
+            (&[70, 72, 102, 202], true),
             (&[], false),
         ];
         for (asked, want) in table {

@@ -17,6 +17,7 @@ fn row() -> PositionFacts {
         wanted: None,
         wanted_cost: None,
         touched: false,
+        paid_known: false,
         last: false,
         tells_payment: false,
     }
@@ -172,7 +173,10 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
     // SEND's cost is added by the PT itself: the amount alone says nothing.
     let asynchronous = PositionFacts { costs: CostChannel::Async, ..wanted.clone() };
     assert_eq!(told(asynchronous, PositionState::Open, 11_000), ("PAGATA", None, vec![]));
-    assert_eq!(told(wanted, PositionState::Paid, 10_847), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
+    // A PT called it paid, then the payment itself is told: that is not a second one.
+    assert_eq!(told(wanted.clone(), PositionState::Paid, 10_847), ("PAGATA", None, vec![]));
+    let known = PositionFacts { paid_known: true, ..wanted };
+    assert_eq!(told(known, PositionState::Paid, 10_847), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
     let tells = PositionFacts { tells_payment: true, ..row() };
     let step = observe(&PositionState::Open, &tells, &PositionFact::Paid { payment: payment(1), whole: true });
     assert_eq!(effects(&step), ["COMUNICA_PAGAMENTO"]);

@@ -12,8 +12,11 @@ use crate::domain::notice_qr::Printed;
 use crate::flow::retry::FailureClass;
 use crate::store::{SendMaterial, StoreError};
 
-/// What the PDFs of the act's notices say, of those notices that a PT of the configuration has.
-pub async fn notices(hub: &Hub, material: &SendMaterial) -> Result<Vec<Printed>, End> {
+/// Times that a file which is not drawn in time is tried again: the machine may be busy.
+const PATIENCE: u32 = 3;
+
+/// What the PDFs of the act's notices say, of those notices that a PT of the configuration has. `attempts`: failures so far.
+pub async fn notices(hub: &Hub, material: &SendMaterial, attempts: u32) -> Result<Vec<Printed>, End> {
     let settings = hub.settings();
     let mut printed = Vec::new();
     for payment in material.content.recipients.iter().flat_map(|recipient| &recipient.payments) {
@@ -35,8 +38,9 @@ pub async fn notices(hub: &Hub, material: &SendMaterial) -> Result<Vec<Printed>,
             Ok(codes) => codes,
             // Nobody can pay with a notice that nobody can draw.
             Err(ReadError::Unreadable) => Vec::new(),
-            Err(ReadError::Unavailable) => {
-                tracing::warn!("il lettore degli avvisi non parte");
+            Err(ReadError::Late) if attempts >= PATIENCE => Vec::new(),
+            Err(ReadError::Unavailable | ReadError::Late) => {
+                tracing::warn!("il lettore degli avvisi non risponde");
                 let class = FailureClass::Temporary { retry_after: None };
                 return Err(End::Failed { class, code: "LETTORE_AVVISI" });
             }

@@ -53,7 +53,9 @@ pub async fn tell_send(hub: &Hub, leased: &Leased, id: PositionId) -> End {
     };
     // The whole of it, at the instant of its last part; of what a PT only calls paid, what is known.
     let paid_at = payments.iter().map(|event| event.payment.paid_at).max().or(position.paid_at);
-    let sum: i64 = payments.iter().map(|event| event.payment.amount.get()).sum();
+    // Two receipts of the whole are one debt paid twice: SEND is told of one.
+    let whole = payments.iter().filter(|event| event.whole).map(|event| event.payment.amount.get()).next();
+    let sum: i64 = whole.unwrap_or_else(|| payments.iter().map(|event| event.payment.amount.get()).sum());
     let amount = if payments.is_empty() { position.paid.or(position.wanted).or(position.asked) } else { Some(Cents(sum)) };
     let (Some(paid_at), Some(amount)) = (paid_at, amount) else { return End::Nothing };
     if i32::try_from(amount.get()).is_err() {

@@ -4,6 +4,8 @@
 
 use super::partners::{after_error, heard};
 use super::verify::{Answered, Subject, ask, save, subject};
+use tokio::sync::SemaphorePermit;
+
 use crate::connectors::ConnectorError;
 use crate::domain::ids::PositionId;
 use crate::domain::position::{Change, Changed};
@@ -32,12 +34,16 @@ pub async fn push(hub: &Hub, leased: &Leased, id: PositionId) -> End {
             save(hub, id, PositionFact::Moved, beside).await
         }
         Stage::ToPush => {
+            // Its turn comes first: what is learnt while it waits (a payment, another sum) must still stop it.
+            let turn = subject.channel.turn(2).await;
             let offered = Beside { held: Some(leased.job), ..Beside::default() };
-            if let Err(error) = hub.store.observe_position(id, PositionFact::Offered, offered, now).await {
-                return End::from(error);
+            match hub.store.observe_position(id, PositionFact::Offered, offered, now).await {
+                Ok(PositionState::Changing { change: now }) if now.stage == Stage::Offered && now.key == change.key => {}
+                Ok(_) => return End::Nothing,
+                Err(error) => return End::from(error),
             }
             failpoint!("amount.offered");
-            tell(hub, leased, &subject, &change).await
+            tell(hub, leased, &subject, &change, Some(turn)).await
         }
         // Nobody can say whether it left.
         Stage::Offered if can.verify => match ask(hub, &subject).await {
@@ -52,12 +58,13 @@ pub async fn push(hub: &Hub, leased: &Leased, id: PositionId) -> End {
             Answered::Ends(end) => end,
         },
         // Nobody can be asked: the same key makes the repetition the same change.
-        Stage::Offered => tell(hub, leased, &subject, &change).await,
+        Stage::Offered => tell(hub, leased, &subject, &change, None).await,
         Stage::ToReadBack | Stage::TakenInCharge { .. } => End::Nothing,
     }
 }
 
-async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending) -> End {
+/// `turn`: that of its calls, if it has come already.
+async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, turn: Option<SemaphorePermit<'_>>) -> End {
     let (channel, id) = (&subject.channel, subject.material.id);
     let change = Change {
         key: pending.key.clone(),
@@ -69,7 +76,10 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending) 
     };
     let answer = {
         // It reads the whole position, then writes it.
-        let _turn = channel.turn(2).await;
+        let _turn = match turn {
+            Some(turn) => turn,
+            None => channel.turn(2).await,
+        };
         channel.partner.change(&subject.route, &subject.asked, &change).await
     };
     failpoint!("amount.answered");

@@ -209,8 +209,13 @@ pub async fn run(hub: &Arc<Hub>, jobs: &[Leased]) {
 #[must_use]
 pub fn answer(pt: &str, sheet: Option<Sheet>, today: Date) -> PriceAnswer {
     let Some(sheet) = sheet.filter(|sheet| sheet.pt == pt) else { return PriceAnswer::Unknown };
+    let gone = matches!(sheet.park_code.as_deref(), Some(code::CANCELLED | code::EXPIRED));
     match sheet.state.as_str() {
-        "PAGATA" | "CHIUSA" => return PriceAnswer::NotPayable,
+        "PAGATA" => return PriceAnswer::NotPayable,
+        // Refused before SEND or by it: the debt is as good as before, and its act may come again.
+        "CHIUSA" if !sheet.refused => return PriceAnswer::NotPayable,
+        "CHIUSA" => return PriceAnswer::NotYet,
+        _ if gone => return PriceAnswer::NotPayable,
         _ => {}
     }
     // The cost has one way only: where it is pushed, or SEND writes it, the amount of the position is in force.

@@ -13,7 +13,7 @@ use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
 use crate::domain::position::{Capabilities, CostChannel};
 use crate::flow::definition;
-use crate::flow::position::PositionState;
+use crate::flow::position::{PositionState, code};
 use crate::store::{PositionMaterial, Sheet};
 
 const ENTE: &str = "01234567890";
@@ -87,6 +87,8 @@ fn sheet(material: &PositionMaterial, state: &str) -> Sheet {
         pt: "regione".to_owned(),
         costs: material.costs,
         state: state.to_owned(),
+        park_code: None,
+        refused: false,
         json: sheet.map(|sheet| serde_json::to_string(&sheet).unwrap()),
     }
 }
@@ -168,6 +170,11 @@ fn a_price_is_told_to_its_own_pt_and_only_where_the_pt_adds_it() {
     assert_eq!(of("altro", Some(sheet(&pull, "APERTA"))), "unknown");
     for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("PAGATA", "not payable"), ("CHIUSA", "not payable")] {
         assert_eq!(of("regione", Some(sheet(&pull, state))), want, "{state}");
+    }
+    // Its act was refused: the debt is as good as before.
+    assert_eq!(of("regione", Some(Sheet { refused: true, ..sheet(&pull, "CHIUSA") })), "not yet");
+    for (code, want) in [(code::CANCELLED, "not payable"), (code::EXPIRED, "not payable"), (code::NOT_FOUND, "due")] {
+        assert_eq!(of("regione", Some(Sheet { park_code: Some(code.to_owned()), ..sheet(&pull, "FERMA") })), want, "{code}");
     }
     assert_eq!(of("regione", Some(Sheet { json: None, ..sheet(&pull, "APERTA") })), "not yet");
     assert_eq!(of("regione", Some(Sheet { json: Some("{".to_owned()), ..sheet(&pull, "APERTA") })), "not yet");

@@ -3,6 +3,7 @@
 use jiff::civil::{Date, date};
 
 use super::*;
+use crate::domain::act::PagoPaIntMode;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, Held, HeldState, PaymentEvent, PaymentSeen};
@@ -204,7 +205,26 @@ async fn what_was_pushed_goes_away_with_a_cancellation_and_a_new_submission_join
     let after = world.position("a").await;
     assert_eq!((after.id, after.state.as_str()), (before.id, "DA_VERIFICARE"));
     assert_ne!(after.act, before.act, "it follows the new submission");
+    assert_eq!((after.asked, after.pushed_at, after.reckoned_on, after.wanted), (None, None, None, None), "another life");
     assert_eq!(world.count("SELECT count(*) FROM position"), 1);
+}
+
+/// What was pushed for the act before is still to be taken back when the next one comes, and SEND will write the cost for that one.
+#[tokio::test]
+async fn the_cost_takes_the_way_of_the_act_that_is_left() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    world.verified("a").await;
+    world.accepted(&["a"]).await;
+    world.reckon(&sum(10_847, None)).await;
+    world.pushed(Lane::NewSend, 10_847).await;
+    world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
+    assert_eq!((world.position("a").await.state.as_str(), world.position("a").await.costs), ("APERTA", CostChannel::Push));
+    let next = Act { amount: Some(Cents(10_000)), pago_pa_int_mode: Some(PagoPaIntMode::Async), ..act("a") };
+    world.accept(vec![next], flow(0)).await;
+    world.settle().await;
+    assert_eq!(world.position("a").await.costs, CostChannel::Async, "asked twice, were it pushed too");
 }
 
 #[tokio::test]

@@ -299,7 +299,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     (
         "LETTORE_AVVISI",
-        "Il lettore degli avvisi in PDF non parte.",
+        "Il lettore degli avvisi in PDF non parte o non finisce.",
         "Nessuna azione se passa da solo; altrimenti verificare memoria e permessi del servizio.",
     ),
     (
