@@ -11,8 +11,8 @@ use super::alerts::Alert;
 use super::codec::{act_at, ms, optional, uuid_at, word};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
-use super::position_orders;
 use super::{Store, StoreError};
+use super::{early, position_orders};
 use crate::clock;
 use crate::domain::act::PagoPaIntMode;
 use crate::domain::calendar::rome_day;
@@ -392,7 +392,7 @@ pub(super) fn moves(fact: &Fact) -> bool {
 pub(super) fn stir(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError> {
     for id in positions_of(db, act)? {
         let row = PositionRow::load(db, id)?;
-        if matches!(row.state, PositionState::Open | PositionState::Changing { .. }) {
+        if row.state.is_reckoned(row.costs) {
             follow(db, id, &row.creditor, &row.notice)?;
             enqueue(db, &row, &PositionEffect::Reckon, ms(now), now)?;
         }
@@ -430,6 +430,13 @@ pub(super) fn observe_one(
     {
         enqueue(db, &row, &effect, ms(due), now)?;
     }
+    // Its outcome may have been told before anybody knew the ticket.
+    if let PositionFact::TakenInCharge { ticket } = fact
+        && matches!(row.state, PositionState::Changing { .. })
+        && let Some(told) = early::taken(db, &row.pt, ticket)?
+    {
+        return observe_one(db, id, &told, Beside::default(), now);
+    }
     Ok(row.state)
 }
 
@@ -441,18 +448,11 @@ fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
 fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
     let id = *row.id.0.as_bytes();
     match fact {
-        // What was reckoned for another act, or for other content, says nothing of this one.
-        PositionFact::Joined { .. } if row.state == PositionState::Closed => {
-            row.wanted = None;
-            row.wanted_cost = None;
-            let sql = "UPDATE position SET wanted = NULL, wanted_cost = NULL, reckoned_on = NULL, fault = NULL, sheet = NULL WHERE id = ?1";
-            db.prepare_cached(sql)?.execute([id])?;
-        }
-        // Another life: what messo did in the one before was taken back when it ended.
+        // Another life: what messo did in the one before was taken back when it ended, what was reckoned for it says nothing of this one.
         PositionFact::Joined { .. } if row.state == PositionState::Closed => {
             (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
-                       wanted_cost = NULL, cost = NULL, next_day = NULL, fault = NULL, sheet = NULL, pushed_at = NULL WHERE id = ?1";
+                       wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, pushed_at = NULL WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
         }
         PositionFact::Verified { held } => {
@@ -491,8 +491,13 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         PositionFact::Pushed { reads: false } | PositionFact::ToldLater { code: None, reads: false } => {
             if let PositionState::Changing { change } = &row.state {
                 row.asked = Some(change.amount);
-                db.prepare_cached("UPDATE position SET asked = ?2 WHERE id = ?1")?.execute(params![id, change.amount.get()])?;
+                db.prepare_cached("UPDATE position SET asked_before = asked, asked = ?2 WHERE id = ?1")?
+                    .execute(params![id, change.amount.get()])?;
             }
+        }
+        // Refused after a silence that was taken for a yes: it holds what it held before.
+        PositionFact::ToldLater { code: Some(_), .. } if matches!(row.state, PositionState::Open | PositionState::Closed) => {
+            db.prepare_cached("UPDATE position SET asked = asked_before WHERE id = ?1")?.execute([id])?;
         }
         PositionFact::Paid { payment, whole: true } => {
             db.prepare_cached("UPDATE position SET paid_at = ?2, paid = ?3, next_day = NULL WHERE id = ?1")?.execute(params![
@@ -542,6 +547,7 @@ fn save(
     let was = std::mem::replace(&mut row.state, step.next);
     if changed {
         row.revision += 1;
+        // One that was taken to be done keeps its ticket: the PT may refuse it yet.
         let ticket = match &row.state {
             PositionState::Changing { change } => match &change.stage {
                 Stage::TakenInCharge { ticket } => Some(ticket.as_str()),
@@ -552,7 +558,8 @@ fn save(
         let park_code = if let PositionState::Parked { code } = &row.state { Some(code.as_str()) } else { None };
         let saved = db
             .prepare_cached(
-                "UPDATE position SET state = ?3, state_data = ?4, state_version = ?5, revision = ?2, ticket = ?6, park_code = ?7, updated_at = ?8 \
+                "UPDATE position SET state = ?3, state_data = ?4, state_version = ?5, revision = ?2, \
+                 ticket = coalesce(?6, CASE WHEN ?3 IN ('APERTA', 'CHIUSA') THEN ticket END), park_code = ?7, updated_at = ?8 \
                  WHERE id = ?1 AND revision = ?2 - 1",
             )?
             .execute(params![
