@@ -7,7 +7,7 @@ mod notice_pdf;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use notice_pdf::{Drawn, notice_pdf, pdf};
 
@@ -79,7 +79,7 @@ fn hostile_files_end_their_reader_and_nothing_else() {
     std::thread::scope(|scope| {
         for (name, bytes) in table {
             scope.spawn(move || {
-                let begun = Instant::now();
+                let begun = messo::clock::monotonic();
                 let output = read(bytes);
                 // Read without a code, refused, or stopped by the kernel: never a code out of nothing, never for ever.
                 assert!(output.stdout.is_empty(), "{name}: {output:?}");

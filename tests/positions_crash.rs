@@ -9,10 +9,8 @@
 
 mod common;
 #[path = "crash/house.rs"]
-#[allow(dead_code, reason = "each test uses its own part")]
 mod house;
 #[path = "crash/lot.rs"]
-#[allow(dead_code, reason = "each test uses its own part")]
 mod lot;
 
 use std::collections::BTreeMap;
@@ -83,7 +81,7 @@ impl World {
         let mut acts = Vec::new();
         for _ in 0..count {
             self.next += 1;
-            let (reference, story) = (format!("M-{}", self.next), if self.next % 3 == 0 { UNREACHABLE } else { SEEN });
+            let (reference, story) = (format!("M-{}", self.next), if self.next.is_multiple_of(3) { UNREACHABLE } else { SEEN });
             let act = Act { notice: Some(self.next), amount: Some("100,00"), ..Act::new(reference.clone(), story) };
             let notice = lot::notice_code(self.next);
             self.debts.put(debt(POLIZIA.1, &notice, self.next));

@@ -3,7 +3,11 @@
 //! cannot tell stands in the table below, and nowhere else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failed step ends the test")]
 
+#[path = "pt_contract/access.rs"]
+mod access;
 mod common;
+#[path = "pt_contract/mirror.rs"]
+mod mirror;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -326,7 +330,7 @@ async fn suite(subject: &'static Subject) {
     if can.verify {
         asks(&world).await;
         asks_in_trouble(&world).await;
-        answers_about_another(&world).await;
+        mirror::answers_about_another(&world).await;
     } else {
         assert_eq!(name(&world.verify(1).await), "protocol");
     }
@@ -388,88 +392,6 @@ async fn asks_in_trouble(world: &World) {
     assert_eq!(state(&world.verify(number).await), "PAGABILE");
     let closed = partner(world.subject, "http://127.0.0.1:9", world.folder.path(), 3).unwrap();
     assert_eq!(name(&closed.verify(&world.route, &asked(number)).await), "temporary", "nobody listens");
-}
-
-/// What stands between a partner and its PT, and puts another notice in every answer.
-struct Mirror {
-    target: String,
-    from: [String; 2],
-    to: [String; 2],
-    http: reqwest::Client,
-    changed: AtomicU32,
-}
-
-impl Mirror {
-    /// The answer with the other notice, also inside what is in base64.
-    fn replaced(&self, text: &str) -> String {
-        let plain = |text: &str| text.replace(&self.from[0], &self.to[0]).replace(&self.from[1], &self.to[1]);
-        let base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
-        let mut out = String::new();
-        for piece in text.split_inclusive(|c| !base64(c)) {
-            let (word, end) = match piece.char_indices().last() {
-                Some((at, last)) if !base64(last) => piece.split_at(at),
-                _ => (piece, ""),
-            };
-            let inside = (word.len() > 40).then(|| STANDARD.decode(word).ok()).flatten().and_then(|bytes| String::from_utf8(bytes).ok());
-            match inside {
-                Some(inside) => out.push_str(&STANDARD.encode(plain(&inside))),
-                None => out.push_str(word),
-            }
-            out.push_str(end);
-        }
-        let out = plain(&out);
-        if out != text {
-            self.changed.fetch_add(1, Ordering::Relaxed);
-        }
-        out
-    }
-}
-
-async fn reflect(State(mirror): State<Arc<Mirror>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, 1 << 20).await.unwrap();
-    let url = format!("{}{}", mirror.target, parts.uri.path_and_query().unwrap());
-    let mut headers = parts.headers;
-    headers.remove("host");
-    let answer = mirror.http.request(parts.method, url).headers(headers).body(body).send().await.unwrap();
-    let (status, kind) = (answer.status(), answer.headers().get("content-type").cloned());
-    let text = mirror.replaced(&answer.text().await.unwrap());
-    let mut response = (status, Bytes::from(text)).into_response();
-    if let Some(kind) = kind {
-        response.headers_mut().insert("content-type", kind);
-    }
-    response
-}
-
-/// An answer about another notice is never used, to know or to change.
-async fn answers_about_another(world: &World) {
-    let number = world.owe(DebtState::Unpaid);
-    let (own, other) = (notice(number), notice(777));
-    let mirror = Arc::new(Mirror {
-        target: world.pts.url(),
-        from: [own.clone(), own[1..].to_owned()],
-        to: [other.clone(), other[1..].to_owned()],
-        http: world.http.clone(),
-        changed: AtomicU32::new(0),
-    });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let router = axum::Router::new().fallback(reflect).with_state(mirror.clone());
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let confused = partner(world.subject, &base, world.folder.path(), 60).unwrap();
-    let held = confused.verify(&world.route, &asked(number)).await;
-    match &held {
-        // Of what names no notice, or is said of the one asked for, neither notice nor amount is pretended.
-        Ok(held) => assert!(held.notice.is_none() && held.amount.is_none(), "{held:?}"),
-        Err(_) => {
-            assert!(matches!(name(&held), "protocol" | "not found"), "{held:?}");
-            assert!(mirror.changed.load(Ordering::Relaxed) > 0);
-            let changed = confused.change(&world.route, &asked(number), &change("9/1", 12_300)).await;
-            assert!(changed.is_err(), "{changed:?}");
-            assert_eq!(world.of(number).amount, AMOUNT);
-        }
-    }
-    server.abort();
 }
 
 /// A change is made once, however often it is asked for, and can be read back.
@@ -760,124 +682,6 @@ async fn a_person_tries_a_partner() {
     assert!(code == 1 && said.contains(&format!("pt.toml:{line}: [DESCRIZIONE_PT_NON_VALIDA] update.body: ")), "{said}");
     let (code, said) = run(&["pt", "list"]);
     assert!(code == 1 && said.contains("non utilizzabile"), "{said}");
-}
-
-/// A declared PT with a token: PU's door, described in a few lines. It only tells a state.
-#[tokio::test]
-async fn declared_by_bearer() {
-    const DESCRIPTION: &str = r#"
-format = "json"
-amounts = "centesimi"
-[access]
-kind = "bearer"
-scope = "openid"
-grant = "indirizzo"
-[verify]
-method = "GET"
-path = "/organization/{{ codice_fiscale_ente }}/payment/NOTICE_NUMBER/{{ avviso }}"
-[verify.answer]
-notice = "/paymentId"
-state = "/status"
-[verify.states]
-UNPAID = "PAGABILE"
-PAID = "PAGATA"
-[verify.errors]
-"HTTP 404" = "sconosciuto"
-"#;
-    const SUBJECT: Subject = Subject {
-        kind: "dichiarativo",
-        at: "pu",
-        path: "/sil",
-        more: "definition = \"{secret}.toml\"\ntoken_url = \"{base}/pu/auth/oauth/token\"\nclient_id = \"comune\"\n\
-               client_secret = \"file:{secret}\"",
-        ..NOTHING
-    };
-    // A block as any other, once its description is there.
-    let world = World::new(&PU).await;
-    std::fs::write(world.folder.path().join("segreto.toml"), DESCRIPTION).unwrap();
-    let partner = partner(&SUBJECT, &world.pts.url(), world.folder.path(), 60).unwrap();
-    let only_asked = Capabilities { verify: true, ..Capabilities::NOTHING };
-    assert_eq!(partner.capabilities(), only_asked);
-    let ask = async |number| state(&partner.verify(&world.route, &asked(number)).await);
-    let unpaid = world.owe(DebtState::Unpaid);
-    assert_eq!(ask(unpaid).await, "PAGABILE");
-    assert_eq!(ask(world.owe(DebtState::Paid)).await, "PAGATA");
-    assert_eq!(ask(world.owe(DebtState::Expired)).await, "protocol", "a state that is not declared");
-    assert_eq!(ask(999).await, "not found");
-    // A token that the PT no longer takes is asked for again, once.
-    world.fault("GET", "401", 1).await;
-    assert_eq!(ask(unpaid).await, "PAGABILE");
-    world.fault("GET", "401", 2).await;
-    assert_eq!(ask(unpaid).await, "sender");
-    world.heal().await;
-    assert_eq!(name(&partner.change(&world.route, &asked(unpaid), &change("1/1", 100)).await), "protocol");
-    assert_eq!(name(&partner.cancel(&world.route, &asked(unpaid), "1/a").await), "protocol");
-}
-
-/// An authority of its own, a server and a client certificate by it.
-fn certificates(folder: &Path) {
-    let run = |args: &str| {
-        let output = std::process::Command::new("openssl").args(args.split(' ')).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    std::fs::write(folder.join("ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
-    run(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=prova -days 30"));
-    for name in ["server", "client"] {
-        run(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
-        run(&format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 30 -extfile ext"));
-    }
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    std::fs::write(folder.join("identity.pem"), read("client.pem") + &read("client.key")).unwrap();
-}
-
-/// A PT behind a private authority that wants to know who calls: mTLS.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_private_authority_and_a_client_certificate() {
-    if !common::require("openssl") {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
-    certificates(at);
-    let port = common::free_port();
-    let server =
-        format!("s_server -accept 127.0.0.1:{port} -cert server.pem -key server.key -CAfile ca.pem -Verify 1 -verify_return_error -www");
-    let mut server = std::process::Command::new("openssl")
-        .args(server.split(' '))
-        .current_dir(at)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let route: PaymentRoute = serde_json::from_value(json!({ "pt": "prova", "costs": "push" })).unwrap();
-    let ask = async |more: &str| {
-        let text = format!(
-            "name = \"prova\"\nkind = \"gpd\"\nurl = \"https://localhost:{port}\"\napi_key = \"file:{}/ext\"\ntimeout_s = 10\n{more}",
-            at.display()
-        );
-        let config: PtConfig = toml::from_str(&text).unwrap();
-        let partner = Partner::new(PtSettings::read(&config, Clock::REAL, config.is_local()).unwrap()).unwrap();
-        name(&partner.verify(&route, &asked(1)).await)
-    };
-    std::fs::write(at.join("ext"), "chiave").unwrap();
-    let (ca, identity) = (format!("ca = \"{}/ca.pem\"\n", at.display()), format!("identity = \"file:{}/identity.pem\"\n", at.display()));
-    let mut both = "temporary";
-    for _ in 0..100 {
-        // Its page is no answer of GPD: whoever reads it has been let in.
-        both = ask(&format!("{ca}{identity}")).await;
-        if both == "protocol" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(both, "protocol");
-    assert_eq!(ask(&ca).await, "temporary", "nobody says who calls");
-    assert_eq!(ask(&identity).await, "temporary", "the authority is not known");
-    assert_eq!(ask(&format!("{ca}{identity}")).await, "protocol");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]

@@ -121,7 +121,8 @@ mod tests {
     fn a_printed_notice_must_be_that_of_its_row() {
         let own = "PAGOPA|002|302000000000000184|00907501001|12350";
         let other = "PAGOPA|002|347250123456789084|00907501001|12350";
-        let table: &[(&[&str], Option<i64>, Result<(), Mismatch>)] = &[
+        type Row<'a> = (&'a [&'a str], Option<i64>, Result<(), Mismatch>);
+        let table: &[Row<'_>] = &[
             (&[own], Some(12_350), Ok(())),
             (&[own], None, Ok(())),
             (&[other, own], Some(12_350), Ok(())), // instalments
@@ -132,7 +133,7 @@ mod tests {
         ];
         for (codes, amount, want) in table {
             let found: Vec<NoticeQr> = codes.iter().map(|text| code(text)).collect();
-            let amounts: Vec<Cents> = amount.into_iter().map(Cents).collect();
+            let amounts: Vec<Cents> = amount.iter().copied().map(Cents).collect();
             let row = Expected { notice: "302000000000000184", creditor: "00907501001", amounts: &amounts };
             assert_eq!(compare(&found, row), *want, "{codes:?} {amount:?}");
         }

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn lines_keep_their_proportions_and_the_sum_is_the_total() {
-        let table: [(&[i64], i64, Option<&[i64]>); 8] = [
+        type Row<'a> = (&'a [i64], i64, Option<&'a [i64]>);
+        let table: [Row<'_>; 8] = [
             (&[100], 70, Some(&[70])),
             (&[5000, 5000], 7001, Some(&[3501, 3500])),
             (&[1, 1, 1], 100, Some(&[34, 33, 33])),

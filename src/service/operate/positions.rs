@@ -19,7 +19,7 @@ impl Operator {
         let breakdown = match &material {
             Some(material) => {
                 let enti = (self.enti)();
-                let calendar = enti.iter().find(|ente| ente.tax_id == material.sender).map(|ente| ente.calendar.clone());
+                let calendar = enti.iter().find(|ente| ente.tax_id == material.sender).map(|ente| ente.calendar);
                 let today = in_rome(self.clock.now()).date();
                 match reckon::breakdown(material, calendar.unwrap_or_else(Calendar::default), today) {
                     Ok(sum) => amounts::lines(&sum),
