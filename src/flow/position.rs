@@ -40,7 +40,8 @@ pub enum PositionState {
 /// The change that is under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
-    /// `position/revision`: the same for every repetition.
+    /// `position/revision`: the same for every repetition of which nobody knows whether it arrived; another one after the PT was read
+    /// without it, or has refused it.
     pub key: String,
     pub amount: Cents,
     pub cost: Cents,
@@ -85,6 +86,18 @@ impl PositionState {
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         matches!(self, PositionState::Unverified | PositionState::Open | PositionState::Changing { .. } | PositionState::Parked { .. })
+    }
+
+    /// What moves amounts makes them be reckoned anew. Of a PT that asks the price ([`CostChannel::Pull`]) also while it is not verified,
+    /// unless it said that the position is cancelled or somebody else's: nothing is changed there, and it must have an answer.
+    #[must_use]
+    pub fn is_reckoned(&self, costs: CostChannel) -> bool {
+        match self {
+            PositionState::Open | PositionState::Changing { .. } => true,
+            PositionState::Unverified => costs == CostChannel::Pull,
+            PositionState::Parked { code: why } => costs == CostChannel::Pull && why != code::CANCELLED && why != code::OTHER,
+            PositionState::Unmanaged | PositionState::Paid | PositionState::Closed => false,
+        }
     }
 }
 
@@ -199,6 +212,8 @@ pub struct Reckoning {
     pub whole_cost: Cents,
     /// Last day of payment by the rule, when the PT must not close before it.
     pub due_date: Option<Date>,
+    /// Last day of payment as the act states it: what a PT that does not tell its own is taken to hold.
+    pub stated_due: Option<Date>,
     /// Rome day on which it changes by time alone.
     pub next: Option<Date>,
     /// The act's own amount: what a PT that does not tell is taken to hold at first.
@@ -410,6 +425,16 @@ fn line(event: &'static str, code: Option<&str>) -> PositionLine {
 /// What follows a fact. Total: what does not concern a state changes nothing.
 #[must_use]
 pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> PositionStep {
+    let step = follow(state, row, fact);
+    let of_a_sum = matches!(fact, PositionFact::Reckoned(_) | PositionFact::NoSum { .. });
+    // Parked, and its PT may ask the price all the same.
+    if matches!(step.next, PositionState::Parked { .. }) && step.next.is_reckoned(row.costs) && !of_a_sum {
+        return step.then(PositionEffect::Reckon);
+    }
+    step
+}
+
+fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> PositionStep {
     use {PositionEffect as Do, PositionFact as F, PositionState as S};
     match (state, fact) {
         (_, F::Paid { payment, whole }) => paid(state, row, payment, *whole),
@@ -468,7 +493,8 @@ pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) 
             PositionStep::to(S::Changing { change }).then(Do::ReadBack)
         }
         (S::Changing { change }, F::Pushed { reads: false } | F::ToldLater { code: None, reads: false }) => settled(change, row),
-        (S::Changing { .. }, F::ToldLater { code: Some(_), .. }) => PositionStep::park(code::REFUSED),
+        // It was silent for so long that it was taken to have done it, and has not.
+        (S::Changing { .. } | S::Open | S::Closed, F::ToldLater { code: Some(_), .. }) => PositionStep::park(code::REFUSED),
         (S::Changing { change }, F::TakenInCharge { ticket }) => {
             let change = Pending { stage: Stage::TakenInCharge { ticket: ticket.clone() }, ..change.clone() };
             PositionStep::to(S::Changing { change }).at(Do::ReadBack, When::In(SILENCE))
@@ -511,19 +537,22 @@ fn timed(step: PositionStep, sum: &Reckoning) -> PositionStep {
     }
 }
 
+/// The key of a change that begins now: no other change of the position has had it.
+fn new_key(row: &PositionFacts) -> String {
+    format!("{}/{}", row.id, row.revision + 1)
+}
+
 fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
     let holds = row.asked.or(sum.stated);
-    let closes_early = !sum.last && sum.due_date.is_some_and(|due| row.held_due.is_some_and(|held| held < due));
+    let due_date = match row.held_due {
+        Some(held) => sum.due_date.filter(|due| held < *due),
+        // A PT that never tells its last day may lose it by a change that does not state it.
+        None => sum.stated_due.map(|stated| sum.due_date.map_or(stated, |due| due.max(stated))).filter(|due| *due >= sum.day),
+    };
+    let closes_early = !sum.last && row.held_due.is_some() && due_date.is_some();
     if sum.may_push && (holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
-        let change = Pending {
-            key: format!("{}/{}", row.id, row.revision + 1),
-            amount: sum.amount,
-            cost: sum.cost,
-            due_date: sum.due_date.filter(|_| closes_early),
-            stage: Stage::ToPush,
-            tries: 0,
-        };
+        let change = Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0 };
         return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), sum);
     }
     if sum.last {
@@ -562,11 +591,11 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
             let change = next(Stage::ToReadBack);
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(A_MOMENT))
         }
-        // It was not done: the same change again.
+        // It was not done: the same amount again, by another key. A PT that has seen the old one may answer that it has it, and do nothing.
         held => {
             let raise = held.is_some_and(|held| change.amount > held);
             let wait = A_MOMENT << change.tries.min(8);
-            let change = next(Stage::ToPush);
+            let change = Pending { key: new_key(row), ..next(Stage::ToPush) };
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::Push { raise }, When::In(wait))
         }
     }

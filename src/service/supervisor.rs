@@ -18,6 +18,7 @@ use super::door::{self, DoorError, Keeper};
 use super::figures::Figures;
 use super::live::{Live, Shelf};
 use super::operate::{Operator, Place};
+use super::positions::answers;
 use super::positions::partners::{self, Partners};
 use super::pulse::{Beat, Pulse};
 use super::reload::{Listeners, Reread};
@@ -146,6 +147,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     tasks.spawn(publish::run(hub.clone()));
     tasks.spawn(exports::run(hub.clone()));
     tasks.spawn(sweep::run(hub.clone()));
+    tasks.spawn(answers::run(hub.clone()));
     tasks.spawn(retention::run(hub.clone()));
     tasks.spawn(mail::collect(hub.clone()));
     tasks.spawn(mail::send(hub.clone()));

@@ -13,6 +13,9 @@ use crate::store::StoreError;
 /// Unread events live 7 days at SEND (`reference send.md` 6): an act unheard for longer is read IUN by IUN.
 const SILENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 
+/// How long what a PT told under a ticket that nobody has is kept: a PT that is away longer than that is asked by a person.
+const EARLY: SignedDuration = SignedDuration::from_hours(24 * 14);
+
 /// Runs until the hub stops.
 pub async fn run(hub: Arc<Hub>) {
     let mut watch = Watch::new(&hub);
@@ -39,5 +42,6 @@ async fn round(hub: &Arc<Hub>) -> Result<(), StoreError> {
     while hub.store.follow_stops(now).await? {}
     restore::follow(hub).await?;
     while hub.store.resync(before(SILENCE), None, now).await? > 0 {}
+    hub.store.forget_early_outcomes(before(EARLY)).await?;
     hub.store.purge_orphans(before(SignedDuration::from_hours(24))).await
 }

@@ -14,6 +14,7 @@ mod codec;
 mod copy;
 mod daily;
 mod door;
+mod early;
 mod engine;
 mod erasing;
 mod exports;
@@ -456,6 +457,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
+    include_str!("migrations/0008.sql"),
 ];
 
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {

@@ -244,16 +244,6 @@ impl Store {
         .await
     }
 
-    /// The position whose change a PT took in charge under that ticket.
-    pub async fn position_of_ticket(&self, pt: &str, ticket: &str) -> Result<Option<PositionId>, StoreError> {
-        let (pt, ticket) = (pt.to_owned(), ticket.to_owned());
-        self.read(move |db| {
-            let sql = "SELECT id FROM position WHERE pt = ?1 AND ticket = ?2";
-            optional(db.prepare_cached(sql)?.query_row([pt, ticket], |row| uuid_at(row, 0).map(PositionId)))
-        })
-        .await
-    }
-
     /// How many positions do not hold that amount at their PT (for the bench).
     pub async fn positions_asking_other_than(&self, amount: Cents) -> Result<i64, StoreError> {
         self.read(move |db| {

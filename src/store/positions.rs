@@ -11,8 +11,8 @@ use super::alerts::Alert;
 use super::codec::{act_at, ms, optional, uuid_at, word};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
-use super::position_orders;
 use super::{Store, StoreError};
+use super::{early, position_orders};
 use crate::clock;
 use crate::domain::act::PagoPaIntMode;
 use crate::domain::calendar::rome_day;
@@ -408,7 +408,7 @@ pub(super) fn moves(fact: &Fact) -> bool {
 pub(super) fn stir(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError> {
     for id in positions_of(db, act)? {
         let row = PositionRow::load(db, id)?;
-        if matches!(row.state, PositionState::Open | PositionState::Changing { .. }) {
+        if row.state.is_reckoned(row.costs) {
             follow(db, id, &row.creditor, &row.notice)?;
             enqueue(db, &row, &PositionEffect::Reckon, ms(now), now)?;
         }
@@ -445,6 +445,13 @@ pub(super) fn observe_one(
         && effect.is_wanted(&row.state)
     {
         enqueue(db, &row, &effect, ms(due), now)?;
+    }
+    // Its outcome may have been told before anybody knew the ticket.
+    if let PositionFact::TakenInCharge { ticket } = fact
+        && matches!(row.state, PositionState::Changing { .. })
+        && let Some(told) = early::taken(db, &row.pt, ticket)?
+    {
+        return observe_one(db, id, &told, Beside::default(), now);
     }
     Ok(row.state)
 }
@@ -502,8 +509,13 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         PositionFact::Pushed { reads: false } | PositionFact::ToldLater { code: None, reads: false } => {
             if let PositionState::Changing { change } = &row.state {
                 row.asked = Some(change.amount);
-                db.prepare_cached("UPDATE position SET asked = ?2 WHERE id = ?1")?.execute(params![id, change.amount.get()])?;
+                db.prepare_cached("UPDATE position SET asked_before = asked, asked = ?2 WHERE id = ?1")?
+                    .execute(params![id, change.amount.get()])?;
             }
+        }
+        // Refused after a silence that was taken for a yes: it holds what it held before.
+        PositionFact::ToldLater { code: Some(_), .. } if matches!(row.state, PositionState::Open | PositionState::Closed) => {
+            db.prepare_cached("UPDATE position SET asked = asked_before WHERE id = ?1")?.execute([id])?;
         }
         PositionFact::Paid { payment, whole: true } => {
             db.prepare_cached("UPDATE position SET paid_at = ?2, paid = ?3, next_day = NULL WHERE id = ?1")?.execute(params![
@@ -524,7 +536,13 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Ti
         (None, PositionState::Changing { change }) if told || change.stage == Stage::ToReadBack => Some(change.amount),
         (None, _) => row.asked,
     };
-    row.held_due = held.due_date.or(row.held_due);
+    row.held_due = match &row.state {
+        // A last day that a PT takes without keeping it is not told again and again.
+        PositionState::Changing { change } if change.due_date.is_some() && held.amount.is_none_or(|amount| amount == change.amount) => {
+            change.due_date
+        }
+        _ => held.due_date.or(row.held_due),
+    };
     db.prepare_cached(
         "UPDATE position SET held_state = ?2, asked = ?3, fee = ?4, held_due = ?5, pt_id = coalesce(?6, pt_id), read_at = ?7 WHERE id = ?1",
     )?
@@ -553,6 +571,7 @@ fn save(
     let was = std::mem::replace(&mut row.state, step.next);
     if changed {
         row.revision += 1;
+        // One that was taken to be done keeps its ticket: the PT may refuse it yet.
         let ticket = match &row.state {
             PositionState::Changing { change } => match &change.stage {
                 Stage::TakenInCharge { ticket } => Some(ticket.as_str()),
@@ -563,7 +582,8 @@ fn save(
         let park_code = if let PositionState::Parked { code } = &row.state { Some(code.as_str()) } else { None };
         let saved = db
             .prepare_cached(
-                "UPDATE position SET state = ?3, state_data = ?4, state_version = ?5, revision = ?2, ticket = ?6, park_code = ?7, updated_at = ?8 \
+                "UPDATE position SET state = ?3, state_data = ?4, state_version = ?5, revision = ?2, \
+                 ticket = coalesce(?6, CASE WHEN ?3 IN ('APERTA', 'CHIUSA') THEN ticket END), park_code = ?7, updated_at = ?8 \
                  WHERE id = ?1 AND revision = ?2 - 1",
             )?
             .execute(params![

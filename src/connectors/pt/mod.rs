@@ -19,6 +19,7 @@ mod shares;
 mod token;
 
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -146,6 +147,15 @@ impl Partner {
             Partner::EFil(partner) => partner.capabilities(),
             Partner::File(exchange) => exchange.capabilities(),
             Partner::Pu(pu) => pu.capabilities(),
+        }
+    }
+
+    /// The folder that it is, when it is one: its answers come there ([`file::outcomes`]).
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Partner::File(exchange) => Some(exchange.folder()),
+            _ => None,
         }
     }
 

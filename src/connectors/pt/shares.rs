@@ -30,9 +30,41 @@ pub(super) fn euro(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
+/// Whether every number of a JSON text is written without an exponent: once read, `1e3` and `1000` are the same, and an amount of
+/// money is never meant by the first.
+pub(super) fn plain_numbers(json: &str) -> bool {
+    let (mut quoted, mut escaped, mut before) = (false, false, b' ');
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'e' | b'E' if !quoted && before.is_ascii_digit() => return false,
+            _ => {}
+        }
+        before = byte;
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_with_an_exponent_is_not_plain() {
+        let table = [
+            ("[1, 2.50, -3]", true),
+            (r#"{"1e3": "2e4", "a\"5e6": true}"#, true),
+            ("[1e3]", false),
+            ("[1.5E+2]", false),
+            (r#"{"a\\": 1e3}"#, false),
+            ("", true),
+        ];
+        for (text, plain) in table {
+            assert_eq!(plain_numbers(text), plain, "{text}");
+        }
+    }
 
     #[test]
     fn lines_keep_their_proportions_and_the_sum_is_the_total() {

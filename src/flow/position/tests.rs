@@ -34,6 +34,7 @@ fn sum(amount: i64) -> Reckoning {
         cost: Cents(847),
         whole_cost: Cents(847),
         due_date: None,
+        stated_due: None,
         next: None,
         stated: Some(Cents(10_000)),
         may_push: true,
@@ -99,6 +100,9 @@ fn each_fact_moves_each_state_as_written() {
         (changing(10_847, Stage::Offered), F::TakenInCharge { ticket: "t".to_owned() }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
         (changing(10_847, taken.clone()), F::ToldLater { code: None, reads: true }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
         (changing(10_847, taken.clone()), F::ToldLater { code: Some("X".to_owned()), reads: true }, "FERMA", vec![]),
+        (S::Open, F::ToldLater { code: Some("X".to_owned()), reads: false }, "FERMA", vec![]),
+        (S::Closed, F::ToldLater { code: Some("X".to_owned()), reads: false }, "FERMA", vec![]),
+        (S::Open, F::ToldLater { code: None, reads: false }, "APERTA", vec![]),
         (changing(10_847, taken.clone()), read(payable, Some(10_000), false), "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
         (changing(10_847, taken), read(payable, Some(10_847), false), "APERTA", vec!["RICALCOLA"]),
         (changing(10_847, Stage::Offered), read(payable, Some(10_847), false), "APERTA", vec!["RICALCOLA"]),
@@ -203,6 +207,85 @@ fn a_change_without_effect_is_tried_less_and_less_often_then_waits_for_a_person(
         }
     }
     panic!("tried for ever");
+}
+
+#[test]
+fn a_change_that_the_pt_was_read_without_or_refused_is_told_by_another_key() {
+    let later = PositionFacts { revision: 9, ..row() };
+    let key = |step: &PositionStep| match &step.next {
+        PositionState::Changing { change } => change.key.clone(),
+        other => panic!("{other:?}"),
+    };
+    let unheard = PositionFact::ReadBack { held: held(HeldState::Payable, Some(10_000)), told: false };
+    for stage in [Stage::Offered, Stage::ToReadBack] {
+        assert_eq!(key(&observe(&changing(10_847, stage.clone()), &later, &unheard)), "p/10", "{stage:?}");
+    }
+    // Nobody knows whether it arrived: the same.
+    for fact in [PositionFact::Offered, PositionFact::TakenInCharge { ticket: "t".to_owned() }] {
+        let stage = if fact == PositionFact::Offered { Stage::ToPush } else { Stage::Offered };
+        assert_eq!(key(&observe(&changing(10_847, stage), &later, &fact)), "p/5", "{fact:?}");
+    }
+    let taken = changing(10_847, Stage::TakenInCharge { ticket: "t".to_owned() });
+    let refused = observe(&taken, &later, &PositionFact::ToldLater { code: Some("187".to_owned()), reads: false });
+    let resumed = observe(&refused.next, &later, &PositionFact::Resumed);
+    let open = observe(&resumed.next, &later, &PositionFact::Unverifiable);
+    assert_eq!(key(&observe(&open.next, &later, &reckoned_fact(sum(10_847)))), "p/10");
+}
+
+#[test]
+fn the_last_day_is_stated_to_a_pt_that_does_not_tell_its_own() {
+    let day = |add: i32| FIRST.checked_add(jiff::Span::new().days(add)).unwrap();
+    let table = [
+        // held, by the rule, by the act, told
+        (None, None, None, None),
+        (None, Some(30), None, None),
+        (None, None, Some(20), Some(20)),
+        (None, Some(30), Some(20), Some(30)),
+        (None, Some(10), Some(20), Some(20)),
+        (None, None, Some(0), Some(0)),
+        (None, None, Some(-1), None),
+        (None, Some(5), Some(-1), Some(5)),
+        (Some(20), None, Some(25), None),
+        (Some(20), Some(20), Some(25), None),
+        (Some(20), Some(30), None, Some(30)),
+    ];
+    for (held, due, stated, want) in table {
+        let row = PositionFacts { held_due: held.map(day), ..row() };
+        let sum = Reckoning { due_date: due.map(day), stated_due: stated.map(day), ..sum(10_847) };
+        let PositionState::Changing { change } = observe(&PositionState::Open, &row, &reckoned_fact(sum.clone())).next else {
+            panic!("nothing is told")
+        };
+        assert_eq!(change.due_date, want.map(day), "held {held:?}, rule {due:?}, act {stated:?}");
+        // By itself only a last day that would come too early is a reason to tell it.
+        let same = observe(&PositionState::Open, &row, &reckoned_fact(Reckoning { amount: Cents(10_000), ..sum }));
+        assert_eq!(same.next == PositionState::Open, held.is_none() || want.is_none(), "held {held:?}, rule {due:?}, act {stated:?}");
+    }
+}
+
+#[test]
+fn of_a_pt_that_asks_the_price_what_is_parked_is_reckoned() {
+    let pull = PositionFacts { costs: CostChannel::Pull, ..row() };
+    let not = |code| PositionFact::NotVerified { code };
+    let is = |state| PositionFact::Verified { held: held(state, None) };
+    let table = [
+        (PositionState::Unverified, not(code::NOT_FOUND), true),
+        (PositionState::Unverified, not("RISPOSTA_NON_CONFORME"), true),
+        (PositionState::Unverified, is(HeldState::Expired), true),
+        (PositionState::Unverified, is(HeldState::BeingPaid), true),
+        (PositionState::Unverified, PositionFact::GaveUp { code: "TENTATIVI_ESAURITI".to_owned() }, true),
+        (parked(code::NOT_FOUND), PositionFact::Moved, true),
+        (parked(code::NOT_FOUND), reckoned_fact(sum(10_000)), false),
+        (PositionState::Open, PositionFact::NoSum { code: code::NO_SUM }, false),
+        (PositionState::Unverified, not(code::OTHER), false),
+        (PositionState::Unverified, is(HeldState::Cancelled), false),
+        (PositionState::Unverified, is(HeldState::Paid), false),
+        (parked(code::CANCELLED), PositionFact::Moved, false),
+    ];
+    for (state, fact, want) in table {
+        let reckons = |row| effects(&observe(&state, row, &fact)).contains(&"RICALCOLA");
+        assert_eq!(reckons(&pull), want, "{state:?} + {fact:?}");
+        assert!(!reckons(&row()), "pushed, {state:?} + {fact:?}");
+    }
 }
 
 /// SplitMix64: the stories are the same each time.

@@ -1,5 +1,6 @@
 //! Debt positions at work: verified on arrival, reckoned on each fact and date, kept right at their PTs, asked by them, paid.
 
+pub mod answers;
 pub mod inbound;
 pub mod partners;
 mod payments;
@@ -14,8 +15,8 @@ use super::{Hub, rome};
 use crate::domain::amount_rule::Breakdown;
 use crate::domain::ids::PositionId;
 use crate::domain::position::PaymentEvent;
-use crate::flow::position::{PositionEffect, PositionFact};
-use crate::store::{Beside, Leased, StoreError};
+use crate::flow::position::PositionEffect;
+use crate::store::{Leased, StoreError};
 
 /// What messo answers to a PT that asks the price of a notice.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,17 +65,22 @@ pub async fn paid(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreE
     payments::take(hub, event).await
 }
 
-/// A PT tells the outcome of a change that it had only taken in charge (`ticket`); `code`: why it did not make it. A ticket that
-/// nobody waits for changes nothing.
+/// Bytes of a ticket at most: PTs give back those of messo, or short numbers of theirs.
+const LONGEST_TICKET: usize = 250;
+
+/// A PT tells the outcome of a change that it had only taken in charge (`ticket`); `code`: why it did not make it. Durable when it
+/// returns, also when nobody waits for that ticket yet. Told again it changes nothing.
 pub async fn change_told(hub: &Hub, pt: &str, ticket: &str, code: Option<&str>) -> Result<(), StoreError> {
-    let Some(id) = hub.store.position_of_ticket(pt, ticket).await? else {
-        tracing::info!(pt, "il PT dà l'esito di un aggiornamento che nessuno aspetta");
+    if ticket.len() > LONGEST_TICKET {
+        tracing::info!(pt, "il PT dà l'esito di un aggiornamento che nessuno può aspettare");
         return Ok(());
-    };
+    }
     let reads = hub.partners.get(&partners::channel_of(pt)).is_some_and(|channel| channel.partner.capabilities().verify);
-    let fact = PositionFact::ToldLater { code: code.map(str::to_owned), reads };
-    hub.store.observe_position(id, fact, Beside::default(), hub.clock.now()).await?;
-    hub.publish.notify_one();
+    if hub.store.change_told(pt, ticket, code, reads, hub.clock.now()).await? {
+        hub.publish.notify_one();
+    } else {
+        tracing::info!(pt, "il PT dà l'esito di un aggiornamento che nessuno aspetta: è tenuto da parte");
+    }
     Ok(())
 }
 

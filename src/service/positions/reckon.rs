@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::partners;
 use super::{Price, PriceAnswer};
-use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, amount_due, rule_of};
+use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, amount_due, rule_of};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
@@ -119,13 +119,23 @@ pub fn reckon(
     if amount.get() > MOST {
         return Err(AmountFault::TooLarge);
     }
+    // The last term of the steps themselves: what comes after it (semesters) goes on for years.
+    let terms = days.iter().flat_map(|(_, sum)| &sum.lines).filter_map(|line| match line {
+        BreakdownLine::Step { until, .. } => *until,
+        _ => None,
+    });
+    let last_term = terms.max().filter(|_| material.facts.completed(rule.completion).is_some());
+    let ends = rule.steps.last().is_some_and(|step| step.days.is_some());
+    let stated_due = material.content.payment_expiration_date.or(last_term.filter(|_| ends));
     let can_update = can.is_some_and(|can| can.update && (!can.needs_position_id || material.data().position_id.is_some()));
     let reckoning = Reckoning {
         day: today,
         amount,
         cost,
         whole_cost: now.cost,
-        due_date: days.iter().filter_map(|(_, sum)| sum.until).max().filter(|_| material.facts.completed(rule.completion).is_some()),
+        due_date: last_term,
+        // Of one among several notices (instalments) the act states nothing.
+        stated_due: stated_due.filter(|_| material.notices <= 1),
         next: now.until.and_then(|last| last.tomorrow().ok()),
         stated: amount_of_act,
         may_push: can_update && material.costs != CostChannel::Pull && (material.facts.notified || material.touched),

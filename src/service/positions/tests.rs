@@ -138,6 +138,40 @@ fn of_one_among_several_notices_the_amount_is_the_pts_own() {
 }
 
 #[test]
+fn the_last_day_is_that_of_the_steps_whatever_comes_after_them() {
+    let day_60 = date(2027, 1, 30);
+    let with = |change: fn(&mut PositionMaterial)| {
+        let mut material = material(CostChannel::Push);
+        change(&mut material);
+        let (sum, _) = reckon(&material, Calendar::default(), can(), TUESDAY).unwrap();
+        (sum.due_date, sum.stated_due)
+    };
+    let expires = date(2026, 12, 31);
+    // It goes on for ever after its last term: only the act says a last day.
+    assert_eq!(with(|_| ()), (Some(day_60), None));
+    assert_eq!(with(|material| material.content.payment_expiration_date = Some(date(2026, 12, 31))), (Some(day_60), Some(expires)));
+    assert_eq!(
+        with(|material| material.content.amount_rule = Some(AmountRule { semester: Some(1_000), ..rule() })),
+        (Some(day_60), None),
+        "semesters go on for years"
+    );
+    assert_eq!(
+        with(|material| {
+            let steps = rule().steps.into_iter().take(2).collect();
+            material.content.amount_rule = Some(AmountRule { steps, ..rule() });
+        }),
+        (Some(day_60), Some(day_60)),
+        "a rule that ends"
+    );
+    assert_eq!(with(|material| material.facts.recipients[0].completed = None), (None, None), "not completed");
+    let instalment = with(|material| {
+        material.notices = 2;
+        material.content.payment_expiration_date = Some(date(2026, 12, 31));
+    });
+    assert_eq!(instalment, (None, None));
+}
+
+#[test]
 fn the_price_of_each_day_to_come_is_known_at_once() {
     let pull = material(CostChannel::Pull);
     let table = [

@@ -9,7 +9,7 @@ use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, Held, HeldState, PaymentEvent, PaymentSeen};
 use crate::flow::effect::Lane;
 use crate::flow::event::OrderRefused;
-use crate::flow::position::{PositionEffect, PositionFact, Reckoning, code};
+use crate::flow::position::{PositionEffect, PositionFact, PositionState, Reckoning, code};
 use crate::flow::retry::Next;
 
 const PT: &str = "regione";
@@ -111,6 +111,7 @@ fn sum(amount: i64, next: Option<Date>) -> Reckoning {
         cost: Cents(0),
         whole_cost: Cents(0),
         due_date: None,
+        stated_due: None,
         next,
         stated: Some(Cents(10_000)),
         may_push: true,
@@ -472,4 +473,85 @@ fn the_cost_has_one_way() {
     for (route, mode, want) in table {
         assert_eq!(crate::store::positions::costs_of(route, mode), want, "{route} {mode:?}");
     }
+}
+
+/// A PT that answers later and cannot be read.
+async fn offered(world: &World, reference: &str) -> PositionId {
+    let id = world.position(reference).await.id;
+    for (job, ..) in world.due(PT_CHANNEL, Lane::Afterwards).await {
+        world.say(id, PositionFact::Unverifiable, Some(job)).await;
+    }
+    world.accepted(&[reference]).await;
+    world.reckon(&sum(10_847, None)).await;
+    assert_eq!(world.say(id, PositionFact::Offered, None).await, "IN_MODIFICA");
+    id
+}
+
+#[tokio::test]
+async fn an_outcome_told_before_its_ticket_is_applied_with_it() {
+    // code, can be read back, state after
+    let table = [(None, false, "APERTA"), (None, true, "IN_MODIFICA"), (Some("187"), true, "FERMA")];
+    for (code, reads, want) in table {
+        let world = World::new();
+        world.routes(CostChannel::Push, true).await;
+        world.started(&["a"]).await;
+        let id = offered(&world, "a").await;
+        let tell = |ticket: &'static str| world.store.change_told(PT, ticket, code, reads, world.now());
+        let record = || world.say(id, PositionFact::TakenInCharge { ticket: "M1".to_owned() }, None);
+        assert!(!tell("M1").await.unwrap() && !tell("M1").await.unwrap() && !tell("M2").await.unwrap(), "nobody waits yet");
+        assert!(!world.store.change_told("altro", "M1", Some("no"), false, world.now()).await.unwrap());
+        assert_eq!(record().await, want, "{code:?} {reads}");
+        let left: Vec<String> = world.store.early_outcomes().await.unwrap().into_iter().map(|(ticket, _)| ticket).collect();
+        assert_eq!(left, ["M1", "M2"], "the other PT's, and what nobody has");
+        world.store.forget_early_outcomes(world.now()).await.unwrap();
+        assert_eq!(world.store.early_outcomes().await.unwrap().len(), 2, "not old yet");
+        world.pass(SignedDuration::from_hours(1));
+        world.store.forget_early_outcomes(world.now()).await.unwrap();
+        assert!(world.store.early_outcomes().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_silence_that_was_taken_for_a_yes_is_heard() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = offered(&world, "a").await;
+    let key = || async {
+        let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+        if let PositionState::Changing { change } = material.state { Some(change.key) } else { None }
+    };
+    let old = key().await;
+    world.say(id, PositionFact::TakenInCharge { ticket: "M1".to_owned() }, None).await;
+    assert_eq!(world.say(id, PositionFact::Pushed { reads: false }, None).await, "APERTA");
+    assert_eq!(world.position("a").await.asked, Some(Cents(10_847)));
+    assert!(world.store.change_told(PT, "M1", None, false, world.now()).await.unwrap());
+    assert_eq!(world.position("a").await.state, "APERTA", "as it was taken to be");
+    assert!(world.store.change_told(PT, "M1", Some("187"), false, world.now()).await.unwrap());
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.park_code.as_deref(), view.asked), ("FERMA", Some(code::REFUSED), None));
+    // Let go on by a person it is told again, by another key.
+    assert!(world.store.resume_position(id, "anna", "corretto al PT", world.now()).await.unwrap());
+    world.say(id, PositionFact::Unverifiable, None).await;
+    world.reckon(&sum(10_847, None)).await;
+    let new = key().await;
+    assert!(new.is_some() && new != old, "{old:?} {new:?}");
+}
+
+#[tokio::test]
+async fn a_pt_that_asks_the_price_is_answered_although_the_position_could_not_be_verified() {
+    let world = World::new();
+    world.routes(CostChannel::Pull, true).await;
+    world.started(&["a"]).await;
+    let (job, id, _) = world.only(PT_CHANNEL, Lane::Afterwards).await;
+    world.say(id, PositionFact::NotVerified { code: "VERIFICA_RESPINTA_DAL_PT" }, Some(job)).await;
+    let asks = Reckoning { may_push: false, ..sum(10_000, None) };
+    assert_eq!((world.position("a").await.state.as_str(), world.reckon(&asks).await), ("FERMA", 1));
+    world.accepted(&["a"]).await;
+    let (job, ..) = world.only("", Lane::Afterwards).await;
+    let beside = Beside { sheet: Some("{}".to_owned()), ..Beside::job(job) };
+    world.store.observe_position(id, PositionFact::Reckoned(Box::new(asks)), beside, world.now()).await.unwrap();
+    let view = world.position("a").await;
+    let sheet = world.store.price_sheet(&view.creditor, &view.notice).unwrap().unwrap();
+    assert_eq!((view.state.as_str(), sheet.json.as_deref()), ("FERMA", Some("{}")));
 }

@@ -34,11 +34,14 @@ pub fn outcomes(folder: &Path) -> io::Result<Vec<(String, Result<(), String>)>> 
 
 /// Puts aside the files of a ticket that was told. Repeated, it does nothing.
 pub fn told(folder: &Path, ticket: &str) -> io::Result<()> {
-    let kept = folder.join(IN).join(TOLD);
-    for (_, _, path) in answers(folder)?.into_iter().filter(|(found, ..)| found == ticket) {
-        fs::create_dir_all(&kept)?;
-        if let Some(name) = path.file_name() {
-            fs::rename(&path, kept.join(name))?;
+    let (from, kept) = (folder.join(IN), folder.join(IN).join(TOLD));
+    for (end, _) in KINDS {
+        for extension in ["zip", "csv"] {
+            let name = format!("{ticket}{end}.{extension}");
+            if from.join(&name).try_exists()? {
+                fs::create_dir_all(&kept)?;
+                fs::rename(from.join(&name), kept.join(&name))?;
+            }
         }
     }
     Ok(())
@@ -49,6 +52,9 @@ enum Kind {
     Rejects,
     Taken,
 }
+
+/// How their names end.
+const KINDS: [(&str, Kind); 2] = [("_SCARTI", Kind::Rejects), ("_IUV", Kind::Taken)];
 
 /// The files in `entrata/` that answer one of ours.
 fn answers(folder: &Path) -> io::Result<Vec<(String, Kind, PathBuf)>> {
@@ -61,8 +67,7 @@ fn answers(folder: &Path) -> io::Result<Vec<(String, Kind, PathBuf)>> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".zip").or(name.strip_suffix(".csv"))) else { continue };
-        let kinds = [("_SCARTI", Kind::Rejects), ("_IUV", Kind::Taken)];
-        let Some((ticket, kind)) = kinds.iter().find_map(|(end, kind)| Some((stem.strip_suffix(end)?, *kind))) else { continue };
+        let Some((ticket, kind)) = KINDS.iter().find_map(|(end, kind)| Some((stem.strip_suffix(end)?, *kind))) else { continue };
         if ticket.contains("-MESSO") && entry.file_type()?.is_file() {
             found.push((ticket.to_owned(), kind, entry.path()));
         }

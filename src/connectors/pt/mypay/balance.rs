@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::connectors::pt::shares::{euro, spread};
+use crate::connectors::pt::shares::{euro, plain_numbers, spread};
 use crate::connectors::soap::{Element, Xml};
 use crate::domain::money::Cents;
 
@@ -58,6 +58,9 @@ pub(super) fn of_element(bilancio: &Element) -> Result<Vec<Line>, BalanceError> 
 pub(super) fn of_text(text: &str) -> Result<Vec<Line>, BalanceError> {
     if text.trim_start().starts_with('<') {
         return of_element(&Element::parse(text.as_bytes(), "bilancio").map_err(|_| BalanceError::Unreadable)?);
+    }
+    if !plain_numbers(text) {
+        return Err(BalanceError::Unreadable);
     }
     let read: Vec<JsonLine> = serde_json::from_str(text).map_err(|_| BalanceError::Unreadable)?;
     let mut lines = Vec::new();
@@ -171,9 +174,17 @@ mod tests {
         for text in [xml, json, quoted] {
             assert_eq!(of_text(text), Ok(lines(&[("100", "A", 1_050)])), "{text}");
         }
-        for text in
-            ["", "900", "[]", "<bilancio/>", "{", r#"[{"capitolo": "1", "importo": -3}]"#, r#"[{"capitolo": "1", "importo": "1e3"}]"#]
-        {
+        for text in [
+            "",
+            "900",
+            "[]",
+            "<bilancio/>",
+            "{",
+            r#"[{"capitolo": "1", "importo": -3}]"#,
+            r#"[{"capitolo": "1", "importo": "1e3"}]"#,
+            r#"[{"capitolo": "1", "importo": 1e3}]"#,
+            r#"[{"capitolo": "1", "importo": 1.5E+2}]"#,
+        ] {
             assert_eq!(of_text(text), Err(BalanceError::Unreadable), "{text}");
         }
     }

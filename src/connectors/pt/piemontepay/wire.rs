@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::connectors::pt::rest::euro_of;
-use crate::connectors::pt::shares::{euro, spread};
+use crate::connectors::pt::shares::{euro, plain_numbers, spread};
 use crate::connectors::soap;
 use crate::domain::digest::Sha256;
 use crate::domain::money::Cents;
@@ -59,6 +59,9 @@ pub(super) fn components(asked: &Asked, change: &Change) -> Option<Vec<Share>> {
     let place = change.cost_place.as_deref().map(|place| cut(place, 80));
     let mut given: Vec<Share> = Vec::new();
     if let Some(text) = asked.data.balance.as_deref() {
+        if !plain_numbers(text) {
+            return None;
+        }
         let read: Vec<Component> = serde_json::from_str(text).ok()?;
         for component in read {
             let cents = match &component.importo {

@@ -1,0 +1,14 @@
+-- What PTs told of changes under a ticket that no position has: told before the ticket was recorded, perhaps. Applied when a position
+-- records it; kept for some days. Holds no personal data.
+CREATE TABLE early_outcome (
+  pt TEXT NOT NULL,
+  ticket TEXT NOT NULL,
+  code TEXT,                       -- why the PT did not make the change; NULL: it made it
+  reads INTEGER NOT NULL,          -- the PT can be read back
+  told_at INTEGER NOT NULL,
+  PRIMARY KEY (pt, ticket)
+) WITHOUT ROWID;
+CREATE INDEX early_outcome_by_age ON early_outcome (told_at);
+
+-- What a PT held before the change that it took in charge, was silent about, and is taken to hold: right again if it refuses it after all.
+ALTER TABLE position ADD COLUMN asked_before INTEGER;
