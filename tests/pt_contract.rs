@@ -379,6 +379,7 @@ async fn asks_in_trouble(world: &World) {
         ("500", "temporary"),
         ("lost", "temporary"),
         ("401", "sender"),
+        ("403", "refused"),
         ("garbage", "protocol"),
     ] {
         world.fault(asks, kind, 20).await;
@@ -455,9 +456,14 @@ async fn never_does_harm(world: &World) {
 /// Whatever happens to an answer, the change ends as it should when it is asked for again.
 async fn changes_in_trouble(world: &World) {
     let writes = world.subject.writes;
-    for (kind, want) in
-        [("lost", "uncertain"), ("garbage", "uncertain protocol"), ("500", "uncertain"), ("503", "temporary uncertain"), ("401", "sender")]
-    {
+    for (kind, want) in [
+        ("lost", "uncertain"),
+        ("garbage", "uncertain"),
+        ("500", "uncertain"),
+        ("503", "temporary uncertain"),
+        ("401", "sender"),
+        ("403", "refused"),
+    ] {
         let number = world.owe(DebtState::Unpaid);
         world.fault(writes, kind, 20).await;
         let raised = change("1/1", 14_300);

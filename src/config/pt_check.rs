@@ -18,10 +18,10 @@ pub enum PtFault {
     Useless { kind: PtKind },
     /// A profile that the kind does not have.
     Profile { allowed: &'static [&'static str] },
+    /// The address of GPD ends with a version that is not that of the profile.
+    Version { profile: &'static str },
     /// A key of a login without the others.
     HalfLogin { with: &'static str },
-    /// No way to be let in.
-    NoAccess { ways: &'static str },
     /// A file that is not there.
     File { path: String, reason: String },
     /// What is wrong in the description of a declared PT.
@@ -48,7 +48,8 @@ impl PtFault {
             PtFault::Missing { .. } => "DATO_PT_MANCANTE",
             PtFault::Useless { .. } => "DATO_PT_INUTILE",
             PtFault::Profile { .. } => "PROFILO_PT_SCONOSCIUTO",
-            PtFault::HalfLogin { .. } | PtFault::NoAccess { .. } => "ACCESSO_PT_INCOMPLETO",
+            PtFault::Version { .. } => "VERSIONE_PT_DISCORDE",
+            PtFault::HalfLogin { .. } => "ACCESSO_PT_INCOMPLETO",
             PtFault::File { .. } => "FILE_NON_LEGGIBILE",
             PtFault::Definition(_) => "DESCRIZIONE_PT_NON_VALIDA",
             PtFault::Unknown { .. } => "PT_NON_CONFIGURATO",
@@ -117,12 +118,14 @@ pub const GPD_VERSIONS: &[&str] = &["v3", "v1"];
 pub const MYPAY_INSTALLATIONS: &[&str] = &["veneto", "trento", "puglia", "campania", "lombardia", "altro", "altro-senza-posizioni"];
 /// Interfaces of PiemontePAY; the first is used when none is told.
 pub const PIEMONTEPAY_WAYS: &[&str] = &["soap", "rest"];
+/// Interfaces of PU: the one for gestionali.
+pub const PU_WAYS: &[&str] = &["sil"];
 
 /// Keys that a kind must have, and those it may have besides.
 fn keys(kind: PtKind) -> (&'static [&'static str], &'static [&'static str]) {
     match kind {
         PtKind::Gpd => (&["url", "api_key"], &["profile", "identity", "ca"]),
-        PtKind::GovPay => (&["url"], &["username", "password", "token_url", "client_id", "client_secret", "identity", "ca", "chiama"]),
+        PtKind::GovPay => (&["url", "username", "password"], &["identity", "ca", "chiama"]),
         PtKind::MyPay => (&["url", "password"], &["profile", "identity", "ca", "chiama"]),
         PtKind::Pu => (&["url", "token_url", "client_id", "client_secret"], &["profile", "identity", "ca", "chiama"]),
         PtKind::PiemontePay => (&["url"], &["profile", "username", "password", "identity", "ca", "chiama"]),
@@ -187,7 +190,7 @@ impl PtConfig {
         for (name, present) in present {
             let at = format!("{key}.{name}");
             match present {
-                false if needed.contains(&name) => add(&at, fault(PtFault::Missing { kind })),
+                false if needed.contains(&name) || self.basic(name) => add(&at, fault(PtFault::Missing { kind })),
                 true if !needed.contains(&name) && !allowed.contains(&name) => add(&at, fault(PtFault::Useless { kind })),
                 _ => {}
             }
@@ -195,6 +198,10 @@ impl PtConfig {
         for (name, url) in [("url", &self.url), ("token_url", &self.token_url)] {
             if let Some(url) = url {
                 check_token_url(url, &format!("{key}.{name}"), add);
+                // Paths and questions are written after it.
+                if Url::parse(url).is_ok_and(|url| url.query().is_some()) {
+                    add(&format!("{key}.{name}"), ConfigFault::Url);
+                }
             }
         }
         let secrets = [
@@ -220,10 +227,14 @@ impl PtConfig {
             PtKind::File => FILE_VERSIONS,
             PtKind::MyPay => MYPAY_INSTALLATIONS,
             PtKind::PiemontePay => PIEMONTEPAY_WAYS,
+            PtKind::Pu => PU_WAYS,
             _ => &[],
         };
         if self.profile.as_deref().is_some_and(|profile| !profiles.is_empty() && !profiles.contains(&profile)) {
             add(&format!("{key}.profile"), fault(PtFault::Profile { allowed: profiles }));
+        }
+        if let Some(profile) = self.other_version() {
+            add(&format!("{key}.url"), fault(PtFault::Version { profile }));
         }
         for (name, path) in [("ca", &self.ca), ("definition", &self.definition)] {
             let Some(path) = path else { continue };
@@ -261,15 +272,21 @@ impl PtConfig {
         if let Some((name, _)) = token.iter().find(|(_, given)| *given).filter(|_| given < 3 && self.kind != PtKind::Pu) {
             half(name, "token_url, client_id, client_secret");
         }
-        let ways = match self.kind {
-            PtKind::GovPay => (self.username.is_none() && given == 0 && self.identity.is_none())
-                .then_some("username e password, oppure token_url, client_id e client_secret, oppure identity"),
-            PtKind::MyPay => (self.password.is_none() && given == 0).then_some("password, oppure token_url, client_id e client_secret"),
-            _ => None,
-        };
-        if let Some(ways) = ways {
-            add(key, ConfigFault::Pt(PtFault::NoAccess { ways }));
-        }
+    }
+
+    /// Whether a key is half of the login that PiemontePAY's REST cannot do without.
+    fn basic(&self, name: &str) -> bool {
+        let rest = self.kind == PtKind::PiemontePay && self.profile.as_deref() == Some("rest");
+        rest && self.username.is_none() && self.password.is_none() && matches!(name, "username" | "password")
+    }
+
+    /// The version of GPD that the profile stands for, when the address ends with another.
+    fn other_version(&self) -> Option<&'static str> {
+        let first = GPD_VERSIONS.first()?;
+        let profile = GPD_VERSIONS.iter().find(|version| **version == self.profile.as_deref().unwrap_or(first))?;
+        let url = self.url.as_deref().filter(|_| self.kind == PtKind::Gpd)?;
+        let end = url.trim_end_matches('/').rsplit('/').next()?;
+        (end != *profile && GPD_VERSIONS.contains(&end)).then_some(profile)
     }
 }
 
@@ -321,7 +338,7 @@ pub(super) fn check_routes(
             if route.ente.is_none() && matches!(kind, PtKind::MyPay | PtKind::EFil | PtKind::File) {
                 fault("ente", PtFault::Missing { kind });
             }
-            if route.service.is_none() && matches!(kind, PtKind::File) {
+            if route.service.as_deref().is_none_or(str::is_empty) && matches!(kind, PtKind::File | PtKind::PiemontePay) {
                 fault("service", PtFault::Missing { kind });
             }
         }

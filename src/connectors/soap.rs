@@ -172,6 +172,8 @@ pub enum FaultCode {
     MustUnderstand,
     /// The call is wrong: repeated unchanged it fails again.
     Client,
+    /// Who calls is not let in: `Client.Authentication`, or `FailedAuthentication` of WS-Security 1.1 (12).
+    Authentication,
     /// The remote could not do it.
     Server,
     Other,
@@ -180,6 +182,9 @@ pub enum FaultCode {
 impl FaultCode {
     fn read(text: &str) -> FaultCode {
         let local = text.rsplit(':').next().unwrap_or_default();
+        if matches!(local, "Client.Authentication" | "FailedAuthentication") {
+            return FaultCode::Authentication;
+        }
         match local.split('.').next().unwrap_or_default() {
             "VersionMismatch" => FaultCode::VersionMismatch,
             "MustUnderstand" => FaultCode::MustUnderstand,
@@ -194,6 +199,7 @@ impl FaultCode {
             FaultCode::VersionMismatch => "VersionMismatch",
             FaultCode::MustUnderstand => "MustUnderstand",
             FaultCode::Client => "Client",
+            FaultCode::Authentication => "Authentication",
             FaultCode::Server => "Server",
             FaultCode::Other => "other",
         }
@@ -201,7 +207,8 @@ impl FaultCode {
 }
 
 impl SoapError {
-    /// What messo does next. `status`: of HTTP. Of a call that `writes`, a fault of the server leaves open whether it took effect.
+    /// What messo does next. `status`: of HTTP. Of a call that `writes`, a fault of the server and an answer that cannot be read
+    /// leave open whether it took effect.
     pub fn verdict(self, status: u16, writes: bool) -> ConnectorError {
         let said = |code: &str| {
             let error = ProblemError { code: code.to_owned(), ..ProblemError::default() };
@@ -209,9 +216,12 @@ impl SoapError {
         };
         match self {
             SoapError::Fault(FaultCode::Server | FaultCode::Other) => unsure(self.to_string(), writes),
+            SoapError::Fault(FaultCode::Authentication) => ConnectorError::Sender(said("SOAP-Authentication")),
             SoapError::Fault(code) => ConnectorError::Unclassified(said(&format!("SOAP-{}", code.word()))),
             SoapError::Malformed(_) if status >= 500 => unsure(format!("HTTP {status}"), writes),
+            SoapError::Malformed(_) if status == 403 => ConnectorError::Refused(said("HTTP-403")),
             SoapError::Malformed(_) if status >= 300 => ConnectorError::Unclassified(said(&format!("HTTP-{status}"))),
+            SoapError::Malformed(_) if writes => ConnectorError::Uncertain { what: self.to_string() },
             SoapError::Malformed(_) => ConnectorError::Protocol { what: self.to_string() },
         }
     }
@@ -407,7 +417,9 @@ mod tests {
             (soap("<risposta><a>1 &lt; 2 &#38; <![CDATA[<3>]]></a><b/></risposta>"), pairs(&[("a", "1 < 2 & <3>"), ("b", "")])),
             (soap("<risposta/>"), pairs(&[])),
             (fault("s:Server"), Err(SoapError::Fault(FaultCode::Server))),
-            (fault("Client.Authentication"), Err(SoapError::Fault(FaultCode::Client))),
+            (fault("s:Client.Other"), Err(SoapError::Fault(FaultCode::Client))),
+            (fault("Client.Authentication"), Err(SoapError::Fault(FaultCode::Authentication))),
+            (fault("wsse:FailedAuthentication"), Err(SoapError::Fault(FaultCode::Authentication))),
             (fault(""), Err(SoapError::Fault(FaultCode::Other))),
             (soap(""), malformed("no payload")),
             (soap("<altro/>"), malformed("another payload")),
@@ -486,6 +498,8 @@ mod tests {
             ConnectorError::Uncertain { .. } => "uncertain",
             ConnectorError::Unclassified(_) => "unclassified",
             ConnectorError::Protocol { .. } => "protocol",
+            ConnectorError::Sender(_) => "sender",
+            ConnectorError::Refused(_) => "refused",
             _ => "other",
         };
         let table = [
@@ -495,7 +509,11 @@ mod tests {
             (SoapError::Malformed("x"), 500, true, "uncertain"),
             (SoapError::Malformed("x"), 500, false, "temporary"),
             (SoapError::Malformed("x"), 404, true, "unclassified"),
-            (SoapError::Malformed("x"), 200, true, "protocol"),
+            (SoapError::Malformed("x"), 403, true, "refused"),
+            (SoapError::Fault(FaultCode::Client), 403, false, "unclassified"),
+            (SoapError::Fault(FaultCode::Authentication), 500, true, "sender"),
+            (SoapError::Malformed("x"), 200, true, "uncertain"),
+            (SoapError::Malformed("x"), 200, false, "protocol"),
         ];
         for (error, status, writes, want) in table {
             assert_eq!(name(error.clone().verdict(status, writes)), want, "{error:?} {status} {writes}");

@@ -141,11 +141,12 @@ fn mypay_when_things_go_wrong() {
         let way = route("mypay", Some(IPA), None, "push");
         let table = [
             ("paaSILImportaDovuto", "lost", "uncertain", true),
-            ("paaSILImportaDovuto", "garbage", "protocol", true),
+            ("paaSILImportaDovuto", "garbage", "uncertain", true),
             ("paaSILImportaDovuto", "500", "uncertain", false),
             ("paaSILImportaDovuto", "503", "temporary", false),
             ("paaSILImportaDovuto", "429", "temporary", false),
-            ("paaSILImportaDovuto", "403", "sender", false),
+            ("paaSILImportaDovuto", "401", "sender", false),
+            ("paaSILImportaDovuto", "403", "refused", false),
             ("paaSILImportaDovuto", "404", "unclassified", false),
             ("paaSILChiediPosizioniAperte", "lost", "temporary", false),
             ("paaSILChiediPosizioniAperte", "garbage", "protocol", false),
@@ -207,6 +208,17 @@ fn mypay_that_answers_about_another_notice() {
         format!("<pagati>{}</pagati>", base64(&text))
     };
     let (iuv, other) = (notice(1)[1..].to_owned(), notice(2)[1..].to_owned());
+    let broken = [
+        "<paaSILPosizioniAperte><dovuti>***</dovuti></paaSILPosizioniAperte>".to_owned(),
+        format!("<paaSILPosizioniAperte><dovuti>{}</dovuti></paaSILPosizioniAperte>", base64("<Altro/>")),
+        format!("<paaSILPosizioniAperte><dovuti>{}</dovuti></paaSILPosizioniAperte>", base64("<Dovuti/>")),
+        "<paaSILPosizioniAperte/>".to_owned(),
+    ]
+    .concat();
+    let no_amount = open(IPA, &iuv).replace(&dovuti(&iuv), &base64(&format!(
+        "<Dovuti><datiVersamento><identificativoUnivocoVersamento>{iuv}</identificativoUnivocoVersamento><datiSingoloVersamento/></datiVersamento></Dovuti>"
+    )));
+    let not_begun = "<fault><faultCode>PAA_PAGAMENTO_NON_INIZIATO</faultCode></fault><esito>KO</esito>".to_owned();
     let imported = |inside: &str| vec![open(IPA, &iuv), inside.to_owned()];
     runtime().block_on(async {
         // Answers one after the other; what comes of verify, what comes of change.
@@ -214,7 +226,14 @@ fn mypay_that_answers_about_another_notice() {
             (vec![open(IPA, &iuv)], Some("5.00"), None),
             (vec![open("c_altro", &iuv)], Some("protocol"), Some("protocol")),
             (vec![open(IPA, &iuv) + &open(IPA, &iuv)], Some("protocol"), Some("protocol")),
-            (vec!["<paaSILPosizioniAperte><dovuti>***</dovuti></paaSILPosizioniAperte>".into()], Some("protocol"), Some("protocol")),
+            (vec![no_amount], Some("protocol"), Some("protocol")),
+            // Another debt of the same debtor that cannot be read, before ours and after it.
+            (vec![broken.clone() + &open(IPA, &iuv), String::new()], Some("5.00"), Some("uncertain")),
+            (vec![open(IPA, &iuv) + &broken, String::new()], Some("5.00"), Some("uncertain")),
+            (vec![open(IPA, &other) + &broken, pagati(ENTE, &iuv)], Some("5.00"), Some("conflict")),
+            // It may be ours: it is not written over with what the batch knows. Where nothing is unread it is.
+            (vec![broken, not_begun.clone()], Some("none"), Some("protocol")),
+            (vec![open(IPA, &other), not_begun, String::new()], Some("none"), Some("uncertain")),
             (vec![open(IPA, &other), pagati(ENTE, &iuv)], Some("5.00"), Some("conflict")),
             (vec![open(IPA, &other), pagati(ENTE, &other)], Some("protocol"), Some("protocol")),
             (vec![open(IPA, &other), pagati("09876543217", &iuv)], Some("protocol"), Some("protocol")),
@@ -222,21 +241,29 @@ fn mypay_that_answers_about_another_notice() {
             (
                 imported(&format!("<esito>OK</esito><identificativoUnivocoVersamento>{other}</identificativoUnivocoVersamento>")),
                 None,
-                Some("protocol"),
+                Some("uncertain"),
             ),
-            (imported("<esito>KO</esito>"), None, Some("protocol")),
+            (imported("<esito>KO</esito>"), None, Some("uncertain")),
+            (imported("<esito>FORSE</esito>"), None, Some("uncertain")),
+            (imported("<fault><faultCode>PAA_ENTE_NON_VALIDO</faultCode></fault><esito>KO</esito>"), None, Some("sender")),
+            (
+                imported("<fault><faultCode>PAA_TIPO_DOVUTO_NON_ABILITATO_PER_ENTE</faultCode></fault><esito>KO</esito>"),
+                None,
+                Some("refused"),
+            ),
             (imported("<fault><faultCode>PAA_PAGAMENTO_IN_CORSO</faultCode></fault><esito>KO</esito>"), None, Some("conflict")),
             (imported("<fault><faultCode>PAA_IMPORTO_BILANCIO_NON_VALIDO</faultCode></fault><esito>KO</esito>"), None, Some("refused")),
             (imported("<fault><faultCode>PAA_SYSTEM_ERROR</faultCode></fault><esito>KO</esito>"), None, Some("uncertain")),
         ];
         for (answers, verified, changed) in table {
-            let way = route("mypay", Some(IPA), None, "push");
-            let about = Asked { payers: asked(1).payers.into_iter().take(1).collect(), ..asked(1) };
+            let way = route("mypay", Some(IPA), Some("9/0601120SP/"), "push");
+            let mut about = Asked { payers: asked(1).payers.into_iter().take(1).collect(), ..asked(1) };
+            about.data.remittance_information = Some("Verbale".into());
             if let Some(want) = verified {
                 let server = canned(answers.clone());
                 let mypay = partner("mypay", None, &server.url).unwrap();
                 let got = match mypay.verify(&way, &about).await {
-                    Ok(held) => format!("{}.{:02}", held.amount.unwrap().get() / 100, held.amount.unwrap().get() % 100),
+                    Ok(held) => held.amount.map_or("none".to_owned(), |amount| format!("{}.{:02}", amount.get() / 100, amount.get() % 100)),
                     Err(error) => name(&error).to_owned(),
                 };
                 assert_eq!(got, want, "verify with {answers:?}");

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use messo::connectors::ConnectorError;
 use messo::connectors::pt::PtSetupError;
 use messo::domain::money::Cents;
 use messo::domain::position::{Change, Changed, HeldState};
@@ -76,18 +77,17 @@ async fn piemontepay(world: &World, url: &str, callbacks: &str) {
     // One that cannot be changed any more is told later: 178.
     world.put(4, DebtState::Paid);
     assert!(ppay.change(&way, &asked(4), &change(1, 0)).await.is_ok());
-    // Sender and data.
+    // One ente, one payment type, one position: nobody else's are refused for it.
     let table = [
-        (route("piemontepay", Some("123"), Some("0007"), "push"), "sender"),
-        (route("piemontepay", None, None, "push"), "sender"),
-        (route("piemontepay", None, Some("0007"), "push"), "refused"),
+        (route("piemontepay", Some("123"), Some("0007"), "push"), Some("PD"), "151"),
+        (route("piemontepay", None, None, "push"), Some("PD"), "152"),
+        (route("piemontepay", None, Some("0007"), "push"), None, "ID_POSIZIONE_MANCANTE"),
     ];
-    for (way, want) in table {
+    for (way, position, want) in table {
         let mut about = asked(5);
-        if want == "refused" {
-            about.data.position_id = None;
-        }
-        assert_eq!(name(&ppay.change(&way, &about, &change(500, 0)).await.unwrap_err()), want, "{way:?}");
+        about.data.position_id = position.map(str::to_owned);
+        let error = ppay.change(&way, &about, &change(500, 0)).await.unwrap_err();
+        assert!(matches!(&error, ConnectorError::Refused(problem) if problem.has(want)), "{way:?}: {error}");
     }
     assert_eq!(world.post("/piemontepay/_pay", json!({ "creditor": ENTE, "notice": notice(1) })).await.0, 200);
     assert_eq!(world.post("/piemontepay/_tell", json!({ "creditor": ENTE, "notice": notice(1) })).await.0, 204);
@@ -195,12 +195,13 @@ fn piemontepay_when_things_go_wrong() {
         let soap = partner("piemontepay", None, &format!("{}/piemontepay/soap", world.pts.url())).unwrap();
         let faults = [
             (&rest, "PUT", "lost", "uncertain"),
-            (&rest, "PUT", "garbage", "protocol"),
+            (&rest, "PUT", "garbage", "uncertain"),
             (&rest, "PUT", "500", "uncertain"),
             (&rest, "PUT", "503", "temporary"),
             (&rest, "PUT", "429", "temporary"),
-            (&rest, "PUT", "403", "sender"),
-            (&soap, "AggiornaPosizioni", "garbage", "protocol"),
+            (&rest, "PUT", "401", "sender"),
+            (&rest, "PUT", "403", "refused"),
+            (&soap, "AggiornaPosizioni", "garbage", "uncertain"),
             (&soap, "AggiornaPosizioni", "500", "uncertain"),
             (&soap, "AggiornaPosizioni", "404", "unclassified"),
         ];
@@ -215,13 +216,13 @@ fn piemontepay_when_things_go_wrong() {
         // What PiemontePAY answers at once, by code.
         let codes = [
             ("150", "taken"),
-            ("151", "sender"),
+            ("151", "refused"),
             ("154", "unclassified"),
             ("176", "not found"),
             ("178", "conflict"),
             ("184", "refused"),
             ("200", "temporary"),
-            ("", "protocol"),
+            ("", "uncertain"),
         ];
         for (code, want) in codes {
             let server = served(move |_, _| {

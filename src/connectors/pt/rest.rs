@@ -31,6 +31,9 @@ pub(super) mod code {
     pub(in super::super) const NOT_REWRITABLE: &str = "POSIZIONE_NON_RISCRIVIBILE";
 }
 
+/// The code of a 403 without one: this position is not for who calls, and nothing says more.
+pub(super) const FORBIDDEN: &str = "HTTP-403";
+
 /// The largest amount of an avviso pagoPA.
 const LARGEST: i64 = 99_999_999_999;
 
@@ -122,11 +125,13 @@ pub(super) fn judged(answer: Answer, writes: bool, code: impl Fn(&Value) -> Stri
         return Ok(answer);
     }
     let said = serde_json::from_slice::<Value>(&answer.body).map(|value| code(&value)).unwrap_or_default();
-    let problem = problem(answer.status, &code_only(&said));
+    let said = code_only(&said);
+    // Who refuses without a word still says that much.
+    let problem = problem(answer.status, if said.is_empty() && answer.status == 403 { FORBIDDEN } else { &said });
     Err(match answer.status {
         404 | 410 => ConnectorError::NotFound(problem),
         409 | 422 | 423 => ConnectorError::Conflict(problem),
-        400 | 413 => ConnectorError::Refused(problem),
+        400 | 403 | 413 => ConnectorError::Refused(problem),
         408 | 425 => temporary(format!("HTTP {}", answer.status), None),
         500..=599 if writes => ConnectorError::Uncertain { what: format!("HTTP {}", answer.status) },
         500..=599 => temporary(format!("HTTP {}", answer.status), None),
@@ -262,6 +267,7 @@ mod tests {
             (409, true, Err(ConnectorError::Conflict(problem(409, code)))),
             (422, true, Err(ConnectorError::Conflict(problem(422, code)))),
             (400, true, Err(ConnectorError::Refused(problem(400, code)))),
+            (403, true, Err(ConnectorError::Refused(problem(403, code)))),
             (500, true, Err(ConnectorError::Uncertain { what: "HTTP 500".to_owned() })),
             (500, false, Err(temporary("HTTP 500".to_owned(), None))),
             (302, false, Err(ConnectorError::Protocol { what: "HTTP 302: the address is another".to_owned() })),
@@ -270,6 +276,8 @@ mod tests {
         for (status, writes, want) in table {
             assert_eq!(judge(status, writes), want, "{status} {writes}");
         }
+        let mute = judged(Answer { status: 403, body: "{}".into() }, false, |_| String::new()).map(drop);
+        assert_eq!(mute, Err(ConnectorError::Refused(problem(403, "HTTP-403"))));
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub fn fault(fault: &PtFault) -> String {
             format!("profilo sconosciuto: scrivere {}", allowed.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
         }
         PtFault::HalfLogin { with } => format!("va indicata insieme con {with}"),
-        PtFault::NoAccess { ways } => format!("mancano le credenziali: {ways}"),
+        PtFault::Version { profile } => {
+            format!("l'indirizzo finisce con un'altra versione: toglierla, o correggere profile, che ora vale \"{profile}\"")
+        }
         PtFault::File { path, reason } => format!("{path}: {reason}"),
         PtFault::Definition(fault) => description(fault),
         PtFault::Unknown { name } => format!("il PT «{name}» non è configurato: aggiungere un blocco [[pt]]"),

@@ -168,6 +168,7 @@ pub fn judge(operation: &Operation, format: Format, answer: &Answer, writes: boo
         None if answer.status >= 500 && writes => ConnectorError::Uncertain { what: shown },
         None if answer.status >= 500 => temporary(shown, None),
         None if answer.status == 409 => ConnectorError::Conflict(said),
+        None if answer.status == 403 => ConnectorError::Refused(said),
         None => ConnectorError::Unclassified(said),
     })
 }

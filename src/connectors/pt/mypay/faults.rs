@@ -14,9 +14,9 @@ pub(super) enum Fault {
     Expired,
     /// Not payable, or twice there: nothing says which.
     Stuck,
-    /// The ente, its password, its due types.
+    /// Who calls: what a wrong password gives too.
     Sender,
-    /// The data.
+    /// The data, the ente's state, its due types: of one position, or of one ente among those of the PT.
     Refused,
     /// MyPay itself: `true`, it may have been at work.
     Remote(bool),
@@ -45,12 +45,12 @@ pub(super) fn read(code: &str) -> Fault {
         | "PAA_IUV_DUPLICATO"
         | "PAA_IMPORT_IUD_DUPLICATO"
         | "PAA_NUMERO_DOVUTI_PER_IUV_NON_VALIDO" => Fault::Stuck,
-        "PAA_ENTE_NON_VALIDO"
-        | "PAA_STATO_ENTE_NON_VALIDO"
+        "PAA_ENTE_NON_VALIDO" => Fault::Sender,
+        "PAA_STATO_ENTE_NON_VALIDO"
         | "PAA_ID_DOMINIO_ERRATO"
         | "PAA_IDENTIFICATIVO_TIPO_DOVUTO_NON_ABILITATO"
-        | "PAA_TIPO_DOVUTO_NON_ABILITATO_PER_ENTE" => Fault::Sender,
-        "PAA_ANAGRAFICA_NON_VALIDA"
+        | "PAA_TIPO_DOVUTO_NON_ABILITATO_PER_ENTE"
+        | "PAA_ANAGRAFICA_NON_VALIDA"
         | "PAA_CAUSALE_NON_PRESENTE"
         | "PAA_CODICE_FISCALE_NON_VALIDO"
         | "PAA_P_IVA_NON_VALIDO"
@@ -103,6 +103,9 @@ mod tests {
             ("PAA_PAGAMENTO_SCADUTO", false, "conflict: 200 PAA_PAGAMENTO_SCADUTO"),
             ("PAA_IUD_DUPLICATO", true, "conflict: 200 PAA_IUD_DUPLICATO"),
             ("PAA_ENTE_NON_VALIDO", true, "sender refused: 200 PAA_ENTE_NON_VALIDO"),
+            ("PAA_STATO_ENTE_NON_VALIDO", true, "refused: 200 PAA_STATO_ENTE_NON_VALIDO"),
+            ("PAA_IDENTIFICATIVO_TIPO_DOVUTO_NON_ABILITATO", true, "refused: 200 PAA_IDENTIFICATIVO_TIPO_DOVUTO_NON_ABILITATO"),
+            ("PAA_TIPO_DOVUTO_NON_ABILITATO_PER_ENTE", true, "refused: 200 PAA_TIPO_DOVUTO_NON_ABILITATO_PER_ENTE"),
             ("PAA_IMPORTO_BILANCIO_NON_VALIDO", true, "refused: 200 PAA_IMPORTO_BILANCIO_NON_VALIDO"),
             ("PAA_SYSTEM_ERROR", true, "uncertain (PAA_SYSTEM_ERROR)"),
             ("PAA_SYSTEM_ERROR", false, "temporary (PAA_SYSTEM_ERROR)"),

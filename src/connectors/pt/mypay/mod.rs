@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
-use super::call::{call, problem};
+use super::call::{broken, call, problem};
 use super::rest::{address, code, protocol, refused, sound};
 use super::{PtSettings, PtSetupError};
 use crate::config::PaymentRoute;
@@ -25,7 +25,7 @@ use crate::domain::notice_code;
 use crate::domain::position::{Asked, Capabilities, Change, Changed, Held, HeldState, PaymentSeen};
 use faults::Fault;
 pub use installations::{INSTALLATIONS, Installation};
-use wire::{Action, Credentials, Open, Position};
+use wire::{Action, Credentials, Open, Position, Row};
 
 /// Debtors asked about one notice: who owes jointly.
 const MOST_PAYERS: usize = 8;
@@ -41,6 +41,15 @@ struct Inner {
     installation: &'static Installation,
     url: Url,
     password: crate::config::secret::Secret,
+}
+
+/// What the open ones say of a notice.
+enum Listed {
+    Found(Open),
+    /// `unread`: one of them could not be read, and may be it.
+    Nowhere {
+        unread: bool,
+    },
 }
 
 /// What the paid ones say of a notice.
@@ -92,7 +101,7 @@ impl MyPay {
     /// What it holds for a notice.
     pub async fn verify(&self, route: &PaymentRoute, asked: &Asked) -> Result<Held, ConnectorError> {
         let iuv = iuv(asked)?;
-        if let Some(open) = self.open(route, asked, iuv).await? {
+        if let Listed::Found(open) = self.open(route, asked, iuv).await? {
             let position_id = match &open {
                 Open::Whole(position) => Some(position.iud.clone()),
                 Open::Amount(..) => None,
@@ -138,11 +147,11 @@ impl MyPay {
 
     /// The debt behind a notice, as it must be written back.
     async fn rewritable(&self, route: &PaymentRoute, asked: &Asked, iuv: &str) -> Result<Position, ConnectorError> {
-        match self.open(route, asked, iuv).await? {
-            Some(Open::Whole(position)) => return Ok(*position),
-            Some(Open::Amount(..)) => return Err(refused(code::NOT_REWRITABLE)),
-            None => {}
-        }
+        let unread = match self.open(route, asked, iuv).await? {
+            Listed::Found(Open::Whole(position)) => return Ok(*position),
+            Listed::Found(Open::Amount(..)) => return Err(refused(code::NOT_REWRITABLE)),
+            Listed::Nowhere { unread } => unread,
+        };
         let conflict = |code: &str| Err(ConnectorError::Conflict(problem(200, code)));
         match self.past(route, asked, iuv).await? {
             Past::Paid(_) => return conflict("PAA_PAGAMENTO_DUPLICATO"),
@@ -151,6 +160,8 @@ impl MyPay {
             Past::State(_) => return conflict("PAA_PAGAMENTO_IN_CORSO"),
             // MyPay finds a debt by its IUD: of an IUV that it does not know the batch's IUD could be another debt.
             Past::Unknown => return Err(ConnectorError::NotFound(problem(200, "PAA_IUV_NON_VALIDO"))),
+            // What cannot be read would be written over.
+            Past::NotBegun | Past::NotTold if unread => return Err(protocol("an open position that cannot be read")),
             // Open under another debtor, or nobody tells.
             Past::NotBegun | Past::NotTold => {}
         }
@@ -160,10 +171,11 @@ impl MyPay {
     }
 
     /// `paaSILChiediPosizioniAperte`, debtor by debtor.
-    async fn open(&self, route: &PaymentRoute, asked: &Asked, iuv: &str) -> Result<Option<Open>, ConnectorError> {
+    async fn open(&self, route: &PaymentRoute, asked: &Asked, iuv: &str) -> Result<Listed, ConnectorError> {
         let installation = self.inner.installation;
+        let mut unread = false;
         if !installation.open_positions {
-            return Ok(None);
+            return Ok(Listed::Nowhere { unread });
         }
         let credentials = self.credentials(route, asked);
         for payer in asked.payers.iter().take(MOST_PAYERS).filter(|payer| !payer.tax_id.is_empty()) {
@@ -176,9 +188,11 @@ impl MyPay {
                         return;
                     }
                     match wire::read_open(&element, credentials.ente, iuv) {
-                        Ok(Some(_)) if found.is_some() => breach = Some("two open positions with one IUV"),
-                        Ok(Some(open)) => found = Some(open),
-                        Ok(None) => {}
+                        Ok(Row::Wanted(_)) if found.is_some() => breach = Some("two open positions with one IUV"),
+                        Ok(Row::Wanted(open)) => found = Some(open),
+                        Ok(Row::Other) => {}
+                        // Another debt of the same debtor, unless this one is nowhere else.
+                        Ok(Row::Unreadable) => unread = true,
                         Err(what) => breach = Some(what),
                     }
                 })
@@ -186,15 +200,15 @@ impl MyPay {
             match (fault, breach, found) {
                 (Some(code), _, _) => match faults::read(&code) {
                     Fault::Unknown => {}
-                    Fault::NotThere => return Ok(None),
+                    Fault::NotThere => return Ok(Listed::Nowhere { unread }),
                     _ => return Err(faults::verdict(&code, false)),
                 },
                 (None, Some(what), _) => return Err(protocol(what)),
-                (None, None, Some(open)) => return Ok(Some(open)),
+                (None, None, Some(open)) => return Ok(Listed::Found(open)),
                 (None, None, None) => {}
             }
         }
-        Ok(None)
+        Ok(Listed::Nowhere { unread })
     }
 
     /// `paaSILChiediPagatiConRicevuta`
@@ -270,9 +284,9 @@ impl MyPay {
         };
         match self.ask("paaSILImportaDovuto", envelope, true, keep).await? {
             Some(code) => Err(faults::verdict(&code, true)),
-            None if about.is_some_and(|about| about != iuv) => Err(protocol("an outcome of another notice")),
+            None if about.is_some_and(|about| about != iuv) => Err(broken("an outcome of another notice", true)),
             None if outcome.as_deref() == Some("OK") => Ok(Changed::Done),
-            None => Err(protocol("neither OK nor a fault")),
+            None => Err(broken("neither OK nor a fault", true)),
         }
     }
 
@@ -302,7 +316,7 @@ impl MyPay {
         })
         .map_err(|error| error.verdict(answer.status, writes))?;
         if ko && fault.is_none() {
-            return Err(protocol("KO without a fault"));
+            return Err(broken("KO without a fault", writes));
         }
         Ok(fault)
     }

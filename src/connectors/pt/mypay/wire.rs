@@ -122,12 +122,23 @@ impl Open {
     }
 }
 
-/// Reads one `paaSILPosizioniAperte`, when it is about that IUV.
-pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Option<Open>, Breach> {
-    let dovuti = decode(element.value(&["dovuti"]).ok_or("an open position without its debts")?)?;
-    let dovuti = Element::parse(&dovuti, "Dovuti").map_err(|_| "an open position that is not Dovuti")?;
-    if dovuti.value(&["datiVersamento", "identificativoUnivocoVersamento"]) != Some(iuv) {
-        return Ok(None);
+/// One `paaSILPosizioniAperte`, beside the IUV that is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Row {
+    Wanted(Open),
+    Other,
+    /// Nothing tells which debt it is.
+    Unreadable,
+}
+
+/// Reads one `paaSILPosizioniAperte`. `Err`: it is the one that is wanted, and broken.
+pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Row, Breach> {
+    let document = element.value(&["dovuti"]).and_then(|text| decode(text).ok());
+    let Some(dovuti) = document.and_then(|document| Element::parse(&document, "Dovuti").ok()) else { return Ok(Row::Unreadable) };
+    match dovuti.value(&["datiVersamento", "identificativoUnivocoVersamento"]) {
+        Some(told) if told == iuv => {}
+        Some(_) => return Ok(Row::Other),
+        None => return Ok(Row::Unreadable),
     }
     if element.value(&["codIpaEnte"]) != Some(ente) {
         return Err("an open position of another ente");
@@ -141,15 +152,15 @@ pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Opti
     }
     let total = Cents(total);
     let &[line] = lines.as_slice() else {
-        return Ok(Some(Open::Amount(total)));
+        return Ok(Row::Wanted(Open::Amount(total)));
     };
     if line.child("datiMarcaBolloDigitale").is_some() {
-        return Ok(Some(Open::Amount(total)));
+        return Ok(Row::Wanted(Open::Amount(total)));
     }
     let text = |path: &[&str]| line.value(path).map(str::to_owned);
     let balance = match line.child("bilancio").map(balance::of_element).transpose() {
         Ok(balance) => balance,
-        Err(_) => return Ok(Some(Open::Amount(total))),
+        Err(_) => return Ok(Row::Wanted(Open::Amount(total))),
     };
     let whole = || {
         Some(Position {
@@ -165,7 +176,7 @@ pub(super) fn read_open(element: &Element, ente: &str, iuv: &str) -> Result<Opti
             balance,
         })
     };
-    Ok(Some(whole().map_or(Open::Amount(total), |position| Open::Whole(Box::new(position)))))
+    Ok(Row::Wanted(whole().map_or(Open::Amount(total), |position| Open::Whole(Box::new(position)))))
 }
 
 /// What a batch knows of a position that MyPay does not tell: `None` when something that MyPay wants is missing.

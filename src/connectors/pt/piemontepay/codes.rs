@@ -17,12 +17,12 @@ pub(super) fn verdict(code: &str, status: u16) -> Result<(), ConnectorError> {
     let said = problem(status, if number == 999 { "CODICE_SCONOSCIUTO" } else { code });
     Err(match number {
         0 => return Ok(()),
-        151..=153 | 158 | 197 => ConnectorError::Sender(said),
         160 | 175 | 200 | 250 | 301 => temporary(format!("PiemontePAY {code}"), None),
         300 | 399 => ConnectorError::Uncertain { what: format!("PiemontePAY {code}") },
         176 => ConnectorError::NotFound(said),
         177..=179 | 181 | 187 | 188 => ConnectorError::Conflict(said),
-        157 | 159 | 161..=174 | 180 | 182..=186 | 189..=196 | 218 => ConnectorError::Refused(said),
+        // The ente or its payment type, which the position's route names: nobody else's positions are refused for it.
+        151..=153 | 157..=159 | 161..=174 | 180 | 182..=186 | 189..=197 | 218 => ConnectorError::Refused(said),
         _ => ConnectorError::Unclassified(said),
     })
 }
@@ -35,7 +35,11 @@ mod tests {
     fn codes_say_what_is_next() {
         let table = [
             ("000", "done"),
-            ("151", "sender refused: 200 151"),
+            ("151", "refused: 200 151"),
+            ("152", "refused: 200 152"),
+            ("153", "refused: 200 153"),
+            ("158", "refused: 200 158"),
+            ("197", "refused: 200 197"),
             ("154", "refused for an unknown reason: 200 154"),
             ("175", "temporary (PiemontePAY 175)"),
             ("176", "not found"),

@@ -14,7 +14,7 @@ use reqwest::{Method, Request, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::call::{Answer, call, problem};
+use super::call::{Answer, broken, call, problem};
 use super::rest::{Ask, base, basic, code, protocol, sound};
 use super::{PtSettings, PtSetupError};
 use crate::config::PaymentRoute;
@@ -150,7 +150,7 @@ impl PiemontePay {
         match code.as_deref() {
             Some(codes::OK | codes::REPEATED) => Ok(Changed::TakenInCharge { ticket: message }),
             Some(code) => Err(codes::verdict(code, answer.status).err().unwrap_or_else(|| protocol("an outcome that is none"))),
-            None => Err(protocol("an answer without an outcome")),
+            None => Err(broken("an answer without an outcome", true)),
         }
     }
 
@@ -208,10 +208,11 @@ fn written(answer: &Answer) -> Result<Changed, ConnectorError> {
     if answer.status != 200 {
         return Err(refused(answer, true));
     }
-    let said: ResultBody = serde_json::from_slice(&answer.body).map_err(|_| protocol("an answer that is not the JSON of the contract"))?;
+    let said: ResultBody =
+        serde_json::from_slice(&answer.body).map_err(|_| broken("an answer that is not the JSON of the contract", true))?;
     match said.code.map(|code| code.text()).as_deref() {
-        // The specification does not say which code goes with 200.
-        None | Some("" | "0" | "000" | "200" | "OK") => Ok(Changed::Done),
+        // The specification does not say which code goes with HTTP 200; code 200 is a failure (CARICAMENTO_ERRORE).
+        None | Some("" | "0" | "000" | "OK") => Ok(Changed::Done),
         Some(code) => codes::verdict(code, answer.status).map(|()| Changed::Done),
     }
 }
@@ -224,6 +225,7 @@ fn refused(answer: &Answer, writes: bool) -> ConnectorError {
         (status @ (400..=499), Some(code)) if code != codes::OK => {
             codes::verdict(&code, status).err().unwrap_or_else(|| protocol("an outcome that is none"))
         }
+        (403, _) => ConnectorError::Refused(problem(403, super::rest::FORBIDDEN)),
         (404, _) => ConnectorError::NotFound(problem(404, "")),
         (status @ 500.., _) if writes => ConnectorError::Uncertain { what: format!("HTTP {status}") },
         (status @ 500.., _) => super::call::temporary(format!("HTTP {status}"), None),
@@ -238,5 +240,34 @@ fn ente<'a>(route: &'a PaymentRoute, asked: &'a Asked) -> &'a str {
 
 /// `CodiceVersamento`, `paymentType`.
 fn service(route: &PaymentRoute) -> Result<&str, ConnectorError> {
-    route.service.as_deref().filter(|code| !code.is_empty()).ok_or_else(|| ConnectorError::Sender(problem(0, "152")))
+    route.service.as_deref().filter(|code| !code.is_empty()).ok_or_else(|| super::rest::refused("152"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_a_write_says_done_not_done_or_nothing() {
+        let table = [
+            (200, "{}", "done"),
+            (200, r#"{"code": "000"}"#, "done"),
+            (200, r#"{"code": 0}"#, "done"),
+            (200, r#"{"code": "OK"}"#, "done"),
+            (200, r#"{"code": "200"}"#, "temporary (PiemontePAY 200)"),
+            (200, r#"{"code": 200}"#, "temporary (PiemontePAY 200)"),
+            (200, r#"{"code": "178"}"#, "conflict: 200 178"),
+            (200, "<html>", "uncertain (an answer that is not the JSON of the contract)"),
+            (200, r#"{"code": []}"#, "uncertain (an answer that is not the JSON of the contract)"),
+            (400, r#"{"code": "152"}"#, "refused: 400 152"),
+            (403, "{}", "refused: 403 HTTP-403"),
+            (403, r#"{"code": "158"}"#, "refused: 403 158"),
+            (404, "", "not found"),
+            (500, "", "uncertain (HTTP 500)"),
+        ];
+        for (status, body, want) in table {
+            let said = written(&Answer { status, body: body.into() }).map_or_else(|error| error.to_string(), |_| "done".to_owned());
+            assert_eq!(said, want, "{status} {body}");
+        }
+    }
 }

@@ -79,7 +79,8 @@ pub(super) fn components(asked: &Asked, change: &Change) -> Option<Vec<Share>> {
     let (costs, mut others): (Vec<Share>, Vec<Share>) = given.into_iter().partition(is_cost);
     let apart = if place.is_some() { cost } else { 0 };
     if others.is_empty() {
-        if apart == 0 && costs.is_empty() {
+        // With a place PiemontePAY may have the cost of an earlier change as a component of its own: what is due must be said.
+        if place.is_none() {
             return Some(Vec::new());
         }
         let causale = asked.data.remittance_information.as_deref().map_or_else(|| "Importo dovuto".to_owned(), |text| cut(text, 80));
@@ -296,10 +297,13 @@ mod tests {
     fn components_sum_up_to_the_amount() {
         let two = r#"[{"importo": 60, "causaleDescrittiva": "Sanzione"}, {"importo": "40.00", "causaleDescrittiva": "Spese"}]"#;
         type Case<'c> = (Option<&'c str>, i64, i64, Option<&'c str>, Option<&'c [(&'c str, i64)]>);
-        let table: [Case<'_>; 8] = [
+        let table: [Case<'_>; 10] = [
             (None, 5_000, 0, None, Some(&[])),
             (None, 5_950, 950, None, Some(&[])),
             (None, 5_950, 950, Some("Notifica"), Some(&[("Verbale 12/2026", 5_000), ("Notifica", 950)])),
+            (None, 5_569, 569, Some("Notifica"), Some(&[("Verbale 12/2026", 5_000), ("Notifica", 569)])),
+            // The cost is gone again.
+            (None, 5_000, 0, Some("Notifica"), Some(&[("Verbale 12/2026", 5_000)])),
             (Some(two), 5_000, 0, None, Some(&[("Sanzione", 3_000), ("Spese", 2_000)])),
             (Some(two), 10_950, 950, Some("Notifica"), Some(&[("Sanzione", 6_000), ("Spese", 4_000), ("Notifica", 950)])),
             (Some(two), 10_950, 950, Some("Spese"), Some(&[("Sanzione", 10_000), ("Spese", 950)])),
