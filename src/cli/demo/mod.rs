@@ -256,7 +256,8 @@ async fn follow(hub: &Arc<Hub>, dir: &Path, examples: &[Example], partners: &mut
         for source in &hub.settings().sources {
             lines |= hub.store.pending_lines(&source.name).await?.is_some() || !hub.store.facts_to_index(&source.name).await?.is_empty();
         }
-        quiet = if open || jobs > 0 || lines { 0 } else { quiet + 1 };
+        let timers = partners.timers(hub, examples).await?;
+        quiet = if open || jobs > timers || lines { 0 } else { quiet + 1 };
         if quiet >= 3 {
             return Ok(true);
         }

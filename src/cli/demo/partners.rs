@@ -178,6 +178,19 @@ impl Partners {
         Ok(wrong)
     }
 
+    /// Jobs of positions that wait for a day to come: the rule's next date, the next question whether it was paid.
+    pub async fn timers(&self, hub: &Hub, examples: &[Example]) -> Result<u64, crate::store::StoreError> {
+        let mut timers = 0;
+        for (example, story) in stories(examples) {
+            for notice in story.ends.keys() {
+                if let Some(position) = hub.store.position_of_notice(&example.expected.ente, notice).await? {
+                    timers += hub.store.position_jobs(position.id).await?.iter().filter(|job| job.state == "ATTESA").count() as u64;
+                }
+            }
+        }
+        Ok(timers)
+    }
+
     /// `riferimento: 70,00 → 72,00 → 102,00, pagata`: one line a position.
     pub fn journeys(&self, example: &Example) -> Vec<String> {
         let Some(story) = &example.payments else { return Vec::new() };
