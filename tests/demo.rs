@@ -342,7 +342,14 @@ fn operators_see_no_person(dir: &Path, people: &BTreeSet<String>) {
         serde_json::from_str(&object.out).unwrap()
     };
     let status = ask(&["status"]);
-    assert_eq!((&status["running"], &status["parked"], &status["jobs"]), (&false.into(), &serde_json::json!({}), &serde_json::json!({})));
+    assert_eq!((&status["running"], &status["parked"]), (&false.into(), &serde_json::json!({})));
+    // Nothing is left to do but what waits for a day to come: dates of rules, questions whether a notice was paid.
+    let waits = |states: &serde_json::Map<String, Value>| states.keys().all(|state| state == "ATTESA");
+    assert!(waits(status["jobs"].as_object().unwrap()), "{}", status["jobs"]);
+    let db = rusqlite::Connection::open(dir.join("dati/messo.db")).unwrap();
+    let others: i64 = db.query_row("SELECT count(*) FROM job WHERE subject_kind <> 'posizione'", [], |row| row.get(0)).unwrap();
+    assert_eq!(others, 0, "jobs of acts and batches");
+    drop(db);
     assert_eq!(status["stopped_channels"], serde_json::json!([]));
     let list = ask(&["batch", "list", "--limit", "100"]);
     let batches = list["batches"].as_array().unwrap();
