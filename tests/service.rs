@@ -108,9 +108,10 @@ fn systemd_hears_ready_pings_that_mean_something_reloads_and_the_stop() {
 
     let pings = manager.pings(Duration::from_millis(3_000));
     assert!((4..=6).contains(&pings.len()), "every 0.6 s: {}", pings.len());
+    // A ping waits for the store, so two may come close; none may leave systemd without a word for its whole interval.
     for pair in pings.windows(2) {
         let gap = pair[1].duration_since(pair[0]);
-        assert!((450..900).contains(&gap.as_millis()), "{gap:?}");
+        assert!(gap.as_millis() < 1_200, "{gap:?}");
     }
 
     // Somebody holds the database: nothing can be written, and systemd is told nothing.

@@ -7,7 +7,7 @@ use super::batches::Staged;
 use super::codec::{act_at, at, batch_at, digest, ms, optional, uuid_at};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
-use super::positions;
+use super::position_acts;
 use super::staging::{self, Latest, NewAct, decode_place};
 use super::{CHUNK, Store, StoreError};
 use crate::domain::act::Act;
@@ -330,9 +330,9 @@ impl Store {
                 staging::claim_protocol(db, id, &row.sender, protocol)?;
             }
             let mut fresh = ActRow::load(db, id)?;
-            positions::route_act(db, &mut fresh)?;
+            position_acts::route_act(db, &mut fresh)?;
             engine::begin(db, &mut fresh, None, "REINVIO_AUTOMATICO", None, now)?;
-            positions::join(db, &fresh, now)
+            position_acts::join(db, &fresh, now)
         })
         .await?;
         self.ring();

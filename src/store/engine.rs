@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::StoreError;
 use super::alerts::Alert;
 use super::codec::{act_at, at, batch_at, ms, optional};
-use super::{jobs, positions};
+use super::{jobs, position_acts};
 use crate::clock;
 use crate::domain::act::Act;
 use crate::domain::ids::{ActId, BatchId};
@@ -228,8 +228,8 @@ pub(super) fn observe(db: &Connection, act: &mut ActRow, fact: &Fact, now: Times
     if was_live && !act.state.is_live() && super::spending::proves_unspent(fact) {
         super::spending::give_back(db, act)?;
     }
-    if act.positions > 0 && act.state.is_live() && positions::moves(fact) {
-        positions::stir(db, act.id, now)?;
+    if act.positions > 0 && act.state.is_live() && position_acts::moves(fact) {
+        position_acts::stir(db, act.id, now)?;
     }
     Ok(())
 }
@@ -339,12 +339,12 @@ fn moved(db: &Connection, act: &ActRow, was: &State, now: Timestamp) -> Result<(
         (true, false) => {
             db.prepare_cached("DELETE FROM live_key WHERE act_id = ?1")?.execute([id])?;
             if act.positions > 0 {
-                positions::leave(db, act.id, now)?;
+                position_acts::leave(db, act.id, now)?;
             }
         }
         (false, true) => {
             if act.positions > 0 {
-                positions::join(db, act, now)?;
+                position_acts::join(db, act, now)?;
             }
             let sql = "SELECT json FROM act_content WHERE act_id = ?1";
             if let Some(json) = optional(db.prepare_cached(sql)?.query_row([id], |row| row.get::<_, String>(0)))? {

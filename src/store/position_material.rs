@@ -6,7 +6,8 @@ use rusqlite::{Connection, params};
 
 use super::acts::Flows;
 use super::codec::{act_at, at, optional, uuid_at, word};
-use super::positions::{PositionRow, positions_of};
+use super::position_acts::positions_of;
+use super::positions::PositionRow;
 use super::{Store, StoreError};
 use crate::domain::act::{Act, FeePolicy, PositionData};
 use crate::domain::amount_rule::{AmountFacts, RecipientFacts, Suspension};

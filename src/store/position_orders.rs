@@ -7,7 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::codec::ms;
 use super::engine::{self, ActRow};
-use super::positions::{Beside, KIND, PositionRow, observe_one, positions_of, publish};
+use super::position_acts::positions_of;
+use super::positions::{Beside, KIND, PositionRow, observe_one, publish};
 use super::{Store, StoreError};
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;

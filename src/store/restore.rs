@@ -159,7 +159,7 @@ impl Store {
             let sql = "INSERT INTO trouble (code, about, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
             db.prepare_cached(sql)?.execute(params![WAITS, backup, ms(now)])?;
             engine::raise_alert_for(db, WAITS, None, None, &backup, now)?;
-            super::positions::after_restore(db, now)?;
+            super::position_acts::after_restore(db, now)?;
             Ok(waits as u64)
         })
         .await

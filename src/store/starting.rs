@@ -11,8 +11,8 @@ use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
 use super::jobs::{self, JobRef};
+use super::position_acts;
 use super::position_orders::{self, DaysOrder};
-use super::positions;
 use super::staging::{self, Change};
 use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::Code;
@@ -44,12 +44,12 @@ impl Store {
                 let hold: Option<String> =
                     db.prepare_cached("SELECT hold FROM batch WHERE id = ?1")?.query_row([batch.0.as_bytes()], |row| row.get(0))?;
                 let mut gate = Gate::of(db, batch)?;
-                let routes = positions::any_route(db)?;
+                let routes = position_acts::any_route(db)?;
                 for id in acts {
                     let mut act = ActRow::load(db, id)?;
                     db.prepare_cached("UPDATE act SET staged = 0 WHERE id = ?1")?.execute([id.0.as_bytes()])?;
                     if routes {
-                        positions::route_act(db, &mut act)?;
+                        position_acts::route_act(db, &mut act)?;
                     }
                     let (hold, stopped) = if hold.is_some() {
                         (Some(HoldReason::Operator), false)
@@ -59,7 +59,7 @@ impl Store {
                         gate.pass(db, &mut act)?.hold()
                     };
                     engine::begin(db, &mut act, hold, "ACCETTATO_DA_MESSO", None, now)?;
-                    positions::join(db, &act, now)?;
+                    position_acts::join(db, &act, now)?;
                     if stopped {
                         engine::tell_parked(db, &act, STOPPED, now)?;
                     }
@@ -465,7 +465,7 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
     }
     let bytes = id.0.as_bytes();
     if old.positions > 0 {
-        positions::forsake(db, id, now)?;
+        position_acts::forsake(db, id, now)?;
     }
     for sql in [
         "DELETE FROM live_key WHERE act_id = ?1",
@@ -494,9 +494,9 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
     ])?;
     staging::write_content(db, id, act)?;
     let mut act = ActRow::load(db, id)?;
-    positions::route_act(db, &mut act)?;
+    position_acts::route_act(db, &mut act)?;
     engine::command(db, &mut act, Order::Modify, "gestionale", "modifica", now)?;
-    positions::join(db, &act, now)?;
+    position_acts::join(db, &act, now)?;
     Ok(Carried::Done)
 }
 

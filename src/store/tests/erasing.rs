@@ -249,57 +249,6 @@ async fn the_books_are_appended_only() {
     assert_eq!(world.store.check_seals().await.unwrap(), Seals { rows: 2, broken: None });
 }
 
-/// Not a test: what deleting costs those who write meanwhile. `MESSO_ACTS=200000 cargo test --lib what_deleting_costs -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn what_deleting_costs() {
-    let count: usize = std::env::var("MESSO_ACTS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
-    let world = World::new();
-    world.listen().await;
-    super::scale::life(&world, "modello", 2).await;
-    super::scale::crowd(&world, count);
-    let World { store, dir, .. } = world;
-    store.close();
-    drop(store);
-    let now: Timestamp = "2027-11-22T08:00:00Z".parse().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    let due = store.acts_to_erase(ENTE, now, count / 10).await.unwrap();
-    eprintln!("{count} acts, {} MB, {} due", store.database_bytes().await.unwrap() >> 20, due.len());
-    // Somebody else writes every five milliseconds, all the time.
-    let (stop, writer) = (std::sync::Arc::new(AtomicBool::new(false)), store.clone());
-    let (told, mut waits) = tokio::sync::mpsc::unbounded_channel();
-    let over = stop.clone();
-    let other = tokio::spawn(async move {
-        while !over.load(Ordering::Acquire) {
-            let begun = clock::monotonic();
-            writer.set_setting("prova", "x").await.unwrap();
-            let _ = told.send(begun.elapsed());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    let mut say = |what: &str, begun: std::time::Instant| {
-        let mut all: Vec<Duration> = std::iter::from_fn(|| waits.try_recv().ok()).collect();
-        all.sort();
-        let at = |part: usize| all.get(all.len() * part / 100).or(all.last()).copied().unwrap_or_default();
-        eprintln!("{what}: {:?}; other writes: {} (p50 {:?}, p99 {:?}, longest {:?})", begun.elapsed(), all.len(), at(50), at(99), at(100));
-    };
-    let begun = clock::monotonic();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    say("nothing else", begun);
-    let begun = clock::monotonic();
-    assert!(store.begin_erasing(due.clone(), Cause::Retention, now).await.unwrap() > 0);
-    say("decided", begun);
-    let begun = clock::monotonic();
-    store.end_erasing(due, now).await.unwrap();
-    say("rows overwritten", begun);
-    let begun = clock::monotonic();
-    store.compact().await.unwrap();
-    say("written anew", begun);
-    eprintln!("{} MB", store.database_bytes().await.unwrap() >> 20);
-    stop.store(true, Ordering::Release);
-    other.await.unwrap();
-}
-
 /// What the books told is overwritten when they are shortened; when nothing goes, the database is not written anew every night.
 #[tokio::test]
 async fn shortened_books_leave_nothing_and_a_round_without_work_owes_nothing() {

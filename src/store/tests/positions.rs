@@ -471,7 +471,7 @@ fn the_cost_has_one_way() {
         (C::Pull, Some(M::Sync), C::Pull),
     ];
     for (route, mode, want) in table {
-        assert_eq!(crate::store::positions::costs_of(route, mode), want, "{route} {mode:?}");
+        assert_eq!(crate::store::position_acts::costs_of(route, mode), want, "{route} {mode:?}");
     }
 }
 
