@@ -25,8 +25,8 @@ use super::house::{House, Plan};
 use super::measure::{Workshop, round, rounded, settle_disk};
 use super::{Report, judged, sample};
 use crate::clock::{Clock, monotonic};
-use crate::domain::amount_rule::{Breakdown, BreakdownLine, FromEvent, PercentOf, StepAmount};
 use crate::domain::money::Cents;
+use crate::service::positions::PriceDay;
 use crate::service::rome;
 use crate::store::{PriceSample, Store};
 
@@ -229,23 +229,11 @@ fn content(creditor: &str) -> String {
 /// Three windows, the first of which holds.
 fn sheet(today: jiff::civil::Date) -> Result<String, String> {
     let day = |days: i64| today.checked_add(days.days()).map_err(|error| error.to_string());
-    let on = |step: usize, due: i64, until: Option<jiff::civil::Date>| {
-        let lines = vec![
-            BreakdownLine::Base { of: PercentOf::Base, amount: Cents(10_000) },
-            BreakdownLine::Step {
-                from: FromEvent::Completion,
-                event: Some(today),
-                days: Some(5),
-                until,
-                moved: false,
-                due: StepAmount::Percent(7_000),
-                amount: Cents(due),
-            },
-            BreakdownLine::Cost { recipient: 0, amount: Cents(200) },
-        ];
-        Breakdown { total: Cents(due + 200), due: Cents(due), cost: Cents(200), step, until, suspended: false, lines }
+    let on = |from: i64, step: usize, due: i64, until: Option<i64>| {
+        let until = until.map(day).transpose()?;
+        Ok::<_, String>(PriceDay { from: day(from)?, total: Cents(due + 200), due: Cents(due), cost: Cents(200), step, until })
     };
-    let days = vec![(day(-1)?, on(0, 7_000, Some(day(4)?))), (day(5)?, on(1, 10_000, Some(day(59)?))), (day(60)?, on(2, 15_000, None))];
+    let days = [on(-1, 0, 7_000, Some(4))?, on(5, 1, 10_000, Some(59))?, on(60, 2, 15_000, None)?];
     let whole = json!({"iun": "ADEG-HJKL-0001-202611-A-1", "completed": day(-1)?, "viewed": day(-1)?, "days": days});
     Ok(whole.to_string())
 }
@@ -419,7 +407,7 @@ mod tests {
         assert_eq!(act.notices().count(), 1);
         let today = "2026-11-23".parse().unwrap();
         let sheet: PriceSheet = serde_json::from_str(&sheet(today).unwrap()).unwrap();
-        assert_eq!(sheet.on(today).map(|price| price.breakdown.total), Some(Cents(7_200)));
+        assert_eq!(sheet.on(today).map(|price| price.day.total), Some(Cents(7_200)));
         assert_eq!((share(&[1.0, 2.0, 3.0], 0.5), median(&[3.0, 1.0, 2.0]), share(&[1.0], 0.99)), (2.0, 2.0, 1.0));
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn parts(price: &Price) -> Option<Vec<Part>> {
     if whole <= 0 {
         return None;
     }
-    let (due, cost) = (price.breakdown.due.0, price.breakdown.cost.0);
+    let (due, cost) = (price.day.due.0, price.day.cost.0);
     let mut left = due;
     let last = given.len().checked_sub(1)?;
     let mut parts = Vec::with_capacity(given.len() + 1);
@@ -56,7 +56,7 @@ pub(super) fn parts(price: &Price) -> Option<Vec<Part>> {
     for part in &mut parts {
         part.importo = euro(part.amount);
     }
-    (parts.iter().map(|part| part.amount.0).sum::<i64>() == price.breakdown.total.0).then_some(parts)
+    (parts.iter().map(|part| part.amount.0).sum::<i64>() == price.day.total.0).then_some(parts)
 }
 
 /// A JSON array of `{capitolo, accertamento, ufficio, importo}` (euro, number or text).
@@ -84,21 +84,22 @@ fn given(text: &str) -> Option<Vec<Part>> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::Date;
+
     use super::*;
-    use crate::domain::amount_rule::Breakdown;
+    use crate::service::positions::PriceDay;
 
     #[test]
     fn a_bilancio_adds_up_or_is_left_out() {
         let price = |balance: &str, place: Option<&str>, due: i64, cost: i64| Price {
             iun: String::new(),
-            breakdown: Breakdown {
+            day: PriceDay {
+                from: Date::constant(2026, 11, 23),
                 total: Cents(due + cost),
                 due: Cents(due),
                 cost: Cents(cost),
                 step: 0,
                 until: None,
-                suspended: false,
-                lines: Vec::new(),
             },
             viewed: None,
             completed: None,

@@ -120,9 +120,7 @@ async fn verified(desk: &Desk, caller: &Caller, creditor: &str, notice: &str) ->
     let (total, cost, valid) = match &answer {
         PriceAnswer::Unknown => return Ok(state(code, "Pendenza sconosciuta")),
         PriceAnswer::NotPayable => return Ok(state(code, "Pendenza pagata, annullata o ritirata")),
-        PriceAnswer::Due(price) => {
-            (price.breakdown.total, price.breakdown.cost, price.breakdown.until.map_or(today, |until| until.min(today)))
-        }
+        PriceAnswer::Due(price) => (price.day.total, price.day.cost, price.day.until.map_or(today, |until| until.min(today))),
         // GovPay has no word for it: what the position itself asks is asked.
         PriceAnswer::NotYet => match inbound::standing(&desk.hub, creditor, notice).await? {
             Some((total, cost)) => (total, cost, today),

@@ -144,10 +144,10 @@ fn due<'a>(price: &'a Price, known: Answer<'a>, with_amount: bool) -> Answer<'a>
     let lines = if with_amount { balance::parts(price) } else { None };
     Answer {
         iun: Some(&price.iun),
-        spese_notifica: Some(price.breakdown.cost.0),
+        spese_notifica: Some(price.day.cost.0),
         data_visualizzazione: price.viewed.and_then(day_begins),
         data_perfezionamento_decorrenza_termini: price.completed.and_then(day_begins),
-        importo_posizione: with_amount.then_some(price.breakdown.total.0),
+        importo_posizione: with_amount.then_some(price.day.total.0),
         bilancio: lines.and_then(|lines| serde_json::to_string(&lines).ok()),
         ..known
     }

@@ -339,8 +339,8 @@ fn told(caller: &Caller, creditor: &str, notice: &str, answer: &PriceAnswer, cod
     let pt = caller.pt.as_str();
     match answer {
         PriceAnswer::Due(price) => {
-            let Price { iun, breakdown, .. } = &**price;
-            let (total, due, cost, step) = (breakdown.total.0, breakdown.due.0, breakdown.cost.0, breakdown.step);
+            let Price { iun, day, .. } = &**price;
+            let (total, due, cost, step) = (day.total.0, day.due.0, day.cost.0, day.step);
             tracing::info!(pt, creditor, notice, code, iun, total, due, cost, step, "prezzo comunicato");
         }
         PriceAnswer::Unknown | PriceAnswer::NotYet | PriceAnswer::NotPayable => {

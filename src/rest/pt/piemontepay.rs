@@ -107,7 +107,7 @@ pub(super) async fn price(
     };
     told(&caller, &organization, &notice, &answer, code);
     match &answer {
-        PriceAnswer::Due(price) => amount(price.breakdown.total, Some(price)),
+        PriceAnswer::Due(price) => amount(price.day.total, Some(price)),
         // A code would refuse the payment: what the position itself asks is asked, and asked about again next time.
         PriceAnswer::NotYet => match positions::inbound::standing(&desk.hub, &organization, &notice).await {
             Ok(Some((standing, _))) => amount(standing, None),

@@ -90,9 +90,9 @@ pub(super) async fn price(State(desk): State<Arc<Desk>>, Path(pt): Path<String>,
     let days = [price.viewed, price.completed];
     let said = Answer {
         nav: notice,
-        amount_cents: price.breakdown.total.0,
+        amount_cents: price.day.total.0,
         iun: &price.iun,
-        notification_fee_cents: price.breakdown.cost.0,
+        notification_fee_cents: price.day.cost.0,
         notification_date: days.into_iter().flatten().min().and_then(day_begins),
         balance: balance::parts(price).and_then(|lines| serde_json::to_string(&lines).ok()),
     };

@@ -9,11 +9,12 @@ pub mod reckon;
 mod verify;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::dispatch::End;
 use super::{Hub, rome};
-use crate::domain::amount_rule::Breakdown;
 use crate::domain::ids::PositionId;
+use crate::domain::money::Cents;
 use crate::domain::position::PaymentEvent;
 use crate::flow::position::PositionEffect;
 use crate::store::{Leased, StoreError};
@@ -30,11 +31,28 @@ pub enum PriceAnswer {
     Due(Box<Price>),
 }
 
+/// What is asked from a Rome day on. Why, line by line, `messo posizione` reckons again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceDay {
+    pub from: Date,
+    /// `due` + `cost`.
+    pub total: Cents,
+    /// By the rule, without costs.
+    pub due: Cents,
+    /// Of notification.
+    pub cost: Cents,
+    /// Index of the step in force.
+    pub step: usize,
+    /// Last day on which time alone leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Date>,
+}
+
 /// The price of a notice, now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Price {
     pub iun: String,
-    pub breakdown: Breakdown,
+    pub day: PriceDay,
     /// Days of Rome.
     pub viewed: Option<Date>,
     pub completed: Option<Date>,

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::partners;
-use super::{Price, PriceAnswer};
+use super::{Price, PriceAnswer, PriceDay};
 use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, amount_due, rule_of};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::PositionId;
@@ -34,27 +34,32 @@ pub struct PriceSheet {
     balance: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_place: Option<String>,
-    /// Each from its Rome day on, in order.
-    days: Vec<(Date, Breakdown)>,
+    /// In the order of time.
+    days: Vec<PriceDay>,
 }
 
 impl PriceSheet {
     /// The price on a day.
     #[must_use]
     pub fn on(mut self, day: Date) -> Option<Price> {
-        let index = self.days.iter().rposition(|(from, _)| *from <= day).unwrap_or(0);
-        if index >= self.days.len() {
+        let today = self.days.iter().rposition(|one| one.from <= day).unwrap_or(0);
+        if today >= self.days.len() {
             return None;
         }
-        let (_, breakdown) = self.days.swap_remove(index);
         Some(Price {
             iun: self.iun,
-            breakdown,
+            day: self.days.swap_remove(today),
             viewed: self.viewed,
             completed: self.completed,
             balance: self.balance,
             cost_place: self.cost_place,
         })
+    }
+}
+
+impl PriceDay {
+    fn of(from: Date, sum: &Breakdown) -> PriceDay {
+        PriceDay { from, total: sum.total, due: sum.due, cost: sum.cost, step: sum.step, until: sum.until }
     }
 }
 
@@ -148,7 +153,7 @@ pub fn reckon(
             completed: material.facts.completed(rule.completion),
             balance: material.content.position.as_ref().and_then(|data| data.balance.clone()),
             cost_place: material.flow.payments.cost_place.clone(),
-            days,
+            days: days.iter().map(|(from, sum)| PriceDay::of(*from, sum)).collect(),
         }),
         _ => None,
     };

@@ -186,7 +186,7 @@ fn the_price_of_each_day_to_come_is_known_at_once() {
     ];
     for (day, total) in table {
         let PriceAnswer::Due(price) = answer("regione", Some(sheet(&pull, "APERTA")), day) else { panic!("{day}: no price") };
-        assert_eq!((price.breakdown.total, price.iun.as_str(), price.completed), (Cents(total), "IUN-1", Some(TUESDAY)), "{day}");
+        assert_eq!((price.day.total, price.iun.as_str(), price.completed), (Cents(total), "IUN-1", Some(TUESDAY)), "{day}");
         assert_eq!(price.balance.as_deref(), Some("3.02"));
     }
 }

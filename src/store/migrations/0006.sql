@@ -51,7 +51,7 @@ CREATE TABLE position (
   park_code TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 CREATE UNIQUE INDEX position_by_notice ON position (notice, creditor);
 CREATE INDEX position_by_state ON position (state, pt);
 CREATE INDEX position_by_pt_id ON position (pt, pt_id) WHERE pt_id IS NOT NULL;
