@@ -4,13 +4,14 @@
 //! credentials, sizes of bodies) belongs to [`super::pt`].
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -142,22 +143,54 @@ async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream, peer
 
 async fn speak(shared: &Shared, router: Router, stream: impl AsyncRead + AsyncWrite + Unpin + Send, peer: Peer, head: Duration) {
     let inner = TowerToHyperService::new(router);
+    let heads = Arc::new(Heads::default());
+    let counted = heads.clone();
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        inner.call(request)
+        let answered = inner.call(request);
+        let heads = counted.clone();
+        heads.begun.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let answer = answered.await;
+            heads.answered.fetch_add(1, Ordering::Relaxed);
+            answer
+        }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES).max_headers(HEADERS);
+    http.max_buf_size(HEAD_BYTES).max_headers(HEADERS);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shared.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let half = head / 2;
+    let mut halves = tokio::time::interval_at(tokio::time::Instant::now() + half, half);
+    let (mut seen, mut still) = (0, 0);
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = shared.closing.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                break connection.await;
+            }
+            _ = halves.tick() => {
+                let begun = heads.begun.load(Ordering::Relaxed);
+                let waits = begun == heads.answered.load(Ordering::Relaxed) && begun == seen;
+                still = if waits { still + 1 } else { 0 };
+                seen = begun;
+                if still >= 2 {
+                    tracing::debug!(address = %peer.0, "richiesta non arrivata in tempo");
+                    return;
+                }
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(address = %peer.0, %error, "chiamata finita male");
     }
+}
+
+/// Requests of a connection, counted: a timer for each, as hyper has it, would cost a twentieth of an answer.
+#[derive(Default)]
+struct Heads {
+    /// Whose head has come.
+    begun: AtomicU64,
+    answered: AtomicU64,
 }

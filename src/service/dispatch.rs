@@ -66,6 +66,8 @@ const OWN_WORK: usize = 4;
 const OWN_BULK: usize = 512;
 /// Between two leases, real time.
 const GATHER: Duration = Duration::from_millis(4);
+/// What falls due one thing after the other, nobody ringing, is begun together after so long (business time).
+const DUE_TOGETHER: Duration = Duration::from_millis(100);
 /// A lease is longer than any call may take (seconds, real).
 const LEASE: i64 = 1_800;
 
@@ -78,6 +80,8 @@ pub async fn run(hub: Arc<Hub>) {
     let (mut turn, mut sending) = (0, false);
     let mut orphans = Orphans { channels: Vec::new(), looked: None };
     let mut jumps = Jumps::from(Clock::REAL.now(), clock::monotonic());
+    // What falls due within so long is leased together.
+    let together = DUE_TOGETHER / hub.clock.factor();
     while !hub.stopping.is_cancelled() {
         hub.pulse.beat(Beat::Dispatch);
         // Before anything is leased: leases that seem to have ended have not.
@@ -116,7 +120,7 @@ pub async fn run(hub: Arc<Hub>) {
         };
         if idle {
             let nap = match hub.store.next_due().await {
-                Ok(Some(due)) => hub.clock.real_until(due).clamp(Duration::from_millis(2), Duration::from_secs(1)),
+                Ok(Some(due)) => hub.clock.real_until(due).max(together).clamp(Duration::from_millis(2), Duration::from_secs(1)),
                 _ => Duration::from_secs(1),
             };
             tokio::select! {

@@ -340,12 +340,7 @@ impl Store {
         let kept = lock(&self.inner.lookers).pop();
         let db = match kept {
             Some(db) => db,
-            None => {
-                let db = connect(&self.inner.path, true)?;
-                // Rows far apart, asked thousands of times a second: read where the system keeps them, without a call and a copy each.
-                db.execute_batch(MAPPED)?;
-                db
-            }
+            None => connect(&self.inner.path, true)?,
         };
         let outcome = query(&db);
         lock(&self.inner.lookers).push(db);
@@ -413,9 +408,6 @@ fn connect(path: &Path, read_only: bool) -> Result<Connection, StoreError> {
     db.execute_batch(if read_only { "PRAGMA cache_size = -4000;" } else { "PRAGMA cache_size = -24000;" })?;
     Ok(db)
 }
-
-/// Bytes of the database that a connection which looks things up reads as memory (SQLite's own limit is a little less).
-const MAPPED: &str = "PRAGMA mmap_size = 2147418112;";
 
 /// Pages of the log after which another thread begins to copy them into the database, beside the writer.
 const LOG_BEGUN: i32 = 2_000;
