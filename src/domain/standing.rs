@@ -217,7 +217,8 @@ fn follow_recipient(standing: &mut Standing, line: &OutcomeLine) {
     if line.event == "COSTO" && !ended {
         standing.citizen_cost = line.citizen_cost;
     }
-    if line.state == S::Completed || (line.state == S::Info && line.event == "RETTIFICA") {
+    let corrected = line.state == S::Info && line.event == "RETTIFICA";
+    if line.state == S::Completed || corrected {
         standing.completed_at = line.recipient_completed_at;
         standing.perfection = line.perfection;
     }
@@ -228,6 +229,7 @@ fn follow_recipient(standing: &mut Standing, line: &OutcomeLine) {
         (Some(_), _) => S::Completed,
         // Taken away by a rework.
         (None, _) if standing.state == S::Completed => S::Delivering,
+        (None, _) if corrected && matches!(standing.state, S::ReturnedToSender | S::Unreachable) => S::Delivering,
         (None, S::Delivering | S::Delivered | S::Unreachable) if standing.state == S::ReturnedToSender => S::ReturnedToSender,
         (None, S::Delivering | S::Delivered | S::Unreachable | S::ReturnedToSender) => line.state,
         (None, _) => standing.state,
@@ -404,6 +406,16 @@ mod tests {
             (accepted.clone(), [S::Accepted, S::Accepted], false),
             ([&accepted[..], &[line(S::Delivering, "SEND_ANALOG_DOMICILE", Some(1))]].concat(), [S::Accepted, S::Delivering], false),
             ([&accepted[..], &[completed(0, "2026-11-23T08:00:00Z")]].concat(), [S::Completed, S::Accepted], false),
+            (
+                [&accepted[..], &[line(S::ReturnedToSender, "ANALOG_WORKFLOW_RECIPIENT_DECEASED", Some(0)), rework.clone()]].concat(),
+                [S::Delivering, S::Accepted],
+                false,
+            ),
+            (
+                [&accepted[..], &[line(S::Unreachable, "COMPLETELY_UNREACHABLE", Some(0)), rework.clone()]].concat(),
+                [S::Delivering, S::Accepted],
+                false,
+            ),
             (
                 [
                     &accepted[..],

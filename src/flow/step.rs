@@ -40,12 +40,16 @@ impl Step {
 }
 
 /// What of the act, beside its state, decisions depend on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ActFacts {
     /// Automatic re-submissions so far, this act's earlier rows included.
     pub resubmissions: u32,
     /// Another act waits for this one's cancellation.
     pub has_replacement: bool,
+    /// An operator or the gestionale wants it gone as soon as that is possible.
+    pub cancel_wanted: bool,
+    /// Refused, it is about to be sent again by itself.
+    pub resubmission_waits: bool,
     /// Some notice adds SEND's cost to what the citizen pays.
     pub applies_cost: bool,
     /// A POST may have left: only SEND can say what became of it.
@@ -202,6 +206,10 @@ pub fn command(state: &State, act: ActFacts, order: Order, now: Timestamp) -> Re
         (State::Held { reason: HoldReason::Operator | HoldReason::Guard }, Order::Release) => {
             Ok(set_out(act.prepared).tell(LineDraft::new(OutcomeState::Taken, "RILASCIATO", now)))
         }
+        // SEND has said no, and is not asked again.
+        (State::Refused { .. }, Order::Cancel) if act.resubmission_waits => {
+            Ok(Step::stay(state).then(Effect::WriteReject).tell(LineDraft::new(OutcomeState::Info, "REINVIO_ANNULLATO", now)))
+        }
         (State::Refused { .. } | State::Cancelled { .. } | State::Withdrawn, _) => Err(OrderRefused::Closed),
         (_, Order::Modify) => Err(OrderRefused::AlreadySent),
         (_, Order::Release) => Err(OrderRefused::NotHeld),
@@ -214,7 +222,8 @@ fn refused(act: ActFacts, reasons: &[RefusalReason], at: Timestamp, cost: Option
     line.event = "REQUEST_REFUSED".to_owned();
     let step = Step::to(State::Refused { code: first_code(reasons).to_owned() }).tell(line);
     let technical = !reasons.is_empty() && reasons.iter().all(|reason| RESUBMITTED.contains(&reason.code.as_str()));
-    let next = if technical && act.resubmissions == 0 { Effect::Resubmit } else { Effect::WriteReject };
+    let again = technical && act.resubmissions == 0 && !act.cancel_wanted;
+    let next = if again { Effect::Resubmit } else { Effect::WriteReject };
     step.then(after_refusal(act, next))
 }
 
@@ -288,6 +297,14 @@ fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summar
         line.institution_cost = after.recipient(*index).map(|summary| summary.institution_cost());
         step = step.tell(line);
     }
+    for (index, state) in taken_back(before, after) {
+        let mut line = LineDraft::new(OutcomeState::Info, "RETTIFICA", at);
+        line.recipient = Some(index);
+        line.corrects = Some(Corrected::State(state));
+        line.completion = after.recipient(index).and_then(|summary| summary.completion);
+        line.institution_cost = after.recipient(index).map(|summary| summary.institution_cost());
+        step = step.tell(line);
+    }
     if act.applies_cost && !matches!(step.next, State::Cancelled { .. }) {
         // Paper that was on its way at the completion is charged after it, and a rework moves sums as well as dates.
         let paper = |summary: &Summary, index: u32| summary.recipient(index).map(|recipient| recipient.analog_cost);
@@ -334,6 +351,20 @@ fn moved_completions(before: &Summary, after: &Summary) -> Vec<(u32, Completion)
     let was = |index: usize| before.recipients.get(index).and_then(|recipient| recipient.completion);
     let changed = after.recipients.iter().enumerate().filter(|(index, now)| now.completion != was(*index));
     changed.map(|(index, now)| (u32::try_from(index).unwrap_or(u32::MAX), now.completion)).collect()
+}
+
+/// What a rework says did not happen: the recipient is neither dead nor unreachable, as far as is known now.
+fn taken_back(before: &Summary, after: &Summary) -> Vec<(u32, OutcomeState)> {
+    let mut found = Vec::new();
+    for ((index, was), now) in (0u32..).zip(&before.recipients).zip(&after.recipients) {
+        if was.deceased && !now.deceased {
+            found.push((index, OutcomeState::ReturnedToSender));
+        }
+        if was.unreachable && !now.unreachable {
+            found.push((index, OutcomeState::Unreachable));
+        }
+    }
+    found
 }
 
 fn line_with_code(state: OutcomeState, code: &str, at: Timestamp) -> LineDraft {
@@ -413,7 +444,15 @@ mod tests {
     use crate::domain::outcome::{Perfection, PositionTold};
     use crate::flow::timeline::RecipientSummary;
 
-    const ACT: ActFacts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: true, posted: false, prepared: false };
+    const ACT: ActFacts = ActFacts {
+        resubmissions: 0,
+        has_replacement: false,
+        cancel_wanted: false,
+        resubmission_waits: false,
+        applies_cost: true,
+        posted: false,
+        prepared: false,
+    };
     const IUN: &str = "ADEG-HJKL-MNPQ-202611-A-1";
 
     fn at(text: &str) -> Timestamp {
@@ -504,6 +543,34 @@ mod tests {
     }
 
     #[test]
+    fn a_rework_that_takes_back_a_death_or_an_unreachable_address_corrects_its_line() {
+        let of = |deceased: bool, unreachable: bool| {
+            let mut summary = summary(None);
+            (summary.recipients[0].deceased, summary.recipients[0].unreachable) = (deceased, unreachable);
+            summary
+        };
+        let table = [
+            ((true, false), (false, false), vec![OutcomeState::ReturnedToSender]),
+            ((false, true), (false, false), vec![OutcomeState::Unreachable]),
+            ((true, true), (false, false), vec![OutcomeState::ReturnedToSender, OutcomeState::Unreachable]),
+            ((true, false), (true, true), vec![]),
+            ((false, true), (false, true), vec![]),
+        ];
+        for (was, is, want) in table {
+            let fact = Fact::Element {
+                element: element("NOTIFICATION_TIMELINE_REWORKED", "2026-11-23T10:00:00Z"),
+                before: of(was.0, was.1),
+                after: of(is.0, is.1),
+            };
+            let step = observe(&State::Completed { iun: IUN.into() }, ACT, &fact, now());
+            let corrections: Vec<_> = step.lines.iter().filter(|line| line.event == "RETTIFICA").collect();
+            let told: Vec<_> = corrections.iter().map(|line| (line.state, line.recipient, line.corrects)).collect();
+            let want: Vec<_> = want.into_iter().map(|state| (OutcomeState::Info, Some(0), Some(Corrected::State(state)))).collect();
+            assert_eq!(told, want, "{was:?} {is:?}");
+        }
+    }
+
+    #[test]
     fn technical_refusals_are_submitted_again_once_and_data_refusals_come_back_as_rejects() {
         let sent = State::AwaitingAcceptance { request_id: "r".into() };
         let reason = |code: &str| RefusalReason::of(code);
@@ -519,6 +586,14 @@ mod tests {
             assert_eq!(step.effects, [want], "{reasons:?} after {resubmissions}");
             assert_eq!((step.lines[0].institution_cost, &step.lines[0].reasons), (None, &reasons), "a cost is not guessed");
         }
+        let gone = ActFacts { cancel_wanted: true, ..ACT };
+        let step = observe(&sent, gone, &Fact::Refused { reasons: vec![reason("FILE_GONE")], at: now(), cost: None }, now());
+        assert_eq!(step.effects, [Effect::WriteReject], "somebody wants it gone: not sent again");
+        // Ordered when it is about to be sent again.
+        let refused = State::Refused { code: "FILE_GONE".into() };
+        assert_eq!(command(&refused, ACT, Order::Cancel, now()), Err(OrderRefused::Closed));
+        let step = command(&refused, ActFacts { resubmission_waits: true, ..ACT }, Order::Cancel, now()).unwrap();
+        assert_eq!((&step.next, step.effects, step.lines[0].event.as_str()), (&refused, vec![Effect::WriteReject], "REINVIO_ANNULLATO"));
     }
 
     #[test]

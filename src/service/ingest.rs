@@ -570,6 +570,7 @@ impl Rows<'_> {
                 Verdict::Unknown => (crate::batch::fields::REFERENCE, Code::ActUnknown, None, Severity::Error),
                 Verdict::AlreadySent => (crate::batch::fields::ACTION, Code::ActAlreadySent, None, Severity::Error),
                 Verdict::Closed => (crate::batch::fields::ACTION, Code::ActClosed, None, Severity::Error),
+                Verdict::OtherFlow(flow) => (crate::batch::fields::ACTION, Code::ConflictsWithFlow, Some(flow), Severity::Error),
                 Verdict::ProtocolLive(other) => (crate::batch::fields::PROTOCOL, Code::ProtocolLive, Some(other), Severity::Error),
                 Verdict::DocumentLive(other) => (crate::batch::fields::DOCUMENT, Code::DocumentLive, Some(other), Severity::Error),
                 Verdict::NoticeLive(other) => (crate::batch::fields::NOTICE, Code::NoticeLive, Some(other), Severity::Error),

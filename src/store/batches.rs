@@ -89,6 +89,8 @@ pub enum Verdict {
     AlreadySent,
     /// An order about a closed act.
     Closed,
+    /// A change dropped under another flow than its act's; that flow.
+    OtherFlow(String),
     /// Protocol of another live act of the ente; its reference.
     ProtocolLive(String),
     /// Same main document for the same recipient, in another live act; its reference.

@@ -1,14 +1,14 @@
 //! Cancellations ordered by an operator or the gestionale while nobody can say what SEND has of the act: kept as a job of the act,
 //! told in the esito, carried out as soon as SEND has decided.
 //!
-//! Three ways out. SEND accepts: the cancellation is asked with the IUN. SEND refuses: nothing is left to cancel, and the job goes
-//! with the act. Nobody knows whether the request arrived: SEND is asked by token, after it is certain that no POST is under way
+//! Three ways out. SEND accepts: the cancellation is asked with the IUN. SEND refuses: nothing is left to cancel, the job goes with
+//! the act, and for whatever reason SEND refused, it is not sent again. Nobody knows whether the request arrived: SEND is asked by token, after it is certain that no POST is under way
 //! and none will be; only what SEND never had is withdrawn.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::codec::ms;
+use super::codec::{act_at, ms, optional};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
 use super::{Store, StoreError};
@@ -32,6 +32,11 @@ const OURS: &str = "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND fence = ?
 const PUT_OFF: &str = "UPDATE job SET state = 'ATTESA', due_at = ?3, error = ?4 WHERE id = ?1 AND fence = ?2";
 const REMEMBERED: &str =
     "SELECT EXISTS (SELECT 1 FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = 'ANNULLA_APPENA_POSSIBILE')";
+const ORDERED: &str = "SELECT EXISTS (SELECT 1 FROM batch_order o JOIN batch b ON b.id = o.batch_id \
+     WHERE o.act_id = ?1 AND o.done = 0 AND o.action = 'annulla' AND b.state IN ('PRESA_IN_CARICO', 'PARZIALE'))";
+const GOES_AGAIN: &str = "SELECT EXISTS (SELECT 1 FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND kind = 'REINVIA')";
+const WENT_AGAIN: &str = "SELECT n.id FROM act a JOIN act n ON n.sender = a.sender AND n.source = a.source AND n.reference = a.reference \
+     AND n.submission = a.submission + 1 AND n.resubmissions > a.resubmissions WHERE a.id = ?1 AND a.state = 'RIFIUTATO'";
 const NAMES: &str = "SELECT protocol, token FROM act WHERE id = ?1";
 
 /// What can be done now about a cancellation that was kept.
@@ -110,6 +115,22 @@ pub(super) fn remember(db: &Connection, act: &ActRow, who: &str, why: &str, now:
 /// Whether a cancellation of the act is kept already.
 pub(super) fn is_remembered(db: &Connection, act: ActId) -> Result<bool, StoreError> {
     Ok(db.prepare_cached(REMEMBERED)?.query_row([act.0.as_bytes()], |found| found.get(0))?)
+}
+
+/// Whether a cancellation is kept, or the gestionale has ordered one that was not carried out yet.
+pub(super) fn is_wanted(db: &Connection, act: ActId) -> Result<bool, StoreError> {
+    Ok(is_remembered(db, act)? || db.prepare_cached(ORDERED)?.query_row([act.0.as_bytes()], |found| found.get(0))?)
+}
+
+/// Whether a refused act is about to be sent anew by itself.
+pub(super) fn is_about_to_go_again(db: &Connection, act: ActId) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached(GOES_AGAIN)?.query_row([act.0.as_bytes()], |found| found.get(0))?)
+}
+
+/// The act that an order about `act` is for: of one that was refused and sent anew by itself, the new submission.
+pub(super) fn standing_for(db: &Connection, act: ActId) -> Result<ActId, StoreError> {
+    let found = optional(db.prepare_cached(WENT_AGAIN)?.query_row([act.0.as_bytes()], |row| act_at(row, 0)))?;
+    Ok(found.unwrap_or(act))
 }
 
 /// SEND has decided about the act: what waited for that is done now.

@@ -114,9 +114,12 @@ impl ActRow {
             && db
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM act WHERE replaces = ?1 AND live = 1 AND staged = 0)")?
                 .query_row([self.id.0.as_bytes()], |row| row.get(0))?;
+        let refused = may_close && matches!(self.state, State::Refused { .. });
         Ok(ActFacts {
             resubmissions: self.resubmissions,
             has_replacement,
+            cancel_wanted: may_close && super::cancelling::is_wanted(db, self.id)?,
+            resubmission_waits: refused && super::cancelling::is_about_to_go_again(db, self.id)?,
             applies_cost: self.applies_cost,
             posted: self.posted,
             prepared: self.is_prepared(),
@@ -574,7 +577,8 @@ fn park_as(db: &Connection, act: &ActRow, code: &str, state: Option<&str>, now: 
 pub(super) fn command(db: &Connection, act: &mut ActRow, order: Order, who: &str, why: &str, now: Timestamp) -> Result<(), StoreError> {
     let step = step::command(&act.state, act.facts(db, order == Order::Cancel)?, order, now)?;
     let about = serde_json::json!({ "who": who, "why": why }).to_string();
-    if order == Order::Modify || matches!(step.next, State::Withdrawn) {
+    let ends = matches!(step.next, State::Withdrawn) || (order == Order::Cancel && matches!(step.next, State::Refused { .. }));
+    if order == Order::Modify || ends {
         // What is on its way with the old content, under way included, must not come back.
         db.prepare_cached("DELETE FROM job WHERE subject_kind = 'notifica' AND subject_id = ?1 AND lane = 1")?
             .execute([act.id.0.as_bytes()])?;

@@ -70,12 +70,17 @@ pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, row: Staged, now:
     if act.action.is_bare() || act.action == Action::Modify {
         // An act of a batch that is still being read may yet be thrown away.
         let Some(latest) = latest.filter(|latest| !latest.uncertain || latest.batch == batch.id) else { return Ok(Verdict::Unknown) };
-        if !latest.state.is_live() {
+        let goes_again = act.action == Action::Cancel && matches!(latest.state, State::Refused { .. });
+        if !latest.state.is_live() && !(goes_again && super::cancelling::is_about_to_go_again(db, latest.id)?) {
             return Ok(Verdict::Closed);
         }
         if act.action == Action::Modify {
             if !latest.is_unsent() {
                 return Ok(Verdict::AlreadySent);
+            }
+            // What the flow decides (taxonomy, 890 or AR, fees) was decided when the act came.
+            if latest.flow != batch.flow {
+                return Ok(Verdict::OtherFlow(latest.flow));
             }
             if let Some(conflict) = conflict(db, batch.id, &batch.source, act)? {
                 return Ok(conflict);
@@ -260,6 +265,7 @@ pub(super) struct Latest {
     pub batch: BatchId,
     /// It is itself a replacement.
     pub replaces: bool,
+    flow: String,
     posted: bool,
 }
 
@@ -269,7 +275,7 @@ impl Latest {
             db.prepare_cached(
                 "SELECT id, state_data, content_digest, staged AND EXISTS (SELECT 1 FROM batch b WHERE b.id = batch_id AND b.state = 'IN_LETTURA'), \
                  batch_id, replaces IS NOT NULL, spend_day IS NOT NULL, \
-                 (SELECT max(b.submission) FROM act b WHERE b.sender = ?1 AND b.source = ?2 AND b.reference = ?3) \
+                 (SELECT max(b.submission) FROM act b WHERE b.sender = ?1 AND b.source = ?2 AND b.reference = ?3), flow \
                  FROM act WHERE sender = ?1 AND source = ?2 AND reference = ?3 ORDER BY live DESC, submission DESC LIMIT 1",
             )?
             .query_row([sender, source, reference], |row| {
@@ -282,6 +288,7 @@ impl Latest {
                     batch: batch_at(row, 4)?,
                     replaces: row.get(5)?,
                     posted: row.get(6)?,
+                    flow: row.get(8)?,
                 };
                 Ok((latest, row.get::<_, String>(1)?))
             }),
@@ -290,7 +297,7 @@ impl Latest {
     }
 
     fn is_unsent(&self) -> bool {
-        let facts = ActFacts { resubmissions: 0, has_replacement: false, applies_cost: false, posted: self.posted, prepared: false };
+        let facts = ActFacts { posted: self.posted, ..ActFacts::default() };
         facts.is_unsent(&self.state)
     }
 }

@@ -327,8 +327,14 @@ fn carry_out_orders(db: &Connection, batch: BatchId, job: JobRef, now: Timestamp
         let ours = db.prepare_cached(sql)?.execute(params![job.id.as_bytes(), job.fence, due])?;
         return if ours == 1 { Ok(false) } else { Err(StoreError::Stale) };
     }
-    for (ordinal, act, action, change, place) in orders {
+    for (ordinal, named, action, change, place) in orders {
         let action = word::<Action>(&action, "action")?;
+        let act = if action == Action::Replace { named } else { cancelling::standing_for(db, named)? };
+        if act != named {
+            // What it waits for is told of that one.
+            let sql = "UPDATE batch_order SET act_id = ?3 WHERE batch_id = ?1 AND ordinal = ?2";
+            db.prepare_cached(sql)?.execute(params![id, ordinal, act.0.as_bytes()])?;
+        }
         let carried = match (action, change) {
             (Action::Modify, Some(change)) => modify(db, act, batch, &change, &place, now)?,
             (Action::Replace, _) => cancel_replaced(db, act, batch, ordinal, now)?,
@@ -463,6 +469,11 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
         };
         return Ok(Carried::Refused(code.as_str()));
     }
+    // The flow's own term counts from the first drop: a correction does not put it off.
+    let notify_by = match (old.notify_by, change.notify_by.map(ms)) {
+        (Some(old), Some(new)) if act.notify_by.is_none() => Some(old.min(new)),
+        (_, new) => new,
+    };
     let bytes = id.0.as_bytes();
     if old.positions > 0 {
         position_acts::forsake(db, id, now)?;
@@ -477,7 +488,8 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
     }
     db.prepare_cached(
         "UPDATE act SET content_batch = ?2, content_digest = ?3, protocol = ?4, recipients = ?5, applies_cost = ?6, amount = ?7, place = ?8, \
-         key_id = ?9, notify_by = ?10, files = ?11, deadline_told = NULL WHERE id = ?1",
+         key_id = ?9, files = ?11, deadline_told = CASE WHEN notify_by IS ?10 THEN deadline_told END, notify_by = ?10, \
+         flow_digest = coalesce((SELECT flow_digest FROM batch WHERE id = ?2), flow_digest) WHERE id = ?1",
     )?
     .execute(params![
         bytes,
@@ -489,7 +501,7 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
         act.amount.map(|amount| amount.get()),
         place,
         change.key_id,
-        change.notify_by.map(ms),
+        notify_by,
         act.files().count() as i64,
     ])?;
     staging::write_content(db, id, act)?;

@@ -360,6 +360,85 @@ async fn a_remembered_cancel_ends_with_an_act_that_send_refuses() {
     world.is_sound().await;
 }
 
+/// A refusal that messo mends by sending again is final for an act that somebody wants gone.
+#[tokio::test]
+async fn what_was_to_be_cancelled_is_not_sent_again_by_itself() {
+    let again = |effect: &Effect| *effect == Effect::Resubmit;
+    let gone = json!({"refusalReasons": [{"errorCode": "FILE_GONE"}]});
+    for who in ["operator", "gestionale"] {
+        let world = world_with(vec![act("a")]).await;
+        world.settle().await;
+        let id = world.act("a").await.id;
+        match who {
+            "operator" => drop(world.store.order(id, Order::Cancel, "op", "", world.now()).await.unwrap()),
+            _ => drop(world.accept(vec![order(Action::Cancel, act("a"))], flow(0)).await),
+        }
+        world.hear("a", "REQUEST_REFUSED", gone.clone()).await;
+        assert!(!kinds(&world, id).await.contains(&"REINVIA".to_owned()), "{who}");
+        world.pass(SignedDuration::from_hours(2));
+        world.settle().await;
+        let act = world.act("a").await;
+        assert_eq!((act.submission, act.state.as_str()), (1, "RIFIUTATO"), "{who}");
+        world.is_sound().await;
+    }
+    // Ordered while it waits to be sent again: a pause, a restore, a channel that is stopped.
+    for who in ["operator", "gestionale"] {
+        let world = world_with(vec![act("a")]).await;
+        world.settle().await;
+        let id = world.act("a").await.id;
+        world.hear("a", "REQUEST_REFUSED", gone.clone()).await;
+        assert_eq!(kinds(&world, id).await, ["REINVIA"]);
+        match who {
+            "operator" => assert_eq!(world.store.order(id, Order::Cancel, "op", "", world.now()).await.unwrap(), Ordered::Done),
+            _ => {
+                world.accept(vec![order(Action::Cancel, act("a"))], flow(0)).await;
+                world.settle_but(again).await;
+            }
+        }
+        world.settle().await;
+        let now = world.act("a").await;
+        assert_eq!((now.submission, now.state.as_str()), (1, "RIFIUTATO"), "{who}");
+        assert_eq!(world.lines().await.iter().filter(|line| line.event == "REINVIO_ANNULLATO").count(), 1, "{who}");
+        assert!(matches!(world.store.order(id, Order::Cancel, "op", "", world.now()).await, Err(StoreError::Order(OrderRefused::Closed))));
+        world.is_sound().await;
+    }
+    // Read while the act was refused and sent again: the order is for what stands now.
+    let world = world_with(vec![act("a")]).await;
+    world.settle().await;
+    let (batch, verdicts) = world.stage(vec![order(Action::Cancel, act("a"))], flow(0)).await;
+    assert_eq!(verdicts, [Verdict::New]);
+    world.hear("a", "REQUEST_REFUSED", gone).await;
+    world.settle().await;
+    assert_eq!(world.act("a").await.submission, 2);
+    world.finish(batch, false).await;
+    world.settle().await;
+    world.hear("a", "REQUEST_ACCEPTED", json!({})).await;
+    world.settle().await;
+    assert_eq!(world.state("a").await, "IN_ANNULLAMENTO");
+    world.is_sound().await;
+}
+
+#[tokio::test]
+async fn a_change_keeps_the_flow_and_the_term_of_its_act() {
+    let world = world_with(vec![act("a")]).await;
+    let other = FlowDefinition { name: "scuola".to_owned(), ..flow(0) };
+    assert_eq!(world.stage(vec![changed(Action::Modify, "a")], other).await.1, [Verdict::OtherFlow("cds".to_owned())]);
+    let days = |days: i64| world.now() + SignedDuration::from_hours(24 * days);
+    let of_row = (days(40).to_zoned(jiff::tz::TimeZone::UTC)).date();
+    // Counted by the flow from each drop; stated by the row.
+    for (term, stated, want) in [(30, None, days(30)), (60, None, days(30)), (20, None, days(20)), (40, Some(of_row), days(40))] {
+        let batch = world.claim(false).await;
+        world.begin(batch, flow(0)).await;
+        let mut rows = rows(vec![Act { notify_by: stated, ..changed(Action::Modify, "a") }]);
+        rows[0].notify_by = Some(days(term));
+        world.store.stage(batch, rows, world.now()).await.unwrap();
+        world.finish(batch, false).await;
+        world.settle_but(|effect| effect.lane() == crate::flow::effect::Lane::NewSend).await;
+        world.store.free_leases().await.unwrap();
+        assert_eq!(world.act("a").await.notify_by, Some(want), "{term} {stated:?}");
+    }
+}
+
 /// A POST left and was answered with a refusal that nobody knows: the act is parked, and SEND has nothing of it.
 #[tokio::test]
 async fn what_send_provably_never_had_is_withdrawn() {

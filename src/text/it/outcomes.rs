@@ -140,6 +140,10 @@ pub const EVENTS: &[Entry] = &[
     ("PUBLIC_REGISTRY_VALIDATION_CALL", "Richiesto l'indirizzo del destinatario ai registri pubblici"),
     ("PUBLIC_REGISTRY_VALIDATION_RESPONSE", "Ricevuto l'indirizzo del destinatario dai registri pubblici"),
     ("REFINEMENT", "Notifica perfezionata per decorrenza dei termini"),
+    (
+        "REINVIO_ANNULLATO",
+        "L'atto, rifiutato da SEND per un motivo tecnico, stava per essere inviato di nuovo: l'annullamento lo ha impedito",
+    ),
     ("REQUEST_ACCEPTED", "Richiesta accettata da SEND: notifica perfezionata per il mittente"),
     ("REQUEST_REFUSED", "Richiesta rifiutata da SEND"),
     ("RETTIFICA", "Rettifica della riga indicata, per quanto SEND ha comunicato dopo"),

@@ -346,7 +346,7 @@ pub(super) fn entry(code: Code) -> Entry {
             "Il valore contrasta con quello deciso dal flusso",
             "il flusso vuole {}",
             "Tassonomia, tipo di comunicazione e politica dei costi sono decisi dal flusso: una raccomandata 890 non può diventare AR.",
-            "Lasciare vuoto il campo o ripetere il valore del flusso; se l'atto è di un altro tipo, depositarlo nel flusso giusto.",
+            "Lasciare vuoto il campo o ripetere il valore del flusso; se l'atto è di un altro tipo, depositarlo nel flusso giusto. Una `modifica` va depositata nel flusso del primo deposito.",
         ),
         Code::ProtocolLive => (
             "Il protocollo è già usato da un atto in corso",
