@@ -329,9 +329,10 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Ti
         ms(now),
     ])?;
     if let Some(whole) = held.whole.as_ref().filter(|_| row.costs == CostChannel::Pull) {
-        let sql =
-            "INSERT INTO position_whole (position_id, json) VALUES (?1, ?2) ON CONFLICT (position_id) DO UPDATE SET json = excluded.json";
-        db.prepare_cached(sql)?.execute(params![row.id.0.as_bytes(), whole])?;
+        // Of an act that has lost its content meanwhile nothing is kept again.
+        let sql = "INSERT INTO position_whole (position_id, json) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM act_content WHERE act_id = ?3) \
+                   ON CONFLICT (position_id) DO UPDATE SET json = excluded.json";
+        db.prepare_cached(sql)?.execute(params![row.id.0.as_bytes(), whole, row.act.0.as_bytes()])?;
     }
     Ok(())
 }
