@@ -152,7 +152,8 @@ impl World {
             ));
         }
         fs::write(dir.join("messo.toml"), text).unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // The hub closes what is idle while it is used again: a call on its own connection cannot meet that.
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         World { office, rest: rest_at, debts, runtime, client, pts }
     }
 
