@@ -118,6 +118,8 @@ pub const CODES: &[AlertCode] = &[
     once("DEPOSITO_ACCANTONATO", AlertKind::Person),
     once("DEPOSITO_ABBANDONATO", AlertKind::Person),
     once("ID_POSIZIONE_MANCANTE", AlertKind::Payment),
+    once("POSIZIONE_NON_DESCRITTA", AlertKind::Payment),
+    once("IMPORTO_NON_RIPARTIBILE", AlertKind::Payment),
     once("VERIFICA_RESPINTA_DAL_PT", AlertKind::Payment),
     once("PT_NON_CONFIGURATO", AlertKind::Payment),
     once("POSIZIONE_IN_PAGAMENTO", AlertKind::Payment),

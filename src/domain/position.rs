@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::act::{PositionData, vocabulary};
+use super::calendar::in_rome;
 use super::money::Cents;
 
 vocabulary!(
@@ -74,6 +75,11 @@ pub struct Held {
     pub position_id: Option<String>,
     pub due_date: Option<Date>,
     pub payment: Option<PaymentSeen>,
+    /// The position in the PT's own words, of one that wants the whole of it back when it asks the price. It names people: never
+    /// logged, kept apart from the position, deleted with the content of its act.
+    pub whole: Option<String>,
+    /// Why messo could not give it back whole to a PT that asks: no citizen could pay it.
+    pub unfit: Option<&'static str>,
 }
 
 /// A payment, as a PT tells it.
@@ -152,4 +158,85 @@ pub struct PaymentEvent {
     pub payment: PaymentSeen,
     /// The position is wholly paid by it, as far as the PT says.
     pub whole: bool,
+    /// The PT said it because it was asked. It may name the payment otherwise than when it tells it by itself (IUR, receipt, ccp).
+    pub polled: bool,
+}
+
+/// The same payment may be dated otherwise by what is asked and by what is told (day of the payment, of the receipt).
+const SAME_DAYS: i64 = 3;
+
+impl PaymentEvent {
+    /// Whether it tells a payment that is known. Two receipts that a PT tells by itself are two payments. What a PT says when it is
+    /// asked is another way to learn the one payment of the whole that it tells too, whatever name it gives it. Equal parts are two, unless
+    /// they are of one instant, or of one day when only one of them is named.
+    #[must_use]
+    pub fn repeats(&self, known: &PaymentEvent) -> bool {
+        let (new, old) = (&self.payment, &known.payment);
+        if new.receipt.is_some() && new.receipt == old.receipt {
+            return true;
+        }
+        if new.amount != old.amount {
+            return false;
+        }
+        let near = || new.paid_at.duration_since(old.paid_at).abs().as_hours() <= 24 * SAME_DAYS;
+        match (&new.receipt, &old.receipt) {
+            (Some(_), Some(_)) => self.whole && known.whole && self.polled != known.polled && near(),
+            _ if self.whole && known.whole => self.polled == known.polled || near(),
+            (None, None) => new.paid_at == old.paid_at,
+            _ => in_rome(new.paid_at).date() == in_rome(old.paid_at).date(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_payment_learnt_by_two_ways_is_one_and_two_are_two() {
+        // (instant, amount, receipt, whole, polled)
+        type Told<'a> = (&'a str, i64, Option<&'a str>, bool, bool);
+        let event = |(paid_at, amount, receipt, whole, polled): Told<'_>| PaymentEvent {
+            pt: "pt".to_owned(),
+            creditor: "01234567890".to_owned(),
+            notice: "302000000000000184".to_owned(),
+            payment: PaymentSeen { paid_at: paid_at.parse().unwrap(), amount: Cents(amount), receipt: receipt.map(str::to_owned) },
+            whole,
+            polled,
+        };
+        const TEN: &str = "2026-11-23T10:00:00Z";
+        const NOON: &str = "2026-11-23T12:00:00Z";
+        // What a PT tells that knows the day alone: midnight in Rome.
+        const DAY: &str = "2026-11-22T23:00:00Z";
+        const MONTH: &str = "2026-12-20T10:00:00Z";
+        let table: [(&str, Told<'_>, Told<'_>, bool); 19] = [
+            ("the same receipt", (TEN, 100, Some("r1"), true, false), (NOON, 100, Some("r1"), true, false), true),
+            ("the same receipt, by whichever way", (TEN, 100, Some("r1"), true, true), (TEN, 100, Some("r1"), true, false), true),
+            ("two receipts told", (TEN, 100, Some("r1"), true, false), (NOON, 100, Some("r2"), true, false), false),
+            ("asked by IUR, told by ccp", (DAY, 100, Some("iur"), true, true), (TEN, 100, Some("ccp"), true, false), true),
+            ("told by ccp, asked by IUR", (TEN, 100, Some("ccp"), true, false), (DAY, 100, Some("iur"), true, true), true),
+            ("asked twice, two names", (TEN, 100, Some("iur"), true, true), (TEN, 100, Some("other"), true, true), false),
+            (
+                "asked, then another is paid a month later",
+                (TEN, 100, Some("iur"), true, true),
+                (MONTH, 100, Some("ccp"), true, false),
+                false,
+            ),
+            ("asked, of another amount", (TEN, 100, Some("iur"), true, true), (TEN, 101, Some("ccp"), true, false), false),
+            ("asked without a name", (DAY, 100, None, true, true), (TEN, 100, Some("r1"), true, false), true),
+            ("told by its name, then asked without", (TEN, 100, Some("r1"), true, false), (DAY, 100, None, true, true), true),
+            ("asked without a name, another is paid later", (DAY, 100, None, true, true), (MONTH, 100, Some("r1"), true, false), false),
+            ("told twice without a name", (TEN, 100, None, true, false), (NOON, 100, None, true, false), true),
+            ("equal parts of two instants", (TEN, 40, None, false, false), (NOON, 40, None, false, false), false),
+            ("a part told again", (TEN, 40, None, false, false), (TEN, 40, None, false, false), true),
+            ("a part, then with its receipt", (DAY, 40, None, false, false), (TEN, 40, Some("r1"), false, false), true),
+            ("a part, then the receipt of another", (TEN, 40, Some("r1"), false, false), (MONTH, 40, None, false, false), false),
+            ("two parts with receipts", (TEN, 40, Some("r1"), false, false), (TEN, 40, Some("r2"), false, false), false),
+            ("two parts, one asked", (TEN, 40, Some("r1"), false, true), (TEN, 40, Some("r2"), false, false), false),
+            ("a part and the whole", (TEN, 40, None, false, false), (MONTH, 40, None, true, false), false),
+        ];
+        for (what, known, told, want) in table {
+            assert_eq!(event(told).repeats(&event(known)), want, "{what}");
+        }
+    }
 }

@@ -520,7 +520,10 @@ fn step_unless_known(state: &PositionState, step: PositionStep) -> PositionStep 
 /// What keeps a position from being touched, by what its PT says.
 fn blocked(held: &Held) -> Option<PositionStep> {
     match held.state {
-        HeldState::Payable | HeldState::NotActive => None,
+        // Looked at again by itself: whoever has the position may make it fit.
+        HeldState::Payable | HeldState::NotActive => {
+            held.unfit.map(|code| PositionStep::park(code).at(PositionEffect::PollPayment, When::In(FIRST_POLL)))
+        }
         HeldState::BeingPaid => Some(PositionStep::park(code::BEING_PAID).at(PositionEffect::Verify, When::In(LOOK_AGAIN))),
         HeldState::Cancelled => Some(PositionStep::park(code::CANCELLED)),
         HeldState::Expired => Some(PositionStep::park(code::EXPIRED)),

@@ -23,6 +23,10 @@ pub mod code {
     pub const NO_SUM: &str = "IMPORTO_NON_CALCOLABILE";
     /// Its PT knows positions by their own id alone, which the act does not say.
     pub const NO_ID: &str = "ID_POSIZIONE_MANCANTE";
+    /// Its PT wants the whole position back when it asks the price, does not hold it, and the act does not say enough of it.
+    pub const NOT_DESCRIBED: &str = "POSIZIONE_NON_DESCRITTA";
+    /// Nobody says how another amount is shared out among the parts of the position.
+    pub const PARTS: &str = "IMPORTO_NON_RIPARTIBILE";
     /// The wait for a PT is over: a person resumes the act.
     pub const PT_SILENT: &str = "PT_NON_RISPONDE";
     /// The job of an act that waits for its PTs.
@@ -30,7 +34,7 @@ pub mod code {
 }
 
 /// Codes of [`Verdict::Refuse`]: nothing of the act went to SEND, and SEND charges nothing.
-pub const REFUSALS: [&str; 11] = [
+pub const REFUSALS: [&str; 13] = [
     code::UNKNOWN,
     code::NOT_PAYABLE,
     code::OTHER_AMOUNT,
@@ -38,6 +42,8 @@ pub const REFUSALS: [&str; 11] = [
     code::OTHER_CREDITOR,
     code::NO_SUM,
     code::NO_ID,
+    code::NOT_DESCRIBED,
+    code::PARTS,
     Mismatch::Notice.code(),
     Mismatch::Creditor.code(),
     Mismatch::Amount.code(),

@@ -167,11 +167,14 @@ const FORGET_NAMES: &str = "UPDATE door_event SET name = NULL, target = NULL WHE
      AND (name IS NOT NULL OR target IS NOT NULL)";
 
 /// What of an act goes. Its row, history, lines, recipients, notices and legal facts stay.
-const OF_ACT: [&str; 8] = [
+const OF_ACT: [&str; 9] = [
     // Who read its reject by SFTP is told in the books, with the name of the file.
     "UPDATE door_event SET name = NULL, target = NULL WHERE id IN (SELECT d.id FROM publication p JOIN door_event d \
      ON d.name = '/' || p.folder || '/' || p.name COLLATE NOCASE AND d.account = p.source WHERE p.subject = ?1 AND p.kind IN ('RICEVUTA', 'SCARTO'))",
     "DELETE FROM act_content WHERE act_id = ?1",
+    // What its PT said of a position names people too.
+    "DELETE FROM position_whole WHERE position_id IN (SELECT p.id FROM notice n JOIN position p ON p.notice = n.notice_code \
+     AND p.creditor = n.creditor WHERE n.act_id = ?1 AND p.act_id = ?1)",
     "DELETE FROM upload WHERE act_id = ?1",
     "UPDATE timeline SET data = NULL WHERE act_id = ?1",
     "UPDATE refusal SET element = NULL, detail = NULL WHERE act_id = ?1",

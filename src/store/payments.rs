@@ -52,7 +52,7 @@ impl Store {
 
 fn payments_of(db: &Connection, creditor: &str, notice: &str) -> Result<Vec<PaymentEvent>, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT receipt, named, pt, paid_at, amount, whole FROM payment WHERE creditor = ?1 AND notice = ?2 ORDER BY learnt_at",
+        "SELECT receipt, named, pt, paid_at, amount, whole, polled FROM payment WHERE creditor = ?1 AND notice = ?2 ORDER BY learnt_at",
     )?;
     let rows = select.query_map([creditor, notice], |row| {
         let (receipt, named): (String, bool) = (row.get(0)?, row.get(1)?);
@@ -62,42 +62,52 @@ fn payments_of(db: &Connection, creditor: &str, notice: &str) -> Result<Vec<Paym
             notice: notice.to_owned(),
             payment: PaymentSeen { paid_at: at(row.get(3)?), amount: Cents(row.get(4)?), receipt: named.then_some(receipt) },
             whole: row.get(5)?,
+            polled: row.get(6)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// What tells a payment from others of its notice.
+fn key(event: &PaymentEvent) -> String {
+    let PaymentEvent { payment, whole, .. } = event;
+    let of_itself = || format!("{}/{}{}", ms(payment.paid_at), payment.amount.get(), if *whole { "" } else { "/parte" });
+    payment.receipt.clone().unwrap_or_else(of_itself)
+}
+
+/// A payment that is known is told again: one without a name gets it, and the name that a PT tells by itself holds.
+fn rename(db: &Connection, known: &PaymentEvent, event: &PaymentEvent) -> Result<(), StoreError> {
+    let better = known.payment.receipt.is_none() || (known.polled && !event.polled);
+    let Some(receipt) = event.payment.receipt.as_ref().filter(|_| better) else { return Ok(()) };
+    db.prepare_cached(
+        "UPDATE payment SET receipt = ?4, named = 1, polled = ?5 WHERE creditor = ?1 AND notice = ?2 AND receipt = ?3 \
+         AND NOT EXISTS (SELECT 1 FROM payment o WHERE o.creditor = ?1 AND o.notice = ?2 AND o.receipt = ?4 AND o.receipt <> ?3)",
+    )?
+    .execute(params![event.creditor, event.notice, key(known), receipt, event.polled])?;
+    Ok(())
+}
+
 fn take(db: &Connection, event: &PaymentEvent, now: Timestamp) -> Result<Taken, StoreError> {
     let PaymentEvent { creditor, notice, payment, .. } = event;
-    let key = payment.receipt.clone().unwrap_or_else(|| format!("{}/{}", ms(payment.paid_at), payment.amount.get()));
-    // The same payment told by two ways: by one with its receipt, by the other without.
-    let known: bool = db
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM payment WHERE creditor = ?1 AND notice = ?2 AND (receipt = ?3 OR (amount = ?4 AND (named = 0 OR ?5 = 0))))",
-        )?
-        .query_row(params![creditor, notice, key, payment.amount.get(), payment.receipt.is_some()], |row| row.get(0))?;
-    if known {
-        if let Some(receipt) = &payment.receipt {
-            db.prepare_cached(
-                "UPDATE payment SET receipt = ?3, named = 1 WHERE creditor = ?1 AND notice = ?2 AND named = 0 AND amount = ?4 \
-                 AND NOT EXISTS (SELECT 1 FROM payment o WHERE o.creditor = ?1 AND o.notice = ?2 AND o.receipt = ?3)",
-            )?
-            .execute(params![creditor, notice, receipt, payment.amount.get()])?;
-        }
+    let known = payments_of(db, creditor, notice)?;
+    let same = |one: &&PaymentEvent| one.payment.receipt == payment.receipt && payment.receipt.is_some();
+    if let Some(known) = known.iter().find(same).or_else(|| known.iter().find(|known| event.repeats(known))) {
+        rename(db, known, event)?;
         return Ok(Taken::Repeated);
     }
     db.prepare_cached(
-        "INSERT INTO payment (creditor, notice, receipt, named, pt, paid_at, amount, whole, learnt_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+        "INSERT INTO payment (creditor, notice, receipt, named, pt, paid_at, amount, whole, polled, learnt_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
     )?
     .execute(params![
         creditor,
         notice,
-        key,
+        key(event),
         payment.receipt.is_some(),
         event.pt,
         ms(payment.paid_at),
         payment.amount.get(),
         event.whole,
+        event.polled,
         ms(now)
     ])?;
     match PositionRow::of_notice(db, creditor, notice)? {

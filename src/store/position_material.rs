@@ -235,6 +235,15 @@ impl Store {
         })
     }
 
+    /// A position in its PT's own words, when the PT wants the whole of it back. Names people.
+    pub async fn position_whole(&self, id: PositionId) -> Result<Option<String>, StoreError> {
+        self.read(move |db| {
+            let sql = "SELECT json FROM position_whole WHERE position_id = ?1";
+            optional(db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |row| row.get(0)))
+        })
+        .await
+    }
+
     /// Creditor and notice of a position of a PT, by the PT's own id of it.
     pub async fn notice_of_pt_id(&self, pt: &str, id: &str) -> Result<Option<(String, String)>, StoreError> {
         let (pt, id) = (pt.to_owned(), id.to_owned());

@@ -176,7 +176,14 @@ impl Store {
 }
 
 /// What a PT says at the first question of a notice, and the act is judged by.
-const JUDGED: [&str; 4] = [position::code::NOT_FOUND, position::code::CANCELLED, position::code::EXPIRED, prepare::code::NO_ID];
+const JUDGED: [&str; 6] = [
+    position::code::NOT_FOUND,
+    position::code::CANCELLED,
+    position::code::EXPIRED,
+    prepare::code::NO_ID,
+    prepare::code::NOT_DESCRIBED,
+    prepare::code::PARTS,
+];
 
 /// `subject_kind` of a position.
 pub(super) const KIND: &str = "posizione";
@@ -237,6 +244,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
                        pushed_at = NULL WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
+            db.prepare_cached("DELETE FROM position_whole WHERE position_id = ?1")?.execute([id])?;
         }
         PositionFact::Verified { held } => {
             if !row.touched
@@ -320,6 +328,12 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Ti
         held.position_id,
         ms(now),
     ])?;
+    if let Some(whole) = held.whole.as_ref().filter(|_| row.costs == CostChannel::Pull) {
+        // Of an act that has lost its content meanwhile nothing is kept again.
+        let sql = "INSERT INTO position_whole (position_id, json) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM act_content WHERE act_id = ?3) \
+                   ON CONFLICT (position_id) DO UPDATE SET json = excluded.json";
+        db.prepare_cached(sql)?.execute(params![row.id.0.as_bytes(), whole, row.act.0.as_bytes()])?;
+    }
     Ok(())
 }
 

@@ -181,6 +181,8 @@ fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wa
             parked::CANCELLED | parked::EXPIRED => Seen::Wrong(code::NOT_PAYABLE),
             parked::NO_SUM => Seen::Wrong(code::NO_SUM),
             code::NO_ID => Seen::Wrong(code::NO_ID),
+            code::NOT_DESCRIBED => Seen::Wrong(code::NOT_DESCRIBED),
+            code::PARTS => Seen::Wrong(code::PARTS),
             // A payment under way ends by itself; a PT that does not answer, or refuses us, may yet.
             _ => Seen::Waits,
         },
@@ -208,6 +210,8 @@ mod tests {
             (parked_as(parked::EXPIRED), None, Seen::Wrong(code::NOT_PAYABLE)),
             (parked_as(parked::NO_SUM), None, Seen::Wrong(code::NO_SUM)),
             (parked_as(code::NO_ID), None, Seen::Wrong(code::NO_ID)),
+            (parked_as(code::NOT_DESCRIBED), None, Seen::Wrong(code::NOT_DESCRIBED)),
+            (parked_as(code::PARTS), None, Seen::Wrong(code::PARTS)),
             (parked_as(parked::BEING_PAID), None, Seen::Waits),
             (parked_as("TENTATIVI_ESAURITI"), None, Seen::Waits),
         ];

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Client;
+use serde_json::Value;
 
 use super::ConnectorError;
 use super::http::{self, HttpSettings, HttpSetupError, Trust};
@@ -187,6 +188,16 @@ impl Partner {
             Partner::EFil(partner) => partner.change(route, asked, change).await,
             Partner::File(exchange) => exchange.change(route, asked, change).await,
             Partner::Pu(pu) => pu.change(route, asked, change).await,
+        }
+    }
+
+    /// The whole of a position with what `change` asks, in the words of a PT that asks for it and replaces what it holds by the answer;
+    /// `kept`: what it held ([`Held::whole`]). `None`: this PT asks for the price alone. Error: the code of why it would not be taken.
+    #[must_use]
+    pub fn whole(&self, route: &PaymentRoute, asked: &Asked, kept: Option<&str>, change: &Change) -> Option<Result<Value, &'static str>> {
+        match self {
+            Partner::GovPay(govpay) => Some(govpay.whole(route, asked, kept, change)),
+            _ => None,
         }
     }
 

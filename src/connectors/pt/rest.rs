@@ -27,6 +27,8 @@ pub(super) mod code {
     pub(in super::super) const DEBTOR: &str = "DEBITORE_MANCANTE";
     /// The position has other notices: it cannot be cancelled for one.
     pub(in super::super) const OTHER_NOTICES: &str = "POSIZIONE_CON_ALTRI_AVVISI";
+    /// The partner wants the whole position back, does not hold it, and the act does not say enough of it.
+    pub(in super::super) const NOT_DESCRIBED: &str = "POSIZIONE_NON_DESCRITTA";
     /// The partner holds something that its interface does not take back.
     pub(in super::super) const NOT_REWRITABLE: &str = "POSIZIONE_NON_RISCRIVIBILE";
 }

@@ -24,7 +24,18 @@ fn row() -> PositionFacts {
 }
 
 fn held(state: HeldState, amount: Option<i64>) -> Held {
-    Held { state, amount: amount.map(Cents), fee: None, creditor: None, notice: None, position_id: None, due_date: None, payment: None }
+    Held {
+        state,
+        amount: amount.map(Cents),
+        fee: None,
+        creditor: None,
+        notice: None,
+        position_id: None,
+        due_date: None,
+        payment: None,
+        whole: None,
+        unfit: None,
+    }
 }
 
 fn sum(amount: i64) -> Reckoning {

@@ -1,6 +1,6 @@
 //! GovPay's API of the ente (`govpay/ec-v2`): what is asked for a notice whose copy at GovPay is past its validity, and receipts.
 //!
-//! GovPay replaces its position with the answer, so the whole of it is given. `dataValidita` is today: tomorrow, or as soon as the
+//! GovPay replaces its position with the answer, so the whole of it is given, as it held it (`inbound::whole`). `dataValidita` is today: tomorrow, or as soon as the
 //! amount may change, it asks again.
 
 use std::sync::Arc;
@@ -9,15 +9,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json as object};
+use serde_json::json as object;
 
 use super::access::{Caller, Way};
 use super::receipt::instant;
-use super::{Desk, Paid, Refused, SMALL, Untaken, cents, euro, is_creditor, is_notice, json, told};
+use super::{Desk, Paid, Refused, SMALL, Untaken, cents, is_creditor, is_notice, json, told};
 use crate::config::PtKind;
-use crate::domain::money::Cents;
-use crate::domain::position::Asked;
-use crate::service::positions::{PriceAnswer, inbound};
+use crate::service::positions::{Over, PriceAnswer, inbound};
 use crate::service::rome;
 use crate::store::StoreError;
 
@@ -112,14 +110,22 @@ async fn verified(desk: &Desk, caller: &Caller, creditor: &str, notice: &str) ->
     let answer = desk.price(caller, creditor, notice).await?;
     let code = match &answer {
         PriceAnswer::Unknown => "SCONOSCIUTA",
-        PriceAnswer::NotPayable => "ANNULLATA",
+        PriceAnswer::NotPayable(Over::Paid | Over::Withdrawn) => "ANNULLATA",
+        PriceAnswer::NotPayable(Over::Expired) => "SCADUTA",
         PriceAnswer::Due(_) | PriceAnswer::NotYet => "NON_ESEGUITA",
     };
     told(caller, creditor, notice, &answer, code);
     let today = rome(desk.hub.clock.now()).date();
     let (total, cost, valid) = match &answer {
         PriceAnswer::Unknown => return Ok(state(code, "Pendenza sconosciuta")),
-        PriceAnswer::NotPayable => return Ok(state(code, "Pendenza pagata, annullata o ritirata")),
+        PriceAnswer::NotPayable(over) => {
+            let why = match over {
+                Over::Paid => "Pendenza pagata",
+                Over::Withdrawn => "Pendenza annullata o ritirata",
+                Over::Expired => "Pendenza scaduta",
+            };
+            return Ok(state(code, why));
+        }
         PriceAnswer::Due(price) => (price.day.total, price.day.cost, price.day.until.map_or(today, |until| until.min(today))),
         // GovPay has no word for it: what the position itself asks is asked.
         PriceAnswer::NotYet => match inbound::standing(&desk.hub, creditor, notice).await? {
@@ -127,61 +133,19 @@ async fn verified(desk: &Desk, caller: &Caller, creditor: &str, notice: &str) ->
             None => return Ok(internal()),
         },
     };
-    let Some(asked) = inbound::described(&desk.hub, creditor, notice).await? else {
-        return Ok(state("SCONOSCIUTA", "Pendenza sconosciuta"));
-    };
-    let service = desk.hub.settings().institution(creditor).and_then(|ente| ente.route(notice)).and_then(|route| route.service.clone());
-    match pending(&asked, service.as_deref(), total, cost) {
-        Some(mut pending) => {
+    match inbound::whole(&desk.hub, creditor, notice, total, cost).await? {
+        Some(Ok(mut pending)) => {
             if let Some(fields) = pending.as_object_mut() {
                 fields.insert("dataValidita".into(), valid.to_string().into());
             }
             Ok(json(StatusCode::OK, &object!({"stato": code, "pendenza": pending})))
         }
-        None => {
-            tracing::error!(
-                pt = caller.pt,
-                creditor,
-                notice,
-                "l'atto non dice tipo di pendenza o pagatore: a GovPay non si può rispondere"
-            );
+        Some(Err(why)) => {
+            tracing::error!(pt = caller.pt, creditor, notice, why, "a GovPay non si può rispondere: il cittadino non può pagare");
             Ok(fault(StatusCode::INTERNAL_SERVER_ERROR, "OPERAZIONE", "OPERAZIONE", "La pendenza non è descritta per intero"))
         }
+        None => Ok(state("SCONOSCIUTA", "Pendenza sconosciuta")),
     }
-}
-
-/// The whole position (`NuovaPendenza`); `None`: the act does not say enough.
-fn pending(asked: &Asked, a2a: Option<&str>, total: Cents, cost: Cents) -> Option<Value> {
-    let kind = asked.data.due_type.as_deref().filter(|kind| is_id(kind))?;
-    let payer = asked.payers.first()?;
-    let cut = |text: &str, longest: usize| text.chars().take(longest).collect::<String>();
-    let object_of = asked.data.remittance_information.clone().unwrap_or_else(|| format!("Avviso {}", asked.notice));
-    let line = |id: &str, amount: Cents, what: &str| object!({"idVocePendenza": id, "importo": euro(amount), "descrizione": cut(what, 140), "codEntrata": kind});
-    let mut lines = vec![line("1", Cents(total.0 - cost.0), &object_of)];
-    if cost.0 > 0 {
-        lines.push(line("2", cost, "Spese di notifica"));
-    }
-    let mut pending = object!({
-        "idTipoPendenza": kind,
-        "idDominio": asked.creditor,
-        "causale": cut(&object_of, 140),
-        "soggettoPagatore": {
-            "tipo": if payer.natural { "F" } else { "G" },
-            "identificativo": payer.tax_id,
-            "anagrafica": cut(&payer.denomination, 70),
-        },
-        "importo": euro(total),
-        "numeroAvviso": asked.notice,
-        "voci": lines,
-    });
-    let fields = pending.as_object_mut()?;
-    if let Some(a2a) = a2a.filter(|a2a| is_id(a2a)) {
-        fields.insert("idA2A".into(), a2a.into());
-    }
-    if let Some(id) = asked.data.position_id.as_deref().filter(|id| is_id(id)) {
-        fields.insert("idPendenza".into(), id.into());
-    }
-    Some(pending)
 }
 
 /// What of a `Ricevuta` tells of the payment.

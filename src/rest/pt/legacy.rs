@@ -128,7 +128,7 @@ pub(super) async fn price(State(desk): State<Arc<Desk>>, Path(pt): Path<String>,
     let (code, detail) = match &answer {
         PriceAnswer::Unknown => ("002", "codice avviso sconosciuto"),
         PriceAnswer::NotYet => ("003", "avviso non ancora notificato"),
-        PriceAnswer::NotPayable => ("004", "avviso non pagabile (pagato o ritirato)"),
+        PriceAnswer::NotPayable(_) => ("004", "avviso non pagabile (pagato o ritirato)"),
         PriceAnswer::Due(_) => ("", ""),
     };
     told(&caller, creditor, notice, &answer, code);

@@ -269,7 +269,7 @@ impl Desk {
         }
         let payment =
             PaymentSeen { paid_at: paid.paid_at.unwrap_or_else(|| self.hub.clock.now()), amount: paid.amount, receipt: paid.receipt };
-        let event = PaymentEvent { pt: caller.pt.clone(), creditor: paid.creditor, notice, payment, whole: paid.whole };
+        let event = PaymentEvent { pt: caller.pt.clone(), creditor: paid.creditor, notice, payment, whole: paid.whole, polled: false };
         let (creditor, notice, amount, whole) = (event.creditor.clone(), event.notice.clone(), event.payment.amount.0, event.whole);
         match positions::paid(&self.hub, event).await {
             Ok(taken) => {
@@ -343,7 +343,7 @@ fn told(caller: &Caller, creditor: &str, notice: &str, answer: &PriceAnswer, cod
             let (total, due, cost, step) = (day.total.0, day.due.0, day.cost.0, day.step);
             tracing::info!(pt, creditor, notice, code, iun, total, due, cost, step, "prezzo comunicato");
         }
-        PriceAnswer::Unknown | PriceAnswer::NotYet | PriceAnswer::NotPayable => {
+        PriceAnswer::Unknown | PriceAnswer::NotYet | PriceAnswer::NotPayable(_) => {
             tracing::info!(pt, creditor, notice, code, "prezzo non comunicato");
         }
     }

@@ -103,7 +103,7 @@ pub(super) async fn price(
         PriceAnswer::Due(_) => ("", ""),
         PriceAnswer::Unknown => ("002", "codice avviso sconosciuto"),
         PriceAnswer::NotYet => ("003", "avviso non ancora notificato"),
-        PriceAnswer::NotPayable => ("004", "avviso non pagabile (pagato o ritirato)"),
+        PriceAnswer::NotPayable(_) => ("004", "avviso non pagabile (pagato o ritirato)"),
     };
     told(&caller, &organization, &notice, &answer, code);
     match &answer {
@@ -114,7 +114,7 @@ pub(super) async fn price(
             Ok(None) => refusal(StatusCode::OK, code, detail),
             Err(error) => internal(error),
         },
-        PriceAnswer::Unknown | PriceAnswer::NotPayable => refusal(StatusCode::OK, code, detail),
+        PriceAnswer::Unknown | PriceAnswer::NotPayable(_) => refusal(StatusCode::OK, code, detail),
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn price(State(desk): State<Arc<Desk>>, Path(pt): Path<String>,
         PriceAnswer::Due(_) => (StatusCode::OK, "", ""),
         PriceAnswer::Unknown => (StatusCode::NOT_FOUND, "NOTICE_NOT_FOUND", "codice avviso sconosciuto"),
         PriceAnswer::NotYet => (StatusCode::CONFLICT, "NOTICE_NOT_NOTIFIED", "avviso non ancora notificato"),
-        PriceAnswer::NotPayable => (StatusCode::CONFLICT, "NOTICE_NOT_PAYABLE", "avviso non pagabile (pagato o ritirato)"),
+        PriceAnswer::NotPayable(_) => (StatusCode::CONFLICT, "NOTICE_NOT_PAYABLE", "avviso non pagabile (pagato o ritirato)"),
     };
     told(&caller, creditor, notice, &answer, code);
     let PriceAnswer::Due(price) = &answer else { return fault(status, code, message) };

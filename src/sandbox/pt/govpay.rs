@@ -1,7 +1,10 @@
 //! GovPay's API Pendenze v2 (`govpay-api-pendenze-v2.yaml`), with HTTP Basic: what a gestionale calls.
 //!
 //! As link-it's own source has it: a PUT must have the voci that are there, by the same ids; one that is not `NON_ESEGUITA` or
-//! `ANNULLATA` takes none; who writes on an annulled one revives it. A debt keeps in `more` what was written with it.
+//! `ANNULLATA` takes none; who writes on an annulled one revives it. A debt keeps in `more` what was written with it. Citizens pay
+//! at `_pay` ([`ente`]).
+
+mod ente;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,11 +29,13 @@ type Shared = State<Arc<PtOptions>>;
 const A2A: &str = "GESTIONALE";
 
 pub(super) fn router(shared: Arc<PtOptions>) -> Router {
+    let ente = ente::router(shared.clone());
     let base = "/backend/api/pendenze/rs/basic/v2/pendenze";
     Router::new()
         .route(&format!("{base}/byAvviso/{{domain}}/{{notice}}"), get(by_notice))
         .route(&format!("{base}/{{a2a}}/{{id}}"), get(by_id).put(write).patch(patch))
         .with_state(shared)
+        .merge(ente)
 }
 
 #[expect(clippy::result_large_err, reason = "the refusal is the answer itself, made once a call")]
@@ -40,21 +45,31 @@ fn enter(shared: &PtOptions, headers: &HeaderMap) -> Result<(), Response> {
     if given == Some(wanted.as_str()) { Ok(()) } else { Err(StatusCode::UNAUTHORIZED.into_response()) }
 }
 
-fn fault(status: u16, category: &str, code: &str, text: &str) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Json(json!({ "categoria": category, "codice": code, "descrizione": text }))).into_response()
+/// `FaultBean`.
+struct Wrong {
+    status: StatusCode,
+    category: &'static str,
+    code: &'static str,
+    text: String,
 }
 
-fn bad(text: &str) -> Response {
-    fault(400, "RICHIESTA", "SINTASSI", text)
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        let Wrong { status, category, code, text } = self;
+        (status, Json(json!({ "categoria": category, "codice": code, "descrizione": text }))).into_response()
+    }
 }
 
-fn refused(code: &str, text: &str) -> Response {
-    fault(422, "OPERAZIONE", code, text)
+fn bad(text: &str) -> Wrong {
+    Wrong { status: StatusCode::BAD_REQUEST, category: "RICHIESTA", code: "SINTASSI", text: text.to_owned() }
 }
 
-fn not_found() -> Response {
-    fault(404, "OPERAZIONE", "NOT_FOUND", "Risorsa non trovata")
+fn refused(code: &'static str, text: &str) -> Wrong {
+    Wrong { status: StatusCode::UNPROCESSABLE_ENTITY, category: "OPERAZIONE", code, text: text.to_owned() }
+}
+
+fn not_found() -> Wrong {
+    Wrong { status: StatusCode::NOT_FOUND, category: "OPERAZIONE", code: "NOT_FOUND", text: "Risorsa non trovata".to_owned() }
 }
 
 fn a2a(debt: &Debt) -> &str {
@@ -67,7 +82,7 @@ async fn by_notice(State(shared): Shared, Path((domain, notice)): Path<(String, 
     }
     match shared.debts.get(&domain, &notice) {
         Some(debt) => Json(render(&debt, &shared)).into_response(),
-        None => not_found(),
+        None => not_found().into_response(),
     }
 }
 
@@ -77,7 +92,7 @@ async fn by_id(State(shared): Shared, Path((application, id)): Path<(String, Str
     }
     match find(&shared, &application, &id) {
         Some(debt) => Json(render(&debt, &shared)).into_response(),
-        None => not_found(),
+        None => not_found().into_response(),
     }
 }
 
@@ -95,24 +110,37 @@ async fn write(
     if let Err(response) = enter(&shared, &headers) {
         return response;
     }
-    let Ok(Value::Object(mut given)) = serde_json::from_slice::<Value>(&body) else { return bad("corpo non valido") };
+    let Ok(Value::Object(given)) = serde_json::from_slice::<Value>(&body) else { return bad("corpo non valido").into_response() };
+    let old = find(&shared, &application, &id);
+    let debt = match put(&shared, &application, id, given, old) {
+        Ok(debt) => debt,
+        Err(wrong) => return wrong.into_response(),
+    };
+    let mut answer = json!({ "idDominio": debt.creditor, "numeroAvviso": debt.notice });
+    if query.get("stampaAvviso").is_some_and(|value| value == "true")
+        && let Some(answer) = answer.as_object_mut()
+    {
+        answer.insert("pdf".to_owned(), json!(STANDARD.encode("%PDF-1.4")));
+    }
+    Json(answer).into_response()
+}
+
+/// Makes a pendenza, or puts it in the place of the `old` one.
+fn put(shared: &PtOptions, application: &str, id: String, mut given: Map<String, Value>, old: Option<Debt>) -> Result<Debt, Wrong> {
     for name in ["idTipoPendenza", "idDominio", "causale", "soggettoPagatore", "importo", "voci"] {
         if given.get(name).is_none_or(Value::is_null) {
-            return bad(&format!("manca {name}"));
+            return Err(bad(&format!("manca {name}")));
         }
     }
-    let old = find(&shared, &application, &id);
-    if let Err(response) = acceptable(&given, old.as_ref()) {
-        return response;
-    }
+    acceptable(&given, old.as_ref())?;
     let creditor = text(&given, "idDominio");
     let held_notice = old.as_ref().map(|debt| debt.notice.clone());
     let was = old.as_ref().map(|debt| debt.state);
     let notice = match (text(&given, "numeroAvviso"), held_notice) {
         (asked, Some(held)) if asked.is_empty() || asked == held => held,
-        (_, Some(_)) => return refused("VER_024", "numero avviso diverso da quello assegnato"),
+        (_, Some(_)) => return Err(refused("VER_024", "numero avviso diverso da quello assegnato")),
         (asked, None) if !asked.is_empty() => asked,
-        (_, None) => next_notice(&shared),
+        (_, None) => next_notice(shared),
     };
     let amount = cents(given.get("importo")).unwrap_or(0);
     let payer = given.get("soggettoPagatore").cloned().unwrap_or_default();
@@ -139,24 +167,18 @@ async fn write(
     debt.due_date = given.get("dataScadenza").and_then(Value::as_str).map(str::to_owned);
     debt.changes.push(DebtChange { at: shared.clock.now().as_millisecond(), amount, fee: 0 });
     given.insert("idA2A".to_owned(), json!(application));
+    given.remove("idPendenza");
     debt.more = Value::Object(given);
     match was {
-        None => shared.debts.put(debt),
-        Some(was) if shared.debts.replace(was, debt) => {}
-        Some(_) => return refused("VER_003", "la pendenza e' in uno stato che non consente l'aggiornamento"),
+        None => shared.debts.put(debt.clone()),
+        Some(was) if shared.debts.replace(was, debt.clone()) => {}
+        Some(_) => return Err(refused("VER_003", "la pendenza e' in uno stato che non consente l'aggiornamento")),
     }
-    let mut answer = json!({ "idDominio": creditor, "numeroAvviso": notice });
-    if query.get("stampaAvviso").is_some_and(|value| value == "true")
-        && let Some(answer) = answer.as_object_mut()
-    {
-        answer.insert("pdf".to_owned(), json!(STANDARD.encode("%PDF-1.4")));
-    }
-    Json(answer).into_response()
+    Ok(debt)
 }
 
 /// What GovPay looks at before it writes.
-#[expect(clippy::result_large_err, reason = "the refusal is the answer itself, made once a call")]
-fn acceptable(given: &Map<String, Value>, old: Option<&Debt>) -> Result<(), Response> {
+fn acceptable(given: &Map<String, Value>, old: Option<&Debt>) -> Result<(), Wrong> {
     let empty = Vec::new();
     let voci = given.get("voci").and_then(Value::as_array).unwrap_or(&empty);
     if voci.is_empty() || voci.len() > 5 {
@@ -199,24 +221,26 @@ async fn patch(State(shared): Shared, Path((application, id)): Path<(String, Str
     if let Err(response) = enter(&shared, &headers) {
         return response;
     }
-    let Some(mut debt) = find(&shared, &application, &id) else { return not_found() };
+    let Some(mut debt) = find(&shared, &application, &id) else { return not_found().into_response() };
     let was = debt.state;
-    let Ok(Value::Array(operations)) = serde_json::from_slice::<Value>(&body) else { return bad("corpo non valido") };
+    let Ok(Value::Array(operations)) = serde_json::from_slice::<Value>(&body) else { return bad("corpo non valido").into_response() };
     for operation in &operations {
         let part = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
         match (part("op"), part("path"), part("value")) {
             ("REPLACE", "/stato", "ANNULLATA") => match debt.state {
                 DebtState::Unpaid | DebtState::Draft | DebtState::Expired | DebtState::Cancelled => debt.state = DebtState::Cancelled,
-                DebtState::BeingPaid | DebtState::Paid => return refused("VER_009", "la pendenza non puo' essere annullata"),
+                DebtState::BeingPaid | DebtState::Paid => {
+                    return refused("VER_009", "la pendenza non puo' essere annullata").into_response();
+                }
             },
             ("REPLACE", "/stato", "NON_ESEGUITA") if debt.state == DebtState::Cancelled => debt.state = DebtState::Unpaid,
-            _ => return bad("operazione non prevista"),
+            _ => return bad("operazione non prevista").into_response(),
         }
     }
     if shared.debts.replace(was, debt) {
         StatusCode::OK.into_response()
     } else {
-        refused("VER_009", "la pendenza non puo' essere annullata")
+        refused("VER_009", "la pendenza non puo' essere annullata").into_response()
     }
 }
 

@@ -13,6 +13,7 @@ mod faults;
 mod govpay;
 mod gpd;
 mod mypay;
+mod outward;
 mod piemontepay;
 mod pu;
 mod xml;

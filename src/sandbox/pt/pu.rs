@@ -1,6 +1,8 @@
 //! PU's API for gestionali `pu-sil` (`p4pa-pu-sil.openapi.json`) with the token of `p4pa-auth`: under `/pu/auth` and `/pu/sil`.
 //!
-//! A debt keeps in `more` the installment that was written with it.
+//! A debt keeps in `more` the installment that was written with it. Citizens pay at `_pay` ([`ente`]).
+
+mod ente;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,7 @@ const LIFE: u64 = 120;
 const IPA: &str = "c_x000";
 
 pub(super) fn router(shared: Arc<PtOptions>) -> Router {
+    let ente = ente::router(shared.clone());
     let pu = Pu { shared, tokens: Mutex::new(HashMap::new()) };
     Router::new()
         .route("/auth/oauth/token", post(token))
@@ -38,6 +41,7 @@ pub(super) fn router(shared: Arc<PtOptions>) -> Router {
         .route("/sil/debtor/{tax_id}/payment/unpaid", get(unpaid))
         .route("/sil/organization/{creditor}/debt-position/{iud}", put(manage))
         .with_state(Arc::new(pu))
+        .merge(ente)
 }
 
 fn error(status: u16, category: &str, code: &str) -> Response {

@@ -1,9 +1,12 @@
 //! What a PT that asks is told of a position beside its price.
 
-use super::verify;
+use serde_json::Value;
+
+use super::{reckon, verify};
+use crate::config::Institution;
 use crate::domain::money::Cents;
-use crate::domain::position::Asked;
-use crate::service::Hub;
+use crate::domain::position::Change;
+use crate::service::{Hub, rome};
 use crate::store::StoreError;
 
 /// What the position itself asks for, as far as messo knows, and how much of it is cost of notification: what holds when there is
@@ -14,10 +17,31 @@ pub async fn standing(hub: &Hub, creditor: &str, notice: &str) -> Result<Option<
     Ok(wanted.or(position.asked.map(|asked| (asked, Cents(0)))))
 }
 
-/// The position as its act describes it, for a PT whose contract wants the whole of it back. `None`: nothing is left of the act.
-pub async fn described(hub: &Hub, creditor: &str, notice: &str) -> Result<Option<Asked>, StoreError> {
+/// The whole position with those sums, in the words of a PT that replaces what it holds by the answer; an error is the code of why it
+/// would not be taken. `None`: nothing is left of its act, or its PT does not ask so.
+pub async fn whole(
+    hub: &Hub,
+    creditor: &str,
+    notice: &str,
+    total: Cents,
+    cost: Cents,
+) -> Result<Option<Result<Value, &'static str>>, StoreError> {
     let Some(position) = hub.store.position_of_notice(creditor, notice).await? else { return Ok(None) };
-    Ok(verify::subject(hub, position.id).await.ok().map(|subject| subject.asked))
+    let Ok(subject) = verify::subject(hub, position.id).await else { return Ok(None) };
+    let kept = hub.store.position_whole(position.id).await?;
+    let settings = hub.settings();
+    let calendar = settings.institution(&subject.material.sender).map(Institution::calendar).unwrap_or_default();
+    let can = Some(subject.channel.partner.capabilities());
+    let due = reckon::reckon(&subject.material, calendar, can, rome(hub.clock.now()).date()).ok();
+    let change = Change {
+        key: String::new(),
+        amount: total,
+        cost,
+        due_date: due.and_then(|(sum, _)| sum.due_date),
+        cost_place: subject.material.flow.payments.cost_place.clone(),
+        reason: String::new(),
+    };
+    Ok(subject.channel.partner.whole(&subject.route, &subject.asked, kept.as_deref(), &change))
 }
 
 /// The creditor and the notice of a position of that PT, by the PT's own id of it.

@@ -26,9 +26,18 @@ pub enum PriceAnswer {
     Unknown,
     /// SEND has not accepted the act yet, or its price is not known: the amount of the position is in force.
     NotYet,
-    /// Paid, cancelled, or withdrawn.
-    NotPayable,
+    NotPayable(Over),
     Due(Box<Price>),
+}
+
+/// Why a notice cannot be paid any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Paid,
+    /// Cancelled, or its act withdrawn.
+    Withdrawn,
+    /// Past the last day on which its PT takes payments.
+    Expired,
 }
 
 /// What is asked from a Rome day on. Why, line by line, `messo posizione` reckons again.

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::partners;
-use super::{Price, PriceAnswer, PriceDay};
+use super::{Over, Price, PriceAnswer, PriceDay};
 use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, amount_due, rule_of};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::PositionId;
@@ -224,13 +224,13 @@ pub async fn run(hub: &Arc<Hub>, jobs: &[Leased]) {
 #[must_use]
 pub fn answer(pt: &str, sheet: Option<Sheet>, today: Date) -> PriceAnswer {
     let Some(sheet) = sheet.filter(|sheet| sheet.pt == pt) else { return PriceAnswer::Unknown };
-    let gone = matches!(sheet.park_code.as_deref(), Some(code::CANCELLED | code::EXPIRED));
-    match sheet.state.as_str() {
-        "PAGATA" => return PriceAnswer::NotPayable,
+    match (sheet.state.as_str(), sheet.park_code.as_deref()) {
+        ("PAGATA", _) => return PriceAnswer::NotPayable(Over::Paid),
         // Refused before SEND or by it: the debt is as good as before, and its act may come again.
-        "CHIUSA" if !sheet.refused => return PriceAnswer::NotPayable,
-        "CHIUSA" => return PriceAnswer::NotYet,
-        _ if gone => return PriceAnswer::NotPayable,
+        ("CHIUSA", _) if !sheet.refused => return PriceAnswer::NotPayable(Over::Withdrawn),
+        ("CHIUSA", _) => return PriceAnswer::NotYet,
+        (_, Some(code::CANCELLED)) => return PriceAnswer::NotPayable(Over::Withdrawn),
+        (_, Some(code::EXPIRED)) => return PriceAnswer::NotPayable(Over::Expired),
         _ => {}
     }
     // The cost has one way only: where it is pushed, or SEND writes it, the amount of the position is in force.

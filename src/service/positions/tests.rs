@@ -5,7 +5,7 @@ use jiff::civil::{Date, date};
 use serde_json::json;
 
 use super::reckon::{PriceSheet, answer, reckon};
-use super::{PriceAnswer, partners};
+use super::{Over, PriceAnswer, partners};
 use crate::domain::act::Act;
 use crate::domain::amount_rule::{AmountFacts, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts};
 use crate::domain::calendar::Calendar;
@@ -197,17 +197,19 @@ fn a_price_is_told_to_its_own_pt_and_only_where_the_pt_adds_it() {
     let of = |pt: &str, sheet: Option<Sheet>| match answer(pt, sheet, TUESDAY) {
         PriceAnswer::Unknown => "unknown",
         PriceAnswer::NotYet => "not yet",
-        PriceAnswer::NotPayable => "not payable",
+        PriceAnswer::NotPayable(Over::Paid) => "paid",
+        PriceAnswer::NotPayable(Over::Withdrawn) => "withdrawn",
+        PriceAnswer::NotPayable(Over::Expired) => "expired",
         PriceAnswer::Due(_) => "due",
     };
     assert_eq!(of("regione", None), "unknown");
     assert_eq!(of("altro", Some(sheet(&pull, "APERTA"))), "unknown");
-    for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("PAGATA", "not payable"), ("CHIUSA", "not payable")] {
+    for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("PAGATA", "paid"), ("CHIUSA", "withdrawn")] {
         assert_eq!(of("regione", Some(sheet(&pull, state))), want, "{state}");
     }
     // Its act was refused: the debt is as good as before.
     assert_eq!(of("regione", Some(Sheet { refused: true, ..sheet(&pull, "CHIUSA") })), "not yet");
-    for (code, want) in [(code::CANCELLED, "not payable"), (code::EXPIRED, "not payable"), (code::NOT_FOUND, "due")] {
+    for (code, want) in [(code::CANCELLED, "withdrawn"), (code::EXPIRED, "expired"), (code::NOT_FOUND, "due")] {
         assert_eq!(of("regione", Some(Sheet { park_code: Some(code.to_owned()), ..sheet(&pull, "FERMA") })), want, "{code}");
     }
     assert_eq!(of("regione", Some(Sheet { json: None, ..sheet(&pull, "APERTA") })), "not yet");

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::partners::{self, PtChannel, after_error, heard};
+use super::reckon;
 use crate::config::PaymentRoute;
 use crate::connectors::ConnectorError;
 use crate::domain::act::RecipientType;
 use crate::domain::ids::PositionId;
-use crate::domain::position::{Asked, Held, HeldState, Payer, PaymentEvent};
+use crate::domain::money::Cents;
+use crate::domain::position::{Asked, Change, CostChannel, Held, HeldState, Payer, PaymentEvent};
 use crate::flow::position::{PositionEffect, PositionFact, code};
 use crate::flow::retry::FailureClass;
 use crate::service::Hub;
@@ -66,14 +68,15 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
         channel.partner.verify(&subject.route, &subject.asked).await
     };
     heard(hub, channel, answer.as_ref().err());
-    let held = match answer {
+    let mut held = match answer {
         Ok(held) => held,
         Err(error) => {
             if let Some(end) = after_error(hub, channel, &error) {
                 return Answered::Ends(end);
             }
             return Answered::Not(match &error {
-                ConnectorError::NotFound(_) => code::NOT_FOUND,
+                // A PT that has it not asks messo for all of it.
+                ConnectorError::NotFound(_) => unfit(subject, None).unwrap_or(code::NOT_FOUND),
                 ConnectorError::Protocol { what } => {
                     tracing::error!(channel = channel.name, what, "risposta del PT non conforme");
                     "RISPOSTA_NON_CONFORME"
@@ -94,6 +97,7 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
         tracing::error!(channel = channel.name, "il PT risponde di un'altra posizione");
         return Answered::Not(code::OTHER);
     }
+    held.unfit = unfit(subject, Some(&held));
     if let Some(payment) = &held.payment {
         let event = PaymentEvent {
             pt: subject.material.pt.clone(),
@@ -101,12 +105,34 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
             notice: subject.asked.notice.clone(),
             payment: payment.clone(),
             whole: held.state == HeldState::Paid,
+            polled: true,
         };
         if let Err(error) = hub.store.take_payment(event, hub.clock.now()).await {
             return Answered::Ends(End::from(error));
         }
     }
     Answered::Held(Box::new(held))
+}
+
+/// Why a PT that asks for the whole position would not take what messo answers, once its amount is another than what it holds now.
+fn unfit(subject: &Subject, held: Option<&Held>) -> Option<&'static str> {
+    let material = &subject.material;
+    if material.costs != CostChannel::Pull {
+        return None;
+    }
+    let cost = i64::from(material.facts.applies_cost);
+    let moves = cost + i64::from(!reckon::rule(material).steps.is_empty());
+    let holds = held.and_then(|held| held.amount).or(material.facts.amount).unwrap_or(Cents(1));
+    let change = Change {
+        key: String::new(),
+        amount: Cents(holds.get() + moves),
+        cost: Cents(cost),
+        due_date: None,
+        cost_place: material.flow.payments.cost_place.clone(),
+        reason: String::new(),
+    };
+    let kept = held.and_then(|held| held.whole.as_deref());
+    subject.channel.partner.whole(&subject.route, &subject.asked, kept, &change)?.err()
 }
 
 /// Saves a fact and ends the job that brought it.

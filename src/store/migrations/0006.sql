@@ -59,16 +59,24 @@ CREATE INDEX position_by_ticket ON position (pt, ticket) WHERE ticket IS NOT NUL
 CREATE INDEX position_parked ON position (park_code, sender) WHERE park_code IS NOT NULL;
 CREATE INDEX position_by_date ON position (next_day) WHERE next_day IS NOT NULL;
 
+-- Positions whose cost goes PULL at a PT that replaces what it has by messo's answer: as it held them when it was read last. Names
+-- people: a row goes with the content of the act that its position follows.
+CREATE TABLE position_whole (
+  position_id BLOB PRIMARY KEY,
+  json TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- Payments that PTs told, each once. Of a notice that no act names too: a person is told.
 CREATE TABLE payment (
   creditor TEXT NOT NULL,
   notice TEXT NOT NULL,
-  receipt TEXT NOT NULL,           -- of the PT; without one, instant and amount
+  receipt TEXT NOT NULL,           -- of the PT; without one, instant, amount and whether it is the whole
   named INTEGER NOT NULL,          -- the receipt is the PT's
   pt TEXT NOT NULL,
   paid_at INTEGER NOT NULL,
   amount INTEGER NOT NULL,
   whole INTEGER NOT NULL,
+  polled INTEGER NOT NULL,         -- its PT said so (and named it so) when it was asked
   learnt_at INTEGER NOT NULL,
   PRIMARY KEY (creditor, notice, receipt)
 ) WITHOUT ROWID;

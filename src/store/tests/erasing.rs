@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::batch::problem::{Code, Problem};
+use crate::domain::money::Cents;
+use crate::domain::position::{CostChannel, Held, HeldState};
+use crate::flow::position::PositionFact;
 use crate::store::audit::OrderLine;
 
 /// Invented; in every act of [`act`].
@@ -103,6 +106,46 @@ async fn what_is_erased_leaves_the_file_and_what_comes_later_is_followed_without
     assert!(world.store.history(id.0).await.unwrap().iter().any(|row| row.event == "PAYMENT"));
     assert!(!world.holds("BNRMHL75C06G702B"));
     world.is_sound().await;
+}
+
+#[tokio::test]
+async fn what_a_pt_that_asks_held_is_kept_for_it_alone_and_goes_with_the_content_of_the_act() {
+    const PAYER: &str = "VRDLGU70A01F205X";
+    let held = |unfit| Held {
+        state: HeldState::Payable,
+        amount: Some(Cents(10_000)),
+        fee: None,
+        creditor: None,
+        notice: None,
+        position_id: Some("P-1".to_owned()),
+        due_date: None,
+        payment: None,
+        whole: Some(format!(r#"{{"soggettoPagatore":"{PAYER}"}}"#)),
+        unfit,
+    };
+    // (way of the cost, unfit, kept, state)
+    let table = [
+        (CostChannel::Push, None, false, "APERTA"),
+        (CostChannel::Pull, Some("IMPORTO_NON_RIPARTIBILE"), true, "FERMA"),
+        (CostChannel::Pull, None, true, "APERTA"),
+    ];
+    for (costs, unfit, kept, state) in table {
+        let world = World::new();
+        let route = Route { creditor: ENTE.to_owned(), aux: Some(3), code: None, pt: "regione".to_owned(), costs, managed: true };
+        world.store.set_payment_routes(vec![route]).await.unwrap();
+        let act = world.completed("a").await;
+        let position = world.store.positions_of_act(act).await.unwrap().remove(0).id;
+        let say = || world.store.observe_position(position, PositionFact::Verified { held: held(unfit) }, Beside::default(), world.now());
+        assert_eq!(say().await.unwrap().name(), state, "{costs} {unfit:?}");
+        let seen = || async { (world.store.position_whole(position).await.unwrap().is_some(), world.holds(PAYER)) };
+        assert_eq!(seen().await, (kept, kept), "{costs}");
+        world.erase(act).await;
+        world.store.compact().await.unwrap();
+        assert_eq!(seen().await, (false, false), "{costs}: it named somebody");
+        // The answer to a question that was asked before.
+        say().await.unwrap();
+        assert_eq!(seen().await, (false, false), "{costs}: kept again");
+    }
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ fn held(amount: i64) -> Held {
         position_id: Some("IUPD-1".to_owned()),
         due_date: None,
         payment: None,
+        whole: None,
+        unfit: None,
     }
 }
 
@@ -127,6 +129,7 @@ fn payment(notice: &str, amount: i64, receipt: Option<&str>) -> PaymentEvent {
         notice: notice.to_owned(),
         payment: PaymentSeen { paid_at, amount: Cents(amount), receipt: receipt.map(str::to_owned) },
         whole: true,
+        polled: false,
     }
 }
 
@@ -284,6 +287,43 @@ async fn a_payment_is_told_once_and_one_of_nobody_waits_for_its_act() {
     let alerts: Vec<String> = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap().into_iter().map(|alert| alert.code).collect();
     assert!(alerts.contains(&"PAGATO_DUE_VOLTE".to_owned()), "{alerts:?}");
     assert!(world.due("", Lane::Afterwards).await.is_empty(), "its timers are gone");
+
+    // Learnt by asking, under another name than the PT then tells: one payment, by the name that is told.
+    world.accept(vec![act("d")], flow(0)).await;
+    world.settle().await;
+    let asked = world.position("d").await.notice;
+    let alerts = || async {
+        let told = world.store.alerts(Timestamp::UNIX_EPOCH, 100).await.unwrap();
+        told.into_iter().filter(|alert| alert.code == "PAGATO_DUE_VOLTE").count()
+    };
+    let before = alerts().await;
+    let polled = |receipt| PaymentEvent { polled: true, ..payment(&asked, 10_000, receipt) };
+    assert!(matches!(take(polled(Some("IUR-9"))).await.unwrap(), Taken::New(_)));
+    assert_eq!(take(payment(&asked, 10_000, Some("CCP-9"))).await.unwrap(), Taken::Repeated);
+    assert_eq!(take(polled(Some("IUR-9"))).await.unwrap(), Taken::Repeated);
+    assert_eq!(take(payment(&asked, 10_000, Some("CCP-9"))).await.unwrap(), Taken::Repeated);
+    let names = || async {
+        let known = world.store.payments_of(ENTE, &asked).await.unwrap();
+        known.into_iter().map(|known| (known.payment.receipt.unwrap_or_default(), known.polled)).collect::<Vec<_>>()
+    };
+    assert_eq!((names().await, alerts().await), (vec![("CCP-9".to_owned(), false)], before));
+    // Another receipt that is told is another payment, all the same.
+    assert!(matches!(take(payment(&asked, 10_000, Some("CCP-10"))).await.unwrap(), Taken::New(_)));
+    assert_eq!((names().await.len(), alerts().await), (2, before + 1));
+    // Equal parts at two instants are two, each told again is not.
+    world.accept(vec![act("e")], flow(0)).await;
+    world.settle().await;
+    let parts = world.position("e").await.notice;
+    let part = |hour: u32| {
+        let mut event = PaymentEvent { whole: false, ..payment(&parts, 4_000, None) };
+        event.payment.paid_at = format!("2026-11-23T{hour}:00:00Z").parse().unwrap();
+        event
+    };
+    for (hour, new) in [(10, true), (11, true), (10, false), (11, false)] {
+        assert_eq!(matches!(take(part(hour)).await.unwrap(), Taken::New(_)), new, "{hour}");
+    }
+    let sum: i64 = world.store.payments_of(ENTE, &parts).await.unwrap().iter().map(|part| part.payment.amount.get()).sum();
+    assert_eq!(sum, 8_000);
 
     // Paid before its act comes.
     let act_b = act("b");

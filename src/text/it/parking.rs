@@ -278,6 +278,16 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Correggere il numero avviso o il codice fiscale del creditore e depositare di nuovo l'atto.",
     ),
     (
+        "POSIZIONE_NON_DESCRITTA",
+        "Quando il cittadino paga, il partner tecnologico chiede a messo la posizione intera: non la conosce, e l'atto non ne dice il tipo o il pagatore.",
+        "Caricare la posizione presso il partner tecnologico, o indicare tipo_dovuto (al più 35 lettere, cifre, punti e trattini), e depositare di nuovo l'atto.",
+    ),
+    (
+        "IMPORTO_NON_RIPARTIBILE",
+        "La posizione ha più voci presso il partner tecnologico, e nessuno dice come dividere un nuovo importo: il cittadino non potrebbe pagarla.",
+        "Indicare cost_place in [pagamenti] del flusso, o far cambiare la posizione a chi la gestisce, e depositare di nuovo l'atto.",
+    ),
+    (
         "AVVISO_PDF_DI_ALTRO_AVVISO",
         "Il QR dell'avviso allegato è di un altro numero avviso: il cittadino pagherebbe il debito di qualcun altro.",
         "Allegare l'avviso giusto e depositare di nuovo l'atto.",

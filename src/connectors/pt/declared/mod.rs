@@ -186,6 +186,8 @@ impl Declared {
             position_id: None,
             due_date: None,
             payment: None,
+            whole: None,
+            unfit: None,
         };
         let tree = match answer::judge(verify, *format, &answer, false)? {
             Told::Fine(tree) => tree,

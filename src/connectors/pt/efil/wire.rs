@@ -126,6 +126,8 @@ pub(super) fn held(position: &Element, asked: &Asked) -> Result<Held, ConnectorE
         position_id: position.value(&["IdentificativoPosizione"]).map(str::to_owned),
         due_date,
         payment: None,
+        whole: None,
+        unfit: None,
     })
 }
 

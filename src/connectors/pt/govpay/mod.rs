@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::Value;
 
 use super::call::{Answer, call};
 use super::rest::{self, Ask};
 use super::{PtSettings, PtSetupError};
+use crate::config::PaymentRoute;
 use crate::connectors::ConnectorError;
 use crate::domain::position::{Asked, Capabilities, Change, Changed, Held};
 
@@ -62,6 +64,11 @@ impl GovPay {
             self.say(&ask).await?;
         }
         Ok(Changed::Done)
+    }
+
+    /// The whole of a pendenza, for GovPay that asks for it.
+    pub(super) fn whole(&self, route: &PaymentRoute, asked: &Asked, kept: Option<&str>, change: &Change) -> Result<Value, &'static str> {
+        wire::whole(kept, asked, route.service.as_deref(), change)
     }
 
     async fn say(&self, ask: &Ask) -> Result<Answer, ConnectorError> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::connectors::pt::call::problem;
 use crate::domain::act::PositionData;
+use crate::domain::position::Payer;
 
 const NAV: &str = "302000000000000184";
 
@@ -98,16 +99,22 @@ fn a_payment_is_told_by_either_receipt_or_by_its_day() {
     paid["iuvPagamento"] = json!("02000000000000184");
     let seen = |value: &Value| {
         let seen = read(value).unwrap().payment.unwrap();
-        (seen.paid_at.to_string(), seen.amount.get(), seen.receipt.unwrap())
+        (seen.paid_at.to_string(), seen.amount.get(), seen.receipt.unwrap_or_default())
     };
-    assert_eq!(seen(&paid), ("2026-02-02T23:00:00Z".to_owned(), 17_310, "02000000000000184".to_owned()));
+    assert_eq!(seen(&paid), ("2026-02-02T23:00:00Z".to_owned(), 17_310, String::new()), "the IUV names no payment");
     let new = json!([{ "stato": "RT_ACCETTATA_PA", "rt": { "receipt": { "receiptId": "r1", "paymentAmount": "173.10", "paymentDateTime": "2026-02-03T10:00:00Z" } } }]);
     assert_eq!(seen(&with(paid.clone(), &[("/rpp", new)])), ("2026-02-03T10:00:00Z".to_owned(), 17_310, "r1".to_owned()));
     let old = json!([{ "rt": {
         "dataOraMessaggioRicevuta": "2026-02-03T11:00:00",
         "datiPagamento": { "importoTotalePagato": "100.00", "datiSingoloPagamento": [{ "identificativoUnivocoRiscossione": "iur" }] },
     } }]);
-    assert_eq!(seen(&with(paid, &[("/rpp", old)])), ("2026-02-03T11:00:00Z".to_owned(), 10_000, "iur".to_owned()));
+    assert_eq!(seen(&with(paid.clone(), &[("/rpp", old.clone())])), ("2026-02-03T11:00:00Z".to_owned(), 10_000, "iur".to_owned()));
+    // As `PUT /ricevute` names it, and never by a word for nothing.
+    for (ccp, want) in [("840596274", "840596274"), ("n/a", "iur")] {
+        let mut old = old.clone();
+        old[0]["rt"]["datiPagamento"]["CodiceContestoPagamento"] = json!(ccp);
+        assert_eq!(seen(&with(paid.clone(), &[("/rpp", old)])).2, want, "{ccp}");
+    }
 }
 
 #[test]
@@ -202,4 +209,86 @@ fn cancels_by_patch() {
     assert_eq!((ask.method.as_str(), ask.path.join("/")), ("PATCH", "pendenze/VERBALI/P-1".to_owned()));
     let want = json!([{ "op": "REPLACE", "path": "/stato", "value": "ANNULLATA" }]);
     assert_eq!(ask.body, Some(("application/json-patch+json", want)));
+}
+
+fn given(kept: Option<&Value>, asked: &Asked, change: &Change) -> Result<Value, &'static str> {
+    let kept = kept.map(|value| held(value.to_string().as_bytes(), asked).unwrap().whole.unwrap());
+    whole(kept.as_deref(), asked, Some("VERBALI"), change)
+}
+
+#[test]
+fn what_it_held_is_given_back_when_it_asks() {
+    let mut told = pendenza_told();
+    told["dataValidita"] = json!("2026-01-31");
+    told["tassonomiaAvviso"] = json!("Sanzioni");
+    let due = |day: &str| Change { due_date: Some(day.parse().unwrap()), ..change(25_450, 747, Some("SPESE")) };
+    let want = json!({
+        "idA2A": "VERBALI", "idPendenza": "P-1", "idTipoPendenza": "CDS", "idDominio": "01234567890", "idUnitaOperativa": "UO1",
+        "causale": "Verbale 12/2026", "soggettoPagatore": { "tipo": "F", "identificativo": "RSSMRA80A01H501U", "anagrafica": "Rossi Mario" },
+        "importo": 254.5, "numeroAvviso": NAV, "dataScadenza": "2027-01-15", "annoRiferimento": 2026, "datiAllegati": { "targa": "AA000AA" },
+        "voci": [{
+            "idVocePendenza": "V1", "importo": 254.5, "descrizione": "Sanzione", "codEntrata": "CDS",
+            "contabilita": { "quote": [{ "capitolo": "3010", "annoEsercizio": 2026, "importo": 254.5 }] },
+        }],
+    });
+    assert_eq!(given(Some(&told), &asked(), &due("2027-01-15")), Ok(want));
+    let closes = |kept: &Value| given(Some(kept), &asked(), &due("2026-06-30")).unwrap()["dataScadenza"].clone();
+    assert_eq!(closes(&told), "2026-12-31", "a term that ends before it closes changes nothing");
+    told.as_object_mut().unwrap().remove("dataScadenza");
+    assert_eq!(closes(&told), Value::Null, "it never closes");
+    let iban = json!({ "idVocePendenza": "V1", "importo": 173.1, "descrizione": "Sanzione", "ibanAccredito": "IT60X0542811101000000123456",
+        "tipoContabilita": "ALTRO", "codiceContabilita": "0101101IM/" });
+    let answer = given(Some(&with(pendenza_told(), &[("/voci/0", iban)])), &asked(), &change(18_000, 0, None)).unwrap();
+    let voce = answer["voci"][0].as_object().unwrap();
+    assert_eq!((&voce["codiceTassonomicoPagoPA"], &voce["importo"]), (&json!("9/0101101IM/"), &json!(180.0)));
+    assert!(!voce.contains_key("tipoContabilita") && !voce.contains_key("codiceContabilita"), "{voce:?}");
+}
+
+#[test]
+fn its_voci_are_never_others_and_one_that_it_does_not_hold_has_always_the_same() {
+    let voci = |kept: Option<&Value>, change: &Change| {
+        let data = PositionData { due_type: Some("CDS".to_owned()), ..PositionData::default() };
+        let payers = vec![Payer { natural: false, tax_id: "01234567897".to_owned(), denomination: "Ditta".to_owned() }];
+        given(kept, &Asked { data, payers, ..asked() }, change).map(|answer| {
+            let list = answer["voci"].as_array().unwrap().iter();
+            list.map(|voce| (voce["idVocePendenza"].as_str().unwrap().to_owned(), voce["importo"].as_f64().unwrap())).collect::<Vec<_>>()
+        })
+    };
+    let own = |list: &[(&str, f64)]| Ok(list.iter().map(|(id, amount)| ((*id).to_owned(), *amount)).collect());
+    let table = [
+        ("one voce", Some(pendenza_told()), change(18_057, 747, None), own(&[("V1", 180.57)])),
+        ("the cost has no voce", Some(pendenza_told()), change(18_057, 747, Some("SPESE")), own(&[("V1", 180.57)])),
+        ("the voce of the cost", Some(two_voci()), change(18_057, 747, Some("SPESE")), own(&[("V1", 173.1), ("SPESE", 7.47)])),
+        ("nothing changes", Some(two_voci()), change(17_810, 0, None), own(&[("V1", 173.1), ("SPESE", 5.0)])),
+        ("two voci and no place", Some(two_voci()), change(18_057, 747, None), Err(code::PARTS)),
+        ("not held, before SEND has it", None, change(17_310, 0, Some("SPESE")), own(&[("1", 173.1)])),
+        ("not held, with the cost", None, change(18_057, 747, Some("SPESE")), own(&[("1", 180.57)])),
+    ];
+    for (what, kept, change, want) in table {
+        assert_eq!(voci(kept.as_ref(), &change), want, "{what}");
+    }
+}
+
+#[test]
+fn a_row_that_does_not_say_enough_is_found_out() {
+    let payer = || vec![Payer { natural: true, tax_id: "RSSMRA80A01H501U".to_owned(), denomination: "Rossi Mario".to_owned() }];
+    let with_type = |kind: Option<&str>, payers: Vec<Payer>| Asked {
+        data: PositionData { due_type: kind.map(str::to_owned), ..PositionData::default() },
+        payers,
+        ..asked()
+    };
+    let long = "C".repeat(36);
+    let table = [
+        (with_type(Some("CDS"), payer()), true),
+        (with_type(None, payer()), false),
+        (with_type(Some("Codice della strada"), payer()), false),
+        (with_type(Some(&long), payer()), false),
+        (with_type(Some("CDS"), vec![]), false),
+    ];
+    for (asked, good) in table {
+        let got = given(None, &asked, &change(17_310, 0, None));
+        assert_eq!(got.as_ref().err(), (!good).then_some(&code::NOT_DESCRIBED), "{:?}", asked.data.due_type);
+        // GovPay has it: the row need not say anything.
+        assert!(given(Some(&pendenza_told()), &asked, &change(17_310, 0, None)).is_ok());
+    }
 }

@@ -1,7 +1,8 @@
 //! What is said to GovPay and read from it (`govpay-api-pendenze-v2.yaml`), purely.
 //!
 //! A PUT replaces the whole pendenza and must have the voci that are there, by the same ids. GovPay takes one for an annulled
-//! pendenza too, and revives it: the state is read first.
+//! pendenza too, and revives it: the state is read first. The same holds when GovPay asks the ente (`govpay-api-ec.yaml`): it replaces
+//! what it has by the answer, so a pendenza is kept as it was read, to be given back with another amount.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -85,6 +86,8 @@ pub(super) fn held(body: &[u8], asked: &Asked) -> Result<Held, ConnectorError> {
         position_id: text(&pendenza, "idPendenza").map(str::to_owned),
         due_date: text(&pendenza, "dataScadenza").and_then(|day| day.parse().ok()),
         payment: if state == HeldState::Paid { payment(&pendenza, amount) } else { None },
+        whole: Some(kept(&pendenza)),
+        unfit: None,
     })
 }
 
@@ -116,6 +119,114 @@ pub(super) fn rewritten(body: &[u8], asked: &Asked, change: &Change) -> Result<A
     out.insert("voci".to_owned(), Value::Array(voci(&pendenza, &asked.creditor, change)?));
     let (application, id) = key(&pendenza)?;
     Ok(Ask::with(Method::PUT, ["pendenze", application, id], Some(Value::Object(out))))
+}
+
+/// What of a pendenza is kept to be given back.
+fn kept(pendenza: &Object) -> String {
+    let mut kept = pick(pendenza, SAME);
+    kept.extend(pick(pendenza, &["idA2A", "idPendenza", "unitaOperativa", "voci"]));
+    Value::Object(kept).to_string()
+}
+
+/// The whole of a pendenza for GovPay that asks for it (`NuovaPendenza` of `govpay-api-ec.yaml`, without `dataValidita`): what it held,
+/// with the sums of `change`; of one that it did not hold, what the act says. Else the code of why it would not be taken.
+pub(super) fn whole(kept: Option<&str>, asked: &Asked, application: Option<&str>, change: &Change) -> Result<Value, &'static str> {
+    let held = kept.and_then(|kept| rest::object(kept.as_bytes()).ok());
+    let mut out = match &held {
+        Some(held) => given_back(held, asked, change)?,
+        None => described(asked, application, change)?,
+    };
+    out.insert("idDominio".to_owned(), json!(asked.creditor));
+    out.insert("numeroAvviso".to_owned(), json!(asked.notice));
+    out.insert("importo".to_owned(), euro_of(change.amount));
+    Ok(Value::Object(out))
+}
+
+fn given_back(held: &Object, asked: &Asked, change: &Change) -> Result<Object, &'static str> {
+    let mut out = pick(held, SAME);
+    // Its own taxonomy of the notice has no place in the answer.
+    out.remove("tassonomiaAvviso");
+    out.remove("dataValidita");
+    out.extend(pick(held, &["idA2A", "idPendenza"]));
+    if text(held, "idTipoPendenza").is_none() {
+        out.insert("idTipoPendenza".to_owned(), json!(due_type(asked)?));
+    }
+    if text(held, "causale").is_none() {
+        out.insert("causale".to_owned(), json!(remittance(asked)));
+    }
+    if !out.contains_key("soggettoPagatore") {
+        out.insert("soggettoPagatore".to_owned(), payer(asked)?);
+    }
+    if let Some(unit) = held.get("unitaOperativa").and_then(Value::as_object).and_then(|unit| text(unit, "idUnita")) {
+        out.insert("idUnitaOperativa".to_owned(), json!(unit));
+    }
+    // Where it closes before the last term, the term holds; one that never closes goes on so.
+    let closes: Option<jiff::civil::Date> = text(held, "dataScadenza").and_then(|day| day.parse().ok());
+    if let Some(day) = change.due_date.filter(|day| closes.is_some_and(|closes| closes < *day)) {
+        out.insert("dataScadenza".to_owned(), json!(day.to_string()));
+    }
+    // No voce can be added: without one of its own the cost goes with the rest, or nobody could pay.
+    let names = |place: &String| {
+        let voci = held.get("voci").and_then(Value::as_array);
+        voci.is_some_and(|voci| voci.iter().any(|voce| voce.get("idVocePendenza").and_then(Value::as_str) == Some(place)))
+    };
+    let change = Change { cost_place: change.cost_place.clone().filter(names), ..change.clone() };
+    let mut voci = voci(held, &asked.creditor, &change).map_err(|error| match error {
+        ConnectorError::Protocol { .. } => code::NOT_DESCRIBED,
+        _ => code::PARTS,
+    })?;
+    voci.iter_mut().filter_map(Value::as_object_mut).for_each(taxonomy);
+    out.insert("voci".to_owned(), Value::Array(voci));
+    Ok(out)
+}
+
+/// An account (`Entrata`) is written in two ways: `tipoContabilita` and `codiceContabilita` where gestionali write, one code where GovPay asks.
+fn taxonomy(voce: &mut Object) {
+    let (kind, code) = (voce.remove("tipoContabilita"), voce.remove("codiceContabilita"));
+    let Some(code) = code.as_ref().and_then(Value::as_str) else { return };
+    let kind = match kind.as_ref().and_then(Value::as_str) {
+        Some("CAPITOLO") => 0,
+        Some("SPECIALE") => 1,
+        Some("SIOPE") => 2,
+        _ => 9,
+    };
+    voce.insert("codiceTassonomicoPagoPA".to_owned(), json!(format!("{kind}/{code}")));
+}
+
+/// A pendenza that GovPay has not: in one voce, for the next answer must have the same ones.
+fn described(asked: &Asked, application: Option<&str>, change: &Change) -> Result<Object, &'static str> {
+    let kind = due_type(asked)?;
+    let mut out = Object::new();
+    out.insert("idTipoPendenza".to_owned(), json!(kind));
+    out.insert("causale".to_owned(), json!(remittance(asked)));
+    out.insert("soggettoPagatore".to_owned(), payer(asked)?);
+    let voce = json!({ "idVocePendenza": "1", "importo": euro_of(change.amount), "descrizione": remittance(asked), "codEntrata": kind });
+    out.insert("voci".to_owned(), json!([voce]));
+    let ids = [("idA2A", application), ("idPendenza", asked.data.position_id.as_deref())];
+    for (name, id) in ids.into_iter().filter_map(|(name, id)| Some((name, id.filter(|id| is_id(id))?))) {
+        out.insert(name.to_owned(), json!(id));
+    }
+    Ok(out)
+}
+
+/// `[\w\-.]{1,35}`
+fn is_id(text: &str) -> bool {
+    (1..=35).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+fn due_type(asked: &Asked) -> Result<&str, &'static str> {
+    asked.data.due_type.as_deref().filter(|kind| is_id(kind)).ok_or(code::NOT_DESCRIBED)
+}
+
+fn payer(asked: &Asked) -> Result<Value, &'static str> {
+    let payer = asked.payers.first().filter(|payer| (1..=35).contains(&payer.tax_id.len())).ok_or(code::NOT_DESCRIBED)?;
+    let kind = if payer.natural { "F" } else { "G" };
+    Ok(json!({ "tipo": kind, "identificativo": payer.tax_id, "anagrafica": payer.denomination.chars().take(70).collect::<String>() }))
+}
+
+fn remittance(asked: &Asked) -> String {
+    let given = asked.data.remittance_information.as_deref().filter(|text| !text.trim().is_empty());
+    given.map_or_else(|| format!("Avviso {}", asked.notice), |text| text.chars().take(140).collect())
 }
 
 /// `PATCH /pendenze/{idA2A}/{idPendenza}`: the state becomes `ANNULLATA`; none when it is.
@@ -162,7 +273,8 @@ fn state(pendenza: &Object) -> Result<HeldState, ConnectorError> {
     })
 }
 
-/// The payment: its receipt where the last request has one (RT 6.2 or `paSendRT`), else the day that GovPay tells.
+/// The payment: its receipt where the last request has one (RT 6.2 or `paSendRT`), else the day that GovPay tells. It is named as
+/// `PUT /ricevute` names it (`receiptId`, or `ccp`), never by the IUV, which is the same for every payment of a notice.
 fn payment(pendenza: &Object, amount: Cents) -> Option<PaymentSeen> {
     let requests = pendenza.get("rpp").and_then(Value::as_array);
     let receipt = requests.and_then(|requests| requests.iter().rev().find_map(|request| request.get("rt").filter(|rt| rt.is_object())));
@@ -178,9 +290,14 @@ fn payment(pendenza: &Object, amount: Cents) -> Option<PaymentSeen> {
     Some(PaymentSeen {
         paid_at: at.or_else(|| day().map(|zoned| zoned.timestamp()))?,
         amount: paid.unwrap_or(amount),
-        receipt: told(&["/receipt/receiptId", "/datiPagamento/datiSingoloPagamento/0/identificativoUnivocoRiscossione"])
-            .and_then(as_text)
-            .or_else(|| text(pendenza, "iuvPagamento").map(str::to_owned)),
+        receipt: [
+            "/receipt/receiptId",
+            "/datiPagamento/CodiceContestoPagamento",
+            "/datiPagamento/codiceContestoPagamento",
+            "/datiPagamento/datiSingoloPagamento/0/identificativoUnivocoRiscossione",
+        ]
+        .iter()
+        .find_map(|pointer| told(&[pointer]).and_then(as_text).filter(|name| !matches!(name.as_str(), "" | "n/a"))),
     })
 }
 

@@ -105,6 +105,8 @@ pub(super) fn held(edition: Edition, body: &[u8], asked: &Asked) -> Result<Held,
         position_id: text(&position, "iupd").map(str::to_owned),
         due_date: text(unit, "dueDate").and_then(rest::day),
         payment,
+        whole: None,
+        unfit: None,
     })
 }
 

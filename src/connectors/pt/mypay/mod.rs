@@ -333,5 +333,16 @@ fn iuv(asked: &Asked) -> Result<&str, ConnectorError> {
 }
 
 fn held(state: HeldState) -> Held {
-    Held { state, amount: None::<Cents>, fee: None, creditor: None, notice: None, position_id: None, due_date: None, payment: None }
+    Held {
+        state,
+        amount: None::<Cents>,
+        fee: None,
+        creditor: None,
+        notice: None,
+        position_id: None,
+        due_date: None,
+        payment: None,
+        whole: None,
+        unfit: None,
+    }
 }

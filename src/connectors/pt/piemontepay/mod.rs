@@ -93,6 +93,8 @@ impl PiemontePay {
             position_id: None,
             due_date: None,
             payment,
+            whole: None,
+            unfit: None,
         })
     }
 

@@ -80,6 +80,8 @@ pub(super) fn held(body: &[u8], asked: &Asked) -> Result<Held, ConnectorError> {
         position_id: asked.data.position_id.clone(),
         due_date: None,
         payment,
+        whole: None,
+        unfit: None,
     })
 }
 
