@@ -7,9 +7,13 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+mod payment;
+mod words;
+
 use super::effect::Lane;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, Held, HeldState, PaymentSeen};
+pub use words::{code, event};
 
 /// Version of the encoding of [`PositionState`] and [`PositionEffect`].
 pub const POSITION_VERSION: u32 = 1;
@@ -189,6 +193,11 @@ pub struct PositionFacts {
     /// What the last reckoning wanted.
     pub wanted: Option<Cents>,
     pub wanted_cost: Option<Cents>,
+    /// Cost of notification that the citizen pays beside those amounts: as the PT holds it apart ([`CostChannel::Async`]), as it is
+    /// told to a PT that asks ([`CostChannel::Pull`]).
+    pub apart: Option<Cents>,
+    /// What the citizen had to pay, cost and all, before the day given, if it was another sum.
+    pub before: Option<(Cents, Date)>,
     /// messo has changed it at its PT.
     pub touched: bool,
     /// A payment of the whole was told, with its amount.
@@ -316,39 +325,6 @@ impl PositionFact {
     }
 }
 
-/// Codes under which a position is parked by what its PT says. Listed in `docs/codici.md`.
-pub mod code {
-    /// A payment is under way: looked at again by itself.
-    pub const BEING_PAID: &str = "POSIZIONE_IN_PAGAMENTO";
-    pub const CANCELLED: &str = "POSIZIONE_ANNULLATA_DAL_PT";
-    pub const EXPIRED: &str = "POSIZIONE_SCADUTA";
-    /// Told to the PT again and again, and read back without it.
-    pub const NOT_CHANGED: &str = "IMPORTO_NON_CAMBIATO";
-    pub const REFUSED: &str = "IMPORTO_RESPINTO_DAL_PT";
-    /// The PT does not know the notice.
-    pub const NOT_FOUND: &str = "POSIZIONE_NON_TROVATA";
-    /// It answered about another notice or creditor.
-    pub const OTHER: &str = "POSIZIONE_DI_ALTRI";
-    /// There is no sum: rule and data of the act do not go together.
-    pub const NO_SUM: &str = "IMPORTO_NON_CALCOLABILE";
-    /// The payment is not of the amount that was due.
-    pub const OTHER_AMOUNT: &str = "PAGATO_IMPORTO_DIVERSO";
-    pub const PARTIAL: &str = "PAGATO_IN_PARTE";
-}
-
-/// Events of the lines of the esito. Written in files: never renamed.
-pub mod event {
-    /// Its PT now asks for this amount.
-    pub const UPDATED: &str = "IMPORTO_AGGIORNATO";
-    pub const PARKED: &str = "POSIZIONE_FERMA";
-    pub const RESUMED: &str = "POSIZIONE_RIPRESA";
-    pub const PAID: &str = "PAGATO";
-    pub const UNMANAGED: &str = "POSIZIONE_NON_GESTITA";
-    /// The days in which it can be paid stand still (appeal), or count again.
-    pub const DAYS_STOPPED: &str = "TERMINI_SOSPESI";
-    pub const DAYS_GO: &str = "TERMINI_RIPRESI";
-}
-
 /// A line for the esito of each act that names the position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PositionLine {
@@ -437,7 +413,7 @@ pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) 
 fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> PositionStep {
     use {PositionEffect as Do, PositionFact as F, PositionState as S};
     match (state, fact) {
-        (_, F::Paid { payment, whole }) => paid(state, row, payment, *whole),
+        (_, F::Paid { payment, whole }) => payment::told(state, row, payment, *whole),
         (S::Paid, _) => PositionStep::stay(state),
 
         (S::Closed | S::Unmanaged, F::Joined { managed: true }) => PositionStep::to(S::Unverified).then(Do::Verify),
@@ -454,7 +430,11 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (_, F::Left { last: true }) => PositionStep::to(S::Closed),
         (S::Open | S::Changing { .. }, F::Left { .. } | F::Moved) => PositionStep::stay(state).then(Do::Reckon),
 
-        (S::Unverified | S::Parked { .. }, F::Verified { held }) => match blocked(held) {
+        (S::Parked { code }, F::Verified { held }) if !code::is_explained_by_state(code) => match held.state {
+            HeldState::Paid => payment::untold(row),
+            _ => PositionStep::stay(state),
+        },
+        (S::Unverified | S::Parked { .. }, F::Verified { held }) => match blocked(row, held) {
             Some(step) => step_unless_known(state, step),
             None => {
                 let step = PositionStep::to(S::Open).then(Do::Reckon).at(Do::PollPayment, When::In(FIRST_POLL));
@@ -462,7 +442,7 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
             }
         },
         (S::Unverified | S::Parked { .. }, F::Unverifiable) => PositionStep::to(S::Open).then(Do::Reckon),
-        (S::Open, F::Verified { held }) => match blocked(held) {
+        (S::Open, F::Verified { held }) => match blocked(row, held) {
             Some(step) => step,
             // Somebody else has changed it.
             None if held.amount.is_some() && held.amount != row.wanted => PositionStep::stay(state).then(Do::Reckon),
@@ -502,7 +482,7 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { .. }, F::PushRefused { code }) => PositionStep::park(code),
         (S::Changing { change }, F::ReadBack { held, told }) => read_back(row, change, held, *told),
         // A question of another kind, while a change is under way.
-        (S::Changing { .. }, F::Verified { held }) => blocked(held).unwrap_or_else(|| PositionStep::stay(state)),
+        (S::Changing { .. }, F::Verified { held }) => blocked(row, held).unwrap_or_else(|| PositionStep::stay(state)),
 
         (S::Unverified | S::Open | S::Changing { .. }, F::GaveUp { code }) => PositionStep::park(code),
         (S::Parked { code: known }, F::GaveUp { code }) if known != code => PositionStep::park(code),
@@ -518,14 +498,14 @@ fn step_unless_known(state: &PositionState, step: PositionStep) -> PositionStep 
 }
 
 /// What keeps a position from being touched, by what its PT says.
-fn blocked(held: &Held) -> Option<PositionStep> {
+fn blocked(row: &PositionFacts, held: &Held) -> Option<PositionStep> {
     match held.state {
         HeldState::Payable | HeldState::NotActive => None,
         HeldState::BeingPaid => Some(PositionStep::park(code::BEING_PAID).at(PositionEffect::Verify, When::In(LOOK_AGAIN))),
         HeldState::Cancelled => Some(PositionStep::park(code::CANCELLED)),
         HeldState::Expired => Some(PositionStep::park(code::EXPIRED)),
         // Who reads it hands the payment over as a fact of its own; without one nothing is known of it but this.
-        HeldState::Paid => Some(PositionStep::to(PositionState::Paid).tell(line(event::PAID, None))),
+        HeldState::Paid => Some(payment::untold(row)),
     }
 }
 
@@ -572,7 +552,7 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
 }
 
 fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {
-    if let Some(step) = blocked(held) {
+    if let Some(step) = blocked(row, held) {
         return step;
     }
     let next = |stage| Pending { stage, tries: change.tries + 1, ..change.clone() };
@@ -599,31 +579,6 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::Push { raise }, When::In(wait))
         }
     }
-}
-
-fn paid(state: &PositionState, row: &PositionFacts, payment: &PaymentSeen, whole: bool) -> PositionStep {
-    let mut told = line(event::PAID, None);
-    told.amount = Some(payment.amount);
-    told.payment = Some(payment.clone());
-    let expected = row.wanted.or(row.asked);
-    if !whole {
-        told.code = Some(code::PARTIAL.to_owned());
-        return PositionStep::stay(state).tell(told);
-    }
-    if row.costs != CostChannel::Async && expected.is_some_and(|wanted| wanted != payment.amount) {
-        told.code = Some(code::OTHER_AMOUNT.to_owned());
-    }
-    // A PT may call it paid before anybody tells the payment.
-    let again = matches!(state, PositionState::Paid) && row.paid_known;
-    let stale = told.code.clone();
-    let mut step = PositionStep::to(PositionState::Paid).tell(told);
-    // Accepted, and told: the office decides about the difference.
-    step.flags.extend(stale);
-    if again {
-        // Two receipts for one debt: a person gives one back.
-        step.flags.push("PAGATO_DUE_VOLTE".to_owned());
-    }
-    if row.tells_payment && !again { step.then(PositionEffect::TellPayment) } else { step }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::domain::calendar::rome_day;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
 use crate::domain::outcome::{OutcomeState, PositionTold};
-use crate::domain::position::{CostChannel, Held};
+use crate::domain::position::{CostChannel, Held, HeldState};
 use crate::flow::effect::LineDraft;
 use crate::flow::position::{
     self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Stage, When,
@@ -65,13 +65,21 @@ pub(super) struct PositionRow {
     pub touched: bool,
     /// A payment of the whole was told with its amount.
     pub paid_known: bool,
+    /// Cost of notification: as the PT keeps it apart, and as it was reckoned.
+    fee: Option<Cents>,
+    cost: Option<Cents>,
+    /// Rome day on which the amount changes by time alone.
+    next_day: Option<Date>,
+    /// What the citizen had to pay before that day.
+    before: Option<(Cents, Date)>,
 }
 
 const COLUMNS: &str = "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, \
-     pushed_at IS NOT NULL, paid_at IS NOT NULL";
+     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since";
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, String, Option<String>)> {
     let cents = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(Cents));
+    let day = |index| row.get::<_, Option<String>>(index).map(|value| value.and_then(|day| day.parse::<Date>().ok()));
     Ok((
         PositionRow {
             id: PositionId(uuid_at(row, 0)?),
@@ -89,6 +97,10 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, S
             wanted_cost: cents(12)?,
             touched: row.get(13)?,
             paid_known: row.get(14)?,
+            fee: cents(15)?,
+            cost: cents(16)?,
+            next_day: day(17)?,
+            before: cents(18)?.zip(day(19)?),
         },
         row.get(6)?,
         row.get(7)?,
@@ -118,6 +130,20 @@ impl PositionRow {
         }))
     }
 
+    /// Cost of notification that the citizen pays beside what the PT is told.
+    fn apart(&self) -> Option<Cents> {
+        match self.costs {
+            CostChannel::Async => self.fee,
+            CostChannel::Pull => self.cost,
+            CostChannel::Push | CostChannel::None => None,
+        }
+    }
+
+    /// All that the citizen is to pay, as it was reckoned last.
+    fn whole(&self) -> Option<Cents> {
+        Some(Cents(self.wanted?.get().saturating_add(self.apart().map_or(0, Cents::get))))
+    }
+
     fn facts(&self, last: bool, tells_payment: bool) -> PositionFacts {
         PositionFacts {
             id: self.id.to_string(),
@@ -127,6 +153,8 @@ impl PositionRow {
             held_due: self.held_due,
             wanted: self.wanted,
             wanted_cost: self.wanted_cost,
+            apart: self.apart(),
+            before: self.before,
             touched: self.touched,
             paid_known: self.paid_known,
             last,
@@ -160,6 +188,16 @@ impl Store {
         let state = self.write(move |db| observe_one(db, id, &fact, beside, now)).await?;
         self.ring();
         Ok(state)
+    }
+
+    /// Cost that a PT keeps apart, as it tells it with a payment: kept before the payment, whose amount it is part of.
+    pub async fn keep_fee(&self, id: PositionId, fee: Cents) -> Result<(), StoreError> {
+        self.write(move |db| {
+            let sql = "UPDATE position SET fee = ?2 WHERE id = ?1 AND fee IS NOT ?2";
+            db.prepare_cached(sql)?.execute(params![id.0.as_bytes(), fee.get()])?;
+            Ok(())
+        })
+        .await
     }
 
     /// The same for many in one write, each all or nothing; answers in their order.
@@ -199,7 +237,13 @@ pub(super) fn observe_one(
     let before = row.wanted;
     take(db, &mut row, fact, beside.sheet.as_deref(), now)?;
     let live = is_live(db, &row)?;
-    let tells = matches!(fact, PositionFact::Paid { whole: true, .. }) && super::payments::tells_send(db, row.act)?;
+    let paid = match fact {
+        PositionFact::Paid { whole, .. } => *whole,
+        // Without a payment, if it is news at all.
+        PositionFact::Verified { held } | PositionFact::ReadBack { held, .. } => held.state == HeldState::Paid,
+        _ => false,
+    };
+    let tells = paid && super::payments::tells_send(db, row.act)?;
     let step = position::observe(&row.state, &row.facts(!live, tells), fact);
     let moved = before != row.wanted;
     save(db, &mut row, fact, step, moved, now)?;
@@ -233,9 +277,10 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         // other content, says nothing of this one.
         PositionFact::Joined { .. } if row.state == PositionState::Closed => {
             (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
+            (row.fee, row.cost, row.next_day, row.before) = (None, None, None, None);
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
-                       pushed_at = NULL WHERE id = ?1";
+                       whole_before = NULL, whole_since = NULL, pushed_at = NULL WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
         }
         PositionFact::Verified { held } => {
@@ -249,10 +294,19 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         }
         PositionFact::ReadBack { held, told } => hold(db, row, held, *told, now)?,
         PositionFact::Reckoned(sum) => {
+            let before = row.whole();
             row.wanted = Some(sum.amount);
             row.wanted_cost = Some(sum.cost);
+            row.cost = Some(sum.whole_cost);
+            if let Some(whole) = before.filter(|before| row.whole() != Some(*before)) {
+                // By time alone it changed on its day, however late that was seen.
+                let since = row.next_day.map_or(sum.day, |day| day.min(sum.day));
+                row.before = Some((whole, since));
+            }
+            row.next_day = sum.next;
             db.prepare_cached(
-                "UPDATE position SET wanted = ?2, wanted_cost = ?3, cost = ?4, reckoned_on = ?5, next_day = ?6, fault = NULL, sheet = ?7 WHERE id = ?1",
+                "UPDATE position SET wanted = ?2, wanted_cost = ?3, cost = ?4, reckoned_on = ?5, next_day = ?6, fault = NULL, sheet = ?7, \
+                 whole_before = ?8, whole_since = ?9 WHERE id = ?1",
             )?
             .execute(params![
                 id,
@@ -262,6 +316,8 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
                 sum.day.to_string(),
                 sum.next.map(|day| day.to_string()),
                 sheet,
+                row.before.map(|(whole, _)| whole.get()),
+                row.before.map(|(_, since)| since.to_string()),
             ])?;
         }
         PositionFact::NoSum { code } => {
@@ -295,6 +351,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
 }
 
 fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Timestamp) -> Result<(), StoreError> {
+    row.fee = held.fee;
     row.asked = match (held.amount, &row.state) {
         (Some(amount), _) => Some(amount),
         // It does not tell: what it was told last, if it said that it did it.

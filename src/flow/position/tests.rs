@@ -16,6 +16,8 @@ fn row() -> PositionFacts {
         held_due: None,
         wanted: None,
         wanted_cost: None,
+        apart: None,
+        before: None,
         touched: false,
         paid_known: false,
         last: false,
@@ -174,9 +176,6 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
         told(wanted.clone(), PositionState::Open, 10_000),
         ("PAGATA", Some(code::OTHER_AMOUNT.to_owned()), vec![code::OTHER_AMOUNT.to_owned()])
     );
-    // SEND's cost is added by the PT itself: the amount alone says nothing.
-    let asynchronous = PositionFacts { costs: CostChannel::Async, ..wanted.clone() };
-    assert_eq!(told(asynchronous, PositionState::Open, 11_000), ("PAGATA", None, vec![]));
     // A PT called it paid, then the payment itself is told: that is not a second one.
     assert_eq!(told(wanted.clone(), PositionState::Paid, 10_847), ("PAGATA", None, vec![]));
     let known = PositionFacts { paid_known: true, ..wanted };
@@ -184,6 +183,78 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
     let tells = PositionFacts { tells_payment: true, ..row() };
     let step = observe(&PositionState::Open, &tells, &PositionFact::Paid { payment: payment(1), whole: true });
     assert_eq!(effects(&step), ["COMUNICA_PAGAMENTO"]);
+}
+
+#[test]
+fn what_was_due_has_the_cost_once_by_whichever_way() {
+    use CostChannel as C;
+    // Channel, told to the PT, kept apart; paid; whether it is what was due.
+    let table = [
+        (C::Push, 3_787, None, 3_787, true),
+        (C::Push, 3_787, None, 2_940, false),
+        (C::Pull, 2_940, Some(847), 3_787, true),
+        // The cost was not asked for.
+        (C::Pull, 2_940, Some(847), 2_940, false),
+        (C::Pull, 2_940, Some(0), 2_940, true),
+        (C::Pull, 2_940, None, 2_940, true),
+        (C::Async, 2_940, Some(847), 3_787, true),
+        (C::Async, 2_940, Some(847), 2_940, false),
+        // In the amount of before.
+        (C::Async, 4_200, Some(847), 3_787, false),
+        (C::Async, 2_940, None, 2_940, true),
+        (C::None, 2_940, None, 2_940, true),
+        (C::None, 2_940, None, 3_787, false),
+    ];
+    for (costs, wanted, apart, paid, right) in table {
+        let row = PositionFacts { costs, wanted: Some(Cents(wanted)), apart: apart.map(Cents), ..row() };
+        let step = observe(&PositionState::Open, &row, &PositionFact::Paid { payment: payment(paid), whole: true });
+        let codes = if right { vec![] } else { vec![code::OTHER_AMOUNT] };
+        assert_eq!(step.flags, codes, "{costs}: {wanted} and {apart:?}, paid {paid}");
+        assert_eq!(step.lines[0].code.as_deref(), codes.first().copied(), "{costs}: {wanted} and {apart:?}, paid {paid}");
+        // The same of a PT that says no more than that it is paid.
+        let only = PositionFact::Verified { held: held(HeldState::Paid, None) };
+        let untold = observe(&PositionState::Open, &PositionFacts { tells_payment: true, ..row }, &only);
+        let [line] = untold.lines.as_slice() else { panic!("{untold:?}") };
+        assert_eq!((line.code.as_deref(), line.amount), (Some(code::UNTOLD), Some(Cents(wanted + apart.unwrap_or(0)))), "{costs}");
+        assert_eq!((untold.next.name(), effects(&untold), untold.flags), ("PAGATA", vec!["COMUNICA_PAGAMENTO"], vec![]), "{costs}");
+    }
+}
+
+#[test]
+fn a_payment_learnt_after_the_amount_moved_is_of_the_day_on_which_it_was_made() {
+    let row = PositionFacts { wanted: Some(Cents(5_047)), before: Some((Cents(3_787), date(2027, 1, 13))), ..row() };
+    let table = [
+        ("2027-01-12T20:00:00Z", 3_787, true),
+        // Already the 13th in Rome.
+        ("2027-01-12T23:30:00Z", 3_787, false),
+        ("2027-01-12T23:30:00Z", 5_047, true),
+        ("2027-01-12T20:00:00Z", 5_047, false),
+    ];
+    for (at, paid, right) in table {
+        let payment = PaymentSeen { paid_at: at.parse().unwrap(), ..payment(paid) };
+        let step = observe(&PositionState::Open, &row, &PositionFact::Paid { payment, whole: true });
+        assert_eq!(step.flags.is_empty(), right, "{paid} at {at}: {:?}", step.flags);
+    }
+}
+
+#[test]
+fn a_pt_that_says_payable_ends_only_what_its_state_explained() {
+    let payable = PositionFact::Verified { held: held(HeldState::Payable, Some(10_000)) };
+    let ended =
+        [code::BEING_PAID, code::CANCELLED, code::EXPIRED, code::NOT_FOUND, code::OTHER, "ID_POSIZIONE_MANCANTE", "TENTATIVI_ESAURITI"];
+    for code in ended {
+        let step = observe(&parked(code), &row(), &payable);
+        assert_eq!((step.next.name(), effects(&step)), ("APERTA", vec!["RICALCOLA", "CHIEDI_PAGAMENTO"]), "{code}");
+    }
+    for code in [code::REFUSED, code::NOT_CHANGED, code::NO_SUM, "RISPOSTA_NON_CONFORME"] {
+        for state in [HeldState::Payable, HeldState::NotActive, HeldState::BeingPaid, HeldState::Cancelled, HeldState::Expired] {
+            let step = observe(&parked(code), &row(), &PositionFact::Verified { held: held(state, Some(10_000)) });
+            assert_eq!(step, PositionStep::stay(&parked(code)), "{code} {state}");
+        }
+        let paid = observe(&parked(code), &row(), &PositionFact::Verified { held: held(HeldState::Paid, None) });
+        assert_eq!(paid.next, PositionState::Paid, "{code}");
+        assert_eq!(observe(&parked(code), &row(), &PositionFact::Resumed).next, PositionState::Unverified, "{code}: a person may");
+    }
 }
 
 #[test]

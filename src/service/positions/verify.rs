@@ -95,6 +95,12 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
         return Answered::Not(code::OTHER);
     }
     if let Some(payment) = &held.payment {
+        // What was paid has the cost that the PT added by then, which may be more than it said last.
+        if let Some(fee) = held.fee.filter(|_| channel.partner.capabilities().fee_apart)
+            && let Err(error) = hub.store.keep_fee(subject.material.id, fee).await
+        {
+            return Answered::Ends(End::from(error));
+        }
         let event = PaymentEvent {
             pt: subject.material.pt.clone(),
             creditor: subject.asked.creditor.clone(),

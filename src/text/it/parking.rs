@@ -347,6 +347,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Un avviso è stato pagato per un importo diverso da quello dovuto in quel momento: il pagamento vale.",
         "Verificare l'esito: di solito il cittadino aveva l'importo precedente. Se manca qualcosa, decide l'ufficio.",
     ),
+    (
+        "PAGATO_IMPORTO_NON_COMUNICATO",
+        "Il partner tecnologico dice che l'avviso è pagato e non dice quanto: si intende l'importo chiesto, al momento della lettura.",
+        "Nessuna azione; se serve l'importo esatto, chiederlo al partner tecnologico.",
+    ),
     ("PAGATO_IN_PARTE", "Di un avviso è stata pagata solo una parte.", "Nessuna azione: si attende il resto."),
     (
         "PAGATO_DUE_VOLTE",
