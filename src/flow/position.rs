@@ -7,6 +7,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+mod dates;
 mod payment;
 mod words;
 
@@ -99,6 +100,8 @@ impl PositionState {
         match self {
             PositionState::Open | PositionState::Changing { .. } => true,
             PositionState::Unverified => costs == CostChannel::Pull,
+            // Its date may be moved by now.
+            PositionState::Parked { code: why } if why == code::EXPIRED => true,
             PositionState::Parked { code: why } => costs == CostChannel::Pull && why != code::CANCELLED && why != code::OTHER,
             PositionState::Unmanaged | PositionState::Paid | PositionState::Closed => false,
         }
@@ -190,6 +193,8 @@ pub struct PositionFacts {
     /// What the PT held when it was read last (fee apart).
     pub asked: Option<Cents>,
     pub held_due: Option<Date>,
+    /// The PT said last that this day has passed.
+    pub expired: bool,
     /// What the last reckoning wanted.
     pub wanted: Option<Cents>,
     pub wanted_cost: Option<Cents>,
@@ -198,8 +203,12 @@ pub struct PositionFacts {
     pub apart: Option<Cents>,
     /// What the citizen had to pay, cost and all, before the day given, if it was another sum.
     pub before: Option<(Cents, Date)>,
+    /// Rome day from which all of it is to be reckoned anew.
+    pub next_day: Option<Date>,
     /// messo has changed it at its PT.
     pub touched: bool,
+    /// SEND has the notification: amounts and dates may be changed.
+    pub notified: bool,
     /// A payment of the whole was told, with its amount.
     pub paid_known: bool,
     /// No act that lives names it.
@@ -221,6 +230,9 @@ pub struct Reckoning {
     pub whole_cost: Cents,
     /// Last day of payment by the rule, when the PT must not close before it.
     pub due_date: Option<Date>,
+    /// It can be paid and nobody knows until when (before completion, while days stand still, in the last step): a day far enough, for
+    /// a PT whose own last day comes near or has passed.
+    pub open_until: Option<Date>,
     /// Last day of payment as the act states it: what a PT that does not tell its own is taken to hold.
     pub stated_due: Option<Date>,
     /// Rome day on which it changes by time alone.
@@ -434,6 +446,11 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
             HeldState::Paid => payment::untold(row),
             _ => PositionStep::stay(state),
         },
+        // SEND has it and its rule goes on: what is due says whether its PT is to be told another last day.
+        (S::Unverified, F::Verified { held }) if held.state == HeldState::Expired && row.notified => {
+            PositionStep::to(S::Open).then(Do::Reckon).at(Do::PollPayment, When::In(FIRST_POLL))
+        }
+        (S::Open, F::Verified { held }) if held.state == HeldState::Expired && row.notified => PositionStep::stay(state).then(Do::Reckon),
         (S::Unverified | S::Parked { .. }, F::Verified { held }) => match blocked(row, held) {
             Some(step) => step_unless_known(state, step),
             None => {
@@ -453,15 +470,18 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Open, F::Reckoned(sum)) => reckoned(row, sum),
         // Nothing of it has left: it makes room for what is due now.
         (S::Changing { change }, F::Reckoned(sum)) if change.stage == Stage::ToPush => {
-            if sum.amount == change.amount && sum.cost == change.cost {
+            if sum.amount == change.amount && sum.cost == change.cost && dates::is_still_right(row, sum, change.due_date) {
                 let raise = row.asked.or(sum.stated).is_some_and(|holds| sum.amount > holds);
-                timed(PositionStep::stay(state).then(Do::Push { raise }), sum)
+                timed(PositionStep::stay(state).then(Do::Push { raise }), row, sum)
             } else {
                 reckoned(row, sum)
             }
         }
+        (S::Parked { code }, F::Reckoned(sum)) if code == code::EXPIRED && dates::reopens(row, sum) => {
+            reckoned(row, sum).tell(line(event::RESUMED, None)).at(Do::PollPayment, When::In(FIRST_POLL))
+        }
         // Compared again when what is under way is known.
-        (S::Changing { .. } | S::Unverified | S::Parked { .. }, F::Reckoned(sum)) => timed(PositionStep::stay(state), sum),
+        (S::Changing { .. } | S::Unverified | S::Parked { .. }, F::Reckoned(sum)) => timed(PositionStep::stay(state), row, sum),
         (S::Open, F::NoSum { code }) => PositionStep::park(code),
         (S::Changing { change }, F::NoSum { code }) if change.stage == Stage::ToPush => PositionStep::park(code),
 
@@ -482,6 +502,7 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { .. }, F::PushRefused { code }) => PositionStep::park(code),
         (S::Changing { change }, F::ReadBack { held, told }) => read_back(row, change, held, *told),
         // A question of another kind, while a change is under way.
+        (S::Changing { .. }, F::Verified { held }) if held.state == HeldState::Expired => PositionStep::stay(state),
         (S::Changing { .. }, F::Verified { held }) => blocked(row, held).unwrap_or_else(|| PositionStep::stay(state)),
 
         (S::Unverified | S::Open | S::Changing { .. }, F::GaveUp { code }) => PositionStep::park(code),
@@ -509,9 +530,14 @@ fn blocked(row: &PositionFacts, held: &Held) -> Option<PositionStep> {
     }
 }
 
-/// The job of the next date.
-fn timed(step: PositionStep, sum: &Reckoning) -> PositionStep {
-    match sum.next {
+/// The job of the next date: that of the amount, or that on which the PT's last day comes near.
+fn timed(step: PositionStep, row: &PositionFacts, sum: &Reckoning) -> PositionStep {
+    let near = match &step.next {
+        PositionState::Changing { change } => dates::near_on(change.due_date.or(row.held_due), sum),
+        PositionState::Open => dates::near_on(row.held_due, sum),
+        _ => None,
+    };
+    match sum.next.into_iter().chain(near).min() {
         Some(day) => step.at(PositionEffect::Reckon, When::Day(day)),
         None => step,
     }
@@ -524,21 +550,20 @@ fn new_key(row: &PositionFacts) -> String {
 
 fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
     let holds = row.asked.or(sum.stated);
-    let due_date = match row.held_due {
-        Some(held) => sum.due_date.filter(|due| held < *due),
-        // A PT that never tells its last day may lose it by a change that does not state it.
-        None => sum.stated_due.map(|stated| sum.due_date.map_or(stated, |due| due.max(stated))).filter(|due| *due >= sum.day),
-    };
-    let closes_early = !sum.last && row.held_due.is_some() && due_date.is_some();
+    let due_date = dates::to_tell(row, sum);
+    if row.expired && !sum.last && !dates::reopens(row, sum) {
+        return timed(PositionStep::park(code::EXPIRED), row, sum);
+    }
+    let closes_early = !sum.last && (row.held_due.is_some() || row.expired) && due_date.is_some();
     if sum.may_push && (holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
         let change = Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0 };
-        return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), sum);
+        return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), row, sum);
     }
     if sum.last {
         return PositionStep::to(PositionState::Closed);
     }
-    timed(PositionStep::to(PositionState::Open), sum)
+    timed(PositionStep::to(PositionState::Open), row, sum)
 }
 
 /// The PT holds the change, as far as can be known.
@@ -552,20 +577,31 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
 }
 
 fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {
-    if let Some(step) = blocked(row, held) {
+    // Of one that nobody names any more only the amount is taken back.
+    let expired = held.state == HeldState::Expired && !row.last;
+    if held.state != HeldState::Expired
+        && let Some(step) = blocked(row, held)
+    {
         return step;
     }
     let next = |stage| Pending { stage, tries: change.tries + 1, ..change.clone() };
+    let taken = matches!(change.stage, Stage::TakenInCharge { .. });
     match held.amount {
         // A PT that does not tell amounts cannot deny it.
-        None if told || change.stage != Stage::Offered => settled(change, row),
-        Some(amount) if amount == change.amount => settled(change, row),
+        None if !expired && (told || change.stage != Stage::Offered) => settled(change, row),
+        Some(amount) if !expired && amount == change.amount => settled(change, row),
+        // Its last day passed meanwhile: reckoned anew, with another.
+        _ if expired && change.due_date.is_none() && !taken => PositionStep::to(PositionState::Open).then(PositionEffect::Reckon),
         // It may still be working on it.
-        _ if matches!(change.stage, Stage::TakenInCharge { .. }) && change.tries < MOST_SILENCES => {
+        _ if taken && change.tries < MOST_SILENCES => {
             let change = next(change.stage.clone());
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(SILENCE))
         }
-        _ if matches!(change.stage, Stage::TakenInCharge { .. }) || change.tries >= MOST_TRIES => PositionStep::park(code::NOT_CHANGED),
+        _ if taken || change.tries >= MOST_TRIES => PositionStep::park(match change.due_date {
+            _ if !expired => code::NOT_CHANGED,
+            Some(_) => code::NOT_REOPENED,
+            None => code::EXPIRED,
+        }),
         // It says that it did it: another look before it is told again.
         _ if told => {
             let change = next(Stage::ToReadBack);

@@ -68,6 +68,8 @@ pub(super) struct PositionRow {
     /// Cost of notification: as the PT keeps it apart, and as it was reckoned.
     fee: Option<Cents>,
     cost: Option<Cents>,
+    /// What the PT said last.
+    held_state: Option<HeldState>,
     /// Rome day on which the amount changes by time alone.
     next_day: Option<Date>,
     /// What the citizen had to pay before that day.
@@ -75,9 +77,9 @@ pub(super) struct PositionRow {
 }
 
 const COLUMNS: &str = "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, \
-     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since";
+     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since, held_state";
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, String, Option<String>)> {
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, String, Option<String>, Option<String>)> {
     let cents = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(Cents));
     let day = |index| row.get::<_, Option<String>>(index).map(|value| value.and_then(|day| day.parse::<Date>().ok()));
     Ok((
@@ -99,12 +101,14 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, S
             paid_known: row.get(14)?,
             fee: cents(15)?,
             cost: cents(16)?,
+            held_state: None,
             next_day: day(17)?,
             before: cents(18)?.zip(day(19)?),
         },
         row.get(6)?,
         row.get(7)?,
         row.get(10)?,
+        row.get(20)?,
     ))
 }
 
@@ -120,12 +124,13 @@ impl PositionRow {
         PositionRow::decode(optional(db.prepare_cached(&sql)?.query_row([notice, creditor], read_row))?)
     }
 
-    fn decode(found: Option<(PositionRow, String, String, Option<String>)>) -> Result<Option<PositionRow>, StoreError> {
-        let Some((row, costs, state, due)) = found else { return Ok(None) };
+    fn decode(found: Option<(PositionRow, String, String, Option<String>, Option<String>)>) -> Result<Option<PositionRow>, StoreError> {
+        let Some((row, costs, state, due, held)) = found else { return Ok(None) };
         Ok(Some(PositionRow {
             costs: word(&costs, "costs")?,
             state: serde_json::from_str(&state)?,
             held_due: due.and_then(|due| due.parse().ok()),
+            held_state: held.map(|held| word(&held, "held_state")).transpose()?,
             ..row
         }))
     }
@@ -144,18 +149,21 @@ impl PositionRow {
         Some(Cents(self.wanted?.get().saturating_add(self.apart().map_or(0, Cents::get))))
     }
 
-    fn facts(&self, last: bool, tells_payment: bool) -> PositionFacts {
+    fn facts(&self, last: bool, notified: bool, tells_payment: bool) -> PositionFacts {
         PositionFacts {
             id: self.id.to_string(),
             revision: self.revision,
             costs: self.costs,
             asked: self.asked,
             held_due: self.held_due,
+            expired: self.held_state == Some(HeldState::Expired),
             wanted: self.wanted,
             wanted_cost: self.wanted_cost,
             apart: self.apart(),
             before: self.before,
+            next_day: self.next_day,
             touched: self.touched,
+            notified,
             paid_known: self.paid_known,
             last,
             tells_payment,
@@ -244,7 +252,9 @@ pub(super) fn observe_one(
         _ => false,
     };
     let tells = paid && super::payments::tells_send(db, row.act)?;
-    let step = position::observe(&row.state, &row.facts(!live, tells), fact);
+    let expired = matches!(fact, PositionFact::Verified { held } if held.state == HeldState::Expired);
+    let notified = expired && live && is_notified(db, &row)?;
+    let step = position::observe(&row.state, &row.facts(!live, notified, tells), fact);
     let moved = before != row.wanted;
     save(db, &mut row, fact, step, moved, now)?;
     if matches!(fact, PositionFact::Reckoned(_) | PositionFact::Verified { .. }) {
@@ -269,6 +279,12 @@ fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
     engine::is_live(db, row.act)
 }
 
+/// Whether SEND has the notification of its act.
+fn is_notified(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
+    let sql = "SELECT accepted_at IS NOT NULL OR iun IS NOT NULL FROM act WHERE id = ?1";
+    Ok(optional(db.prepare_cached(sql)?.query_row([row.act.0.as_bytes()], |found| found.get(0)))?.unwrap_or(false))
+}
+
 /// Keeps in the row what a fact tells.
 fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
     let id = *row.id.0.as_bytes();
@@ -277,7 +293,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         // other content, says nothing of this one.
         PositionFact::Joined { .. } if row.state == PositionState::Closed => {
             (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
-            (row.fee, row.cost, row.next_day, row.before) = (None, None, None, None);
+            (row.fee, row.cost, row.next_day, row.before, row.held_state) = (None, None, None, None, None);
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
                        whole_before = NULL, whole_since = NULL, pushed_at = NULL WHERE id = ?1";
@@ -352,6 +368,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
 
 fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Timestamp) -> Result<(), StoreError> {
     row.fee = held.fee;
+    row.held_state = Some(held.state);
     row.asked = match (held.amount, &row.state) {
         (Some(amount), _) => Some(amount),
         // It does not tell: what it was told last, if it said that it did it.
@@ -360,7 +377,11 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Ti
     };
     row.held_due = match &row.state {
         // A last day that a PT takes without keeping it is not told again and again.
-        PositionState::Changing { change } if change.due_date.is_some() && held.amount.is_none_or(|amount| amount == change.amount) => {
+        PositionState::Changing { change }
+            if change.due_date.is_some()
+                && held.state != HeldState::Expired
+                && held.amount.is_none_or(|amount| amount == change.amount) =>
+        {
             change.due_date
         }
         _ => held.due_date.or(row.held_due),

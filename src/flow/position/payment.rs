@@ -11,6 +11,8 @@ use crate::domain::position::PaymentSeen;
 fn due_on(row: &PositionFacts, day: Date) -> Option<Cents> {
     match row.before {
         Some((amount, since)) if day < since => Some(amount),
+        // It has changed since, and was not reckoned yet.
+        _ if row.next_day.is_some_and(|next| next <= day) => None,
         _ => due(row),
     }
 }

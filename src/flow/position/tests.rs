@@ -14,11 +14,14 @@ fn row() -> PositionFacts {
         costs: CostChannel::Push,
         asked: Some(Cents(10_000)),
         held_due: None,
+        expired: false,
         wanted: None,
         wanted_cost: None,
         apart: None,
         before: None,
+        next_day: None,
         touched: false,
+        notified: false,
         paid_known: false,
         last: false,
         tells_payment: false,
@@ -36,6 +39,7 @@ fn sum(amount: i64) -> Reckoning {
         cost: Cents(847),
         whole_cost: Cents(847),
         due_date: None,
+        open_until: None,
         stated_due: None,
         next: None,
         stated: Some(Cents(10_000)),
@@ -222,13 +226,21 @@ fn what_was_due_has_the_cost_once_by_whichever_way() {
 
 #[test]
 fn a_payment_learnt_after_the_amount_moved_is_of_the_day_on_which_it_was_made() {
-    let row = PositionFacts { wanted: Some(Cents(5_047)), before: Some((Cents(3_787), date(2027, 1, 13))), ..row() };
+    let row = PositionFacts {
+        wanted: Some(Cents(5_047)),
+        before: Some((Cents(3_787), date(2027, 1, 13))),
+        next_day: Some(date(2027, 3, 9)),
+        ..row()
+    };
     let table = [
         ("2027-01-12T20:00:00Z", 3_787, true),
         // Already the 13th in Rome.
         ("2027-01-12T23:30:00Z", 3_787, false),
         ("2027-01-12T23:30:00Z", 5_047, true),
         ("2027-01-12T20:00:00Z", 5_047, false),
+        // The next sum is due from the 9th of March on, and was not reckoned yet.
+        ("2027-03-08T20:00:00Z", 9_497, false),
+        ("2027-03-09T08:00:00Z", 9_497, true),
     ];
     for (at, paid, right) in table {
         let payment = PaymentSeen { paid_at: at.parse().unwrap(), ..payment(paid) };
@@ -334,6 +346,110 @@ fn the_last_day_is_stated_to_a_pt_that_does_not_tell_its_own() {
 }
 
 #[test]
+fn the_last_day_is_moved_when_it_comes_near_and_nobody_knows_until_when() {
+    let day = |add: i32| FIRST.checked_add(jiff::Span::new().days(add)).unwrap();
+    let table = [
+        // held, expired; by the rule, far; told, looked at again on
+        (Some(30), false, None, Some(180), None, Some(24)),
+        (Some(7), false, None, Some(180), None, Some(1)),
+        (Some(6), false, None, Some(180), Some(180), Some(174)),
+        (Some(-1), false, None, Some(180), Some(180), Some(174)),
+        (Some(-1), true, None, Some(180), Some(180), Some(174)),
+        // A PT that closes without a date, or before it.
+        (None, true, None, Some(180), Some(180), Some(174)),
+        (Some(90), true, None, Some(180), Some(180), Some(174)),
+        // Already far: it says no to something else.
+        (Some(400), true, None, Some(180), None, None),
+        (None, false, None, Some(180), None, None),
+        // The term of the rule, as long as it is not near itself.
+        (Some(30), false, Some(60), Some(180), Some(60), Some(54)),
+        (Some(60), false, Some(60), Some(180), None, Some(54)),
+        (Some(6), false, Some(6), Some(180), Some(180), Some(174)),
+        (Some(-2), true, Some(60), Some(180), Some(60), Some(54)),
+        // The rule ends.
+        (Some(6), false, Some(6), None, None, None),
+        (Some(-1), true, Some(6), None, Some(6), None),
+        (Some(-1), true, None, None, None, None),
+    ];
+    for (held, expired, due, far, want, look) in table {
+        let row = PositionFacts { held_due: held.map(day), expired, ..row() };
+        // The amount is right as it is.
+        let sum = Reckoning { due_date: due.map(day), open_until: far.map(day), ..sum(10_000) };
+        let step = observe(&PositionState::Open, &row, &reckoned_fact(sum.clone()));
+        let case = format!("held {held:?}, expired {expired}, rule {due:?}, far {far:?}: {step:?}");
+        match (&step.next, want) {
+            (PositionState::Changing { change }, Some(want)) => assert_eq!(change.due_date, Some(day(want)), "{case}"),
+            (PositionState::Open, None) => assert!(!expired, "{case}"),
+            (PositionState::Parked { code }, None) => assert!(expired && code == code::EXPIRED, "{case}"),
+            _ => panic!("{case}"),
+        }
+        let timed = step.effects.iter().find_map(|(effect, when)| match when {
+            When::Day(day) if *effect == PositionEffect::Reckon => Some(*day),
+            _ => None,
+        });
+        assert_eq!(timed, look.map(day), "{case}");
+        // A PT that takes no changes is told nothing, and parked when it is past its day.
+        let silent = observe(&PositionState::Open, &row, &reckoned_fact(Reckoning { may_push: false, ..sum }));
+        let stays = if expired { parked(code::EXPIRED) } else { PositionState::Open };
+        assert_eq!(silent.next, stays, "{case}");
+    }
+}
+
+#[test]
+fn what_is_found_expired_is_opened_again_where_it_may_be_paid() {
+    let is_expired = |held_amount| PositionFact::Verified { held: held(HeldState::Expired, held_amount) };
+    let notified = PositionFacts { notified: true, expired: true, ..row() };
+    let goes_on = Reckoning { open_until: FIRST.checked_add(jiff::Span::new().days(180)).ok(), ..sum(15_000) };
+    // Before SEND has it: as it is.
+    let untouched = observe(&PositionState::Unverified, &row(), &is_expired(Some(10_000)));
+    assert_eq!(untouched.next, parked(code::EXPIRED));
+    for state in [PositionState::Unverified, PositionState::Open] {
+        let step = observe(&state, &notified, &is_expired(Some(10_000)));
+        assert_eq!((step.next.name(), step.lines.len(), step.flags.len()), ("APERTA", 0, 0), "{state:?}");
+        assert!(effects(&step).contains(&"RICALCOLA"), "{state:?}");
+    }
+    let step = observe(&PositionState::Open, &notified, &reckoned_fact(goes_on.clone()));
+    let PositionState::Changing { change } = &step.next else { panic!("{step:?}") };
+    assert_eq!((change.amount, change.due_date), (Cents(15_000), goes_on.open_until));
+    // Parked under that code, as soon as something moves: SEND has it now, or its days count again.
+    let woken = observe(&parked(code::EXPIRED), &notified, &PositionFact::Moved);
+    assert_eq!(effects(&woken), ["RICALCOLA"]);
+    let step = observe(&parked(code::EXPIRED), &notified, &reckoned_fact(goes_on.clone()));
+    assert_eq!((step.next.name(), step.lines[0].event), ("IN_MODIFICA", event::RESUMED));
+    // Not while nothing may be told, not once nobody names it, not by a rule that has ended, not when the PT refused it already.
+    for sum in [Reckoning { may_push: false, ..goes_on.clone() }, Reckoning { last: true, ..goes_on.clone() }, sum(15_000)] {
+        assert_eq!(observe(&parked(code::EXPIRED), &notified, &reckoned_fact(sum.clone())).next, parked(code::EXPIRED), "{sum:?}");
+    }
+    assert_eq!(observe(&parked(code::NOT_REOPENED), &notified, &reckoned_fact(goes_on.clone())).next, parked(code::NOT_REOPENED));
+    assert!(effects(&observe(&parked(code::NOT_REOPENED), &notified, &PositionFact::Moved)).is_empty());
+
+    // Read after the change: open; or expired still, which is told again, then parked.
+    let offered = PositionState::Changing { change: Pending { stage: Stage::Offered, ..change.clone() } };
+    let read = |state, told| PositionFact::ReadBack { held: held(state, Some(15_000)), told };
+    assert_eq!(observe(&offered, &notified, &read(HeldState::Payable, true)).next, PositionState::Open);
+    let mut state = offered;
+    for turn in 0.. {
+        assert!(turn < 30, "for ever: {state:?}");
+        let step = observe(&state, &notified, &read(HeldState::Expired, turn % 2 == 0));
+        state = match step.next {
+            PositionState::Changing { change } => PositionState::Changing { change: Pending { stage: Stage::Offered, ..change } },
+            next => {
+                assert_eq!((next, step.flags), (parked(code::NOT_REOPENED), vec![code::NOT_REOPENED.to_owned()]));
+                break;
+            }
+        };
+    }
+    // A change without a date meets one that has passed: reckoned anew, with another.
+    let step = observe(&changing(15_000, Stage::Offered), &notified, &read(HeldState::Expired, true));
+    assert_eq!((step.next.name(), effects(&step)), ("APERTA", vec!["RICALCOLA"]));
+    // Nobody names it any more: what was pushed is taken back, and that is all.
+    let last = PositionFacts { last: true, ..notified };
+    let step = observe(&changing(15_000, Stage::Offered), &last, &read(HeldState::Expired, true));
+    assert_eq!((step.next.name(), effects(&step)), ("APERTA", vec!["RICALCOLA"]));
+    assert_eq!(observe(&PositionState::Open, &last, &reckoned_fact(Reckoning { last: true, ..sum(10_000) })).next, PositionState::Closed);
+}
+
+#[test]
 fn of_a_pt_that_asks_the_price_what_is_parked_is_reckoned() {
     let pull = PositionFacts { costs: CostChannel::Pull, ..row() };
     let not = |code| PositionFact::NotVerified { code };
@@ -355,7 +471,8 @@ fn of_a_pt_that_asks_the_price_what_is_parked_is_reckoned() {
     for (state, fact, want) in table {
         let reckons = |row| effects(&observe(&state, row, &fact)).contains(&"RICALCOLA");
         assert_eq!(reckons(&pull), want, "{state:?} + {fact:?}");
-        assert!(!reckons(&row()), "pushed, {state:?} + {fact:?}");
+        // One that has expired may be opened again.
+        assert_eq!(reckons(&row()), fact == is(HeldState::Expired), "pushed, {state:?} + {fact:?}");
     }
 }
 
@@ -384,13 +501,14 @@ fn over_random_stories_nothing_is_pushed_that_must_not_be() {
         let mut jobs: Vec<PositionEffect> = vec![PositionEffect::Verify];
         for turn in 0..40 {
             let amount = [7_000, 10_000, 10_847][dice.roll(3) as usize];
-            let of = [HeldState::Payable, HeldState::Payable, HeldState::Payable, HeldState::BeingPaid, HeldState::Cancelled]
+            let of = [HeldState::Payable, HeldState::Payable, HeldState::Expired, HeldState::BeingPaid, HeldState::Cancelled]
                 [dice.roll(5) as usize];
+            let open_until = FIRST.checked_add(jiff::Span::new().days(180)).ok().filter(|_| dice.roll(2) == 0);
             let fact = match dice.roll(14) {
                 0 => PositionFact::Verified { held: held(of, Some(amount)) },
                 1 => PositionFact::Unverifiable,
                 2 => PositionFact::NotVerified { code: code::NOT_FOUND },
-                3 | 4 => reckoned_fact(Reckoning { may_push, last: row.last, ..sum(amount) }),
+                3 | 4 => reckoned_fact(Reckoning { may_push, open_until, last: row.last, ..sum(amount) }),
                 5 | 6 => PositionFact::Offered,
                 7 => PositionFact::Pushed { reads: dice.roll(2) == 0 },
                 8 => PositionFact::ReadBack { held: held(of, (dice.roll(4) > 0).then_some(amount)), told: dice.roll(2) == 0 },
@@ -406,6 +524,10 @@ fn over_random_stories_nothing_is_pushed_that_must_not_be() {
                 PositionFact::Joined { .. } => false,
                 _ => row.last,
             };
+            if let PositionFact::Verified { held } | PositionFact::ReadBack { held, .. } = &fact {
+                row.expired = held.state == HeldState::Expired;
+            }
+            row.notified = may_push;
             let step = observe(&state, &row, &fact);
             let tale = format!("story {story}, turn {turn}: {state:?} + {fact:?} -> {step:?}");
             if matches!(state, PositionState::Paid) {

@@ -6,6 +6,8 @@ pub mod code {
     pub const BEING_PAID: &str = "POSIZIONE_IN_PAGAMENTO";
     pub const CANCELLED: &str = "POSIZIONE_ANNULLATA_DAL_PT";
     pub const EXPIRED: &str = "POSIZIONE_SCADUTA";
+    /// The PT was told a later last day, and takes no payments all the same.
+    pub const NOT_REOPENED: &str = "SCADENZA_NON_SPOSTATA";
     /// Told to the PT again and again, and read back without it.
     pub const NOT_CHANGED: &str = "IMPORTO_NON_CAMBIATO";
     pub const REFUSED: &str = "IMPORTO_RESPINTO_DAL_PT";
@@ -29,7 +31,7 @@ pub mod code {
     #[must_use]
     pub fn is_explained_by_state(code: &str) -> bool {
         const QUESTIONS: [&str; 4] = ["ID_POSIZIONE_MANCANTE", "VERIFICA_RESPINTA_DAL_PT", "PT_NON_CONFIGURATO", "TENTATIVI_ESAURITI"];
-        [BEING_PAID, CANCELLED, EXPIRED, NOT_FOUND, OTHER].contains(&code) || QUESTIONS.contains(&code)
+        [BEING_PAID, CANCELLED, EXPIRED, NOT_REOPENED, NOT_FOUND, OTHER].contains(&code) || QUESTIONS.contains(&code)
     }
 }
 

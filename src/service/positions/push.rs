@@ -128,6 +128,10 @@ async fn refused(hub: &Hub, subject: &Subject, pending: &Pending, beside: Beside
         return save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await;
     }
     match ask(hub, subject).await {
+        // It takes no payments any more, and no other date.
+        Answered::Held(held) if held.state == H::Expired && (pending.due_date.is_some() || !subject.material.live) => {
+            save(hub, id, PositionFact::PushRefused { code: code::NOT_REOPENED }, beside).await
+        }
         Answered::Held(held) if matches!(held.state, H::Payable | H::NotActive) && held.amount != Some(pending.amount) => {
             save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::reckon::{PriceSheet, answer, reckon};
 use super::{PriceAnswer, partners};
 use crate::domain::act::Act;
-use crate::domain::amount_rule::{AmountFacts, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts};
+use crate::domain::amount_rule::{AmountFacts, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts, Suspension};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
@@ -78,7 +78,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
 }
 
 fn can() -> Option<Capabilities> {
-    Some(Capabilities { verify: true, update: true, tells_amount: true, ..Capabilities::NOTHING })
+    Some(Capabilities { verify: true, update: true, moves_date: true, tells_amount: true, ..Capabilities::NOTHING })
 }
 
 fn sheet(material: &PositionMaterial, state: &str) -> Sheet {
@@ -169,6 +169,55 @@ fn the_last_day_is_that_of_the_steps_whatever_comes_after_them() {
         material.content.payment_expiration_date = Some(date(2026, 12, 31));
     });
     assert_eq!(instalment, (None, None));
+}
+
+#[test]
+fn the_pts_last_day_is_kept_open_while_nobody_knows_until_when_it_can_be_paid() {
+    let far = Some(TUESDAY.checked_add(jiff::Span::new().days(180)).unwrap());
+    let later = date(2027, 2, 15);
+    let open = |change: fn(&mut PositionMaterial), can, day| {
+        let mut material = material(CostChannel::Push);
+        change(&mut material);
+        reckon(&material, Calendar::default(), can, day).unwrap().0.open_until
+    };
+    let finite: fn(&mut PositionMaterial) = |material| {
+        let steps = rule().steps.into_iter().take(2).collect();
+        material.content.amount_rule = Some(AmountRule { steps, ..rule() });
+    };
+    let unserved: fn(&mut PositionMaterial) = |material| material.facts.recipients[0].completed = None;
+    let flat: fn(&mut PositionMaterial) = |material| material.content.amount_rule = Some(AmountRule::flat(CostPolicy::Added));
+    assert_eq!(open(|_| (), can(), TUESDAY), far, "its last step has no end");
+    assert_eq!(open(|_| (), can(), later).map(|far| far > later), Some(true), "and is in force");
+    assert_eq!(open(unserved, can(), TUESDAY), far, "the paper is on its way");
+    assert_eq!(open(finite, can(), TUESDAY), None, "it ends");
+    assert_eq!(
+        open(
+            |material| {
+                let steps = rule().steps.into_iter().take(2).collect();
+                material.content.amount_rule = Some(AmountRule { steps, ..rule() });
+                material.facts.recipients[0].completed = None;
+            },
+            can(),
+            TUESDAY
+        ),
+        far,
+        "it ends so many days after a completion that is still to come"
+    );
+    assert_eq!(open(flat, can(), TUESDAY), None, "no terms: the PT's own date");
+    let stopped: fn(&mut PositionMaterial) = |material| {
+        material.content.amount_rule = Some(AmountRule::flat(CostPolicy::Added));
+        material.facts.suspensions = vec![Suspension { from: TUESDAY, until: None }];
+    };
+    assert_eq!(open(stopped, can(), TUESDAY), far, "its days stand still");
+    let until: fn(&mut PositionMaterial) = |material| {
+        material.content.amount_rule = Some(AmountRule::flat(CostPolicy::Added));
+        material.facts.suspensions = vec![Suspension { from: TUESDAY, until: Some(TUESDAY) }];
+    };
+    assert_eq!(open(until, can(), TUESDAY), None, "until a day that is known");
+    assert_eq!(open(|material| material.flow.payments.keep_open_days = 0, can(), TUESDAY), None, "the flow leaves it to the PT");
+    let fixed = Some(Capabilities { moves_date: false, ..can().unwrap() });
+    assert_eq!(open(|_| (), fixed, TUESDAY), None, "its PT moves no dates");
+    assert_eq!(reckon(&material(CostChannel::Push), Calendar::default(), fixed, TUESDAY).unwrap().0.due_date, None);
 }
 
 #[test]

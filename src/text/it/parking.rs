@@ -318,6 +318,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Prorogarla presso il partner tecnologico, poi messo posizione retry.",
     ),
     (
+        "SCADENZA_NON_SPOSTATA",
+        "La posizione è scaduta presso il partner tecnologico, che non accetta o non tiene la nuova data: il cittadino non può pagare.",
+        "Prorogarla presso il partner tecnologico, poi messo posizione retry.",
+    ),
+    (
         "IMPORTO_NON_CAMBIATO",
         "Il partner tecnologico dice di aver preso il nuovo importo, ma riletto è ancora quello di prima.",
         "Chiedere al partner tecnologico, poi messo posizione retry.",
