@@ -7,6 +7,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+mod cancel;
 mod dates;
 mod payment;
 mod words;
@@ -56,6 +57,9 @@ pub struct Pending {
     /// Times that the PT was told and then read without it.
     #[serde(default)]
     pub tries: u32,
+    /// Its PT is to make it no longer payable: the amount stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel: bool,
 }
 
 /// How far a change is.
@@ -215,6 +219,8 @@ pub struct PositionFacts {
     pub last: bool,
     /// SEND wants to know of payments, by the flow of its act.
     pub tells_payment: bool,
+    /// The last act that named it was cancelled, and its flow wants the position cancelled too.
+    pub cancels: bool,
 }
 
 /// What is due, as the service reckoned it.
@@ -243,6 +249,8 @@ pub struct Reckoning {
     pub may_push: bool,
     /// No act that lives names it: once the PT holds this, it is over.
     pub last: bool,
+    /// It is to be cancelled with its act; whether its PT can.
+    pub cancels: Option<bool>,
 }
 
 /// A fact about a position. Each yields a step.
@@ -434,6 +442,7 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Open | S::Changing { .. }, F::Joined { .. }) => PositionStep::stay(state).then(Do::Reckon),
 
         (S::Unmanaged, F::Left { last: true }) => PositionStep::to(S::Closed),
+        (_, F::Left { last: true }) if row.cancels && cancel::may_begin(state) => cancel::wanted(state),
         // What messo has put there goes away with the act: a last reckoning, then it is closed.
         (S::Unverified | S::Open | S::Changing { .. }, F::Left { last: true }) if row.touched || matches!(state, S::Changing { .. }) => {
             PositionStep::stay(state).then(Do::Reckon)
@@ -468,9 +477,13 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Unverified | S::Parked { .. }, F::NotVerified { code }) => step_unless_known(state, PositionStep::park(code)),
 
         (S::Open, F::Reckoned(sum)) => reckoned(row, sum),
+        (S::Changing { change }, F::Reckoned(sum)) if change.cancel && change.stage == Stage::ToPush && sum.cancels == Some(true) => {
+            PositionStep::stay(state).then(Do::Push { raise: false })
+        }
         // Nothing of it has left: it makes room for what is due now.
         (S::Changing { change }, F::Reckoned(sum)) if change.stage == Stage::ToPush => {
-            if sum.amount == change.amount && sum.cost == change.cost && dates::is_still_right(row, sum, change.due_date) {
+            if !change.cancel && sum.amount == change.amount && sum.cost == change.cost && dates::is_still_right(row, sum, change.due_date)
+            {
                 let raise = row.asked.or(sum.stated).is_some_and(|holds| sum.amount > holds);
                 timed(PositionStep::stay(state).then(Do::Push { raise }), row, sum)
             } else {
@@ -494,14 +507,19 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         }
         (S::Changing { change }, F::Pushed { reads: false } | F::ToldLater { code: None, reads: false }) => settled(change, row),
         // It was silent for so long that it was taken to have done it, and has not.
+        (S::Changing { change }, F::ToldLater { code: Some(_), .. }) if change.cancel => PositionStep::park(code::NOT_CANCELLED),
         (S::Changing { .. } | S::Open | S::Closed, F::ToldLater { code: Some(_), .. }) => PositionStep::park(code::REFUSED),
         (S::Changing { change }, F::TakenInCharge { ticket }) => {
             let change = Pending { stage: Stage::TakenInCharge { ticket: ticket.clone() }, ..change.clone() };
             PositionStep::to(S::Changing { change }).at(Do::ReadBack, When::In(SILENCE))
         }
+        // A PT that removes what it cancels no longer finds it.
+        (S::Changing { change }, F::PushRefused { code: code::NOT_FOUND }) if change.cancel => cancel::done(row),
+        (S::Changing { change }, F::PushRefused { .. }) if change.cancel => PositionStep::park(code::NOT_CANCELLED),
         (S::Changing { .. }, F::PushRefused { code }) => PositionStep::park(code),
         (S::Changing { change }, F::ReadBack { held, told }) => read_back(row, change, held, *told),
         // A question of another kind, while a change is under way.
+        (S::Changing { change }, F::Verified { .. }) if change.cancel => PositionStep::stay(state),
         (S::Changing { .. }, F::Verified { held }) if held.state == HeldState::Expired => PositionStep::stay(state),
         (S::Changing { .. }, F::Verified { held }) => blocked(row, held).unwrap_or_else(|| PositionStep::stay(state)),
 
@@ -549,6 +567,9 @@ fn new_key(row: &PositionFacts) -> String {
 }
 
 fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
+    if let Some(step) = cancel::reckoned(row, sum) {
+        return step;
+    }
     let holds = row.asked.or(sum.stated);
     let due_date = dates::to_tell(row, sum);
     if row.expired && !sum.last && !dates::reopens(row, sum) {
@@ -557,17 +578,21 @@ fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
     let closes_early = !sum.last && (row.held_due.is_some() || row.expired) && due_date.is_some();
     if sum.may_push && (holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
-        let change = Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0 };
+        let change =
+            Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0, cancel: false };
         return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), row, sum);
     }
     if sum.last {
-        return PositionStep::to(PositionState::Closed);
+        return cancel::closed(sum);
     }
     timed(PositionStep::to(PositionState::Open), row, sum)
 }
 
 /// The PT holds the change, as far as can be known.
 fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
+    if change.cancel {
+        return cancel::done(row);
+    }
     let mut told = line(event::UPDATED, None);
     told.amount = Some(change.amount);
     told.cost = Some(change.cost);
@@ -577,8 +602,11 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
 }
 
 fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {
+    if change.cancel && held.state == HeldState::Cancelled {
+        return cancel::done(row);
+    }
     // Of one that nobody names any more only the amount is taken back.
-    let expired = held.state == HeldState::Expired && !row.last;
+    let expired = held.state == HeldState::Expired && !row.last && !change.cancel;
     if held.state != HeldState::Expired
         && let Some(step) = blocked(row, held)
     {
@@ -588,8 +616,8 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
     let taken = matches!(change.stage, Stage::TakenInCharge { .. });
     match held.amount {
         // A PT that does not tell amounts cannot deny it.
-        None if !expired && (told || change.stage != Stage::Offered) => settled(change, row),
-        Some(amount) if !expired && amount == change.amount => settled(change, row),
+        None if !expired && !change.cancel && (told || change.stage != Stage::Offered) => settled(change, row),
+        Some(amount) if !expired && !change.cancel && amount == change.amount => settled(change, row),
         // Its last day passed meanwhile: reckoned anew, with another.
         _ if expired && change.due_date.is_none() && !taken => PositionStep::to(PositionState::Open).then(PositionEffect::Reckon),
         // It may still be working on it.
@@ -598,6 +626,7 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(SILENCE))
         }
         _ if taken || change.tries >= MOST_TRIES => PositionStep::park(match change.due_date {
+            _ if change.cancel => code::NOT_CANCELLED,
             _ if !expired => code::NOT_CHANGED,
             Some(_) => code::NOT_REOPENED,
             None => code::EXPIRED,

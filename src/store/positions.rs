@@ -149,7 +149,7 @@ impl PositionRow {
         Some(Cents(self.wanted?.get().saturating_add(self.apart().map_or(0, Cents::get))))
     }
 
-    fn facts(&self, last: bool, notified: bool, tells_payment: bool) -> PositionFacts {
+    fn facts(&self, last: bool, notified: bool, tells_payment: bool, cancels: bool) -> PositionFacts {
         PositionFacts {
             id: self.id.to_string(),
             revision: self.revision,
@@ -167,6 +167,7 @@ impl PositionRow {
             paid_known: self.paid_known,
             last,
             tells_payment,
+            cancels,
         }
     }
 }
@@ -254,7 +255,8 @@ pub(super) fn observe_one(
     let tells = paid && super::payments::tells_send(db, row.act)?;
     let expired = matches!(fact, PositionFact::Verified { held } if held.state == HeldState::Expired);
     let notified = expired && live && is_notified(db, &row)?;
-    let step = position::observe(&row.state, &row.facts(!live, notified, tells), fact);
+    let cancels = matches!(fact, PositionFact::Left { last: true }) && is_cancelled_with(db, row.act)?;
+    let step = position::observe(&row.state, &row.facts(!live, notified, tells, cancels), fact);
     let moved = before != row.wanted;
     save(db, &mut row, fact, step, moved, now)?;
     if matches!(fact, PositionFact::Reckoned(_) | PositionFact::Verified { .. }) {
@@ -277,6 +279,14 @@ pub(super) fn observe_one(
 
 fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
     engine::is_live(db, row.act)
+}
+
+/// Whether an act was cancelled by an order, with none in its place, and its flow wants its positions cancelled too.
+pub(super) fn is_cancelled_with(db: &Connection, act: ActId) -> Result<bool, StoreError> {
+    let sql = "SELECT json_extract(d.json, '$.pagamenti.on_cancel') FROM act a JOIN flow_definition d ON d.digest = a.flow_digest \
+               WHERE a.id = ?1 AND a.state IN ('ANNULLATO', 'RITIRATO') AND NOT EXISTS (SELECT 1 FROM act s WHERE s.replaces = a.id)";
+    let word: Option<String> = optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |found| found.get(0)))?.flatten();
+    Ok(word.as_deref() == Some("annulla"))
 }
 
 /// Whether SEND has the notification of its act.

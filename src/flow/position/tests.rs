@@ -25,6 +25,7 @@ fn row() -> PositionFacts {
         paid_known: false,
         last: false,
         tells_payment: false,
+        cancels: false,
     }
 }
 
@@ -45,6 +46,7 @@ fn sum(amount: i64) -> Reckoning {
         stated: Some(Cents(10_000)),
         may_push: true,
         last: false,
+        cancels: None,
     }
 }
 
@@ -53,7 +55,7 @@ fn reckoned_fact(sum: Reckoning) -> PositionFact {
 }
 
 fn changing(amount: i64, stage: Stage) -> PositionState {
-    let change = Pending { key: "p/5".to_owned(), amount: Cents(amount), cost: Cents(847), due_date: None, stage, tries: 0 };
+    let change = Pending { key: "p/5".to_owned(), amount: Cents(amount), cost: Cents(847), due_date: None, stage, tries: 0, cancel: false };
     PositionState::Changing { change }
 }
 
@@ -166,6 +168,65 @@ fn what_was_pushed_goes_away_with_the_act_that_wanted_it() {
     assert_eq!((done.next.name(), effects(&done)), ("APERTA", vec!["RICALCOLA"]));
     let closed = PositionFacts { asked: Some(Cents(10_000)), ..touched };
     assert_eq!(observe(&done.next, &closed, &reckoned_fact(Reckoning { last: true, ..sum(10_000) })).next, PositionState::Closed);
+}
+
+#[test]
+fn a_position_ends_with_its_act_where_the_flow_wants_it() {
+    let row = PositionFacts { last: true, cancels: true, ..row() };
+    let left = PositionFact::Left { last: true };
+    let starts = [
+        (PositionState::Unverified, "APERTA", vec!["RICALCOLA"]),
+        (PositionState::Open, "APERTA", vec!["RICALCOLA"]),
+        (changing(10_847, Stage::Offered), "IN_MODIFICA", vec!["RICALCOLA"]),
+        (parked(code::REFUSED), "APERTA", vec!["RICALCOLA"]),
+        (parked(code::BEING_PAID), "FERMA", vec![]),
+        (parked(code::CANCELLED), "CHIUSA", vec![]),
+        (parked(code::NOT_FOUND), "CHIUSA", vec![]),
+        (PositionState::Unmanaged, "CHIUSA", vec![]),
+        (PositionState::Paid, "PAGATA", vec![]),
+    ];
+    for (state, name, want) in starts {
+        let step = observe(&state, &row, &left);
+        assert_eq!((step.next.name(), effects(&step)), (name, want), "{state:?}");
+    }
+    let ends = |cancels| reckoned_fact(Reckoning { last: true, cancels, ..sum(10_000) });
+    let begun = observe(&PositionState::Open, &row, &ends(Some(true)));
+    assert_eq!(effects(&begun), ["AGGIORNA_IMPORTO"]);
+    let PositionState::Changing { change } = begun.next else { panic!("{begun:?}") };
+    assert!(change.cancel && change.amount == Cents(10_000), "{change:?}");
+    // A PT that cannot: a person is told.
+    let cannot = observe(&PositionState::Open, &row, &ends(Some(false)));
+    assert_eq!((cannot.next, cannot.flags), (PositionState::Closed, vec![code::NOT_CANCELLED.to_owned()]));
+    let plain = observe(&PositionState::Open, &row, &ends(None));
+    assert_eq!((plain.next, plain.lines.len()), (PositionState::Closed, 0));
+
+    let at = |stage| PositionState::Changing { change: Pending { stage, ..change.clone() } };
+    let read = |state, told| PositionFact::ReadBack { held: held(state, Some(10_000)), told };
+    let refused = |code| PositionFact::PushRefused { code };
+    let table = [
+        (at(Stage::Offered), read(HeldState::Cancelled, false), "CHIUSA", vec![]),
+        (at(Stage::Offered), read(HeldState::Cancelled, true), "CHIUSA", vec![]),
+        // Nobody knew, and it did not arrive; or it says that it did it: once more.
+        (at(Stage::Offered), read(HeldState::Payable, false), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (at(Stage::Offered), read(HeldState::Expired, false), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (at(Stage::Offered), read(HeldState::Payable, true), "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (at(Stage::Offered), read(HeldState::BeingPaid, false), "FERMA", vec!["VERIFICA_POSIZIONE"]),
+        (at(Stage::Offered), read(HeldState::Paid, false), "PAGATA", vec![]),
+        (at(Stage::Offered), refused(code::NOT_FOUND), "CHIUSA", vec![]),
+        (at(Stage::Offered), refused(code::REFUSED), "FERMA", vec![]),
+        (at(Stage::Offered), PositionFact::Pushed { reads: false }, "CHIUSA", vec![]),
+        (at(Stage::TakenInCharge { ticket: "t".to_owned() }), PositionFact::ToldLater { code: None, reads: false }, "CHIUSA", vec![]),
+        (at(Stage::ToPush), ends(Some(true)), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+    ];
+    for (state, fact, name, want) in table {
+        let step = observe(&state, &row, &fact);
+        assert_eq!((step.next.name(), effects(&step)), (name, want), "{state:?} + {fact:?}");
+        assert_eq!(step.lines.iter().any(|line| line.event == event::CANCELLED), name == "CHIUSA", "{state:?} + {fact:?}");
+    }
+    // Another act names it by now: before anything left it is reckoned for that one; afterwards a person is told.
+    let joined = PositionFacts { last: false, cancels: false, ..row };
+    assert_eq!(observe(&at(Stage::ToPush), &joined, &reckoned_fact(sum(10_000))).next, PositionState::Open);
+    assert_eq!(observe(&at(Stage::Offered), &joined, &read(HeldState::Cancelled, false)).next, parked(code::CANCELLED));
 }
 
 #[test]

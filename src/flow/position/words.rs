@@ -8,6 +8,8 @@ pub mod code {
     pub const EXPIRED: &str = "POSIZIONE_SCADUTA";
     /// The PT was told a later last day, and takes no payments all the same.
     pub const NOT_REOPENED: &str = "SCADENZA_NON_SPOSTATA";
+    /// Its act was cancelled, and the PT cannot cancel the position, or does not.
+    pub const NOT_CANCELLED: &str = "POSIZIONE_NON_ANNULLATA";
     /// Told to the PT again and again, and read back without it.
     pub const NOT_CHANGED: &str = "IMPORTO_NON_CAMBIATO";
     pub const REFUSED: &str = "IMPORTO_RESPINTO_DAL_PT";
@@ -40,6 +42,8 @@ pub mod event {
     /// Its PT now asks for this amount.
     pub const UPDATED: &str = "IMPORTO_AGGIORNATO";
     pub const PARKED: &str = "POSIZIONE_FERMA";
+    /// Its PT has cancelled it, as its act was.
+    pub const CANCELLED: &str = "POSIZIONE_ANNULLATA";
     pub const RESUMED: &str = "POSIZIONE_RIPRESA";
     pub const PAID: &str = "PAGATO";
     pub const UNMANAGED: &str = "POSIZIONE_NON_GESTITA";

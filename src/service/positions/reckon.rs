@@ -96,6 +96,11 @@ pub fn reckon(
     can: Option<Capabilities>,
     today: Date,
 ) -> Result<(Reckoning, Option<PriceSheet>), AmountFault> {
+    let known = can.is_some_and(|can| !can.needs_position_id || material.data().position_id.is_some());
+    let cancels = (material.cancels && !material.live).then(|| known && can.is_some_and(|can| can.cancel));
+    if cancels == Some(true) {
+        return Ok((ending(material, today), None));
+    }
     let rule = rule(material);
     let facts = facts(material, calendar);
     let amount_of_act = facts.amount;
@@ -135,7 +140,7 @@ pub fn reckon(
     let last_term = terms.max().filter(|_| material.facts.completed(rule.completion).is_some());
     let ends = rule.steps.last().is_some_and(|step| step.days.is_some());
     let stated_due = material.content.payment_expiration_date.or(last_term.filter(|_| ends));
-    let can_update = can.is_some_and(|can| can.update && (!can.needs_position_id || material.data().position_id.is_some()));
+    let can_update = known && can.is_some_and(|can| can.update);
     // While it can be paid and nobody knows until when. A rule without terms of its own (and one among several notices) is left to the
     // date that its PT has, but while a person has stopped its days.
     let stopped = material.facts.suspensions.iter().any(|held| held.from <= today && held.until.is_none());
@@ -158,6 +163,7 @@ pub fn reckon(
         stated: amount_of_act,
         may_push: can_update && material.costs != CostChannel::Pull && (material.facts.notified || material.touched),
         last: !material.live,
+        cancels,
     };
     let sheet = match &material.iun {
         Some(iun) if material.facts.notified => Some(PriceSheet {
@@ -171,6 +177,24 @@ pub fn reckon(
         _ => None,
     };
     Ok((reckoning, sheet))
+}
+
+/// Of one that its PT is to cancel: the amount stays, whatever it is.
+fn ending(material: &PositionMaterial, today: Date) -> Reckoning {
+    Reckoning {
+        day: today,
+        amount: material.asked.or(material.base).unwrap_or(Cents(0)),
+        cost: Cents(0),
+        whole_cost: Cents(0),
+        due_date: None,
+        open_until: None,
+        stated_due: None,
+        next: None,
+        stated: material.content.amount,
+        may_push: false,
+        last: true,
+        cancels: Some(true),
+    }
 }
 
 /// Reckons many positions together: read in one look, saved in one write.

@@ -61,6 +61,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
         act: ActId(uuid::Uuid::nil()),
         sender: ENTE.to_owned(),
         live: true,
+        cancels: false,
         iun: Some("IUN-1".to_owned()),
         flow: definition::shipped().into_iter().find(|flow| flow.name == "cds").unwrap(),
         facts: AmountFacts {
@@ -126,6 +127,20 @@ fn nothing_is_told_before_send_has_it_nor_to_a_pt_that_takes_nothing() {
     let touched = PositionMaterial { touched: true, live: false, ..unheard };
     let (sum, _) = reckon(&touched, Calendar::default(), can(), TUESDAY).unwrap();
     assert!(sum.may_push && sum.last && sum.cost == Cents(0), "{sum:?}");
+}
+
+#[test]
+fn what_is_to_be_cancelled_with_its_act_needs_no_sum() {
+    let mut material = PositionMaterial { live: false, cancels: true, asked: Some(Cents(4_200)), ..material(CostChannel::Push) };
+    material.facts.amount = None;
+    material.base = None;
+    let cancels = |can| reckon(&material, Calendar::default(), can, TUESDAY).map(|(sum, _)| (sum.cancels, sum.last, sum.amount));
+    let can_cancel = Some(Capabilities { cancel: true, ..can().unwrap() });
+    assert_eq!(cancels(can_cancel), Ok((Some(true), true, Cents(4_200))));
+    let by_id = Some(Capabilities { needs_position_id: true, ..can_cancel.unwrap() });
+    assert!(cancels(by_id).is_err(), "the PT could not be told which: what is due is reckoned, and there is no sum");
+    let left = PositionMaterial { live: false, cancels: true, ..self::material(CostChannel::Push) };
+    assert_eq!(reckon(&left, Calendar::default(), can(), TUESDAY).unwrap().0.cancels, Some(false), "a PT that cannot");
 }
 
 #[test]

@@ -117,6 +117,7 @@ fn sum(amount: i64, next: Option<Date>) -> Reckoning {
         stated: Some(Cents(10_000)),
         may_push: true,
         last: false,
+        cancels: None,
     }
 }
 

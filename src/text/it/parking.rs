@@ -323,6 +323,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Prorogarla presso il partner tecnologico, poi messo posizione retry.",
     ),
     (
+        "POSIZIONE_NON_ANNULLATA",
+        "L'atto è annullato e il flusso vuole annullata anche la posizione, ma il partner tecnologico non sa o non vuole farlo.",
+        "Annullarla presso il partner tecnologico: fino ad allora si può ancora pagare.",
+    ),
+    (
         "IMPORTO_NON_CAMBIATO",
         "Il partner tecnologico dice di aver preso il nuovo importo, ma riletto è ancora quello di prima.",
         "Chiedere al partner tecnologico, poi messo posizione retry.",
