@@ -67,6 +67,7 @@ pub async fn tell_send(hub: &Hub, leased: &Leased, id: PositionId) -> End {
         Err(end) => return end,
     };
     let answer = channel.pnd.paid(&position.creditor, &position.notice, &PaymentSeen { paid_at, amount, receipt: None }).await;
+    failpoint!("payment.answered");
     notify::heard(hub, &channel, answer.as_ref().err());
     match answer {
         Ok(()) => hub.store.payment_told(id, leased.job, now).await.map_or_else(End::from, |()| End::Saved),

@@ -111,6 +111,7 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
         if let Err(error) = hub.store.take_payment(event, hub.clock.now()).await {
             return Answered::Ends(End::from(error));
         }
+        failpoint!("payment.kept");
     }
     Answered::Held(Box::new(held))
 }
