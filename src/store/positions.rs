@@ -79,7 +79,10 @@ pub(super) struct PositionRow {
 const COLUMNS: &str = "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, \
      pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since, held_state";
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, String, Option<String>, Option<String>)> {
+/// A row, and what of it is still text: channel, state, last day and state at the PT.
+type Read = (PositionRow, String, String, Option<String>, Option<String>);
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Read> {
     let cents = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(Cents));
     let day = |index| row.get::<_, Option<String>>(index).map(|value| value.and_then(|day| day.parse::<Date>().ok()));
     Ok((
@@ -124,7 +127,7 @@ impl PositionRow {
         PositionRow::decode(optional(db.prepare_cached(&sql)?.query_row([notice, creditor], read_row))?)
     }
 
-    fn decode(found: Option<(PositionRow, String, String, Option<String>, Option<String>)>) -> Result<Option<PositionRow>, StoreError> {
+    fn decode(found: Option<Read>) -> Result<Option<PositionRow>, StoreError> {
         let Some((row, costs, state, due, held)) = found else { return Ok(None) };
         Ok(Some(PositionRow {
             costs: word(&costs, "costs")?,

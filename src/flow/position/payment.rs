@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{PositionEffect, PositionFacts, PositionState, PositionStep, code, event, line};
 use crate::domain::calendar::in_rome;
 use crate::domain::money::Cents;
-use crate::domain::position::PaymentSeen;
+use crate::domain::position::{CostChannel, PaymentSeen};
 
 /// What the citizen had to pay on a day of Rome, cost of notification included. A payment is often learnt after the amount has moved.
 fn due_on(row: &PositionFacts, day: Date) -> Option<Cents> {
@@ -19,8 +19,11 @@ fn due_on(row: &PositionFacts, day: Date) -> Option<Cents> {
 
 /// What the citizen is asked for now, cost of notification included, whoever adds it.
 fn due(row: &PositionFacts) -> Option<Cents> {
-    let asked = row.wanted.or(row.asked)?;
-    asked.get().checked_add(row.apart.map_or(0, Cents::get)).map(Cents)
+    with_cost(row, row.wanted.or(row.asked)?)
+}
+
+fn with_cost(row: &PositionFacts, amount: Cents) -> Option<Cents> {
+    amount.get().checked_add(row.apart.map_or(0, Cents::get)).map(Cents)
 }
 
 /// A payment, whatever its amount. `whole`: nothing is left to pay.
@@ -48,10 +51,12 @@ pub(super) fn told(state: &PositionState, row: &PositionFacts, payment: &Payment
     if row.tells_payment && !again { step.then(PositionEffect::TellPayment) } else { step }
 }
 
-/// Its PT calls it paid and tells no payment: it is taken to be of what was asked for, and said to be so.
+/// Its PT calls it paid and tells no payment: it is taken to be of what that PT asked for, and said to be so.
 pub(super) fn untold(row: &PositionFacts) -> PositionStep {
+    // A PT that asks messo has asked for what messo answered; another for what it held, which may not be what is due by now.
+    let asked = if row.costs == CostChannel::Pull { row.wanted.or(row.asked) } else { row.asked.or(row.wanted) };
     let mut told = line(event::PAID, Some(code::UNTOLD));
-    told.amount = due(row);
+    told.amount = asked.and_then(|asked| with_cost(row, asked));
     let step = PositionStep::to(PositionState::Paid).tell(told);
     if row.tells_payment { step.then(PositionEffect::TellPayment) } else { step }
 }

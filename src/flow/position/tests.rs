@@ -276,7 +276,12 @@ fn what_was_due_has_the_cost_once_by_whichever_way() {
         let codes = if right { vec![] } else { vec![code::OTHER_AMOUNT] };
         assert_eq!(step.flags, codes, "{costs}: {wanted} and {apart:?}, paid {paid}");
         assert_eq!(step.lines[0].code.as_deref(), codes.first().copied(), "{costs}: {wanted} and {apart:?}, paid {paid}");
-        // The same of a PT that says no more than that it is paid.
+        // The same of a PT that says no more than that it is paid; by one that does not ask messo what it held, changed or not.
+        let row = PositionFacts {
+            asked: (costs != C::Pull).then_some(Cents(wanted)),
+            wanted: (costs == C::Pull).then_some(Cents(wanted)),
+            ..row
+        };
         let only = PositionFact::Verified { held: held(HeldState::Paid, None) };
         let untold = observe(&PositionState::Open, &PositionFacts { tells_payment: true, ..row }, &only);
         let [line] = untold.lines.as_slice() else { panic!("{untold:?}") };

@@ -75,13 +75,13 @@ pub async fn tell_send(hub: &Hub, leased: &Leased, id: PositionId) -> End {
     }
 }
 
-/// What the citizen was asked for, cost of notification included, whoever adds it.
+/// What the citizen was asked for, cost of notification included, whoever adds it: by a PT that asks messo what messo answered, by
+/// another what it held.
 fn asked_for(position: &PositionView) -> Option<Cents> {
-    let apart = match position.costs {
-        CostChannel::Async => position.fee,
-        CostChannel::Pull => position.cost,
-        CostChannel::Push | CostChannel::None => None,
+    let (asked, apart) = match position.costs {
+        CostChannel::Pull => (position.wanted.or(position.asked), position.cost),
+        CostChannel::Async => (position.asked.or(position.wanted), position.fee),
+        CostChannel::Push | CostChannel::None => (position.asked.or(position.wanted), None),
     };
-    let asked = position.wanted.or(position.asked)?;
-    asked.get().checked_add(apart.map_or(0, Cents::get)).map(Cents)
+    asked?.get().checked_add(apart.map_or(0, Cents::get)).map(Cents)
 }
