@@ -113,8 +113,12 @@ pub const EXPORT_POINTS: &[&str] = &[
     "export.revealed",
 ];
 
-/// The points of an amount on its way to a PT, in that order: `tests/positions_crash.rs` goes through them.
+/// The points of a position (an act judged by it, an amount on its way to a PT, a payment on its way to SEND), in that order: `tests/positions_crash.rs` goes through them.
 pub const AMOUNT_POINTS: &[&str] = &[
+    // All that the PTs said of an act is there; it is not judged.
+    "prepare.looked",
+    // It was judged: it goes to SEND, waits or comes back.
+    "prepare.judged",
     // It was computed; nothing is saved.
     "amount.reckoned",
     // It is known that the PT may be told.
@@ -123,6 +127,10 @@ pub const AMOUNT_POINTS: &[&str] = &[
     "amount.answered",
     // The PT was read back; the store does not know.
     "amount.read",
+    // The PT told a payment, which is kept; the question that it answered is not over.
+    "payment.kept",
+    // SEND was told of a payment; the store does not know.
+    "payment.answered",
 ];
 
 /// The points of a copy and of its restore (`tests/backup.rs`).

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use common::exported::cents;
 use common::office::{Ente, Office, Row, SOON, Simulator, batch, csv, http, http_json, shared_clock};
 use common::{free_port, wait_for};
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 const ENTE: &str = "01234567897";
@@ -53,7 +54,8 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
     let port = free_port();
     let send = if started { Simulator::start_with_partners(&clock, port) } else { Simulator::start(&clock, "") };
     let more = "[[ente.pagamenti]]\npt = \"gov\"\naux = 3\ncode = \"02\"\ncosts = \"push\"\n[[ente.pagamenti]]\npt = \"muto\"\naux = 3\n\
-                code = \"05\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"07\"\ncosts = \"async\"\n";
+                code = \"05\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"07\"\ncosts = \"async\"\n\
+                [[ente.pagamenti]]\npt = \"efil\"\naux = 3\ncode = \"06\"\nente = \"01234567897\"\ncosts = \"push\"\n";
     let key = format!("{ENTE}-pagamenti");
     let texts: Vec<String> = flows.iter().map(|(name, mode, keys)| paying(name, mode, keys)).collect();
     let names: Vec<&str> = flows.iter().map(|(name, ..)| *name).collect();
@@ -65,7 +67,8 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
         config,
         "[[pt]]\nname = \"gov\"\nkind = \"govpay\"\nurl = \"http://127.0.0.1:{port}/govpay/backend/api/pendenze/rs/basic/v2\"\n\
          username = \"messo\"\npassword = \"file:chiavi/pt\"\nwait_hours = {hours}\n[[pt]]\nname = \"muto\"\nkind = \"non_gestito\"\n\
-         [[pt]]\nname = \"gpd\"\nkind = \"gpd\"\nurl = \"http://127.0.0.1:{port}/gpd/debt-positions-service\"\napi_key = \"file:chiavi/pt\"\n"
+         [[pt]]\nname = \"gpd\"\nkind = \"gpd\"\nurl = \"http://127.0.0.1:{port}/gpd/debt-positions-service\"\napi_key = \"file:chiavi/pt\"\n\
+         [[pt]]\nname = \"efil\"\nkind = \"efil\"\nurl = \"http://127.0.0.1:{port}/efil\"\napi_key = \"file:chiavi/pt\"\n"
     )
     .unwrap();
     Town { send, office, pts: ([127, 0, 0, 1], port).into(), clock }
@@ -73,10 +76,19 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
 
 impl Town {
     fn debt(&self, notice: &str, amount: i64, state: &str) {
-        let debt = json!({"creditor": ENTE, "notice": notice, "position_id": format!("POS-{notice}"), "amount": amount, "state": state,
+        self.debt_until(notice, amount, state, None);
+    }
+
+    fn debt_until(&self, notice: &str, amount: i64, state: &str, due_date: Option<Date>) {
+        let debt = json!({"due_date": due_date.map(|day| day.to_string()), "creditor": ENTE, "notice": notice, "position_id": format!("POS-{notice}"), "amount": amount, "state": state,
             "payer_tax_id": "RSSMRA80A01H501U", "payer_name": "Mario Rossi", "remittance": "Verbale", "due_type": "MULTE"});
         let (status, body) = http_json(self.pts, "POST", "/_pt/debts", &debt);
         assert_eq!(status, 201, "{body}");
+    }
+
+    fn pay(&self, notice: &str) {
+        let (status, body) = http_json(self.pts, "POST", "/_pt/pay", &json!({"creditor": ENTE, "notice": notice}));
+        assert_eq!(status, 200, "{body}");
     }
 
     fn held(&self, notice: &str) -> Value {
@@ -149,8 +161,7 @@ fn what_the_pt_does_not_know_or_take_never_goes_to_send_and_what_is_paid_is_told
     let told =
         office.wait_line(SOURCE, "BUONO", "told", |line| line["evento"] == "IMPORTO_AGGIORNATO" && cents(&line["importo_dovuto"]) == due);
     assert_eq!((told["avviso"].as_str(), cents(&told["importo_costi"]), told["creditore"].as_str()), (good.as_str(), due - 4_200, ENTE));
-    let (status, _) = http_json(town.pts, "POST", "/_pt/pay", &json!({"creditor": ENTE, "notice": good}));
-    assert_eq!(status, 200);
+    town.pay(&good);
     let line = office.wait_line(SOURCE, "BUONO", "paid", |line| line["evento"] == "PAGATO");
     assert_eq!((cents(&line["importo_pagato"]), line["codice"].as_str(), line["stato"].as_str()), (due, "", "INFORMAZIONE"));
     // SEND was told, and says so itself.
@@ -201,22 +212,115 @@ fn a_flow_that_warns_tells_and_goes_on_and_an_unmanaged_pt_is_said_to_be_one() {
 #[test]
 fn send_writes_its_cost_at_gpd_only_on_what_is_there() {
     let mut town = town(86_400, &[("asincrono", "ASYNC", "verify = \"ignore\"")], true);
-    let [there, absent] = [notice(7, 21), notice(7, 22)];
+    let [there, absent, nameless] = [21, 22, 23].map(|number| notice(7, number));
     town.debt(&there, 4_200, "unpaid");
+    town.debt(&nameless, 4_200, "unpaid");
     town.office.start();
     let office = &town.office;
     let of = |reference: &str, notice: &str| act(reference, notice).with("posizione_id", &format!("POS-{notice}"));
-    let rows = [of("PRESENTE", &there), of("ASSENTE", &absent)];
+    let rows = [of("PRESENTE", &there), of("ASSENTE", &absent), act("SENZA_ID", &nameless)];
     office.answered(SOURCE, "asincrono", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
     let line = office.wait_state(SOURCE, "ASSENTE", "RIFIUTATO");
     assert_eq!(line["codice"], "IUV_SCONOSCIUTO", "although the flow ignores what a PT says: SEND would refuse it, and charge it");
-    assert!(town.send.of("ASSENTE").is_empty());
+    let line = office.wait_state(SOURCE, "SENZA_ID", "RIFIUTATO");
+    assert_eq!(line["codice"], "ID_POSIZIONE_MANCANTE", "GPD could not be asked: nobody has seen it there");
+    assert!(town.send.of("ASSENTE").is_empty() && town.send.of("SENZA_ID").is_empty());
     office.wait_state(SOURCE, "PRESENTE", "PERFEZIONATO");
     let cost = office.wait_line(SOURCE, "PRESENTE", "cost", |line| line["evento"] == "COSTO");
     let due = 4_200 + cents(&cost["costo_cittadino"]);
     office.wait_line(SOURCE, "PRESENTE", "told", |line| line["evento"] == "IMPORTO_AGGIORNATO" && cents(&line["importo_dovuto"]) == due);
     let held = town.held(&there);
     assert_eq!(held["amount"], 4_200, "messo never puts the cost there: {held}");
+    town.pay(&there);
+    let line = office.wait_line(SOURCE, "PRESENTE", "paid", |line| line["evento"] == "PAGATO");
+    assert_eq!((cents(&line["importo_pagato"]), line["codice"].as_str()), (due, ""), "the cost that GPD added was due");
+    town.office.stop();
+}
+
+#[test]
+fn a_pt_that_only_says_paid_is_believed_and_send_is_told() {
+    let mut town = town(86_400, &[("rifiuta", "SYNC", "verify = \"refuse\"\nnotify_paid_to_send = true")], true);
+    let paid = notice(6, 31);
+    town.debt(&paid, 4_200, "unpaid");
+    town.office.start();
+    let office = &town.office;
+    office.answered(SOURCE, "rifiuta", "lotto.zip", &batch(&[act("SOLO", &paid)]), "PRESA_IN_CARICO", &[]);
+    office.wait_state(SOURCE, "SOLO", "PERFEZIONATO");
+    let cost = office.wait_line(SOURCE, "SOLO", "cost", |line| line["evento"] == "COSTO");
+    let due = 4_200 + cents(&cost["costo_cittadino"]);
+    wait_for("the PT asks for the cost", SOON, || (town.held(&paid)["amount"] == due).then_some(()));
+    town.pay(&paid);
+    let line = office.wait_line(SOURCE, "SOLO", "paid", |line| line["evento"] == "PAGATO");
+    assert_eq!((cents(&line["importo_pagato"]), line["codice"].as_str()), (due, "PAGATO_IMPORTO_NON_COMUNICATO"), "as it was asked for");
+    office.wait_line(SOURCE, "SOLO", "payment at SEND", |line| line["evento"] == "PAYMENT");
+    assert_eq!(town.show(&paid)["position"]["state"], "PAGATA");
+    town.office.stop();
+}
+
+#[test]
+fn the_pts_last_day_never_keeps_the_citizen_from_paying_what_is_due() {
+    let rule = "verify = \"ignore\"\nkeep_open_days = 30\n[amount_rule]\nbase = 4200\ncosts = \"aggiunti\"\nsteps = [\
+                { from = \"perfezionamento\", days = 2, due = { percent = 7000 } }, { from = \"perfezionamento\", days = 4, due = \
+                { percent = 10000 } }, { from = \"perfezionamento\", due = { percent = 15000 } }]";
+    let mut town = town(86_400, &[("multe", "SYNC", rule)], true);
+    let today = |town: &Town| town.office.now().in_tz("Europe/Rome").unwrap().date();
+    let day = |add: i32| today(&town).checked_add(jiff::Span::new().days(add)).unwrap();
+    // A day is a second: past before the verification; past before SEND has it, or before completion; past in the last step.
+    let debts = [("PASSATA", notice(2, 41), -1), ("VICINA", notice(2, 42), 5), ("LONTANA", notice(2, 43), 40)];
+    for (_, notice, add) in &debts {
+        town.debt_until(notice, 4_200, "unpaid", Some(day(*add)));
+    }
+    town.office.start();
+    let office = &town.office;
+    let rows: Vec<Row> = debts.iter().map(|(reference, notice, _)| act(reference, notice)).collect();
+    office.answered(SOURCE, "multe", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    let until = |notice: &str| town.held(notice)["due_date"].as_str().and_then(|day| day.parse::<Date>().ok()).unwrap();
+    for (reference, notice, _) in &debts {
+        office.wait_state(SOURCE, reference, "PERFEZIONATO");
+        let cost = office.wait_line(SOURCE, reference, "cost", |line| line["evento"] == "COSTO");
+        let due = 6_300 + cents(&cost["costo_cittadino"]);
+        wait_for(&format!("{reference}: the last step is asked for"), SOON, || (town.held(notice)["amount"] == due).then_some(()));
+        // Of the first again and again, for it has no end.
+        let first = if *reference == "PASSATA" { until(notice) } else { Date::MIN };
+        wait_for(&format!("{reference}: open for long"), SOON, || {
+            let (held, shown) = (until(notice), town.show(notice));
+            (held > first && held > today(&town) && shown["position"]["state"] == "APERTA").then_some(())
+        });
+        assert_eq!(town.held(notice)["amount"], due, "{reference}");
+        town.pay(notice);
+        let line = office.wait_line(SOURCE, reference, "paid", |line| line["evento"] == "PAGATO");
+        assert_eq!((cents(&line["importo_pagato"]), line["codice"].as_str()), (due, ""), "{reference}");
+    }
+    assert!(!office.alerted("SCADENZA_NON_SPOSTATA"));
+    town.office.stop();
+}
+
+#[test]
+fn a_position_is_cancelled_with_its_act_only_where_the_flow_wants_it() {
+    let flows = [("toglie", "SYNC", "verify = \"refuse\"\non_cancel = \"annulla\""), ("lascia", "SYNC", "verify = \"refuse\"")];
+    let mut town = town(86_400, &flows, true);
+    let [gone, stays, paid] = [51, 52, 53].map(|number| notice(2, number));
+    for notice in [&gone, &stays, &paid] {
+        town.debt(notice, 4_200, "unpaid");
+    }
+    town.office.start();
+    let office = &town.office;
+    office.answered(SOURCE, "toglie", "toglie.zip", &batch(&[act("VIA", &gone), act("SALDATO", &paid)]), "PRESA_IN_CARICO", &[]);
+    office.answered(SOURCE, "lascia", "lascia.zip", &batch(&[act("RESTA", &stays)]), "PRESA_IN_CARICO", &[]);
+    for reference in ["VIA", "SALDATO", "RESTA"] {
+        office.wait_line(SOURCE, reference, "cost", |line| line["evento"] == "IMPORTO_AGGIORNATO");
+    }
+    town.pay(&paid);
+    for (flow, reference) in [("toglie", "VIA"), ("toglie", "SALDATO"), ("lascia", "RESTA")] {
+        let order = csv(&[Row::order(ENTE, reference, "annulla")]);
+        office.answered(SOURCE, flow, &format!("{reference}.csv"), order.as_bytes(), "PRESA_IN_CARICO", &[]);
+        office.wait_state(SOURCE, reference, "ANNULLATO");
+    }
+    office.wait_line(SOURCE, "VIA", "cancelled", |line| line["evento"] == "POSIZIONE_ANNULLATA" && line["avviso"] == gone);
+    assert_eq!(town.held(&gone)["state"], "cancelled");
+    wait_for("closed", SOON, || (town.show(&gone)["position"]["state"] == "CHIUSA").then_some(()));
+    wait_for("the cost is taken back", SOON, || (town.held(&stays)["amount"] == 4_200).then_some(()));
+    assert_eq!((town.held(&stays)["state"].as_str(), town.held(&paid)["state"].as_str()), (Some("unpaid"), Some("paid")));
     town.office.stop();
 }
 

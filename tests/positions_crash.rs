@@ -1,5 +1,6 @@
-//! The real process killed between computing an amount, telling it to the PT and recording it, thirty times and more: every position
-//! ends with the right amount at its PT, and no amount is told twice.
+//! The real process killed between judging an act, computing an amount, telling it to the PT and recording it, and between learning a
+//! payment and telling SEND of it, again and again: every position ends with the right amount at its PT, no amount is told twice, and
+//! each payment is told once.
 //!
 //! Real `messo run` and SEND simulator; the PT simulator lives in this process, so that what it was told is looked at directly. The
 //! business clock runs [`FACTOR`] times as fast, so that the windows of the rule pass within the test.
@@ -31,7 +32,7 @@ const FACTOR: u32 = 43_200;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Everything has passed its last window within this after the last kill.
 const QUIET: Duration = Duration::from_secs(90);
-const KILLS: usize = 30;
+const KILLS: usize = 40;
 /// What the act asks for, cents; and what each window asks of it, percent.
 const AMOUNT: i64 = 10_000;
 const WINDOWS: [i64; 3] = [70, 100, 150];
@@ -60,12 +61,16 @@ first_acts = 10000
 max_refused_percent = 100
 [pagamenti]
 verify = "refuse"
+notify_paid_to_send = true
 "#;
 
 /// One act and what becomes of it.
 struct Told {
     reference: String,
     notice: String,
+    /// Its paper, if it has any, must go on: it is never paid.
+    on_paper: bool,
+    paid: bool,
 }
 
 struct World {
@@ -85,10 +90,24 @@ impl World {
             let act = Act { notice: Some(self.next), amount: Some("100,00"), ..Act::new(reference.clone(), story) };
             let notice = lot::notice_code(self.next);
             self.debts.put(debt(POLIZIA.1, &notice, self.next));
-            self.acts.push(Told { reference, notice });
+            self.acts.push(Told { reference, notice, on_paper: self.next.is_multiple_of(3), paid: false });
             acts.push(act);
         }
         self.house.drop_file(POLIZIA.0, &format!("multe/lotto-{}.zip", self.next), &Lot::of(POLIZIA.1, acts).zip());
+    }
+
+    /// A citizen pays what the PT asks: one more that SEND has and that is not paid yet. Answers whether there is one.
+    fn pay(&mut self, clock: &Clock) -> bool {
+        let at_send = |act: &&mut Told| {
+            let sql = "SELECT count(*) FROM notice n JOIN act a ON a.id = n.act_id WHERE a.iun IS NOT NULL AND n.notice_code";
+            self.house.count(&format!("{sql} = '{}'", act.notice)) == Some(1)
+        };
+        let Some(act) = self.acts.iter_mut().filter(|act| !act.on_paper && !act.paid).find(at_send) else { return false };
+        let debt = self.debts.get(POLIZIA.1, &act.notice).unwrap();
+        let (amount, now) = (debt.amount, clock.now().as_millisecond());
+        let paid = Debt { state: DebtState::Paid, paid_amount: Some(amount), paid_at: Some(now), ..debt };
+        act.paid = self.debts.replace(DebtState::Unpaid, paid);
+        act.paid
     }
 
     fn count(&self, sql: &str) -> Option<i64> {
@@ -167,13 +186,21 @@ fn the_pt_ends_with_the_right_amount_told_once_however_often_the_process_is_kill
 
     let mut missed = Vec::new();
     for kill in 0..KILLS {
-        if kill % 3 == 0 {
+        let point = failpoint::AMOUNT_POINTS[kill % failpoint::AMOUNT_POINTS.len()];
+        if kill % 3 == 0 || point.starts_with("prepare.") {
             world.drop_acts(2);
         }
-        let point = failpoint::AMOUNT_POINTS[kill % failpoint::AMOUNT_POINTS.len()];
+        let of_a_payment = point.starts_with("payment.");
+        let paid = of_a_payment && world.pay(&clock.parse().unwrap());
         let mut command = world.house.command();
         // Now and then at a later time that it is met, or anywhere at all.
-        let at = if kill % 5 == 4 { format!("*:p=0.03:seed={}", dice.roll(1_000_000)) } else { format!("{point}:{}", 1 + dice.roll(2)) };
+        let at = if paid {
+            format!("{point}:1")
+        } else if of_a_payment || kill % 5 == 4 {
+            format!("*:p=0.03:seed={}", dice.roll(1_000_000))
+        } else {
+            format!("{point}:{}", 1 + dice.roll(2))
+        };
         let mut hub = Child::spawn("messo run", command.env(failpoint::VARIABLE, &at));
         let end = monotonic() + PATIENCE;
         while hub.try_wait().is_none() && monotonic() < end {
@@ -196,13 +223,19 @@ fn the_pt_ends_with_the_right_amount_told_once_however_often_the_process_is_kill
             ("acts not complete", "SELECT count(*) FROM act WHERE state <> 'PERFEZIONATO'".to_owned()),
             (
                 "positions not at rest",
-                "SELECT count(*) FROM position WHERE state <> 'APERTA' OR next_day IS NOT NULL OR asked IS NOT wanted".to_owned(),
+                "SELECT count(*) FROM position WHERE state <> 'PAGATA' AND \
+                 (state <> 'APERTA' OR next_day IS NOT NULL OR asked IS NOT wanted)"
+                    .to_owned(),
+            ),
+            (
+                "payments not learnt",
+                format!("SELECT {} - count(*) FROM position WHERE state = 'PAGATA'", world.acts.iter().filter(|act| act.paid).count()),
             ),
             ("positions missing", format!("SELECT {} - count(*) FROM position", world.acts.len())),
             ("prices not known", "SELECT count(*) FROM recipient WHERE citizen_cost IS NULL".to_owned()),
             (
                 "sums to compute",
-                "SELECT count(*) FROM job WHERE kind IN ('RICALCOLA', 'AGGIORNA_IMPORTO', 'RILEGGI_POSIZIONE', 'CHIEDI_COSTO')".to_owned(),
+                "SELECT count(*) FROM job WHERE kind IN ('RICALCOLA', 'AGGIORNA_IMPORTO', 'RILEGGI_POSIZIONE', 'CHIEDI_COSTO', 'COMUNICA_PAGAMENTO')".to_owned(),
             ),
         ];
         questions.into_iter().find_map(|(what, sql)| match world.count(&sql) {
@@ -227,18 +260,34 @@ fn the_pt_ends_with_the_right_amount_told_once_however_often_the_process_is_kill
     for act in &world.acts {
         let debt = world.debts.get(POLIZIA.1, &act.notice).unwrap();
         let told: Vec<i64> = debt.changes.iter().map(|change| change.amount).collect();
-        assert_eq!(debt.amount, wanted[&act.notice], "{} ends with another amount: {told:?}", act.reference);
+        assert!(
+            act.paid || debt.amount == wanted[&act.notice],
+            "{} ends with another amount than {}: {told:?}",
+            act.reference,
+            wanted[&act.notice]
+        );
         let mut before = AMOUNT;
         for amount in &told {
             assert_ne!(*amount, before, "{} was told {amount} twice: {told:?}", act.reference);
             before = *amount;
         }
         // Windows only go up once the act is complete, and each of its amounts is one of the rule's.
-        assert!(told.len() >= 3, "{} moved only {told:?}", act.reference);
+        assert!(act.paid || told.len() >= 3, "{} moved only {told:?}", act.reference);
         changes += told.len();
     }
     let lines = world.count("SELECT count(*) FROM line WHERE event = 'IMPORTO_AGGIORNATO'");
-    assert_eq!(lines, Some(changes as i64), "a line for each change");
+    let paid = world.acts.iter().filter(|act| act.paid).count() as i64;
+    // The last change of one that is paid may not have been read back before.
+    let changes_told = changes as i64 - paid..=changes as i64;
+    assert!(lines.is_some_and(|lines| changes_told.contains(&lines)), "a line for each change: {lines:?} of {changes_told:?}");
+    assert!(paid > 4, "{paid} payments");
+    for (what, sql) in [
+        ("a line for each payment", "SELECT count(*) FROM line WHERE event = 'PAGATO'"),
+        ("each told to SEND and kept once", "SELECT count(*) FROM history WHERE event = 'COMUNICATO_A_SEND'"),
+        ("SEND has each once", "SELECT count(*) FROM line WHERE event = 'PAYMENT'"),
+    ] {
+        assert_eq!(world.count(sql), Some(paid), "{what}");
+    }
     assert_eq!(missed, Vec::<String>::new(), "points never reached");
     println!(
         "positions: {KILLS} kills, {} positions, {changes} changes, {:.0} s, seed {seed}",

@@ -106,6 +106,8 @@ fn the_price_moves_with_its_windows_and_every_contract_is_kept() {
     let mut world = World::new(&clock, &send.url(), "");
     world.office.start();
     world.deposit("multe.zip", 1);
+    world.deposit("altre.zip", 2);
+    world.deposit("ancora.zip", 3);
     let token = world.login(&format!("{}/pt/veneto/legacy", world.url()));
 
     // SEND's own price of a digital recipient, with what the ente adds.
@@ -147,12 +149,35 @@ fn the_price_moves_with_its_windows_and_every_contract_is_kept() {
     let lines: Vec<(&str, f64)> =
         balance.as_array().unwrap().iter().map(|line| (line["capitolo"].as_str().unwrap(), line["importo"].as_f64().unwrap())).collect();
     assert_eq!(lines, [("MULTE", 150.0), ("SPESE", 2.0)], "{answer}");
+    payments(&world, all[2], cost);
     contracts(&world);
     world.office.stop();
     let log = world.office.last_log();
     let line = log.lines().find(|line| line.contains("prezzo comunicato") && line.contains("veneto")).unwrap_or_default();
     for part in [ENTE, &notice(VENETO, 1), "total=", "cost=200", "iun="] {
         assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+/// What is paid is compared with what was due, cost and all: the price that the PT asked messo for.
+fn payments(world: &World, due: i64, cost: i64) {
+    let bearer = format!("Bearer {PASSWORD}");
+    for (number, amount, code) in [(2, due + cost, ""), (3, due, "PAGATO_IMPORTO_DIVERSO")] {
+        let asked = notice(UNITARIA, number);
+        wait_for("the last step is reckoned", LIMIT, || {
+            let shown = world.office.ask(&["posizione", "show", ENTE, &asked]);
+            (shown["position"]["wanted"] == due && shown["position"]["cost"] == cost).then_some(())
+        });
+        let now = world.office.now().in_tz("Europe/Rome").unwrap();
+        let local = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        let id = format!("dovuto-{number}");
+        let mut paid = native_event(&asked, amount, &id);
+        paid["encodedReceipt"] = json!(base64(&receipt(&asked, amount, &id).replace("2026-11-23T10:00:00", &local)));
+        paid["paymentData"]["paymentDate"] = json!(now.timestamp().to_string());
+        let answer = world.post(&format!("{}/pt/unitaria", world.url()), "/payment-notification", Some(&bearer), &paid);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let line = world.office.wait_line("polizia", &reference(UNITARIA, number), "paid", |line| line["evento"] == "PAGATO");
+        assert_eq!(line["codice"], code, "{amount} of {due} and {cost}: {line:?}");
     }
 }
 

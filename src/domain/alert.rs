@@ -125,6 +125,8 @@ pub const CODES: &[AlertCode] = &[
     once("POSIZIONE_IN_PAGAMENTO", AlertKind::Payment),
     once("POSIZIONE_ANNULLATA_DAL_PT", AlertKind::Payment),
     once("POSIZIONE_SCADUTA", AlertKind::Payment),
+    once("SCADENZA_NON_SPOSTATA", AlertKind::Payment),
+    once("POSIZIONE_NON_ANNULLATA", AlertKind::Payment),
     once("IMPORTO_NON_CAMBIATO", AlertKind::Payment),
     once("IMPORTO_RESPINTO_DAL_PT", AlertKind::Payment),
     once("POSIZIONE_NON_TROVATA", AlertKind::Payment),

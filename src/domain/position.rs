@@ -128,6 +128,8 @@ pub struct Capabilities {
     pub needs_position_id: bool,
     /// The amount can be changed.
     pub update: bool,
+    /// A change can move the last day of payment.
+    pub moves_date: bool,
     /// A change is only taken in charge, its outcome comes later.
     pub answers_later: bool,
     /// The cost of notification is kept apart from the amount and added by the PT (GPD).
@@ -142,6 +144,7 @@ impl Capabilities {
         tells_amount: false,
         needs_position_id: false,
         update: false,
+        moves_date: false,
         answers_later: false,
         fee_apart: false,
         cancel: false,

@@ -61,12 +61,17 @@ pub struct Standing {
     pub paid_at: Option<Timestamp>,
 }
 
+/// Code of a payment whose amount nobody told.
+const UNTOLD: &str = "PAGATO_IMPORTO_NON_COMUNICATO";
+
 /// One notice of a recipient.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NoticeStanding {
     /// As it was last reckoned, cost of notification included, cents.
     pub due: Option<i64>,
     pub paid: Option<i64>,
+    /// The PT said that it is paid and not how much: `paid` is what it asked for, until somebody tells.
+    pub presumed: bool,
 }
 
 /// What an act asks for, for one recipient.
@@ -129,7 +134,9 @@ impl Standing {
             standing.due = Some(due);
         }
         if let Some(paid) = told.paid(&line.event) {
-            standing.paid = Some(standing.paid.unwrap_or(0) + paid);
+            let before = standing.paid.filter(|_| !standing.presumed).unwrap_or(0);
+            standing.paid = Some(before + paid);
+            standing.presumed = line.code.as_deref() == Some(UNTOLD);
             self.paid_at = Some(line.happened_at);
         }
     }
@@ -485,6 +492,8 @@ mod tests {
             (said("IMPORTO_AGGIORNATO", "302000000000000019", 4_200), (None, None)),
             (said("IMPORTO_AGGIORNATO", "302000000000000020", 3_047), (Some(7_247), None)),
             (said("IMPORTO_AGGIORNATO", "302000000000000019", 6_000), (Some(9_047), None)),
+            // Of what a PT only calls paid the sum is presumed, until it is told.
+            (OutcomeLine { code: Some(UNTOLD.to_owned()), ..said("PAGATO", "302000000000000019", 6_000) }, (Some(9_047), Some(6_000))),
             (said("PAGATO", "302000000000000019", 4_200), (Some(9_047), Some(4_200))),
             (said("PAGATO", "302000000000000019", 100), (Some(9_047), Some(4_300))),
             (said("POSIZIONE_FERMA", "302000000000000019", 1), (Some(9_047), Some(4_300))),

@@ -177,11 +177,40 @@ pub struct Payments {
     pub cost_place: Option<String>,
     /// The QR of the attached notice says something else than the row.
     pub qr: PaymentCheck,
+    /// While it can be paid without a last day that is known (before completion, while days stand still, in the last step of its rule)
+    /// its PT is not to close it for so many days from today; 0: the PT's own date holds.
+    pub keep_open_days: u32,
+    /// What becomes of the position at its PT when its act is cancelled by an order.
+    pub on_cancel: OnCancel,
 }
+
+/// What becomes of the debt of an act that is cancelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnCancel {
+    /// It stays as the PT had it before messo; what messo added is taken back.
+    #[default]
+    #[serde(rename = "lascia")]
+    Leave,
+    /// It is cancelled too, where the PT can.
+    #[serde(rename = "annulla")]
+    Cancel,
+}
+
+/// Half a year: longer than the slowest notification by paper takes from its acceptance to its completion (two attempts, a deposit, the
+/// postal procedures: `reference send.md` 5), so that a date that was moved once seldom has to be moved again before the first window.
+pub const KEEP_OPEN_DAYS: u32 = 180;
 
 impl Default for Payments {
     fn default() -> Self {
-        Payments { verify: PaymentCheck::Refuse, tolerance_cents: 0, notify_paid_to_send: false, cost_place: None, qr: PaymentCheck::Warn }
+        Payments {
+            verify: PaymentCheck::Refuse,
+            tolerance_cents: 0,
+            notify_paid_to_send: false,
+            cost_place: None,
+            qr: PaymentCheck::Warn,
+            keep_open_days: KEEP_OPEN_DAYS,
+            on_cancel: OnCancel::Leave,
+        }
     }
 }
 
@@ -327,6 +356,8 @@ const KEYS: &[Key] = &[
             may("notify_paid_to_send", Kind::Flag),
             may("cost_place", Kind::Text),
             may("qr", PAYMENT_CHECK),
+            may("keep_open_days", Kind::Whole(0, 730)),
+            may("on_cancel", Kind::Word(&["lascia", "annulla"])),
         ]),
     ),
 ];
@@ -576,7 +607,7 @@ payment = "required"
              [amount_rule]\nbase = 4200\ncosts = \"aggiunti\"\nsteps = [{{ from = \"perfezionamento\", days = 5, due = {{ percent = 7000 }} }}, \
              {{ from = \"perfezionamento\", due = {{ fixed = 8400 }} }}]\n[checks]\nnotice_check_digits = \"refuse\"\nmunicipality = \"off\"\n\
              transliterate = false\nlight_mail = true\n[guard]\nfirst_acts = 5\nmax_refused_percent = 0\n\
-             [pagamenti]\nverify = \"warn\"\ntolerance_cents = 5\nnotify_paid_to_send = true\ncost_place = \"3.02\"\nqr = \"ignore\"\n"
+             [pagamenti]\nverify = \"warn\"\ntolerance_cents = 5\nnotify_paid_to_send = true\ncost_place = \"3.02\"\nqr = \"ignore\"\nkeep_open_days = 0\non_cancel = \"annulla\"\n"
         );
         let flow = FlowDefinition::parse(&text, "x.toml").unwrap();
         // Whatever the struct would write is a key that the list knows: nothing was forgotten in either.
@@ -595,6 +626,8 @@ payment = "required"
             notify_paid_to_send: true,
             cost_place: Some("3.02".into()),
             qr: PaymentCheck::Ignore,
+            keep_open_days: 0,
+            on_cancel: OnCancel::Cancel,
         };
         assert_eq!(flow.payments, payments);
     }

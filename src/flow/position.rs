@@ -7,9 +7,15 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+mod cancel;
+mod dates;
+mod payment;
+mod words;
+
 use super::effect::Lane;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, Held, HeldState, PaymentSeen};
+pub use words::{code, event};
 
 /// Version of the encoding of [`PositionState`] and [`PositionEffect`].
 pub const POSITION_VERSION: u32 = 1;
@@ -51,6 +57,9 @@ pub struct Pending {
     /// Times that the PT was told and then read without it.
     #[serde(default)]
     pub tries: u32,
+    /// Its PT is to make it no longer payable: the amount stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel: bool,
 }
 
 /// How far a change is.
@@ -95,6 +104,8 @@ impl PositionState {
         match self {
             PositionState::Open | PositionState::Changing { .. } => true,
             PositionState::Unverified => costs == CostChannel::Pull,
+            // Its date may be moved by now.
+            PositionState::Parked { code: why } if why == code::EXPIRED => true,
             PositionState::Parked { code: why } => costs == CostChannel::Pull && why != code::CANCELLED && why != code::OTHER,
             PositionState::Unmanaged | PositionState::Paid | PositionState::Closed => false,
         }
@@ -186,17 +197,30 @@ pub struct PositionFacts {
     /// What the PT held when it was read last (fee apart).
     pub asked: Option<Cents>,
     pub held_due: Option<Date>,
+    /// The PT said last that this day has passed.
+    pub expired: bool,
     /// What the last reckoning wanted.
     pub wanted: Option<Cents>,
     pub wanted_cost: Option<Cents>,
+    /// Cost of notification that the citizen pays beside those amounts: as the PT holds it apart ([`CostChannel::Async`]), as it is
+    /// told to a PT that asks ([`CostChannel::Pull`]).
+    pub apart: Option<Cents>,
+    /// What the citizen had to pay, cost and all, before the day given, if it was another sum.
+    pub before: Option<(Cents, Date)>,
+    /// Rome day from which all of it is to be reckoned anew.
+    pub next_day: Option<Date>,
     /// messo has changed it at its PT.
     pub touched: bool,
+    /// SEND has the notification: amounts and dates may be changed.
+    pub notified: bool,
     /// A payment of the whole was told, with its amount.
     pub paid_known: bool,
     /// No act that lives names it.
     pub last: bool,
     /// SEND wants to know of payments, by the flow of its act.
     pub tells_payment: bool,
+    /// The last act that named it was cancelled, and its flow wants the position cancelled too.
+    pub cancels: bool,
 }
 
 /// What is due, as the service reckoned it.
@@ -212,6 +236,9 @@ pub struct Reckoning {
     pub whole_cost: Cents,
     /// Last day of payment by the rule, when the PT must not close before it.
     pub due_date: Option<Date>,
+    /// It can be paid and nobody knows until when (before completion, while days stand still, in the last step): a day far enough, for
+    /// a PT whose own last day comes near or has passed.
+    pub open_until: Option<Date>,
     /// Last day of payment as the act states it: what a PT that does not tell its own is taken to hold.
     pub stated_due: Option<Date>,
     /// Rome day on which it changes by time alone.
@@ -222,6 +249,8 @@ pub struct Reckoning {
     pub may_push: bool,
     /// No act that lives names it: once the PT holds this, it is over.
     pub last: bool,
+    /// It is to be cancelled with its act; whether its PT can.
+    pub cancels: Option<bool>,
 }
 
 /// A fact about a position. Each yields a step.
@@ -316,39 +345,6 @@ impl PositionFact {
     }
 }
 
-/// Codes under which a position is parked by what its PT says. Listed in `docs/codici.md`.
-pub mod code {
-    /// A payment is under way: looked at again by itself.
-    pub const BEING_PAID: &str = "POSIZIONE_IN_PAGAMENTO";
-    pub const CANCELLED: &str = "POSIZIONE_ANNULLATA_DAL_PT";
-    pub const EXPIRED: &str = "POSIZIONE_SCADUTA";
-    /// Told to the PT again and again, and read back without it.
-    pub const NOT_CHANGED: &str = "IMPORTO_NON_CAMBIATO";
-    pub const REFUSED: &str = "IMPORTO_RESPINTO_DAL_PT";
-    /// The PT does not know the notice.
-    pub const NOT_FOUND: &str = "POSIZIONE_NON_TROVATA";
-    /// It answered about another notice or creditor.
-    pub const OTHER: &str = "POSIZIONE_DI_ALTRI";
-    /// There is no sum: rule and data of the act do not go together.
-    pub const NO_SUM: &str = "IMPORTO_NON_CALCOLABILE";
-    /// The payment is not of the amount that was due.
-    pub const OTHER_AMOUNT: &str = "PAGATO_IMPORTO_DIVERSO";
-    pub const PARTIAL: &str = "PAGATO_IN_PARTE";
-}
-
-/// Events of the lines of the esito. Written in files: never renamed.
-pub mod event {
-    /// Its PT now asks for this amount.
-    pub const UPDATED: &str = "IMPORTO_AGGIORNATO";
-    pub const PARKED: &str = "POSIZIONE_FERMA";
-    pub const RESUMED: &str = "POSIZIONE_RIPRESA";
-    pub const PAID: &str = "PAGATO";
-    pub const UNMANAGED: &str = "POSIZIONE_NON_GESTITA";
-    /// The days in which it can be paid stand still (appeal), or count again.
-    pub const DAYS_STOPPED: &str = "TERMINI_SOSPESI";
-    pub const DAYS_GO: &str = "TERMINI_RIPRESI";
-}
-
 /// A line for the esito of each act that names the position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PositionLine {
@@ -437,7 +433,7 @@ pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) 
 fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> PositionStep {
     use {PositionEffect as Do, PositionFact as F, PositionState as S};
     match (state, fact) {
-        (_, F::Paid { payment, whole }) => paid(state, row, payment, *whole),
+        (_, F::Paid { payment, whole }) => payment::told(state, row, payment, *whole),
         (S::Paid, _) => PositionStep::stay(state),
 
         (S::Closed | S::Unmanaged, F::Joined { managed: true }) => PositionStep::to(S::Unverified).then(Do::Verify),
@@ -446,6 +442,7 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Open | S::Changing { .. }, F::Joined { .. }) => PositionStep::stay(state).then(Do::Reckon),
 
         (S::Unmanaged, F::Left { last: true }) => PositionStep::to(S::Closed),
+        (_, F::Left { last: true }) if row.cancels && cancel::may_begin(state) => cancel::wanted(state),
         // What messo has put there goes away with the act: a last reckoning, then it is closed.
         (S::Unverified | S::Open | S::Changing { .. }, F::Left { last: true }) if row.touched || matches!(state, S::Changing { .. }) => {
             PositionStep::stay(state).then(Do::Reckon)
@@ -454,7 +451,16 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (_, F::Left { last: true }) => PositionStep::to(S::Closed),
         (S::Open | S::Changing { .. }, F::Left { .. } | F::Moved) => PositionStep::stay(state).then(Do::Reckon),
 
-        (S::Unverified | S::Parked { .. }, F::Verified { held }) => match blocked(held) {
+        (S::Parked { code }, F::Verified { held }) if !code::is_explained_by_state(code) => match held.state {
+            HeldState::Paid => payment::untold(row),
+            _ => PositionStep::stay(state),
+        },
+        // SEND has it and its rule goes on: what is due says whether its PT is to be told another last day.
+        (S::Unverified, F::Verified { held }) if held.state == HeldState::Expired && row.notified => {
+            PositionStep::to(S::Open).then(Do::Reckon).at(Do::PollPayment, When::In(FIRST_POLL))
+        }
+        (S::Open, F::Verified { held }) if held.state == HeldState::Expired && row.notified => PositionStep::stay(state).then(Do::Reckon),
+        (S::Unverified | S::Parked { .. }, F::Verified { held }) => match blocked(row, held) {
             Some(step) => step_unless_known(state, step),
             None => {
                 let step = PositionStep::to(S::Open).then(Do::Reckon).at(Do::PollPayment, When::In(FIRST_POLL));
@@ -462,7 +468,7 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
             }
         },
         (S::Unverified | S::Parked { .. }, F::Unverifiable) => PositionStep::to(S::Open).then(Do::Reckon),
-        (S::Open, F::Verified { held }) => match blocked(held) {
+        (S::Open, F::Verified { held }) => match blocked(row, held) {
             Some(step) => step,
             // Somebody else has changed it.
             None if held.amount.is_some() && held.amount != row.wanted => PositionStep::stay(state).then(Do::Reckon),
@@ -471,17 +477,24 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Unverified | S::Parked { .. }, F::NotVerified { code }) => step_unless_known(state, PositionStep::park(code)),
 
         (S::Open, F::Reckoned(sum)) => reckoned(row, sum),
+        (S::Changing { change }, F::Reckoned(sum)) if change.cancel && change.stage == Stage::ToPush && sum.cancels == Some(true) => {
+            PositionStep::stay(state).then(Do::Push { raise: false })
+        }
         // Nothing of it has left: it makes room for what is due now.
         (S::Changing { change }, F::Reckoned(sum)) if change.stage == Stage::ToPush => {
-            if sum.amount == change.amount && sum.cost == change.cost {
+            if !change.cancel && sum.amount == change.amount && sum.cost == change.cost && dates::is_still_right(row, sum, change.due_date)
+            {
                 let raise = row.asked.or(sum.stated).is_some_and(|holds| sum.amount > holds);
-                timed(PositionStep::stay(state).then(Do::Push { raise }), sum)
+                timed(PositionStep::stay(state).then(Do::Push { raise }), row, sum)
             } else {
                 reckoned(row, sum)
             }
         }
+        (S::Parked { code }, F::Reckoned(sum)) if code == code::EXPIRED && dates::reopens(row, sum) => {
+            reckoned(row, sum).tell(line(event::RESUMED, None)).at(Do::PollPayment, When::In(FIRST_POLL))
+        }
         // Compared again when what is under way is known.
-        (S::Changing { .. } | S::Unverified | S::Parked { .. }, F::Reckoned(sum)) => timed(PositionStep::stay(state), sum),
+        (S::Changing { .. } | S::Unverified | S::Parked { .. }, F::Reckoned(sum)) => timed(PositionStep::stay(state), row, sum),
         (S::Open, F::NoSum { code }) => PositionStep::park(code),
         (S::Changing { change }, F::NoSum { code }) if change.stage == Stage::ToPush => PositionStep::park(code),
 
@@ -494,15 +507,21 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         }
         (S::Changing { change }, F::Pushed { reads: false } | F::ToldLater { code: None, reads: false }) => settled(change, row),
         // It was silent for so long that it was taken to have done it, and has not.
+        (S::Changing { change }, F::ToldLater { code: Some(_), .. }) if change.cancel => PositionStep::park(code::NOT_CANCELLED),
         (S::Changing { .. } | S::Open | S::Closed, F::ToldLater { code: Some(_), .. }) => PositionStep::park(code::REFUSED),
         (S::Changing { change }, F::TakenInCharge { ticket }) => {
             let change = Pending { stage: Stage::TakenInCharge { ticket: ticket.clone() }, ..change.clone() };
             PositionStep::to(S::Changing { change }).at(Do::ReadBack, When::In(SILENCE))
         }
+        // A PT that removes what it cancels no longer finds it.
+        (S::Changing { change }, F::PushRefused { code: code::NOT_FOUND }) if change.cancel => cancel::done(row),
+        (S::Changing { change }, F::PushRefused { .. }) if change.cancel => PositionStep::park(code::NOT_CANCELLED),
         (S::Changing { .. }, F::PushRefused { code }) => PositionStep::park(code),
         (S::Changing { change }, F::ReadBack { held, told }) => read_back(row, change, held, *told),
         // A question of another kind, while a change is under way.
-        (S::Changing { .. }, F::Verified { held }) => blocked(held).unwrap_or_else(|| PositionStep::stay(state)),
+        (S::Changing { change }, F::Verified { .. }) if change.cancel => PositionStep::stay(state),
+        (S::Changing { .. }, F::Verified { held }) if held.state == HeldState::Expired => PositionStep::stay(state),
+        (S::Changing { .. }, F::Verified { held }) => blocked(row, held).unwrap_or_else(|| PositionStep::stay(state)),
 
         (S::Unverified | S::Open | S::Changing { .. }, F::GaveUp { code }) => PositionStep::park(code),
         (S::Parked { code: known }, F::GaveUp { code }) if known != code => PositionStep::park(code),
@@ -518,7 +537,7 @@ fn step_unless_known(state: &PositionState, step: PositionStep) -> PositionStep 
 }
 
 /// What keeps a position from being touched, by what its PT says.
-fn blocked(held: &Held) -> Option<PositionStep> {
+fn blocked(row: &PositionFacts, held: &Held) -> Option<PositionStep> {
     match held.state {
         // Looked at again by itself: whoever has the position may make it fit.
         HeldState::Payable | HeldState::NotActive => {
@@ -528,13 +547,18 @@ fn blocked(held: &Held) -> Option<PositionStep> {
         HeldState::Cancelled => Some(PositionStep::park(code::CANCELLED)),
         HeldState::Expired => Some(PositionStep::park(code::EXPIRED)),
         // Who reads it hands the payment over as a fact of its own; without one nothing is known of it but this.
-        HeldState::Paid => Some(PositionStep::to(PositionState::Paid).tell(line(event::PAID, None))),
+        HeldState::Paid => Some(payment::untold(row)),
     }
 }
 
-/// The job of the next date.
-fn timed(step: PositionStep, sum: &Reckoning) -> PositionStep {
-    match sum.next {
+/// The job of the next date: that of the amount, or that on which the PT's last day comes near.
+fn timed(step: PositionStep, row: &PositionFacts, sum: &Reckoning) -> PositionStep {
+    let near = match &step.next {
+        PositionState::Changing { change } => dates::near_on(change.due_date.or(row.held_due), sum),
+        PositionState::Open => dates::near_on(row.held_due, sum),
+        _ => None,
+    };
+    match sum.next.into_iter().chain(near).min() {
         Some(day) => step.at(PositionEffect::Reckon, When::Day(day)),
         None => step,
     }
@@ -546,26 +570,32 @@ fn new_key(row: &PositionFacts) -> String {
 }
 
 fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
+    if let Some(step) = cancel::reckoned(row, sum) {
+        return step;
+    }
     let holds = row.asked.or(sum.stated);
-    let due_date = match row.held_due {
-        Some(held) => sum.due_date.filter(|due| held < *due),
-        // A PT that never tells its last day may lose it by a change that does not state it.
-        None => sum.stated_due.map(|stated| sum.due_date.map_or(stated, |due| due.max(stated))).filter(|due| *due >= sum.day),
-    };
-    let closes_early = !sum.last && row.held_due.is_some() && due_date.is_some();
+    let due_date = dates::to_tell(row, sum);
+    if row.expired && !sum.last && !dates::reopens(row, sum) {
+        return timed(PositionStep::park(code::EXPIRED), row, sum);
+    }
+    let closes_early = !sum.last && (row.held_due.is_some() || row.expired) && due_date.is_some();
     if sum.may_push && (holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
-        let change = Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0 };
-        return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), sum);
+        let change =
+            Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0, cancel: false };
+        return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), row, sum);
     }
     if sum.last {
-        return PositionStep::to(PositionState::Closed);
+        return cancel::closed(sum);
     }
-    timed(PositionStep::to(PositionState::Open), sum)
+    timed(PositionStep::to(PositionState::Open), row, sum)
 }
 
 /// The PT holds the change, as far as can be known.
 fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
+    if change.cancel {
+        return cancel::done(row);
+    }
     let mut told = line(event::UPDATED, None);
     told.amount = Some(change.amount);
     told.cost = Some(change.cost);
@@ -575,20 +605,35 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
 }
 
 fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {
-    if let Some(step) = blocked(held) {
+    if change.cancel && held.state == HeldState::Cancelled {
+        return cancel::done(row);
+    }
+    // Of one that nobody names any more only the amount is taken back.
+    let expired = held.state == HeldState::Expired && !row.last && !change.cancel;
+    if held.state != HeldState::Expired
+        && let Some(step) = blocked(row, held)
+    {
         return step;
     }
     let next = |stage| Pending { stage, tries: change.tries + 1, ..change.clone() };
+    let taken = matches!(change.stage, Stage::TakenInCharge { .. });
     match held.amount {
         // A PT that does not tell amounts cannot deny it.
-        None if told || change.stage != Stage::Offered => settled(change, row),
-        Some(amount) if amount == change.amount => settled(change, row),
+        None if !expired && !change.cancel && (told || change.stage != Stage::Offered) => settled(change, row),
+        Some(amount) if !expired && !change.cancel && amount == change.amount => settled(change, row),
+        // Its last day passed meanwhile: reckoned anew, with another.
+        _ if expired && change.due_date.is_none() && !taken => PositionStep::to(PositionState::Open).then(PositionEffect::Reckon),
         // It may still be working on it.
-        _ if matches!(change.stage, Stage::TakenInCharge { .. }) && change.tries < MOST_SILENCES => {
+        _ if taken && change.tries < MOST_SILENCES => {
             let change = next(change.stage.clone());
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(SILENCE))
         }
-        _ if matches!(change.stage, Stage::TakenInCharge { .. }) || change.tries >= MOST_TRIES => PositionStep::park(code::NOT_CHANGED),
+        _ if taken || change.tries >= MOST_TRIES => PositionStep::park(match change.due_date {
+            _ if change.cancel => code::NOT_CANCELLED,
+            _ if !expired => code::NOT_CHANGED,
+            Some(_) => code::NOT_REOPENED,
+            None => code::EXPIRED,
+        }),
         // It says that it did it: another look before it is told again.
         _ if told => {
             let change = next(Stage::ToReadBack);
@@ -602,31 +647,6 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::Push { raise }, When::In(wait))
         }
     }
-}
-
-fn paid(state: &PositionState, row: &PositionFacts, payment: &PaymentSeen, whole: bool) -> PositionStep {
-    let mut told = line(event::PAID, None);
-    told.amount = Some(payment.amount);
-    told.payment = Some(payment.clone());
-    let expected = row.wanted.or(row.asked);
-    if !whole {
-        told.code = Some(code::PARTIAL.to_owned());
-        return PositionStep::stay(state).tell(told);
-    }
-    if row.costs != CostChannel::Async && expected.is_some_and(|wanted| wanted != payment.amount) {
-        told.code = Some(code::OTHER_AMOUNT.to_owned());
-    }
-    // A PT may call it paid before anybody tells the payment.
-    let again = matches!(state, PositionState::Paid) && row.paid_known;
-    let stale = told.code.clone();
-    let mut step = PositionStep::to(PositionState::Paid).tell(told);
-    // Accepted, and told: the office decides about the difference.
-    step.flags.extend(stale);
-    if again {
-        // Two receipts for one debt: a person gives one back.
-        step.flags.push("PAGATO_DUE_VOLTE".to_owned());
-    }
-    if row.tells_payment && !again { step.then(PositionEffect::TellPayment) } else { step }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The stage before the upload: whether an act may go to SEND, by what the PTs say of its notices. Pure.
 //!
 //! A PT that has not answered is waited for. What does not agree ends the act, is told, or is let pass, as the flow says; but
-//! a position that SEND itself must find at GPD (ASYNC) has to exist whatever the flow says, for SEND would refuse the act and
-//! charge it.
+//! a position that SEND itself must find at GPD (ASYNC) has to have been seen there whatever the flow says, for SEND would refuse the
+//! act and charge it.
 
 use super::definition::{PaymentCheck, Payments};
 use crate::domain::money::Cents;
@@ -91,9 +91,9 @@ pub enum Verdict {
 /// Judges the notices of an act whose own amount is `amount`.
 #[must_use]
 pub fn judge(policy: &Payments, amount: Option<Cents>, notices: &[Noticed]) -> Verdict {
-    let must_exist = |one: &Noticed| one.by_send && one.seen == Seen::Wrong(code::UNKNOWN);
-    if let Some(notice) = notices.iter().position(must_exist) {
-        return Verdict::Refuse { notice, code: code::UNKNOWN };
+    let mut missing = notices.iter().enumerate().filter_map(|(notice, one)| Some((notice, not_there(one)?)));
+    if let Some((notice, code)) = missing.next() {
+        return Verdict::Refuse { notice, code };
     }
     // Who ignores what a PT says waits only for what SEND will look for.
     let asks = policy.verify != PaymentCheck::Ignore;
@@ -123,6 +123,17 @@ pub fn with_printed(policy: &Payments, verdict: Verdict, printed: &[Option<&'sta
             None => Verdict::Go { remarks },
         },
         (verdict, _) => verdict,
+    }
+}
+
+/// Why SEND would not find at GPD a position on which it is to write its cost: nobody has seen it there, or it cannot take a cost any
+/// more.
+fn not_there(one: &Noticed) -> Option<&'static str> {
+    match &one.seen {
+        _ if !one.by_send => None,
+        Seen::Wrong(code @ (code::UNKNOWN | code::NO_ID | code::OTHER_CREDITOR)) => Some(code),
+        Seen::Held { state: HeldState::Cancelled, .. } => Some(code::NOT_PAYABLE),
+        _ => None,
     }
 }
 
@@ -243,8 +254,23 @@ mod tests {
     fn what_send_looks_for_at_gpd_must_be_there_whatever_the_flow_says() {
         for verify in [PaymentCheck::Refuse, PaymentCheck::Warn, PaymentCheck::Ignore] {
             let judge = |seen| judge(&policy(verify), Some(Cents(4_200)), &[Noticed { recipient: 0, by_send: true, seen }]);
-            assert_eq!(judge(Seen::Wrong(code::UNKNOWN)), refused(code::UNKNOWN), "{verify:?}");
-            assert_eq!(judge(Seen::Waits), Verdict::Wait, "{verify:?}");
+            let held = |state| Seen::Held { state, asked: Some(Cents(4_200)), wanted: Some(Cents(4_200)) };
+            let table = [
+                (Seen::Wrong(code::UNKNOWN), Some(refused(code::UNKNOWN))),
+                (Seen::Wrong(code::NO_ID), Some(refused(code::NO_ID))),
+                (Seen::Wrong(code::OTHER_CREDITOR), Some(refused(code::OTHER_CREDITOR))),
+                (held(HeldState::Cancelled), Some(refused(code::NOT_PAYABLE))),
+                (Seen::Waits, Some(Verdict::Wait)),
+                (held(HeldState::Payable), Some(go())),
+                // It is there: the flow says what to do with the rest.
+                (held(HeldState::Paid), None),
+                (Seen::Wrong(code::NO_SUM), None),
+            ];
+            for (seen, want) in table {
+                let by_flow =
+                    super::judge(&policy(verify), Some(Cents(4_200)), &[Noticed { recipient: 0, by_send: false, seen: seen.clone() }]);
+                assert_eq!(judge(seen.clone()), want.unwrap_or(by_flow), "{verify:?} {seen:?}");
+            }
         }
     }
 

@@ -176,9 +176,13 @@ async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Time
     let settings = hub.settings();
     let (policy, amount) = (material.flow.payments.clone(), material.content.amount);
     let mut around = Around { hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect(), printed: None };
+    failpoint!("prepare.looked");
     loop {
         match hub.store.prepare_act(material.id, job.job, policy.clone(), amount, around.clone(), now).await {
-            Ok(Stage::Over | Stage::Waits) => return End::Saved,
+            Ok(Stage::Over | Stage::Waits) => {
+                failpoint!("prepare.judged");
+                return End::Saved;
+            }
             Ok(Stage::TooLong) => return person(code::PT_SILENT),
             Ok(Stage::Unread) => match printed::notices(hub, material, job.attempts).await {
                 Ok(printed) => around.printed = Some(printed),

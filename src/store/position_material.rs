@@ -46,6 +46,8 @@ pub struct PositionMaterial {
     pub act: ActId,
     pub sender: String,
     pub live: bool,
+    /// Its act was cancelled by an order, and its flow wants it cancelled too.
+    pub cancels: bool,
     pub iun: Option<String>,
     pub flow: FlowDefinition,
     pub content: Act,
@@ -386,6 +388,7 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
         act: row.act,
         sender,
         live,
+        cancels: !live && super::positions::is_cancelled_with(db, row.act)?,
         iun,
         flow,
         viewed: views.get(holder as usize).copied().flatten(),

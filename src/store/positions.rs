@@ -18,7 +18,7 @@ use crate::domain::calendar::rome_day;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
 use crate::domain::outcome::{OutcomeState, PositionTold};
-use crate::domain::position::{CostChannel, Held};
+use crate::domain::position::{CostChannel, Held, HeldState};
 use crate::flow::effect::LineDraft;
 use crate::flow::position::{
     self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Stage, When,
@@ -65,13 +65,26 @@ pub(super) struct PositionRow {
     pub touched: bool,
     /// A payment of the whole was told with its amount.
     pub paid_known: bool,
+    /// Cost of notification: as the PT keeps it apart, and as it was reckoned.
+    fee: Option<Cents>,
+    cost: Option<Cents>,
+    /// What the PT said last.
+    held_state: Option<HeldState>,
+    /// Rome day on which the amount changes by time alone.
+    next_day: Option<Date>,
+    /// What the citizen had to pay before that day.
+    before: Option<(Cents, Date)>,
 }
 
 const COLUMNS: &str = "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, \
-     pushed_at IS NOT NULL, paid_at IS NOT NULL";
+     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since, held_state";
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, String, Option<String>)> {
+/// A row, and what of it is still text: channel, state, last day and state at the PT.
+type Read = (PositionRow, String, String, Option<String>, Option<String>);
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Read> {
     let cents = |index| row.get::<_, Option<i64>>(index).map(|value| value.map(Cents));
+    let day = |index| row.get::<_, Option<String>>(index).map(|value| value.and_then(|day| day.parse::<Date>().ok()));
     Ok((
         PositionRow {
             id: PositionId(uuid_at(row, 0)?),
@@ -89,10 +102,16 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PositionRow, String, S
             wanted_cost: cents(12)?,
             touched: row.get(13)?,
             paid_known: row.get(14)?,
+            fee: cents(15)?,
+            cost: cents(16)?,
+            held_state: None,
+            next_day: day(17)?,
+            before: cents(18)?.zip(day(19)?),
         },
         row.get(6)?,
         row.get(7)?,
         row.get(10)?,
+        row.get(20)?,
     ))
 }
 
@@ -108,29 +127,50 @@ impl PositionRow {
         PositionRow::decode(optional(db.prepare_cached(&sql)?.query_row([notice, creditor], read_row))?)
     }
 
-    fn decode(found: Option<(PositionRow, String, String, Option<String>)>) -> Result<Option<PositionRow>, StoreError> {
-        let Some((row, costs, state, due)) = found else { return Ok(None) };
+    fn decode(found: Option<Read>) -> Result<Option<PositionRow>, StoreError> {
+        let Some((row, costs, state, due, held)) = found else { return Ok(None) };
         Ok(Some(PositionRow {
             costs: word(&costs, "costs")?,
             state: serde_json::from_str(&state)?,
             held_due: due.and_then(|due| due.parse().ok()),
+            held_state: held.map(|held| word(&held, "held_state")).transpose()?,
             ..row
         }))
     }
 
-    fn facts(&self, last: bool, tells_payment: bool) -> PositionFacts {
+    /// Cost of notification that the citizen pays beside what the PT is told.
+    fn apart(&self) -> Option<Cents> {
+        match self.costs {
+            CostChannel::Async => self.fee,
+            CostChannel::Pull => self.cost,
+            CostChannel::Push | CostChannel::None => None,
+        }
+    }
+
+    /// All that the citizen is to pay, as it was reckoned last.
+    fn whole(&self) -> Option<Cents> {
+        Some(Cents(self.wanted?.get().saturating_add(self.apart().map_or(0, Cents::get))))
+    }
+
+    fn facts(&self, last: bool, notified: bool, tells_payment: bool, cancels: bool) -> PositionFacts {
         PositionFacts {
             id: self.id.to_string(),
             revision: self.revision,
             costs: self.costs,
             asked: self.asked,
             held_due: self.held_due,
+            expired: self.held_state == Some(HeldState::Expired),
             wanted: self.wanted,
             wanted_cost: self.wanted_cost,
+            apart: self.apart(),
+            before: self.before,
+            next_day: self.next_day,
             touched: self.touched,
+            notified,
             paid_known: self.paid_known,
             last,
             tells_payment,
+            cancels,
         }
     }
 }
@@ -160,6 +200,16 @@ impl Store {
         let state = self.write(move |db| observe_one(db, id, &fact, beside, now)).await?;
         self.ring();
         Ok(state)
+    }
+
+    /// Cost that a PT keeps apart, as it tells it with a payment: kept before the payment, whose amount it is part of.
+    pub async fn keep_fee(&self, id: PositionId, fee: Cents) -> Result<(), StoreError> {
+        self.write(move |db| {
+            let sql = "UPDATE position SET fee = ?2 WHERE id = ?1 AND fee IS NOT ?2";
+            db.prepare_cached(sql)?.execute(params![id.0.as_bytes(), fee.get()])?;
+            Ok(())
+        })
+        .await
     }
 
     /// The same for many in one write, each all or nothing; answers in their order.
@@ -206,8 +256,17 @@ pub(super) fn observe_one(
     let before = row.wanted;
     take(db, &mut row, fact, beside.sheet.as_deref(), now)?;
     let live = is_live(db, &row)?;
-    let tells = matches!(fact, PositionFact::Paid { whole: true, .. }) && super::payments::tells_send(db, row.act)?;
-    let step = position::observe(&row.state, &row.facts(!live, tells), fact);
+    let paid = match fact {
+        PositionFact::Paid { whole, .. } => *whole,
+        // Without a payment, if it is news at all.
+        PositionFact::Verified { held } | PositionFact::ReadBack { held, .. } => held.state == HeldState::Paid,
+        _ => false,
+    };
+    let tells = paid && super::payments::tells_send(db, row.act)?;
+    let expired = matches!(fact, PositionFact::Verified { held } if held.state == HeldState::Expired);
+    let notified = expired && live && is_notified(db, &row)?;
+    let cancels = matches!(fact, PositionFact::Left { last: true }) && is_cancelled_with(db, row.act)?;
+    let step = position::observe(&row.state, &row.facts(!live, notified, tells, cancels), fact);
     let moved = before != row.wanted;
     save(db, &mut row, fact, step, moved, now)?;
     if matches!(fact, PositionFact::Reckoned(_) | PositionFact::Verified { .. }) {
@@ -232,6 +291,20 @@ fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
     engine::is_live(db, row.act)
 }
 
+/// Whether an act was cancelled by an order, with none in its place, and its flow wants its positions cancelled too.
+pub(super) fn is_cancelled_with(db: &Connection, act: ActId) -> Result<bool, StoreError> {
+    let sql = "SELECT json_extract(d.json, '$.pagamenti.on_cancel') FROM act a JOIN flow_definition d ON d.digest = a.flow_digest \
+               WHERE a.id = ?1 AND a.state IN ('ANNULLATO', 'RITIRATO') AND NOT EXISTS (SELECT 1 FROM act s WHERE s.replaces = a.id)";
+    let word: Option<String> = optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |found| found.get(0)))?.flatten();
+    Ok(word.as_deref() == Some("annulla"))
+}
+
+/// Whether SEND has the notification of its act.
+fn is_notified(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
+    let sql = "SELECT accepted_at IS NOT NULL OR iun IS NOT NULL FROM act WHERE id = ?1";
+    Ok(optional(db.prepare_cached(sql)?.query_row([row.act.0.as_bytes()], |found| found.get(0)))?.unwrap_or(false))
+}
+
 /// Keeps in the row what a fact tells.
 fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
     let id = *row.id.0.as_bytes();
@@ -240,9 +313,10 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         // other content, says nothing of this one.
         PositionFact::Joined { .. } if row.state == PositionState::Closed => {
             (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
+            (row.fee, row.cost, row.next_day, row.before, row.held_state) = (None, None, None, None, None);
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
-                       pushed_at = NULL WHERE id = ?1";
+                       whole_before = NULL, whole_since = NULL, pushed_at = NULL WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
             db.prepare_cached("DELETE FROM position_whole WHERE position_id = ?1")?.execute([id])?;
         }
@@ -257,10 +331,19 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         }
         PositionFact::ReadBack { held, told } => hold(db, row, held, *told, now)?,
         PositionFact::Reckoned(sum) => {
+            let before = row.whole();
             row.wanted = Some(sum.amount);
             row.wanted_cost = Some(sum.cost);
+            row.cost = Some(sum.whole_cost);
+            if let Some(whole) = before.filter(|before| row.whole() != Some(*before)) {
+                // By time alone it changed on its day, however late that was seen.
+                let since = row.next_day.map_or(sum.day, |day| day.min(sum.day));
+                row.before = Some((whole, since));
+            }
+            row.next_day = sum.next;
             db.prepare_cached(
-                "UPDATE position SET wanted = ?2, wanted_cost = ?3, cost = ?4, reckoned_on = ?5, next_day = ?6, fault = NULL, sheet = ?7 WHERE id = ?1",
+                "UPDATE position SET wanted = ?2, wanted_cost = ?3, cost = ?4, reckoned_on = ?5, next_day = ?6, fault = NULL, sheet = ?7, \
+                 whole_before = ?8, whole_since = ?9 WHERE id = ?1",
             )?
             .execute(params![
                 id,
@@ -270,6 +353,8 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
                 sum.day.to_string(),
                 sum.next.map(|day| day.to_string()),
                 sheet,
+                row.before.map(|(whole, _)| whole.get()),
+                row.before.map(|(_, since)| since.to_string()),
             ])?;
         }
         PositionFact::NoSum { code } => {
@@ -303,6 +388,8 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
 }
 
 fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Timestamp) -> Result<(), StoreError> {
+    row.fee = held.fee;
+    row.held_state = Some(held.state);
     row.asked = match (held.amount, &row.state) {
         (Some(amount), _) => Some(amount),
         // It does not tell: what it was told last, if it said that it did it.
@@ -311,7 +398,11 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Ti
     };
     row.held_due = match &row.state {
         // A last day that a PT takes without keeping it is not told again and again.
-        PositionState::Changing { change } if change.due_date.is_some() && held.amount.is_none_or(|amount| amount == change.amount) => {
+        PositionState::Changing { change }
+            if change.due_date.is_some()
+                && held.state != HeldState::Expired
+                && held.amount.is_none_or(|amount| amount == change.amount) =>
+        {
             change.due_date
         }
         _ => held.due_date.or(row.held_due),

@@ -178,7 +178,9 @@ fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wa
         PositionState::Parked { code } => match code.as_str() {
             parked::NOT_FOUND => Seen::Wrong(code::UNKNOWN),
             parked::OTHER => Seen::Wrong(code::OTHER_CREDITOR),
-            parked::CANCELLED | parked::EXPIRED => Seen::Wrong(code::NOT_PAYABLE),
+            // SEND's cost cannot be written on one that is cancelled, whatever the flow says of the rest.
+            parked::CANCELLED => Seen::Held { state: HeldState::Cancelled, asked, wanted },
+            parked::EXPIRED => Seen::Wrong(code::NOT_PAYABLE),
             parked::NO_SUM => Seen::Wrong(code::NO_SUM),
             code::NO_ID => Seen::Wrong(code::NO_ID),
             code::NOT_DESCRIBED => Seen::Wrong(code::NOT_DESCRIBED),
@@ -206,7 +208,7 @@ mod tests {
             (PositionState::Paid, Some(HeldState::Payable), held(HeldState::Paid)),
             (parked_as(parked::NOT_FOUND), None, Seen::Wrong(code::UNKNOWN)),
             (parked_as(parked::OTHER), None, Seen::Wrong(code::OTHER_CREDITOR)),
-            (parked_as(parked::CANCELLED), None, Seen::Wrong(code::NOT_PAYABLE)),
+            (parked_as(parked::CANCELLED), None, held(HeldState::Cancelled)),
             (parked_as(parked::EXPIRED), None, Seen::Wrong(code::NOT_PAYABLE)),
             (parked_as(parked::NO_SUM), None, Seen::Wrong(code::NO_SUM)),
             (parked_as(code::NO_ID), None, Seen::Wrong(code::NO_ID)),

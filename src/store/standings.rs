@@ -151,17 +151,19 @@ fn read(row: &Row<'_>) -> Result<Standing, StoreError> {
     })
 }
 
-/// `due/paid` of each notice, between [`LIST_SEPARATOR`]; nothing where none is followed.
+/// `due/paid` of each notice (`due/~paid`: nobody told how much), between [`LIST_SEPARATOR`]; nothing where none is followed.
 fn encode_payments(payments: &[NoticeStanding]) -> Option<String> {
     let cents = |cents: Option<i64>| cents.map(|cents| cents.to_string()).unwrap_or_default();
-    let all: Vec<String> = payments.iter().map(|one| format!("{}/{}", cents(one.due), cents(one.paid))).collect();
+    let all: Vec<String> =
+        payments.iter().map(|one| format!("{}/{}{}", cents(one.due), if one.presumed { "~" } else { "" }, cents(one.paid))).collect();
     (!all.is_empty()).then(|| all.join(LIST_SEPARATOR))
 }
 
 fn decode_payments(text: &str) -> Vec<NoticeStanding> {
     let one = |text: &str| {
         let (due, paid) = text.split_once('/').unwrap_or_default();
-        NoticeStanding { due: due.parse().ok(), paid: paid.parse().ok() }
+        let told = paid.strip_prefix('~');
+        NoticeStanding { due: due.parse().ok(), paid: told.unwrap_or(paid).parse().ok(), presumed: told.is_some() }
     };
     text.split(LIST_SEPARATOR).map(one).collect()
 }

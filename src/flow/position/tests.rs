@@ -14,12 +14,18 @@ fn row() -> PositionFacts {
         costs: CostChannel::Push,
         asked: Some(Cents(10_000)),
         held_due: None,
+        expired: false,
         wanted: None,
         wanted_cost: None,
+        apart: None,
+        before: None,
+        next_day: None,
         touched: false,
+        notified: false,
         paid_known: false,
         last: false,
         tells_payment: false,
+        cancels: false,
     }
 }
 
@@ -45,11 +51,13 @@ fn sum(amount: i64) -> Reckoning {
         cost: Cents(847),
         whole_cost: Cents(847),
         due_date: None,
+        open_until: None,
         stated_due: None,
         next: None,
         stated: Some(Cents(10_000)),
         may_push: true,
         last: false,
+        cancels: None,
     }
 }
 
@@ -58,7 +66,7 @@ fn reckoned_fact(sum: Reckoning) -> PositionFact {
 }
 
 fn changing(amount: i64, stage: Stage) -> PositionState {
-    let change = Pending { key: "p/5".to_owned(), amount: Cents(amount), cost: Cents(847), due_date: None, stage, tries: 0 };
+    let change = Pending { key: "p/5".to_owned(), amount: Cents(amount), cost: Cents(847), due_date: None, stage, tries: 0, cancel: false };
     PositionState::Changing { change }
 }
 
@@ -174,6 +182,65 @@ fn what_was_pushed_goes_away_with_the_act_that_wanted_it() {
 }
 
 #[test]
+fn a_position_ends_with_its_act_where_the_flow_wants_it() {
+    let row = PositionFacts { last: true, cancels: true, ..row() };
+    let left = PositionFact::Left { last: true };
+    let starts = [
+        (PositionState::Unverified, "APERTA", vec!["RICALCOLA"]),
+        (PositionState::Open, "APERTA", vec!["RICALCOLA"]),
+        (changing(10_847, Stage::Offered), "IN_MODIFICA", vec!["RICALCOLA"]),
+        (parked(code::REFUSED), "APERTA", vec!["RICALCOLA"]),
+        (parked(code::BEING_PAID), "FERMA", vec![]),
+        (parked(code::CANCELLED), "CHIUSA", vec![]),
+        (parked(code::NOT_FOUND), "CHIUSA", vec![]),
+        (PositionState::Unmanaged, "CHIUSA", vec![]),
+        (PositionState::Paid, "PAGATA", vec![]),
+    ];
+    for (state, name, want) in starts {
+        let step = observe(&state, &row, &left);
+        assert_eq!((step.next.name(), effects(&step)), (name, want), "{state:?}");
+    }
+    let ends = |cancels| reckoned_fact(Reckoning { last: true, cancels, ..sum(10_000) });
+    let begun = observe(&PositionState::Open, &row, &ends(Some(true)));
+    assert_eq!(effects(&begun), ["AGGIORNA_IMPORTO"]);
+    let PositionState::Changing { change } = begun.next else { panic!("{begun:?}") };
+    assert!(change.cancel && change.amount == Cents(10_000), "{change:?}");
+    // A PT that cannot: a person is told.
+    let cannot = observe(&PositionState::Open, &row, &ends(Some(false)));
+    assert_eq!((cannot.next, cannot.flags), (PositionState::Closed, vec![code::NOT_CANCELLED.to_owned()]));
+    let plain = observe(&PositionState::Open, &row, &ends(None));
+    assert_eq!((plain.next, plain.lines.len()), (PositionState::Closed, 0));
+
+    let at = |stage| PositionState::Changing { change: Pending { stage, ..change.clone() } };
+    let read = |state, told| PositionFact::ReadBack { held: held(state, Some(10_000)), told };
+    let refused = |code| PositionFact::PushRefused { code };
+    let table = [
+        (at(Stage::Offered), read(HeldState::Cancelled, false), "CHIUSA", vec![]),
+        (at(Stage::Offered), read(HeldState::Cancelled, true), "CHIUSA", vec![]),
+        // Nobody knew, and it did not arrive; or it says that it did it: once more.
+        (at(Stage::Offered), read(HeldState::Payable, false), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (at(Stage::Offered), read(HeldState::Expired, false), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (at(Stage::Offered), read(HeldState::Payable, true), "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (at(Stage::Offered), read(HeldState::BeingPaid, false), "FERMA", vec!["VERIFICA_POSIZIONE"]),
+        (at(Stage::Offered), read(HeldState::Paid, false), "PAGATA", vec![]),
+        (at(Stage::Offered), refused(code::NOT_FOUND), "CHIUSA", vec![]),
+        (at(Stage::Offered), refused(code::REFUSED), "FERMA", vec![]),
+        (at(Stage::Offered), PositionFact::Pushed { reads: false }, "CHIUSA", vec![]),
+        (at(Stage::TakenInCharge { ticket: "t".to_owned() }), PositionFact::ToldLater { code: None, reads: false }, "CHIUSA", vec![]),
+        (at(Stage::ToPush), ends(Some(true)), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+    ];
+    for (state, fact, name, want) in table {
+        let step = observe(&state, &row, &fact);
+        assert_eq!((step.next.name(), effects(&step)), (name, want), "{state:?} + {fact:?}");
+        assert_eq!(step.lines.iter().any(|line| line.event == event::CANCELLED), name == "CHIUSA", "{state:?} + {fact:?}");
+    }
+    // Another act names it by now: before anything left it is reckoned for that one; afterwards a person is told.
+    let joined = PositionFacts { last: false, cancels: false, ..row };
+    assert_eq!(observe(&at(Stage::ToPush), &joined, &reckoned_fact(sum(10_000))).next, PositionState::Open);
+    assert_eq!(observe(&at(Stage::Offered), &joined, &read(HeldState::Cancelled, false)).next, parked(code::CANCELLED));
+}
+
+#[test]
 fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
     let told = |row: PositionFacts, state: PositionState, amount| {
         let step = observe(&state, &row, &PositionFact::Paid { payment: payment(amount), whole: true });
@@ -185,9 +252,6 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
         told(wanted.clone(), PositionState::Open, 10_000),
         ("PAGATA", Some(code::OTHER_AMOUNT.to_owned()), vec![code::OTHER_AMOUNT.to_owned()])
     );
-    // SEND's cost is added by the PT itself: the amount alone says nothing.
-    let asynchronous = PositionFacts { costs: CostChannel::Async, ..wanted.clone() };
-    assert_eq!(told(asynchronous, PositionState::Open, 11_000), ("PAGATA", None, vec![]));
     // A PT called it paid, then the payment itself is told: that is not a second one.
     assert_eq!(told(wanted.clone(), PositionState::Paid, 10_847), ("PAGATA", None, vec![]));
     let known = PositionFacts { paid_known: true, ..wanted };
@@ -195,6 +259,91 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
     let tells = PositionFacts { tells_payment: true, ..row() };
     let step = observe(&PositionState::Open, &tells, &PositionFact::Paid { payment: payment(1), whole: true });
     assert_eq!(effects(&step), ["COMUNICA_PAGAMENTO"]);
+}
+
+#[test]
+fn what_was_due_has_the_cost_once_by_whichever_way() {
+    use CostChannel as C;
+    // Channel, told to the PT, kept apart; paid; whether it is what was due.
+    let table = [
+        (C::Push, 3_787, None, 3_787, true),
+        (C::Push, 3_787, None, 2_940, false),
+        (C::Pull, 2_940, Some(847), 3_787, true),
+        // The cost was not asked for.
+        (C::Pull, 2_940, Some(847), 2_940, false),
+        (C::Pull, 2_940, Some(0), 2_940, true),
+        (C::Pull, 2_940, None, 2_940, true),
+        (C::Async, 2_940, Some(847), 3_787, true),
+        (C::Async, 2_940, Some(847), 2_940, false),
+        // In the amount of before.
+        (C::Async, 4_200, Some(847), 3_787, false),
+        (C::Async, 2_940, None, 2_940, true),
+        (C::None, 2_940, None, 2_940, true),
+        (C::None, 2_940, None, 3_787, false),
+    ];
+    for (costs, wanted, apart, paid, right) in table {
+        let row = PositionFacts { costs, wanted: Some(Cents(wanted)), apart: apart.map(Cents), ..row() };
+        let step = observe(&PositionState::Open, &row, &PositionFact::Paid { payment: payment(paid), whole: true });
+        let codes = if right { vec![] } else { vec![code::OTHER_AMOUNT] };
+        assert_eq!(step.flags, codes, "{costs}: {wanted} and {apart:?}, paid {paid}");
+        assert_eq!(step.lines[0].code.as_deref(), codes.first().copied(), "{costs}: {wanted} and {apart:?}, paid {paid}");
+        // The same of a PT that says no more than that it is paid; by one that does not ask messo what it held, changed or not.
+        let row = PositionFacts {
+            asked: (costs != C::Pull).then_some(Cents(wanted)),
+            wanted: (costs == C::Pull).then_some(Cents(wanted)),
+            ..row
+        };
+        let only = PositionFact::Verified { held: held(HeldState::Paid, None) };
+        let untold = observe(&PositionState::Open, &PositionFacts { tells_payment: true, ..row }, &only);
+        let [line] = untold.lines.as_slice() else { panic!("{untold:?}") };
+        assert_eq!((line.code.as_deref(), line.amount), (Some(code::UNTOLD), Some(Cents(wanted + apart.unwrap_or(0)))), "{costs}");
+        assert_eq!((untold.next.name(), effects(&untold), untold.flags), ("PAGATA", vec!["COMUNICA_PAGAMENTO"], vec![]), "{costs}");
+    }
+}
+
+#[test]
+fn a_payment_learnt_after_the_amount_moved_is_of_the_day_on_which_it_was_made() {
+    let row = PositionFacts {
+        wanted: Some(Cents(5_047)),
+        before: Some((Cents(3_787), date(2027, 1, 13))),
+        next_day: Some(date(2027, 3, 9)),
+        ..row()
+    };
+    let table = [
+        ("2027-01-12T20:00:00Z", 3_787, true),
+        // Already the 13th in Rome.
+        ("2027-01-12T23:30:00Z", 3_787, false),
+        ("2027-01-12T23:30:00Z", 5_047, true),
+        ("2027-01-12T20:00:00Z", 5_047, false),
+        // The next sum is due from the 9th of March on, and was not reckoned yet.
+        ("2027-03-08T20:00:00Z", 9_497, false),
+        ("2027-03-09T08:00:00Z", 9_497, true),
+    ];
+    for (at, paid, right) in table {
+        let payment = PaymentSeen { paid_at: at.parse().unwrap(), ..payment(paid) };
+        let step = observe(&PositionState::Open, &row, &PositionFact::Paid { payment, whole: true });
+        assert_eq!(step.flags.is_empty(), right, "{paid} at {at}: {:?}", step.flags);
+    }
+}
+
+#[test]
+fn a_pt_that_says_payable_ends_only_what_its_state_explained() {
+    let payable = PositionFact::Verified { held: held(HeldState::Payable, Some(10_000)) };
+    let ended =
+        [code::BEING_PAID, code::CANCELLED, code::EXPIRED, code::NOT_FOUND, code::OTHER, "ID_POSIZIONE_MANCANTE", "TENTATIVI_ESAURITI"];
+    for code in ended {
+        let step = observe(&parked(code), &row(), &payable);
+        assert_eq!((step.next.name(), effects(&step)), ("APERTA", vec!["RICALCOLA", "CHIEDI_PAGAMENTO"]), "{code}");
+    }
+    for code in [code::REFUSED, code::NOT_CHANGED, code::NO_SUM, "RISPOSTA_NON_CONFORME"] {
+        for state in [HeldState::Payable, HeldState::NotActive, HeldState::BeingPaid, HeldState::Cancelled, HeldState::Expired] {
+            let step = observe(&parked(code), &row(), &PositionFact::Verified { held: held(state, Some(10_000)) });
+            assert_eq!(step, PositionStep::stay(&parked(code)), "{code} {state}");
+        }
+        let paid = observe(&parked(code), &row(), &PositionFact::Verified { held: held(HeldState::Paid, None) });
+        assert_eq!(paid.next, PositionState::Paid, "{code}");
+        assert_eq!(observe(&parked(code), &row(), &PositionFact::Resumed).next, PositionState::Unverified, "{code}: a person may");
+    }
 }
 
 #[test]
@@ -274,6 +423,110 @@ fn the_last_day_is_stated_to_a_pt_that_does_not_tell_its_own() {
 }
 
 #[test]
+fn the_last_day_is_moved_when_it_comes_near_and_nobody_knows_until_when() {
+    let day = |add: i32| FIRST.checked_add(jiff::Span::new().days(add)).unwrap();
+    let table = [
+        // held, expired; by the rule, far; told, looked at again on
+        (Some(30), false, None, Some(180), None, Some(24)),
+        (Some(7), false, None, Some(180), None, Some(1)),
+        (Some(6), false, None, Some(180), Some(180), Some(174)),
+        (Some(-1), false, None, Some(180), Some(180), Some(174)),
+        (Some(-1), true, None, Some(180), Some(180), Some(174)),
+        // A PT that closes without a date, or before it.
+        (None, true, None, Some(180), Some(180), Some(174)),
+        (Some(90), true, None, Some(180), Some(180), Some(174)),
+        // Already far: it says no to something else.
+        (Some(400), true, None, Some(180), None, None),
+        (None, false, None, Some(180), None, None),
+        // The term of the rule, as long as it is not near itself.
+        (Some(30), false, Some(60), Some(180), Some(60), Some(54)),
+        (Some(60), false, Some(60), Some(180), None, Some(54)),
+        (Some(6), false, Some(6), Some(180), Some(180), Some(174)),
+        (Some(-2), true, Some(60), Some(180), Some(60), Some(54)),
+        // The rule ends.
+        (Some(6), false, Some(6), None, None, None),
+        (Some(-1), true, Some(6), None, Some(6), None),
+        (Some(-1), true, None, None, None, None),
+    ];
+    for (held, expired, due, far, want, look) in table {
+        let row = PositionFacts { held_due: held.map(day), expired, ..row() };
+        // The amount is right as it is.
+        let sum = Reckoning { due_date: due.map(day), open_until: far.map(day), ..sum(10_000) };
+        let step = observe(&PositionState::Open, &row, &reckoned_fact(sum.clone()));
+        let case = format!("held {held:?}, expired {expired}, rule {due:?}, far {far:?}: {step:?}");
+        match (&step.next, want) {
+            (PositionState::Changing { change }, Some(want)) => assert_eq!(change.due_date, Some(day(want)), "{case}"),
+            (PositionState::Open, None) => assert!(!expired, "{case}"),
+            (PositionState::Parked { code }, None) => assert!(expired && code == code::EXPIRED, "{case}"),
+            _ => panic!("{case}"),
+        }
+        let timed = step.effects.iter().find_map(|(effect, when)| match when {
+            When::Day(day) if *effect == PositionEffect::Reckon => Some(*day),
+            _ => None,
+        });
+        assert_eq!(timed, look.map(day), "{case}");
+        // A PT that takes no changes is told nothing, and parked when it is past its day.
+        let silent = observe(&PositionState::Open, &row, &reckoned_fact(Reckoning { may_push: false, ..sum }));
+        let stays = if expired { parked(code::EXPIRED) } else { PositionState::Open };
+        assert_eq!(silent.next, stays, "{case}");
+    }
+}
+
+#[test]
+fn what_is_found_expired_is_opened_again_where_it_may_be_paid() {
+    let is_expired = |held_amount| PositionFact::Verified { held: held(HeldState::Expired, held_amount) };
+    let notified = PositionFacts { notified: true, expired: true, ..row() };
+    let goes_on = Reckoning { open_until: FIRST.checked_add(jiff::Span::new().days(180)).ok(), ..sum(15_000) };
+    // Before SEND has it: as it is.
+    let untouched = observe(&PositionState::Unverified, &row(), &is_expired(Some(10_000)));
+    assert_eq!(untouched.next, parked(code::EXPIRED));
+    for state in [PositionState::Unverified, PositionState::Open] {
+        let step = observe(&state, &notified, &is_expired(Some(10_000)));
+        assert_eq!((step.next.name(), step.lines.len(), step.flags.len()), ("APERTA", 0, 0), "{state:?}");
+        assert!(effects(&step).contains(&"RICALCOLA"), "{state:?}");
+    }
+    let step = observe(&PositionState::Open, &notified, &reckoned_fact(goes_on.clone()));
+    let PositionState::Changing { change } = &step.next else { panic!("{step:?}") };
+    assert_eq!((change.amount, change.due_date), (Cents(15_000), goes_on.open_until));
+    // Parked under that code, as soon as something moves: SEND has it now, or its days count again.
+    let woken = observe(&parked(code::EXPIRED), &notified, &PositionFact::Moved);
+    assert_eq!(effects(&woken), ["RICALCOLA"]);
+    let step = observe(&parked(code::EXPIRED), &notified, &reckoned_fact(goes_on.clone()));
+    assert_eq!((step.next.name(), step.lines[0].event), ("IN_MODIFICA", event::RESUMED));
+    // Not while nothing may be told, not once nobody names it, not by a rule that has ended, not when the PT refused it already.
+    for sum in [Reckoning { may_push: false, ..goes_on.clone() }, Reckoning { last: true, ..goes_on.clone() }, sum(15_000)] {
+        assert_eq!(observe(&parked(code::EXPIRED), &notified, &reckoned_fact(sum.clone())).next, parked(code::EXPIRED), "{sum:?}");
+    }
+    assert_eq!(observe(&parked(code::NOT_REOPENED), &notified, &reckoned_fact(goes_on.clone())).next, parked(code::NOT_REOPENED));
+    assert!(effects(&observe(&parked(code::NOT_REOPENED), &notified, &PositionFact::Moved)).is_empty());
+
+    // Read after the change: open; or expired still, which is told again, then parked.
+    let offered = PositionState::Changing { change: Pending { stage: Stage::Offered, ..change.clone() } };
+    let read = |state, told| PositionFact::ReadBack { held: held(state, Some(15_000)), told };
+    assert_eq!(observe(&offered, &notified, &read(HeldState::Payable, true)).next, PositionState::Open);
+    let mut state = offered;
+    for turn in 0.. {
+        assert!(turn < 30, "for ever: {state:?}");
+        let step = observe(&state, &notified, &read(HeldState::Expired, turn % 2 == 0));
+        state = match step.next {
+            PositionState::Changing { change } => PositionState::Changing { change: Pending { stage: Stage::Offered, ..change } },
+            next => {
+                assert_eq!((next, step.flags), (parked(code::NOT_REOPENED), vec![code::NOT_REOPENED.to_owned()]));
+                break;
+            }
+        };
+    }
+    // A change without a date meets one that has passed: reckoned anew, with another.
+    let step = observe(&changing(15_000, Stage::Offered), &notified, &read(HeldState::Expired, true));
+    assert_eq!((step.next.name(), effects(&step)), ("APERTA", vec!["RICALCOLA"]));
+    // Nobody names it any more: what was pushed is taken back, and that is all.
+    let last = PositionFacts { last: true, ..notified };
+    let step = observe(&changing(15_000, Stage::Offered), &last, &read(HeldState::Expired, true));
+    assert_eq!((step.next.name(), effects(&step)), ("APERTA", vec!["RICALCOLA"]));
+    assert_eq!(observe(&PositionState::Open, &last, &reckoned_fact(Reckoning { last: true, ..sum(10_000) })).next, PositionState::Closed);
+}
+
+#[test]
 fn of_a_pt_that_asks_the_price_what_is_parked_is_reckoned() {
     let pull = PositionFacts { costs: CostChannel::Pull, ..row() };
     let not = |code| PositionFact::NotVerified { code };
@@ -295,7 +548,8 @@ fn of_a_pt_that_asks_the_price_what_is_parked_is_reckoned() {
     for (state, fact, want) in table {
         let reckons = |row| effects(&observe(&state, row, &fact)).contains(&"RICALCOLA");
         assert_eq!(reckons(&pull), want, "{state:?} + {fact:?}");
-        assert!(!reckons(&row()), "pushed, {state:?} + {fact:?}");
+        // One that has expired may be opened again.
+        assert_eq!(reckons(&row()), fact == is(HeldState::Expired), "pushed, {state:?} + {fact:?}");
     }
 }
 
@@ -324,13 +578,14 @@ fn over_random_stories_nothing_is_pushed_that_must_not_be() {
         let mut jobs: Vec<PositionEffect> = vec![PositionEffect::Verify];
         for turn in 0..40 {
             let amount = [7_000, 10_000, 10_847][dice.roll(3) as usize];
-            let of = [HeldState::Payable, HeldState::Payable, HeldState::Payable, HeldState::BeingPaid, HeldState::Cancelled]
+            let of = [HeldState::Payable, HeldState::Payable, HeldState::Expired, HeldState::BeingPaid, HeldState::Cancelled]
                 [dice.roll(5) as usize];
+            let open_until = FIRST.checked_add(jiff::Span::new().days(180)).ok().filter(|_| dice.roll(2) == 0);
             let fact = match dice.roll(14) {
                 0 => PositionFact::Verified { held: held(of, Some(amount)) },
                 1 => PositionFact::Unverifiable,
                 2 => PositionFact::NotVerified { code: code::NOT_FOUND },
-                3 | 4 => reckoned_fact(Reckoning { may_push, last: row.last, ..sum(amount) }),
+                3 | 4 => reckoned_fact(Reckoning { may_push, open_until, last: row.last, ..sum(amount) }),
                 5 | 6 => PositionFact::Offered,
                 7 => PositionFact::Pushed { reads: dice.roll(2) == 0 },
                 8 => PositionFact::ReadBack { held: held(of, (dice.roll(4) > 0).then_some(amount)), told: dice.roll(2) == 0 },
@@ -346,6 +601,10 @@ fn over_random_stories_nothing_is_pushed_that_must_not_be() {
                 PositionFact::Joined { .. } => false,
                 _ => row.last,
             };
+            if let PositionFact::Verified { held } | PositionFact::ReadBack { held, .. } = &fact {
+                row.expired = held.state == HeldState::Expired;
+            }
+            row.notified = may_push;
             let step = observe(&state, &row, &fact);
             let tale = format!("story {story}, turn {turn}: {state:?} + {fact:?} -> {step:?}");
             if matches!(state, PositionState::Paid) {

@@ -4,11 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
-use crate::domain::position::{PaymentEvent, PaymentSeen};
+use crate::domain::position::{CostChannel, PaymentEvent, PaymentSeen};
 use crate::flow::position::PositionState;
 use crate::service::dispatch::End;
 use crate::service::{Hub, notify};
-use crate::store::{Leased, StoreError, Taken};
+use crate::store::{Leased, PositionView, StoreError, Taken};
 
 use super::PaymentTaken;
 
@@ -51,12 +51,12 @@ pub async fn tell_send(hub: &Hub, leased: &Leased, id: PositionId) -> End {
         Ok(payments) => payments,
         Err(error) => return End::from(error),
     };
-    // The whole of it, at the instant of its last part; of what a PT only calls paid, what is known.
-    let paid_at = payments.iter().map(|event| event.payment.paid_at).max().or(position.paid_at);
+    // The whole of it, at the instant of its last part; of what a PT only calls paid, when it was read and what was asked for.
+    let paid_at = payments.iter().map(|event| event.payment.paid_at).max().or(position.paid_at).or(position.read_at);
     // Two receipts of the whole are one debt paid twice: SEND is told of one.
     let whole = payments.iter().filter(|event| event.whole).map(|event| event.payment.amount.get()).next();
     let sum: i64 = whole.unwrap_or_else(|| payments.iter().map(|event| event.payment.amount.get()).sum());
-    let amount = if payments.is_empty() { position.paid.or(position.wanted).or(position.asked) } else { Some(Cents(sum)) };
+    let amount = if payments.is_empty() { position.paid.or_else(|| asked_for(&position)) } else { Some(Cents(sum)) };
     let (Some(paid_at), Some(amount)) = (paid_at, amount) else { return End::Nothing };
     if i32::try_from(amount.get()).is_err() {
         tracing::warn!("un pagamento è più grande di quanto SEND possa registrare: non gli è comunicato");
@@ -67,9 +67,21 @@ pub async fn tell_send(hub: &Hub, leased: &Leased, id: PositionId) -> End {
         Err(end) => return end,
     };
     let answer = channel.pnd.paid(&position.creditor, &position.notice, &PaymentSeen { paid_at, amount, receipt: None }).await;
+    failpoint!("payment.answered");
     notify::heard(hub, &channel, answer.as_ref().err());
     match answer {
         Ok(()) => hub.store.payment_told(id, leased.job, now).await.map_or_else(End::from, |()| End::Saved),
         Err(error) => notify::after_error(hub, &channel, &error),
     }
+}
+
+/// What the citizen was asked for, cost of notification included, whoever adds it: by a PT that asks messo what messo answered, by
+/// another what it held.
+fn asked_for(position: &PositionView) -> Option<Cents> {
+    let (asked, apart) = match position.costs {
+        CostChannel::Pull => (position.wanted.or(position.asked), position.cost),
+        CostChannel::Async => (position.asked.or(position.wanted), position.fee),
+        CostChannel::Push | CostChannel::None => (position.asked.or(position.wanted), None),
+    };
+    asked?.get().checked_add(apart.map_or(0, Cents::get)).map(Cents)
 }

@@ -8,7 +8,7 @@ use tokio::sync::SemaphorePermit;
 
 use crate::connectors::ConnectorError;
 use crate::domain::ids::PositionId;
-use crate::domain::position::{Change, Changed};
+use crate::domain::position::{Change, Changed, HeldState};
 use crate::flow::position::{Pending, PositionEffect, PositionFact, PositionState, Stage, code};
 use crate::flow::retry::FailureClass;
 use crate::service::dispatch::End;
@@ -48,7 +48,8 @@ pub async fn push(hub: &Hub, leased: &Leased, id: PositionId) -> End {
         // Nobody can say whether it left.
         Stage::Offered if can.verify => match ask(hub, &subject).await {
             Answered::Held(held) => {
-                let not_yet = can.answers_later && held.amount != Some(change.amount) && leased.attempts < PATIENCE;
+                let holds_it = if change.cancel { held.state == HeldState::Cancelled } else { held.amount == Some(change.amount) };
+                let not_yet = can.answers_later && !holds_it && leased.attempts < PATIENCE;
                 if not_yet {
                     return End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ESITO_INCERTO" };
                 }
@@ -80,7 +81,11 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, 
             Some(turn) => turn,
             None => channel.turn(2).await,
         };
-        channel.partner.change(&subject.route, &subject.asked, &change).await
+        if pending.cancel {
+            channel.partner.cancel(&subject.route, &subject.asked, &pending.key).await
+        } else {
+            channel.partner.change(&subject.route, &subject.asked, &change).await
+        }
     };
     failpoint!("amount.answered");
     heard(hub, channel, answer.as_ref().err());
@@ -112,7 +117,8 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, 
                     channel = channel.name,
                     codes = error.problem().map(|problem| problem.codes()),
                     code,
-                    "il PT respinge un importo"
+                    annullamento = pending.cancel,
+                    "il PT respinge una modifica"
                 );
                 save(hub, id, PositionFact::PushRefused { code }, beside).await
             }
@@ -122,12 +128,19 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, 
 
 /// A change that the PT refused for the state of the position.
 async fn refused(hub: &Hub, subject: &Subject, pending: &Pending, beside: Beside) -> End {
-    use crate::domain::position::HeldState as H;
+    use HeldState as H;
     let id = subject.material.id;
     if !subject.channel.partner.capabilities().verify {
         return save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await;
     }
     match ask(hub, subject).await {
+        Answered::Held(held) if pending.cancel && matches!(held.state, H::Payable | H::NotActive | H::Expired) => {
+            save(hub, id, PositionFact::PushRefused { code: code::NOT_CANCELLED }, beside).await
+        }
+        // It takes no payments any more, and no other date.
+        Answered::Held(held) if held.state == H::Expired && (pending.due_date.is_some() || !subject.material.live) => {
+            save(hub, id, PositionFact::PushRefused { code: code::NOT_REOPENED }, beside).await
+        }
         Answered::Held(held) if matches!(held.state, H::Payable | H::NotActive) && held.amount != Some(pending.amount) => {
             save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await
         }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::partners;
 use super::{Over, Price, PriceAnswer, PriceDay};
-use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, amount_due, rule_of};
+use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, FromEvent, amount_due, rule_of};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
@@ -19,6 +20,8 @@ use crate::store::{Beside, Leased, PositionMaterial, Sheet, StoreError, Subject}
 
 /// Most changes by time alone that are looked ahead at: a rule has at most 20 steps.
 const AHEAD: usize = 30;
+/// Days for which a PT's last day is moved at least: it is not to be moved again every few days.
+const LEAST_OPEN: u32 = 30;
 /// The largest amount of an avviso pagoPA, cents.
 const MOST: i64 = 99_999_999_999;
 
@@ -93,6 +96,11 @@ pub fn reckon(
     can: Option<Capabilities>,
     today: Date,
 ) -> Result<(Reckoning, Option<PriceSheet>), AmountFault> {
+    let known = can.is_some_and(|can| !can.needs_position_id || material.data().position_id.is_some());
+    let cancels = (material.cancels && !material.live).then(|| known && can.is_some_and(|can| can.cancel));
+    if cancels == Some(true) {
+        return Ok((ending(material, today), None));
+    }
     let rule = rule(material);
     let facts = facts(material, calendar);
     let amount_of_act = facts.amount;
@@ -132,19 +140,30 @@ pub fn reckon(
     let last_term = terms.max().filter(|_| material.facts.completed(rule.completion).is_some());
     let ends = rule.steps.last().is_some_and(|step| step.days.is_some());
     let stated_due = material.content.payment_expiration_date.or(last_term.filter(|_| ends));
-    let can_update = can.is_some_and(|can| can.update && (!can.needs_position_id || material.data().position_id.is_some()));
+    let can_update = known && can.is_some_and(|can| can.update);
+    // While it can be paid and nobody knows until when. A rule without terms of its own (and one among several notices) is left to the
+    // date that its PT has, but while a person has stopped its days.
+    let stopped = material.facts.suspensions.iter().any(|held| held.from <= today && held.until.is_none());
+    let dated = rule.steps.iter().any(|step| step.days.is_some());
+    let begins = rule.counts_from(FromEvent::Completion) && material.facts.completed(rule.completion).is_none();
+    let keeps = material.flow.payments.keep_open_days;
+    let far = today.saturating_add(i64::from(keeps.max(LEAST_OPEN)).days());
+    let open_until = Some(far).filter(|_| keeps > 0 && (stopped || (dated && (begins || !ends))));
+    let moves = can.is_some_and(|can| can.moves_date);
     let reckoning = Reckoning {
         day: today,
         amount,
         cost,
         whole_cost: now.cost,
-        due_date: last_term,
+        due_date: last_term.filter(|_| moves),
+        open_until: open_until.filter(|_| moves),
         // Of one among several notices (instalments) the act states nothing.
         stated_due: stated_due.filter(|_| material.notices <= 1),
         next: now.until.and_then(|last| last.tomorrow().ok()),
         stated: amount_of_act,
         may_push: can_update && material.costs != CostChannel::Pull && (material.facts.notified || material.touched),
         last: !material.live,
+        cancels,
     };
     let sheet = match &material.iun {
         Some(iun) if material.facts.notified => Some(PriceSheet {
@@ -158,6 +177,24 @@ pub fn reckon(
         _ => None,
     };
     Ok((reckoning, sheet))
+}
+
+/// Of one that its PT is to cancel: the amount stays, whatever it is.
+fn ending(material: &PositionMaterial, today: Date) -> Reckoning {
+    Reckoning {
+        day: today,
+        amount: material.asked.or(material.base).unwrap_or(Cents(0)),
+        cost: Cents(0),
+        whole_cost: Cents(0),
+        due_date: None,
+        open_until: None,
+        stated_due: None,
+        next: None,
+        stated: material.content.amount,
+        may_push: false,
+        last: true,
+        cancels: Some(true),
+    }
 }
 
 /// Reckons many positions together: read in one look, saved in one write.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::reckon::{PriceSheet, answer, reckon};
 use super::{Over, PriceAnswer, partners};
 use crate::domain::act::Act;
-use crate::domain::amount_rule::{AmountFacts, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts};
+use crate::domain::amount_rule::{AmountFacts, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts, Suspension};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
@@ -61,6 +61,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
         act: ActId(uuid::Uuid::nil()),
         sender: ENTE.to_owned(),
         live: true,
+        cancels: false,
         iun: Some("IUN-1".to_owned()),
         flow: definition::shipped().into_iter().find(|flow| flow.name == "cds").unwrap(),
         facts: AmountFacts {
@@ -78,7 +79,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
 }
 
 fn can() -> Option<Capabilities> {
-    Some(Capabilities { verify: true, update: true, tells_amount: true, ..Capabilities::NOTHING })
+    Some(Capabilities { verify: true, update: true, moves_date: true, tells_amount: true, ..Capabilities::NOTHING })
 }
 
 fn sheet(material: &PositionMaterial, state: &str) -> Sheet {
@@ -129,6 +130,20 @@ fn nothing_is_told_before_send_has_it_nor_to_a_pt_that_takes_nothing() {
 }
 
 #[test]
+fn what_is_to_be_cancelled_with_its_act_needs_no_sum() {
+    let mut material = PositionMaterial { live: false, cancels: true, asked: Some(Cents(4_200)), ..material(CostChannel::Push) };
+    material.facts.amount = None;
+    material.base = None;
+    let cancels = |can| reckon(&material, Calendar::default(), can, TUESDAY).map(|(sum, _)| (sum.cancels, sum.last, sum.amount));
+    let can_cancel = Some(Capabilities { cancel: true, ..can().unwrap() });
+    assert_eq!(cancels(can_cancel), Ok((Some(true), true, Cents(4_200))));
+    let by_id = Some(Capabilities { needs_position_id: true, ..can_cancel.unwrap() });
+    assert!(cancels(by_id).is_err(), "the PT could not be told which: what is due is reckoned, and there is no sum");
+    let left = PositionMaterial { live: false, cancels: true, ..self::material(CostChannel::Push) };
+    assert_eq!(reckon(&left, Calendar::default(), can(), TUESDAY).unwrap().0.cancels, Some(false), "a PT that cannot");
+}
+
+#[test]
 fn of_one_among_several_notices_the_amount_is_the_pts_own() {
     let several = PositionMaterial { notices: 2, ..material(CostChannel::Push) };
     let (sum, _) = reckon(&several, Calendar::default(), can(), TUESDAY).unwrap();
@@ -169,6 +184,55 @@ fn the_last_day_is_that_of_the_steps_whatever_comes_after_them() {
         material.content.payment_expiration_date = Some(date(2026, 12, 31));
     });
     assert_eq!(instalment, (None, None));
+}
+
+#[test]
+fn the_pts_last_day_is_kept_open_while_nobody_knows_until_when_it_can_be_paid() {
+    let far = Some(TUESDAY.checked_add(jiff::Span::new().days(180)).unwrap());
+    let later = date(2027, 2, 15);
+    let open = |change: fn(&mut PositionMaterial), can, day| {
+        let mut material = material(CostChannel::Push);
+        change(&mut material);
+        reckon(&material, Calendar::default(), can, day).unwrap().0.open_until
+    };
+    let finite: fn(&mut PositionMaterial) = |material| {
+        let steps = rule().steps.into_iter().take(2).collect();
+        material.content.amount_rule = Some(AmountRule { steps, ..rule() });
+    };
+    let unserved: fn(&mut PositionMaterial) = |material| material.facts.recipients[0].completed = None;
+    let flat: fn(&mut PositionMaterial) = |material| material.content.amount_rule = Some(AmountRule::flat(CostPolicy::Added));
+    assert_eq!(open(|_| (), can(), TUESDAY), far, "its last step has no end");
+    assert_eq!(open(|_| (), can(), later).map(|far| far > later), Some(true), "and is in force");
+    assert_eq!(open(unserved, can(), TUESDAY), far, "the paper is on its way");
+    assert_eq!(open(finite, can(), TUESDAY), None, "it ends");
+    assert_eq!(
+        open(
+            |material| {
+                let steps = rule().steps.into_iter().take(2).collect();
+                material.content.amount_rule = Some(AmountRule { steps, ..rule() });
+                material.facts.recipients[0].completed = None;
+            },
+            can(),
+            TUESDAY
+        ),
+        far,
+        "it ends so many days after a completion that is still to come"
+    );
+    assert_eq!(open(flat, can(), TUESDAY), None, "no terms: the PT's own date");
+    let stopped: fn(&mut PositionMaterial) = |material| {
+        material.content.amount_rule = Some(AmountRule::flat(CostPolicy::Added));
+        material.facts.suspensions = vec![Suspension { from: TUESDAY, until: None }];
+    };
+    assert_eq!(open(stopped, can(), TUESDAY), far, "its days stand still");
+    let until: fn(&mut PositionMaterial) = |material| {
+        material.content.amount_rule = Some(AmountRule::flat(CostPolicy::Added));
+        material.facts.suspensions = vec![Suspension { from: TUESDAY, until: Some(TUESDAY) }];
+    };
+    assert_eq!(open(until, can(), TUESDAY), None, "until a day that is known");
+    assert_eq!(open(|material| material.flow.payments.keep_open_days = 0, can(), TUESDAY), None, "the flow leaves it to the PT");
+    let fixed = Some(Capabilities { moves_date: false, ..can().unwrap() });
+    assert_eq!(open(|_| (), fixed, TUESDAY), None, "its PT moves no dates");
+    assert_eq!(reckon(&material(CostChannel::Push), Calendar::default(), fixed, TUESDAY).unwrap().0.due_date, None);
 }
 
 #[test]

@@ -99,6 +99,12 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
     }
     held.unfit = unfit(subject, Some(&held));
     if let Some(payment) = &held.payment {
+        // What was paid has the cost that the PT added by then, which may be more than it said last.
+        if let Some(fee) = held.fee.filter(|_| channel.partner.capabilities().fee_apart)
+            && let Err(error) = hub.store.keep_fee(subject.material.id, fee).await
+        {
+            return Answered::Ends(End::from(error));
+        }
         let event = PaymentEvent {
             pt: subject.material.pt.clone(),
             creditor: subject.asked.creditor.clone(),
@@ -110,6 +116,7 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
         if let Err(error) = hub.store.take_payment(event, hub.clock.now()).await {
             return Answered::Ends(End::from(error));
         }
+        failpoint!("payment.kept");
     }
     Answered::Held(Box::new(held))
 }

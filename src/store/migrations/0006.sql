@@ -42,6 +42,8 @@ CREATE TABLE position (
   cost INTEGER,                    -- of notification, whoever asks the citizen for it
   reckoned_on TEXT,                -- Rome day
   next_day TEXT,                   -- Rome day on which the amount changes by time alone
+  whole_before INTEGER,            -- what the citizen had to pay, cost and all, before the Rome day of whole_since
+  whole_since TEXT,
   fault TEXT,                      -- code: there is no sum
   sheet TEXT,                      -- the price of each day to come, JSON: what a PT that asks is answered from
   pushed_at INTEGER,               -- messo has changed it

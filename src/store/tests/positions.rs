@@ -113,11 +113,13 @@ fn sum(amount: i64, next: Option<Date>) -> Reckoning {
         cost: Cents(0),
         whole_cost: Cents(0),
         due_date: None,
+        open_until: None,
         stated_due: None,
         next,
         stated: Some(Cents(10_000)),
         may_push: true,
         last: false,
+        cancels: None,
     }
 }
 

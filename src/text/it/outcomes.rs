@@ -127,6 +127,7 @@ pub const EVENTS: &[Entry] = &[
     ("ORDINE_RESPINTO", "L'ordine del gestionale non è più possibile"),
     ("PAGATO", "Avviso pagato: i suoi importi non cambiano più"),
     ("PAYMENT", "Pagamento registrato: non perfeziona la notifica"),
+    ("POSIZIONE_ANNULLATA", "L'avviso è annullato presso il partner tecnologico, con il suo atto: non si può più pagare"),
     ("POSIZIONE_FERMA", "L'importo dell'avviso non si aggiorna più: serve una persona"),
     ("POSIZIONE_NON_GESTITA", "Il partner tecnologico dell'avviso non è gestito: messo non ne verifica lo IUV e non ne aggiorna l'importo"),
     ("POSIZIONE_RIPRESA", "L'importo dell'avviso si aggiorna di nuovo"),

@@ -328,6 +328,16 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Prorogarla presso il partner tecnologico, poi messo posizione retry.",
     ),
     (
+        "SCADENZA_NON_SPOSTATA",
+        "La posizione è scaduta presso il partner tecnologico, che non accetta o non tiene la nuova data: il cittadino non può pagare.",
+        "Prorogarla presso il partner tecnologico, poi messo posizione retry.",
+    ),
+    (
+        "POSIZIONE_NON_ANNULLATA",
+        "L'atto è annullato e il flusso vuole annullata anche la posizione, ma il partner tecnologico non sa o non vuole farlo.",
+        "Annullarla presso il partner tecnologico: fino ad allora si può ancora pagare.",
+    ),
+    (
         "IMPORTO_NON_CAMBIATO",
         "Il partner tecnologico dice di aver preso il nuovo importo, ma riletto è ancora quello di prima.",
         "Chiedere al partner tecnologico, poi messo posizione retry.",
@@ -356,6 +366,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "PAGATO_IMPORTO_DIVERSO",
         "Un avviso è stato pagato per un importo diverso da quello dovuto in quel momento: il pagamento vale.",
         "Verificare l'esito: di solito il cittadino aveva l'importo precedente. Se manca qualcosa, decide l'ufficio.",
+    ),
+    (
+        "PAGATO_IMPORTO_NON_COMUNICATO",
+        "Il partner tecnologico dice che l'avviso è pagato e non dice quanto: si intende l'importo chiesto, al momento della lettura.",
+        "Nessuna azione; se serve l'importo esatto, chiederlo al partner tecnologico.",
     ),
     ("PAGATO_IN_PARTE", "Di un avviso è stata pagata solo una parte.", "Nessuna azione: si attende il resto."),
     (

@@ -117,6 +117,7 @@ impl Declared {
             tells_amount: verify.answer.amount.is_some(),
             needs_position_id: self.needs_position_id,
             update: update.is_some(),
+            moves_date: update.as_ref().is_some_and(|update| self.definition.templates.names(update, "scadenza")),
             answers_later: update.as_ref().is_some_and(|update| update.answer.ticket.is_some()),
             fee_apart: false,
             cancel: cancel.is_some(),

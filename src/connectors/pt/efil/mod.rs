@@ -58,6 +58,7 @@ impl EFil {
             tells_amount: true,
             needs_position_id: false,
             update: true,
+            moves_date: true,
             answers_later: false,
             fee_apart: false,
             cancel: true,

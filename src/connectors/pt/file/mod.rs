@@ -57,6 +57,7 @@ impl Exchange {
             tells_amount: false,
             needs_position_id: true,
             update: true,
+            moves_date: true,
             answers_later: true,
             fee_apart: false,
             cancel: true,

@@ -55,6 +55,7 @@ impl Gpd {
             tells_amount: true,
             needs_position_id: true,
             update: true,
+            moves_date: true,
             answers_later: false,
             fee_apart: true,
             cancel: true,

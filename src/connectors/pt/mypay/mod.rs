@@ -92,6 +92,7 @@ impl MyPay {
             tells_amount: open_positions,
             needs_position_id: !open_positions,
             update: import,
+            moves_date: import,
             answers_later: false,
             fee_apart: false,
             cancel: import,

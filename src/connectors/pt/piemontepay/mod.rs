@@ -66,6 +66,7 @@ impl PiemontePay {
             tells_amount: false,
             needs_position_id: !rest,
             update: true,
+            moves_date: true,
             answers_later: !rest,
             fee_apart: false,
             cancel: true,

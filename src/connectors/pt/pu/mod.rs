@@ -43,6 +43,7 @@ impl Pu {
             tells_amount: true,
             needs_position_id: true,
             update: true,
+            moves_date: true,
             answers_later: false,
             fee_apart: false,
             cancel: true,
