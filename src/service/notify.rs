@@ -502,6 +502,11 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
     if notices.is_empty() {
         return End::Nothing;
     }
+    // Before SEND is asked: a letter that is told meanwhile makes the answer one of yesterday.
+    let paper = match hub.store.recipients_of(act).await {
+        Ok(rows) => rows.iter().find(|row| row.index == recipient).map(|row| row.analog_cost),
+        Err(error) => return End::from(error),
+    };
     let mut total = 0;
     for (creditor, notice) in notices {
         let answer = channel.pnd.price(&creditor, &notice).await;
@@ -514,7 +519,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
     }
     failpoint!("price.answered");
     hub.store
-        .record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now())
+        .record(act, Fact::PriceKnown { recipient, total, paper }, Some(job.job), hub.clock.now())
         .await
         .map_or_else(End::from, |()| End::Saved)
 }

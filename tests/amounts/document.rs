@@ -50,6 +50,7 @@ fn read(lines: &[&'static str]) -> Example {
     let recipients = (0..completed.len().max(prices.len()).max(papers.len()).max(1)).map(|index| RecipientFacts {
         completed: completed.get(index).filter(|text| **text != "-").map(|text| italian(text)),
         price: prices.get(index).filter(|text| **text != "-").map(|text| cents(text)),
+        priced_paper: papers.get(index).map_or(Cents(0), |text| cents(text)),
         analog_cost: papers.get(index).map_or(Cents(0), |text| cents(text)),
     });
     let suspensions = list("sospensione").into_iter().map(|text| {

@@ -41,7 +41,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
         "position": { "balance": "3.02" },
     }))
     .unwrap();
-    let recipient = RecipientFacts { completed: Some(TUESDAY), price: Some(Cents(847)), analog_cost: Cents(0) };
+    let recipient = RecipientFacts { completed: Some(TUESDAY), price: Some(Cents(847)), ..RecipientFacts::default() };
     PositionMaterial {
         id: PositionId(uuid::Uuid::nil()),
         creditor: ENTE.to_owned(),

@@ -219,7 +219,7 @@ impl World {
                 assert_eq!(store.legal_facts_stored(act, kept, job, now).await?, 0);
                 Ok(())
             }
-            Effect::AskPrice { recipient } => store.record(act, Fact::PriceKnown { recipient, total: 847 }, Some(job), now).await,
+            Effect::AskPrice { recipient } => store.record(act, Fact::PriceKnown { recipient, total: 847, paper: None }, Some(job), now).await,
             Effect::Resubmit => store.resubmit(act, job, now).await,
             Effect::StartReplacement => store.start_replacement(act, job, now).await,
             Effect::CancelLater { who, why } => match store.cancel_later(act, job, &who, &why, now).await? {

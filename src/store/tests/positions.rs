@@ -455,6 +455,40 @@ async fn the_facts_of_an_amount_come_from_the_rows_of_the_act() {
     assert_eq!(facts().await.viewed, Some(date(2026, 11, 26)));
 }
 
+/// A second letter after a rework that took the completion away: nobody asks SEND again before the notification is complete anew.
+#[tokio::test]
+async fn a_price_that_was_told_for_other_paper_is_not_the_price_of_today() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    world.accepted(&["a"]).await;
+    world.hear("a", "SEND_ANALOG_DOMICILE", json!({ "recIndex": 0, "analogCost": 530 })).await;
+    let end = world.event("a", "REFINEMENT", json!({ "recIndex": 0 })).await;
+    world.tell(vec![end.clone()]).await;
+    world.settle().await;
+    let price = || async {
+        let one = world.store.position_materials(vec![id]).await.unwrap().remove(0).facts;
+        (one.recipients[0].completed.is_some(), one.recipients[0].price, one.recipients[0].price(one.vat, one.pa_fee).0)
+    };
+    assert_eq!(price().await, (true, Some(Cents(847)), 847));
+    let reckoned = |world: &World| world.count("SELECT count(*) FROM job WHERE kind = 'RICALCOLA' AND state = 'PRONTO'");
+    let done = |world: &World| world.count("SELECT count(*) FROM job WHERE kind = 'CHIEDI_COSTO'");
+    let voids = json!({ "invalidatedTimelineAndStatusHistory": [{ "relatedTimelineElements": [{ "elementId": end.element.element_id }] }] });
+    world.hear("a", "NOTIFICATION_TIMELINE_REWORKED", voids).await;
+    assert_eq!(price().await, (false, Some(Cents(847)), 847), "the same paper");
+    world.hear("a", "SEND_ANALOG_DOMICILE", json!({ "recIndex": 0, "analogCost": 530 })).await;
+    assert_eq!((price().await, done(&world)), ((false, Some(Cents(847)), 100 + 1_293 + 100), 0), "two letters, whoever was asked before");
+    assert_eq!(reckoned(&world), 1);
+    // An answer that SEND gave before it knew of the second letter; then the same sum as of today's paper.
+    let act = world.act("a").await.id;
+    let tell = |total, paper| world.store.record(act, Fact::PriceKnown { recipient: 0, total, paper }, None, world.now());
+    tell(860, Some(530)).await.unwrap();
+    assert_eq!(price().await.2, 1_493);
+    tell(860, None).await.unwrap();
+    assert_eq!(price().await.2, 860, "as SEND tells it");
+}
+
 #[test]
 fn the_cost_has_one_way() {
     use crate::domain::act::PagoPaIntMode as M;
