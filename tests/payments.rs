@@ -255,5 +255,43 @@ fn check_warns_of_payments_that_no_pt_follows() {
     let mut config = fs::OpenOptions::new().append(true).open(with.dir().join("messo.toml")).unwrap();
     writeln!(config, "[[pt]]\nname = \"muto\"\nkind = \"non_gestito\"").unwrap();
     let ran = with.command(&["check"]);
-    assert!(ran.code == 0 && !ran.out.contains("avviso:"), "{ran:?}");
+    assert!(ran.code == 0 && ran.out.contains("avviso: gli avvisi dell'ente 01234567897 che vanno a muto (tutti gli altri)"), "{ran:?}");
+    assert!(!ran.out.contains("non ha [[ente.pagamenti]]") && !ran.out.contains("ASYNC"), "{ran:?}");
+}
+
+#[test]
+fn check_warns_of_flows_whose_mode_fits_no_way() {
+    let clock = shared_clock(1);
+    let key = format!("{ENTE}-x");
+    let table = [
+        // mode of the flow, channel of GPD, what is said
+        ("SYNC", "async", Some("nessuno lo chiede al cittadino")),
+        ("SYNC", "push", None),
+        ("ASYNC", "async", None),
+        ("ASYNC", "push", None),
+    ];
+    let elsewhere = "[[ente.pagamenti]]\npt = \"gov\"\ncosts = \"push\"\n";
+    for (mode, costs, said) in table {
+        let more = format!("[[ente.pagamenti]]\npt = \"gpd\"\ncosts = \"{costs}\"\n");
+        let enti = [Ente { tax_id: ENTE, key: &key, more: &more }];
+        let office = Office::new(&clock, "http://127.0.0.1:9", &enti, &[(SOURCE, &[ENTE], &["multe"])], &[paying("multe", mode, "")]);
+        fs::write(office.dir().join("chiavi/pt"), "prova-prova").unwrap();
+        let mut config = fs::OpenOptions::new().append(true).open(office.dir().join("messo.toml")).unwrap();
+        writeln!(config, "[[pt]]\nname = \"gpd\"\nkind = \"gpd\"\nurl = \"http://127.0.0.1:9\"\napi_key = \"file:chiavi/pt\"").unwrap();
+        let ran = office.command(&["check"]);
+        assert_eq!(ran.code, 0, "{mode} {costs}: {ran:?}");
+        match said {
+            Some(said) => assert!(ran.out.contains(said) && ran.out.contains("multe"), "{mode} {costs}: {ran:?}"),
+            None => assert!(!ran.out.contains("avviso:"), "{mode} {costs}: {ran:?}"),
+        }
+    }
+    let enti = [Ente { tax_id: ENTE, key: &key, more: elsewhere }];
+    let office = Office::new(&clock, "http://127.0.0.1:9", &enti, &[(SOURCE, &[ENTE], &["multe"])], &[paying("multe", "ASYNC", "")]);
+    fs::write(office.dir().join("chiavi/pt"), "prova-prova").unwrap();
+    let mut config = fs::OpenOptions::new().append(true).open(office.dir().join("messo.toml")).unwrap();
+    let gov =
+        "[[pt]]\nname = \"gov\"\nkind = \"govpay\"\nurl = \"http://127.0.0.1:9\"\nusername = \"messo\"\npassword = \"file:chiavi/pt\"";
+    writeln!(config, "{gov}").unwrap();
+    let ran = office.command(&["check"]);
+    assert!(ran.code == 0 && ran.out.contains("nessun [[ente.pagamenti]] dell'ente 01234567897 va a GPD"), "{ran:?}");
 }

@@ -321,7 +321,12 @@ pub fn lacks(rule: &AmountRule, facts: &AmountFacts) -> Vec<AmountFault> {
 /// Whether the amount that the act states is one that the rule asks for in some step, with the ente's own costs or without.
 #[must_use]
 pub fn adds_up(rule: &AmountRule, facts: &AmountFacts) -> bool {
-    let Some(amount) = facts.amount.filter(|amount| amount.0 != 0) else { return true };
+    facts.amount.filter(|amount| amount.0 != 0).is_none_or(|amount| asks_for(rule, facts, amount))
+}
+
+/// Whether the rule asks for that sum in some step, with the ente's own costs or without.
+#[must_use]
+pub fn asks_for(rule: &AmountRule, facts: &AmountFacts, amount: Cents) -> bool {
     let extra = rule.extra.map_or(0, |extra| i128::from(extra.0));
     rule.steps.iter().any(|step| {
         let due = match step.due {

@@ -23,6 +23,11 @@ pub mod code {
     pub const NO_SUM: &str = "IMPORTO_NON_CALCOLABILE";
     /// Its PT knows positions by their own id alone, which the act does not say.
     pub const NO_ID: &str = "ID_POSIZIONE_MANCANTE";
+    /// One among several notices, of which its PT does not tell what it asks for: its amount stays, and the cost is not in it. Told,
+    /// never a reason to refuse.
+    pub const COST_NOT_ASKED: &str = "COSTO_NON_RICHIESTO";
+    /// SEND takes the act as ASYNC and looks for the notice at GPD; the configuration says that another PT has it.
+    pub const ASYNC_ELSEWHERE: &str = "AVVISO_ASYNC_FUORI_DA_GPD";
     /// The wait for a PT is over: a person resumes the act.
     pub const PT_SILENT: &str = "PT_NON_RISPONDE";
     /// The job of an act that waits for its PTs.

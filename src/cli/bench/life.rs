@@ -391,6 +391,7 @@ fn act(sender: &str, number: u64) -> Act {
         }],
         documents: vec![FileRef { title: Some("Verbale".to_owned()), stored: Some(stored), ..FileRef::named(document) }],
         amount_rule: None,
+        stated_rule: None,
         position: None,
         notify_by: None,
         force: None,
