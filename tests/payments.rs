@@ -53,7 +53,8 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
     let port = free_port();
     let send = if started { Simulator::start_with_partners(&clock, port) } else { Simulator::start(&clock, "") };
     let more = "[[ente.pagamenti]]\npt = \"gov\"\naux = 3\ncode = \"02\"\ncosts = \"push\"\n[[ente.pagamenti]]\npt = \"muto\"\naux = 3\n\
-                code = \"05\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"07\"\ncosts = \"async\"\n";
+                code = \"05\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"07\"\ncosts = \"async\"\n\
+                [[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"08\"\ncosts = \"push\"\n";
     let key = format!("{ENTE}-pagamenti");
     let texts: Vec<String> = flows.iter().map(|(name, mode, keys)| paying(name, mode, keys)).collect();
     let names: Vec<&str> = flows.iter().map(|(name, ..)| *name).collect();
@@ -200,14 +201,17 @@ fn a_flow_that_warns_tells_and_goes_on_and_an_unmanaged_pt_is_said_to_be_one() {
 
 #[test]
 fn send_writes_its_cost_at_gpd_only_on_what_is_there() {
-    let mut town = town(86_400, &[("asincrono", "ASYNC", "verify = \"ignore\"")], true);
-    let [there, absent] = [notice(7, 21), notice(7, 22)];
+    let flows = [("asincrono", "ASYNC", "verify = \"ignore\""), ("sincrono", "SYNC", "verify = \"refuse\"")];
+    let mut town = town(86_400, &flows, true);
+    let [there, absent, synchronous] = [notice(7, 21), notice(7, 22), notice(8, 23)];
     town.debt(&there, 4_200, "unpaid");
+    town.debt(&synchronous, 4_200, "unpaid");
     town.office.start();
     let office = &town.office;
     let of = |reference: &str, notice: &str| act(reference, notice).with("posizione_id", &format!("POS-{notice}"));
     let rows = [of("PRESENTE", &there), of("ASSENTE", &absent)];
     office.answered(SOURCE, "asincrono", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    office.answered(SOURCE, "sincrono", "sincrono.zip", &batch(&[of("SINCRONO", &synchronous)]), "PRESA_IN_CARICO", &[]);
     let line = office.wait_state(SOURCE, "ASSENTE", "RIFIUTATO");
     assert_eq!(line["codice"], "IUV_SCONOSCIUTO", "although the flow ignores what a PT says: SEND would refuse it, and charge it");
     assert!(town.send.of("ASSENTE").is_empty());
@@ -217,6 +221,12 @@ fn send_writes_its_cost_at_gpd_only_on_what_is_there() {
     office.wait_line(SOURCE, "PRESENTE", "told", |line| line["evento"] == "IMPORTO_AGGIORNATO" && cents(&line["importo_dovuto"]) == due);
     let held = town.held(&there);
     assert_eq!(held["amount"], 4_200, "messo never puts the cost there: {held}");
+    // Of an act that SEND takes as SYNC nobody else adds it at GPD.
+    office.wait_state(SOURCE, "SINCRONO", "PERFEZIONATO");
+    let cost = office.wait_line(SOURCE, "SINCRONO", "cost", |line| line["evento"] == "COSTO");
+    let due = 4_200 + cents(&cost["costo_cittadino"]);
+    wait_for("GPD asks for the cost", SOON, || (town.held(&synchronous)["amount"] == due).then_some(()));
+    assert!(office.story(SOURCE, "SINCRONO").iter().all(|line| line["evento"] != "VERIFICA_AVVISO"), "nothing to remark");
     town.office.stop();
 }
 

@@ -163,7 +163,7 @@ fn drawn(dice: &mut Dice) -> Life {
         holder: dice.roll(recipients as u64) as usize,
         served,
         held,
-        priced: dice.one_in(2).then(|| if dice.one_in(2) { 0 } else { dice.day(1, 60) }),
+        priced: dice.one_in(2).then(|| if dice.one_in(3) { 0 } else { dice.day(1, 300) }),
         pa_fee: dice.roll(101) as u32,
         vat: [0, 10, 22][dice.roll(3) as usize],
         rule,

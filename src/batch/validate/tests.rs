@@ -381,7 +381,7 @@ fn each_rule_of_the_payments() {
                 a.amount = Some(Cents(4_200));
                 a.position = Some(PositionData { minimum: a.amount, maximum: Some(Cents(17_300)), ..PositionData::default() });
                 a.amount_rule = Some(AmountPreset::Cds.rule());
-                a.recipients.push(Recipient { tax_id: "VRDLGI70A01H501X".to_owned(), payments: vec![second_notice(true)], ..recipient() })
+                a.recipients.push(Recipient { tax_id: "FRMTTR76M06B715E".to_owned(), payments: vec![second_notice(true)], ..recipient() })
             },
             &[(f::NOTICE, Code::AmountRuleUnfollowed, W)],
         ),
