@@ -55,7 +55,8 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
     let send = if started { Simulator::start_with_partners(&clock, port) } else { Simulator::start(&clock, "") };
     let more = "[[ente.pagamenti]]\npt = \"gov\"\naux = 3\ncode = \"02\"\ncosts = \"push\"\n[[ente.pagamenti]]\npt = \"muto\"\naux = 3\n\
                 code = \"05\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"07\"\ncosts = \"async\"\n\
-                [[ente.pagamenti]]\npt = \"efil\"\naux = 3\ncode = \"06\"\nente = \"01234567897\"\ncosts = \"push\"\n";
+                [[ente.pagamenti]]\npt = \"efil\"\naux = 3\ncode = \"06\"\nente = \"01234567897\"\ncosts = \"push\"\n\
+                [[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"08\"\ncosts = \"push\"\n";
     let key = format!("{ENTE}-pagamenti");
     let texts: Vec<String> = flows.iter().map(|(name, mode, keys)| paying(name, mode, keys)).collect();
     let names: Vec<&str> = flows.iter().map(|(name, ..)| *name).collect();
@@ -211,15 +212,19 @@ fn a_flow_that_warns_tells_and_goes_on_and_an_unmanaged_pt_is_said_to_be_one() {
 
 #[test]
 fn send_writes_its_cost_at_gpd_only_on_what_is_there() {
-    let mut town = town(86_400, &[("asincrono", "ASYNC", "verify = \"ignore\"")], true);
+    let flows = [("asincrono", "ASYNC", "verify = \"ignore\""), ("sincrono", "SYNC", "verify = \"refuse\"")];
+    let mut town = town(86_400, &flows, true);
     let [there, absent, nameless] = [21, 22, 23].map(|number| notice(7, number));
+    let synchronous = notice(8, 23);
     town.debt(&there, 4_200, "unpaid");
     town.debt(&nameless, 4_200, "unpaid");
+    town.debt(&synchronous, 4_200, "unpaid");
     town.office.start();
     let office = &town.office;
     let of = |reference: &str, notice: &str| act(reference, notice).with("posizione_id", &format!("POS-{notice}"));
     let rows = [of("PRESENTE", &there), of("ASSENTE", &absent), act("SENZA_ID", &nameless)];
     office.answered(SOURCE, "asincrono", "lotto.zip", &batch(&rows), "PRESA_IN_CARICO", &[]);
+    office.answered(SOURCE, "sincrono", "sincrono.zip", &batch(&[of("SINCRONO", &synchronous)]), "PRESA_IN_CARICO", &[]);
     let line = office.wait_state(SOURCE, "ASSENTE", "RIFIUTATO");
     assert_eq!(line["codice"], "IUV_SCONOSCIUTO", "although the flow ignores what a PT says: SEND would refuse it, and charge it");
     let line = office.wait_state(SOURCE, "SENZA_ID", "RIFIUTATO");
@@ -231,6 +236,12 @@ fn send_writes_its_cost_at_gpd_only_on_what_is_there() {
     office.wait_line(SOURCE, "PRESENTE", "told", |line| line["evento"] == "IMPORTO_AGGIORNATO" && cents(&line["importo_dovuto"]) == due);
     let held = town.held(&there);
     assert_eq!(held["amount"], 4_200, "messo never puts the cost there: {held}");
+    // Of an act that SEND takes as SYNC nobody else adds it at GPD.
+    office.wait_state(SOURCE, "SINCRONO", "PERFEZIONATO");
+    let cost = office.wait_line(SOURCE, "SINCRONO", "cost", |line| line["evento"] == "COSTO");
+    let due = 4_200 + cents(&cost["costo_cittadino"]);
+    wait_for("GPD asks for the cost", SOON, || (town.held(&synchronous)["amount"] == due).then_some(()));
+    assert!(office.story(SOURCE, "SINCRONO").iter().all(|line| line["evento"] != "VERIFICA_AVVISO"), "nothing to remark");
     town.pay(&there);
     let line = office.wait_line(SOURCE, "PRESENTE", "paid", |line| line["evento"] == "PAGATO");
     assert_eq!((cents(&line["importo_pagato"]), line["codice"].as_str()), (due, ""), "the cost that GPD added was due");
@@ -359,5 +370,43 @@ fn check_warns_of_payments_that_no_pt_follows() {
     let mut config = fs::OpenOptions::new().append(true).open(with.dir().join("messo.toml")).unwrap();
     writeln!(config, "[[pt]]\nname = \"muto\"\nkind = \"non_gestito\"").unwrap();
     let ran = with.command(&["check"]);
-    assert!(ran.code == 0 && !ran.out.contains("avviso:"), "{ran:?}");
+    assert!(ran.code == 0 && ran.out.contains("avviso: gli avvisi dell'ente 01234567897 che vanno a muto (tutti gli altri)"), "{ran:?}");
+    assert!(!ran.out.contains("non ha [[ente.pagamenti]]") && !ran.out.contains("ASYNC"), "{ran:?}");
+}
+
+#[test]
+fn check_warns_of_flows_whose_mode_fits_no_way() {
+    let clock = shared_clock(1);
+    let key = format!("{ENTE}-x");
+    let table = [
+        // mode of the flow, channel of GPD, what is said
+        ("SYNC", "async", Some("nessuno lo chiede al cittadino")),
+        ("SYNC", "push", None),
+        ("ASYNC", "async", None),
+        ("ASYNC", "push", None),
+    ];
+    let elsewhere = "[[ente.pagamenti]]\npt = \"gov\"\ncosts = \"push\"\n";
+    for (mode, costs, said) in table {
+        let more = format!("[[ente.pagamenti]]\npt = \"gpd\"\ncosts = \"{costs}\"\n");
+        let enti = [Ente { tax_id: ENTE, key: &key, more: &more }];
+        let office = Office::new(&clock, "http://127.0.0.1:9", &enti, &[(SOURCE, &[ENTE], &["multe"])], &[paying("multe", mode, "")]);
+        fs::write(office.dir().join("chiavi/pt"), "prova-prova").unwrap();
+        let mut config = fs::OpenOptions::new().append(true).open(office.dir().join("messo.toml")).unwrap();
+        writeln!(config, "[[pt]]\nname = \"gpd\"\nkind = \"gpd\"\nurl = \"http://127.0.0.1:9\"\napi_key = \"file:chiavi/pt\"").unwrap();
+        let ran = office.command(&["check"]);
+        assert_eq!(ran.code, 0, "{mode} {costs}: {ran:?}");
+        match said {
+            Some(said) => assert!(ran.out.contains(said) && ran.out.contains("multe"), "{mode} {costs}: {ran:?}"),
+            None => assert!(!ran.out.contains("avviso:"), "{mode} {costs}: {ran:?}"),
+        }
+    }
+    let enti = [Ente { tax_id: ENTE, key: &key, more: elsewhere }];
+    let office = Office::new(&clock, "http://127.0.0.1:9", &enti, &[(SOURCE, &[ENTE], &["multe"])], &[paying("multe", "ASYNC", "")]);
+    fs::write(office.dir().join("chiavi/pt"), "prova-prova").unwrap();
+    let mut config = fs::OpenOptions::new().append(true).open(office.dir().join("messo.toml")).unwrap();
+    let gov =
+        "[[pt]]\nname = \"gov\"\nkind = \"govpay\"\nurl = \"http://127.0.0.1:9\"\nusername = \"messo\"\npassword = \"file:chiavi/pt\"";
+    writeln!(config, "{gov}").unwrap();
+    let ran = office.command(&["check"]);
+    assert!(ran.code == 0 && ran.out.contains("nessun [[ente.pagamenti]] dell'ente 01234567897 va a GPD"), "{ran:?}");
 }

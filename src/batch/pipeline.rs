@@ -339,7 +339,12 @@ impl Rows<'_> {
             }
             None => None,
         };
-        let rules = Rules { flow: self.judge.flow, sender: sender.as_ref(), today: self.judge.today };
+        let rules = Rules {
+            flow: self.judge.flow,
+            sender: sender.as_ref(),
+            today: self.judge.today,
+            ungrouped: !self.opened.layout.groups_notices(),
+        };
         check_act(&mut act, &rules, &mut findings);
         let (source, opened) = (self.source, self.opened);
         let changed = &mut self.changed;

@@ -211,6 +211,7 @@ codes! {
     FeePolicyIncomplete = "POLITICA_COSTI_INCOMPLETA",
     ApplyCostMissing = "APPLICA_COSTI_MANCANTE",
     ApplyCostForbidden = "APPLICA_COSTI_NON_AMMESSO",
+    ApplyCostRepeated = "APPLICA_COSTI_SU_PIU_AVVISI",
     IntModeConflict = "MODALITA_PAGOPA_INCOERENTE",
     PaymentMissing = "PAGAMENTO_MANCANTE",
     PaymentForbidden = "PAGAMENTO_NON_AMMESSO",
@@ -218,6 +219,7 @@ codes! {
     AmountRuleInvalid = "REGOLA_IMPORTO_NON_VALIDA",
     AmountRuleIncomplete = "REGOLA_IMPORTO_INCOMPLETA",
     AmountRuleMismatch = "REGOLA_IMPORTO_INCOERENTE",
+    AmountRuleUnfollowed = "REGOLA_IMPORTO_NON_SEGUITA",
     DatePast = "DATA_PASSATA",
     EchoTooMany = "ECO_TROPPI",
     // recipients

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use super::table::plain;
 use crate::clock::Clock;
 use crate::config::{self, Config, PaymentRoute, PtConfig};
-use crate::connectors::ConnectorError;
 use crate::connectors::pt::{Partner, PtSettings};
+use crate::connectors::{ConnectorError, Distrust};
 use crate::domain::act::PositionData;
 use crate::domain::money::Cents;
 use crate::domain::notice_code;
@@ -275,6 +275,11 @@ async fn change(partner: &Partner, route: &PaymentRoute, asked: &Asked, amount: 
 /// What went wrong, in Italian: codes only, never what the PT may quote.
 fn failure(error: &ConnectorError) -> String {
     let codes = |problem: &crate::connectors::Problem| plain(&problem.codes());
+    match error.certificate() {
+        Some(Distrust::Its) => return words::certificate(&plain(&error.to_string())),
+        Some(Distrust::Ours) => return words::our_certificate(&plain(&error.to_string())),
+        None => {}
+    }
     match error {
         ConnectorError::Temporary { what, .. } => words::temporary(&plain(what)),
         ConnectorError::Refused(problem) => words::refused(&codes(problem)),

@@ -139,11 +139,11 @@ fn keys(kind: PtKind) -> (&'static [&'static str], &'static [&'static str]) {
     }
 }
 
-/// How the cost of notification may reach the payments of a kind: SEND itself writes it at GPD and nowhere else, and nothing asks
-/// messo on behalf of a folder.
+/// How the cost of notification may reach the payments of a kind: SEND itself writes it at GPD and nowhere else (of acts in ASYNC mode;
+/// of the others messo adds it there too), and nothing asks messo on behalf of GPD or of a folder.
 fn channels(kind: PtKind) -> &'static [CostChannel] {
     match kind {
-        PtKind::Gpd => &[CostChannel::Async, CostChannel::None],
+        PtKind::Gpd => &[CostChannel::Async, CostChannel::Push, CostChannel::None],
         PtKind::GovPay | PtKind::MyPay | PtKind::Pu | PtKind::PiemontePay | PtKind::Declared => {
             &[CostChannel::Push, CostChannel::Pull, CostChannel::None]
         }
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn each_kind_says_how_the_cost_may_come() {
         let table = [
-            (PtKind::Gpd, "async nessuno"),
+            (PtKind::Gpd, "async push nessuno"),
             (PtKind::GovPay, "push pull nessuno"),
             (PtKind::MyPay, "push pull nessuno"),
             (PtKind::Pu, "push pull nessuno"),

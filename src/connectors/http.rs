@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Certificate, Client, Identity, Response};
+use tokio_rustls::rustls;
+
+use super::what;
 
 /// How the shared client connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +100,9 @@ pub struct Transport {
 impl From<reqwest::Error> for Transport {
     fn from(error: reqwest::Error) -> Self {
         let unsent = error.is_connect() || error.is_builder();
+        if let Some(what) = certificate(&error) {
+            return Transport { unsent, what };
+        }
         let what = match (error.is_connect(), error.is_timeout()) {
             (true, true) => "connect: timeout".to_owned(),
             (true, false) => format!("connect: {}", root_cause(&error)),
@@ -104,6 +110,52 @@ impl From<reqwest::Error> for Transport {
             (false, false) => root_cause(&error),
         };
         Transport { unsent, what }
+    }
+}
+
+/// What TLS does not believe, if that is why: whose certificate, and what of it.
+fn certificate(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        // What an I/O error wraps is not among its sources.
+        let mut wrapped = inner;
+        while let Some(held) = wrapped.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            wrapped = held;
+        }
+        if let Some(tls) = wrapped.downcast_ref::<rustls::Error>() {
+            return distrusted(tls);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+fn distrusted(error: &rustls::Error) -> Option<String> {
+    use rustls::{AlertDescription as Alert, CertificateError as Fault};
+    match error {
+        rustls::Error::InvalidCertificate(fault) => {
+            let why = match fault {
+                Fault::Expired | Fault::ExpiredContext { .. } => "expired",
+                Fault::NotValidYet | Fault::NotValidYetContext { .. } => "not valid yet",
+                Fault::UnknownIssuer => "unknown issuer",
+                Fault::NotValidForName | Fault::NotValidForNameContext { .. } => "of another name",
+                Fault::Revoked => "revoked",
+                _ => "not valid",
+            };
+            Some(format!("{}{why}", what::ITS_CERTIFICATE))
+        }
+        rustls::Error::AlertReceived(alert) => {
+            let why = match alert {
+                Alert::CertificateExpired => "expired",
+                Alert::CertificateRevoked => "revoked",
+                Alert::UnknownCA => "unknown issuer",
+                Alert::CertificateRequired => "wanted",
+                Alert::BadCertificate | Alert::UnsupportedCertificate | Alert::CertificateUnknown => "not accepted",
+                _ => return None,
+            };
+            Some(format!("{}{why}", what::OUR_CERTIFICATE))
+        }
+        _ => None,
     }
 }
 

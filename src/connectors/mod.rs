@@ -46,6 +46,19 @@ pub mod what {
     pub const QUOTA: &str = "quota";
     /// The remote asks to slow down (429).
     pub const THROTTLED: &str = "HTTP 429";
+    /// How it begins when the certificate that the remote shows is not believed.
+    pub const ITS_CERTIFICATE: &str = "its certificate: ";
+    /// How it begins when the remote does not believe ours, or wants one.
+    pub const OUR_CERTIFICATE: &str = "our certificate: ";
+}
+
+/// Whose certificate is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// The remote's: expired, by nobody we know, of another name.
+    Its,
+    /// Ours: the remote says so while the connection is made.
+    Ours,
 }
 
 impl ConnectorError {
@@ -57,6 +70,19 @@ impl ConnectorError {
             ConnectorError::Temporary { what, .. } => what != what::QUOTA && what != what::THROTTLED,
             ConnectorError::Uncertain { .. } => true,
             _ => false,
+        }
+    }
+
+    /// The certificate that is not believed, if that is why: nothing was said to the remote, and no waiting mends it.
+    pub fn certificate(&self) -> Option<Distrust> {
+        let (ConnectorError::Temporary { what, .. } | ConnectorError::Uncertain { what }) = self else { return None };
+        // A voucher or token may have been asked for first.
+        if what.contains(what::ITS_CERTIFICATE) {
+            Some(Distrust::Its)
+        } else if what.contains(what::OUR_CERTIFICATE) {
+            Some(Distrust::Ours)
+        } else {
+            None
         }
     }
 

@@ -6,7 +6,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::amount_rule::AmountRule;
+use super::amount_rule::{AmountRule, StatedRule};
 use super::digest::Sha256;
 use super::money::Cents;
 
@@ -135,6 +135,9 @@ pub struct Act {
     pub documents: Vec<FileRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_rule: Option<AmountRule>,
+    /// The same as the row states it, until it is laid over that of the flow ([`StatedRule::over`]): never stored.
+    #[serde(skip)]
+    pub stated_rule: Option<Box<StatedRule>>,
     /// What a payment partner needs to rewrite the position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<PositionData>,

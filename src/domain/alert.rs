@@ -135,10 +135,13 @@ pub const CODES: &[AlertCode] = &[
     once("PAGATO_IMPORTO_DIVERSO", AlertKind::Payment),
     once("PAGATO_DUE_VOLTE", AlertKind::Payment),
     once("PAGAMENTO_SCONOSCIUTO", AlertKind::Payment),
+    once("POSIZIONE_NON_PIU_SEGUITA", AlertKind::Payment),
     begins("PT_NON_RAGGIUNGIBILE", AlertKind::Payment, "PT_DI_NUOVO_RAGGIUNGIBILE"),
     ends("PT_DI_NUOVO_RAGGIUNGIBILE", AlertKind::Payment),
     begins("PT_RIFIUTA_LE_CREDENZIALI", AlertKind::Payment, "PT_ACCETTA_LE_CREDENZIALI"),
     ends("PT_ACCETTA_LE_CREDENZIALI", AlertKind::Payment),
+    begins("PT_CERTIFICATO_NON_VALIDO", AlertKind::Payment, "PT_CERTIFICATO_DA_RIPROVARE"),
+    ends("PT_CERTIFICATO_DA_RIPROVARE", AlertKind::Payment),
 ];
 
 /// The row of a code; a code of no row is the reason of a parked act.

@@ -1,7 +1,7 @@
 //! The sum due on a day by an [`AmountRule`], and why, line by line. Pure; every sum is checked.
 //!
-//! The cost of notification is added exactly once: the price that SEND told of the recipient on whom the notice travels, else the
-//! same from its parts; never discounted, never a base of percents. Where it is not added, or SEND itself writes it in the position,
+//! The cost of notification is added exactly once: the price that SEND told of the recipient on whom the notice travels, while it is of
+//! the paper that is known today, else the same from its parts; never discounted, never a base of percents. Where it is not added, or SEND itself writes it in the position,
 //! it is 0 here.
 
 use jiff::civil::Date;
@@ -53,8 +53,20 @@ pub struct RecipientFacts {
     pub completed: Option<Date>,
     /// `totalPrice` as SEND told it last.
     pub price: Option<Cents>,
+    /// Paper that was known when SEND was asked for `price`, cents, net of VAT: with other paper (a letter after a rework, one that was
+    /// declared void) it is a price of yesterday.
+    pub priced_paper: Cents,
     /// Paper so far, cents, net of VAT.
     pub analog_cost: Cents,
+}
+
+impl RecipientFacts {
+    /// SEND's price: as it told it, while it is of today's paper; else from its parts.
+    #[must_use]
+    pub fn price(&self, vat: u32, pa_fee: u32) -> Cents {
+        let told = self.price.filter(|_| self.priced_paper == self.analog_cost);
+        told.unwrap_or_else(|| price_from_parts(self.analog_cost, vat, pa_fee))
+    }
 }
 
 /// Days that do not count.
@@ -309,7 +321,12 @@ pub fn lacks(rule: &AmountRule, facts: &AmountFacts) -> Vec<AmountFault> {
 /// Whether the amount that the act states is one that the rule asks for in some step, with the ente's own costs or without.
 #[must_use]
 pub fn adds_up(rule: &AmountRule, facts: &AmountFacts) -> bool {
-    let Some(amount) = facts.amount.filter(|amount| amount.0 != 0) else { return true };
+    facts.amount.filter(|amount| amount.0 != 0).is_none_or(|amount| asks_for(rule, facts, amount))
+}
+
+/// Whether the rule asks for that sum in some step, with the ente's own costs or without.
+#[must_use]
+pub fn asks_for(rule: &AmountRule, facts: &AmountFacts, amount: Cents) -> bool {
     let extra = rule.extra.map_or(0, |extra| i128::from(extra.0));
     rule.steps.iter().any(|step| {
         let due = match step.due {
@@ -511,7 +528,7 @@ fn cost(rule: &AmountRule, facts: &AmountFacts, lines: &mut Vec<BreakdownLine>) 
         if rule.bearers == CostBearers::Holder && index != facts.holder && !facts.recipients.is_empty() {
             continue;
         }
-        let price = recipient.price.unwrap_or_else(|| price_from_parts(recipient.analog_cost, facts.vat, facts.pa_fee));
+        let price = recipient.price(facts.vat, facts.pa_fee);
         if price.0 < 0 {
             return Err(AmountFault::NotPositive);
         }

@@ -121,30 +121,44 @@ pub struct StatedRule {
     pub missing: Option<WhenMissing>,
 }
 
+impl StatedRule {
+    /// What is stated wins, the rest is `rule`'s: a row that names the ready-made rule of its flow has what the ente has added to it.
+    /// `None`: it names another one, or none (then it is whole by itself).
+    #[must_use]
+    pub fn over(&self, rule: &AmountRule) -> Option<AmountRule> {
+        (self.preset.is_some() && self.preset == rule.preset).then(|| self.laid_over(rule))
+    }
+
+    fn laid_over(&self, rule: &AmountRule) -> AmountRule {
+        AmountRule {
+            preset: rule.preset,
+            base: self.base.or(rule.base),
+            steps: self.steps.clone().unwrap_or_else(|| rule.steps.clone()),
+            costs: self.costs.unwrap_or(rule.costs),
+            bearers: self.bearers.unwrap_or(rule.bearers),
+            completion: self.completion.unwrap_or(rule.completion),
+            holidays: self.holidays.unwrap_or(rule.holidays),
+            rounding: self.rounding.unwrap_or(rule.rounding),
+            extra: self.extra.or(rule.extra),
+            sanction: self.sanction.or(rule.sanction),
+            semester: self.semester.or(rule.semester),
+            floor: self.floor.or(rule.floor),
+            ceiling: self.ceiling.or(rule.ceiling),
+            valid_from: self.valid_from.or(rule.valid_from),
+            valid_until: self.valid_until.or(rule.valid_until),
+            missing: self.missing.unwrap_or(rule.missing),
+        }
+    }
+}
+
 impl From<StatedRule> for AmountRule {
     /// Without a ready-made rule, costs and steps must be stated: who states only one has no step, and [`AmountRule::check`] says so.
-    fn from(stated: StatedRule) -> AmountRule {
+    fn from(mut stated: StatedRule) -> AmountRule {
         let nothing = AmountRule { steps: Vec::new(), ..AmountRule::flat(CostPolicy::NotAdded) };
-        let begun = stated.preset.map_or(nothing, AmountPreset::rule);
-        let whole = stated.preset.is_some() || stated.costs.is_some();
-        AmountRule {
-            preset: stated.preset,
-            base: stated.base.or(begun.base),
-            steps: stated.steps.filter(|_| whole).unwrap_or(begun.steps),
-            costs: stated.costs.unwrap_or(begun.costs),
-            bearers: stated.bearers.unwrap_or(begun.bearers),
-            completion: stated.completion.unwrap_or(begun.completion),
-            holidays: stated.holidays.unwrap_or(begun.holidays),
-            rounding: stated.rounding.unwrap_or(begun.rounding),
-            extra: stated.extra.or(begun.extra),
-            sanction: stated.sanction.or(begun.sanction),
-            semester: stated.semester.or(begun.semester),
-            floor: stated.floor.or(begun.floor),
-            ceiling: stated.ceiling.or(begun.ceiling),
-            valid_from: stated.valid_from.or(begun.valid_from),
-            valid_until: stated.valid_until.or(begun.valid_until),
-            missing: stated.missing.unwrap_or(begun.missing),
+        if stated.preset.is_none() && stated.costs.is_none() {
+            stated.steps = None;
         }
+        stated.laid_over(&stated.preset.map_or(nothing, AmountPreset::rule))
     }
 }
 
@@ -189,6 +203,16 @@ mod tests {
         assert!(read(&format!("costs = 'aggiunti'\n{steps}")).is_ok());
         for unread in ["preset = 'multe'", "preset = 'cds'\nsconto = 1"] {
             assert!(read(unread).is_err(), "{unread}");
+        }
+        // Laid over what the flow says of the same ready-made rule.
+        let stated = |text: &str| toml::from_str::<StatedRule>(text).unwrap();
+        assert_eq!(stated("preset = 'cds'").over(&own), Some(own.clone()));
+        let row = stated("preset = 'cds'\nextra = 0\ncosts = 'aggiunti'").over(&own).unwrap();
+        assert_eq!((row.extra, row.costs, row.semester, row.missing), (Some(Cents(0)), CostPolicy::Added, Some(1_000), WhenMissing::Flat));
+        let row = stated(&format!("preset = 'cds'\n{steps}")).over(&own).unwrap();
+        assert_eq!((row.steps.len(), row.extra), (1, Some(Cents(1_250))));
+        for other in ["preset = 'cds-contestazione'", "base = 4200\ncosts = 'aggiunti'", ""] {
+            assert_eq!(stated(other).over(&own), None, "{other}");
         }
         for half in ["", "costs = 'aggiunti'", steps] {
             assert_eq!(read(half).unwrap().check(), Err(AmountRuleError::Empty), "{half}");

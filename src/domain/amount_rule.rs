@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::act::vocabulary;
 pub use super::amount_due::{
-    AmountFacts, AmountFault, Breakdown, BreakdownLine, RecipientFacts, Suspension, adds_up, amount_due, completion_day, lacks,
+    AmountFacts, AmountFault, Breakdown, BreakdownLine, RecipientFacts, Suspension, adds_up, amount_due, asks_for, completion_day, lacks,
     next_change, price_from_parts, rule_of,
 };
 pub use super::amount_presets::{AmountPreset, StatedRule};
@@ -291,6 +291,14 @@ impl AmountRule {
             return Err(AmountRuleError::SemesterWithoutTerm);
         }
         Ok(())
+    }
+
+    /// Whether it ever asks for something else than the whole amount of the act, costs of notification apart.
+    #[must_use]
+    pub fn is_more_than_the_amount(&self) -> bool {
+        let plain = |step: &AmountStep| step.charge.is_none() && step.of == PercentOf::Base && step.due == StepAmount::Percent(10_000);
+        let apart = self.base.is_some() || self.extra.is_some() || self.sanction.is_some() || self.semester.is_some();
+        apart || self.floor.is_some() || self.ceiling.is_some() || !self.steps.iter().all(plain)
     }
 
     /// Whether the base is asked for by some step.

@@ -29,8 +29,9 @@ pub enum Fact {
     Refused { reasons: Vec<RefusalReason>, at: Timestamp, cost: Option<i64> },
     /// A timeline element not seen before, with what the timeline said before and says now.
     Element { element: Box<TimelineElement>, before: Summary, after: Summary },
-    /// The price of a recipient's notices was read (sum, cents).
-    PriceKnown { recipient: u32, total: i64 },
+    /// The price of a recipient's notices was read (sum, cents). `paper`: what was known of its paper when SEND was asked (cents, net of
+    /// VAT); `None`: what is known now.
+    PriceKnown { recipient: u32, total: i64, paper: Option<i64> },
     /// A legal fact is on disk under that name of `attestazioni/`.
     LegalFactStored { recipient: Option<u32>, name: String, at: Timestamp },
     /// The act this one replaces is cancelled.

@@ -279,6 +279,15 @@ pub enum PositionFact {
     NoSum {
         code: &'static str,
     },
+    /// One among several notices of an act, of which its PT does not tell what it asks for: nothing is changed. `cost_lost`: so the cost
+    /// of notification that should be in it is not asked for.
+    AmountUnknown {
+        /// Rome day.
+        day: Date,
+        cost_lost: bool,
+    },
+    /// The personal data of its act was deleted: nothing can be reckoned or changed any more, a payment may still be learnt.
+    ActErased,
     /// The PT is about to be told.
     Offered,
     /// The PT says that it is done; `reads`: it can be read back.
@@ -330,6 +339,8 @@ impl PositionFact {
             PositionFact::NotVerified { .. } => "VERIFICA_RESPINTA",
             PositionFact::Reckoned(_) => "RICALCOLATA",
             PositionFact::NoSum { .. } => "IMPORTO_NON_CALCOLABILE",
+            PositionFact::AmountUnknown { .. } => "IMPORTO_NON_DETTO_DAL_PT",
+            PositionFact::ActErased => "DATI_DELL_ATTO_CANCELLATI",
             PositionFact::Offered => "INVIO_IMPORTO",
             PositionFact::Pushed { .. } => "IMPORTO_INVIATO",
             PositionFact::TakenInCharge { .. } => "PRESA_IN_CARICO_DAL_PT",
@@ -422,7 +433,7 @@ fn line(event: &'static str, code: Option<&str>) -> PositionLine {
 #[must_use]
 pub fn observe(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> PositionStep {
     let step = follow(state, row, fact);
-    let of_a_sum = matches!(fact, PositionFact::Reckoned(_) | PositionFact::NoSum { .. });
+    let of_a_sum = matches!(fact, PositionFact::Reckoned(_) | PositionFact::NoSum { .. } | PositionFact::AmountUnknown { .. });
     // Parked, and its PT may ask the price all the same.
     if matches!(step.next, PositionState::Parked { .. }) && step.next.is_reckoned(row.costs) && !of_a_sum {
         return step.then(PositionEffect::Reckon);
@@ -435,6 +446,12 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
     match (state, fact) {
         (_, F::Paid { payment, whole }) => payment::told(state, row, payment, *whole),
         (S::Paid, _) => PositionStep::stay(state),
+        // The amount stays as it is, and a PT that asks is still told the prices that are known.
+        (S::Unverified | S::Open | S::Changing { .. } | S::Parked { .. }, F::ActErased) => {
+            let mut step = PositionStep::to(S::Unmanaged).tell(line(event::UNMANAGED, Some(code::ACT_ERASED)));
+            step.flags.push(code::ACT_ERASED.to_owned());
+            step
+        }
 
         (S::Closed | S::Unmanaged, F::Joined { managed: true }) => PositionStep::to(S::Unverified).then(Do::Verify),
         (S::Closed | S::Unmanaged, F::Joined { managed: false }) => PositionStep::to(S::Unmanaged).tell(line(event::UNMANAGED, None)),

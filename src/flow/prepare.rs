@@ -27,6 +27,11 @@ pub mod code {
     pub const NOT_DESCRIBED: &str = "POSIZIONE_NON_DESCRITTA";
     /// Nobody says how another amount is shared out among the parts of the position.
     pub const PARTS: &str = "IMPORTO_NON_RIPARTIBILE";
+    /// One among several notices, of which its PT does not tell what it asks for: its amount stays, and the cost is not in it. Told,
+    /// never a reason to refuse.
+    pub const COST_NOT_ASKED: &str = "COSTO_NON_RICHIESTO";
+    /// SEND takes the act as ASYNC and looks for the notice at GPD; the configuration says that another PT has it.
+    pub const ASYNC_ELSEWHERE: &str = "AVVISO_ASYNC_FUORI_DA_GPD";
     /// The wait for a PT is over: a person resumes the act.
     pub const PT_SILENT: &str = "PT_NON_RISPONDE";
     /// The job of an act that waits for its PTs.

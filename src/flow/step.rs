@@ -166,7 +166,7 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             step.flag("FATTO_INATTESO", code)
         }
         (S::Held { reason: HoldReason::Cancellation }, F::PredecessorCancelled) => begin(None, act.prepared, now),
-        (_, F::PriceKnown { recipient, total }) => {
+        (_, F::PriceKnown { recipient, total, .. }) => {
             let mut line = LineDraft::new(OutcomeState::Info, "COSTO", now);
             line.recipient = Some(*recipient);
             line.citizen_cost = Some(*total);

@@ -20,9 +20,11 @@ use super::channels::Channel;
 use super::dispatch::{self, End, settle};
 use super::facts::{self, Arrived, Delivery, FactFault};
 use super::{Hub, rome};
+use crate::config::PtKind;
 use crate::connectors::pnd::{CancelAnswer, LegalFactLink, RequestState, SendParts, Uploaded, duplicate_is_ours, new_notification};
 use crate::connectors::{ConnectorError, Problem, ProblemError};
 use crate::domain::ids::ActId;
+use crate::domain::position::CostChannel;
 use crate::domain::send::{RefusalReason, cleaned_reasons};
 use crate::flow::definition::Sending;
 use crate::flow::event::Fact;
@@ -175,7 +177,13 @@ async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Time
     }
     let settings = hub.settings();
     let (policy, amount) = (material.flow.payments.clone(), material.content.amount);
-    let mut around = Around { hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect(), printed: None };
+    let routes = settings.institutions.iter().flat_map(|ente| &ente.payments);
+    let mut around = Around {
+        hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect(),
+        gpd: settings.pts.iter().filter(|pt| pt.kind == PtKind::Gpd).map(|pt| pt.name.clone()).collect(),
+        asynchronous: routes.filter(|route| route.costs == CostChannel::Async).map(|route| route.pt.clone()).collect(),
+        printed: None,
+    };
     failpoint!("prepare.looked");
     loop {
         match hub.store.prepare_act(material.id, job.job, policy.clone(), amount, around.clone(), now).await {
@@ -506,6 +514,11 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
     if notices.is_empty() {
         return End::Nothing;
     }
+    // Before SEND is asked: a letter that is told meanwhile makes the answer one of yesterday.
+    let paper = match hub.store.recipients_of(act).await {
+        Ok(rows) => rows.iter().find(|row| row.index == recipient).map(|row| row.analog_cost),
+        Err(error) => return End::from(error),
+    };
     let mut total = 0;
     for (creditor, notice) in notices {
         let answer = channel.pnd.price(&creditor, &notice).await;
@@ -518,7 +531,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
     }
     failpoint!("price.answered");
     hub.store
-        .record(act, Fact::PriceKnown { recipient, total }, Some(job.job), hub.clock.now())
+        .record(act, Fact::PriceKnown { recipient, total, paper }, Some(job.job), hub.clock.now())
         .await
         .map_or_else(End::from, |()| End::Saved)
 }

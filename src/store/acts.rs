@@ -539,19 +539,19 @@ fn record(db: &Connection, act: ActId, fact: &Fact, job: Option<JobRef>, now: Ti
         jobs::finish(db, job)?;
     }
     let mut row = ActRow::load(db, act)?;
-    if let Fact::PriceKnown { recipient, total } = fact {
-        let known: Option<Option<i64>> = optional(
-            db.prepare_cached("SELECT citizen_cost FROM recipient WHERE act_id = ?1 AND idx = ?2")?
-                .query_row(params![act.0.as_bytes(), recipient], |row| row.get(0)),
+    if let Fact::PriceKnown { recipient, total, paper } = fact {
+        let told: Option<(Option<i64>, Option<i64>, i64)> = optional(
+            db.prepare_cached("SELECT citizen_cost, citizen_paper, analog_cost FROM recipient WHERE act_id = ?1 AND idx = ?2")?
+                .query_row(params![act.0.as_bytes(), recipient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))),
         )?;
-        if known.flatten() == Some(*total) {
-            return Ok(()); // read again, nothing changed
+        let (known, of, now_known) = told.unwrap_or_default();
+        let paper = paper.unwrap_or(now_known);
+        let sql = "UPDATE recipient SET citizen_cost = ?3, citizen_paper = ?4 WHERE act_id = ?1 AND idx = ?2";
+        db.prepare_cached(sql)?.execute(params![act.0.as_bytes(), recipient, total, paper])?;
+        if known == Some(*total) {
+            // Read again: nothing to tell. Of other paper than before it counts anew.
+            return if of != Some(paper) && row.positions > 0 { super::position_acts::stir(db, act, now) } else { Ok(()) };
         }
-        db.prepare_cached("UPDATE recipient SET citizen_cost = ?3 WHERE act_id = ?1 AND idx = ?2")?.execute(params![
-            act.0.as_bytes(),
-            recipient,
-            total
-        ])?;
     }
     let nameless = row.request_id.is_none();
     engine::observe(db, &mut row, fact, now)?;

@@ -117,7 +117,10 @@ impl OldFile {
 
 /// How a publication is called whose name was deleted; behind it, its id.
 const NAMELESS: &str = "cancellato_";
-const ACTS_DUE: &str = "SELECT id FROM act_erasable WHERE sender = ?1 AND closed_at <= ?2 ORDER BY closed_at, id LIMIT ?3";
+const ACTS_DUE: &str = "SELECT v.id FROM act_erasable v WHERE v.sender = ?1 AND v.closed_at <= ?2 \
+     AND (v.closed_at <= ?4 OR NOT EXISTS (SELECT 1 FROM act_followed f WHERE f.act_id = v.id)) ORDER BY v.closed_at, v.id LIMIT ?3";
+/// Days more than its term for which an act keeps its data because an unpaid position follows it: for as long its PT is asked about it.
+const FOLLOWED_DAYS: i64 = 730;
 const BEGIN_ACT: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, closed_at, begun_at) \
      SELECT 'notifica', v.id, ?2, b.sha256, v.sender, v.closed_at, ?3 FROM act_erasable v JOIN batch b ON b.id = v.content_batch \
      WHERE v.id = ?1 ON CONFLICT DO NOTHING";
@@ -199,12 +202,14 @@ const OF_BATCH: [&str; 8] = [
 const OWED: &str = "conservazione.pulizia";
 
 impl Store {
-    /// Acts of an ente that closed before that instant and may lose their personal data; the oldest first.
+    /// Acts of an ente that closed before that instant and may lose their personal data; the oldest first. One whose amount is still
+    /// followed (unpaid, with dates or questions to its PT to come) keeps them for [`FOLLOWED_DAYS`] more, at most.
     pub async fn acts_to_erase(&self, sender: &str, closed_before: Timestamp, limit: usize) -> Result<Vec<ActId>, StoreError> {
         let sender = sender.to_owned();
         self.read(move |db| {
             let mut select = db.prepare_cached(ACTS_DUE)?;
-            let acts = select.query_map(params![sender, ms(closed_before), limit as i64], |row| act_at(row, 0))?;
+            let until = ms(closed_before);
+            let acts = select.query_map(params![sender, until, limit as i64, until - FOLLOWED_DAYS * 86_400_000], |row| act_at(row, 0))?;
             Ok(acts.collect::<Result<_, _>>()?)
         })
         .await
@@ -544,6 +549,7 @@ fn end_act(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError
     let id = act.0.as_bytes();
     let cause: Option<String> = optional(db.prepare_cached(END)?.query_row(params!["notifica", id, ms(now)], |row| row.get(0)))?;
     let Some(cause) = cause else { return Ok(()) };
+    super::position_acts::bereave(db, act, now)?;
     for sql in OF_ACT {
         db.prepare_cached(sql)?.execute([id])?;
     }

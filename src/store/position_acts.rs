@@ -34,7 +34,10 @@ impl Route {
     }
 }
 
-/// The routes of a creditor.
+/// Who has the notices of a creditor with routes of which none fits: nobody that messo knows.
+const NOBODY: &str = "nessuno";
+
+/// The way of a notice. `None`: its creditor has no routes at all. One that fits none of its creditor's is not managed, and said to be so.
 fn route(db: &Connection, creditor: &str, notice: &str) -> Result<Option<Route>, StoreError> {
     let mut select = db.prepare_cached("SELECT aux, code, pt, costs, managed FROM payment_route WHERE creditor = ?1 ORDER BY n")?;
     let rows = select.query_map([creditor], |row| {
@@ -46,14 +49,18 @@ fn route(db: &Connection, creditor: &str, notice: &str) -> Result<Option<Route>,
             row.get(4)?,
         ))
     })?;
+    let mut any = false;
     for row in rows {
+        any = true;
         let (aux, code, pt, costs, managed) = row?;
         let route = Route { creditor: creditor.to_owned(), aux, code, pt, costs: word(&costs, "costs")?, managed };
         if route.fits(notice) {
             return Ok(Some(route));
         }
     }
-    Ok(None)
+    let nobody =
+        || Route { creditor: creditor.to_owned(), aux: None, code: None, pt: NOBODY.to_owned(), costs: CostChannel::None, managed: false };
+    Ok(any.then(nobody))
 }
 
 /// The one way in which the cost reaches the citizen: where SEND writes it itself (ASYNC) nobody else ever adds it, and where it does
@@ -211,6 +218,17 @@ pub(super) fn forsake(db: &Connection, act: ActId, now: Timestamp) -> Result<(),
         let row = PositionRow::load(db, id)?;
         let live = follow(db, id, &row.creditor, &row.notice)?;
         observe_one(db, id, &PositionFact::Left { last: !live }, Beside::default(), now)?;
+    }
+    Ok(())
+}
+
+/// The personal data of an act goes: what follows it is no longer reckoned nor changed, and the ente is told.
+pub(super) fn bereave(db: &Connection, act: ActId, now: Timestamp) -> Result<(), StoreError> {
+    for id in positions_of(db, act)? {
+        let row = PositionRow::load(db, id)?;
+        if row.act == act {
+            observe_one(db, id, &PositionFact::ActErased, Beside::default(), now)?;
+        }
     }
     Ok(())
 }

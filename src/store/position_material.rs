@@ -314,7 +314,7 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
     let content: Act = serde_json::from_str(&json)?;
     // Items with the same price, by recipient: SEND prices the recipient, and its sum was kept.
     let mut select = db.prepare_cached(
-        "SELECT r.completed_at, r.perfection, r.analog_cost, r.citizen_cost, \
+        "SELECT r.completed_at, r.perfection, r.analog_cost, r.citizen_cost, r.citizen_paper, \
          (SELECT count(*) FROM notice n WHERE n.act_id = r.act_id AND n.recipient = r.idx AND n.apply_cost = 1) \
          FROM recipient r WHERE r.act_id = ?1 ORDER BY r.idx",
     )?;
@@ -324,18 +324,20 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
             row.get::<_, Option<String>>(1)?,
             row.get::<_, i64>(2)?,
             row.get::<_, Option<i64>>(3)?,
-            row.get::<_, i64>(4)?,
+            row.get::<_, Option<i64>>(4)?,
+            row.get::<_, i64>(5)?,
         ))
     })?;
     let mut recipients = Vec::new();
     let mut views = Vec::new();
     for found in rows {
-        let (completed, perfection, analog_cost, citizen_cost, priced) = found?;
+        let (completed, perfection, analog_cost, citizen_cost, citizen_paper, priced) = found?;
         let completed = completed.map(rome_date);
         views.push(completed.filter(|_| perfection.as_deref() == Some(Perfection::Viewed.as_str())));
         recipients.push(RecipientFacts {
             completed,
             price: citizen_cost.map(|sum| Cents(sum / priced.max(1))),
+            priced_paper: Cents(citizen_paper.unwrap_or(analog_cost)),
             analog_cost: Cents(analog_cost),
         });
     }

@@ -360,6 +360,14 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         PositionFact::NoSum { code } => {
             db.prepare_cached("UPDATE position SET fault = ?2, sheet = NULL WHERE id = ?1")?.execute(params![id, code])?;
         }
+        PositionFact::AmountUnknown { day, cost_lost } => {
+            let code = cost_lost.then_some(prepare::code::COST_NOT_ASKED);
+            db.prepare_cached("UPDATE position SET fault = ?2, reckoned_on = ?3, sheet = NULL WHERE id = ?1")?.execute(params![
+                id,
+                code,
+                day.to_string()
+            ])?;
+        }
         PositionFact::Offered => {
             row.touched = true;
             db.prepare_cached("UPDATE position SET pushed_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
@@ -503,7 +511,7 @@ fn save(
         }
     }
     // Before messo changes anything an act may wait for it: for the answer of the PT, for the first reckoning.
-    if (changed || moved) && !row.touched {
+    if (changed || moved || matches!(fact, PositionFact::AmountUnknown { .. })) && !row.touched {
         wake(db, row, now)?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The stage of an act before its upload: what the PTs said of its notices is judged and saved in one transaction, so that an answer
 //! that comes meanwhile is never missed (it wakes the job that waits: [`super::positions`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
@@ -42,6 +42,10 @@ pub enum Stage {
 pub struct Around {
     /// Hours that an act waits for each PT.
     pub hours: BTreeMap<String, u32>,
+    /// PTs that are GPD: where SEND looks for the notices of an ASYNC act.
+    pub gpd: BTreeSet<String>,
+    /// PTs at which, by some route, SEND is the one that writes the cost: of ASYNC acts alone.
+    pub asynchronous: BTreeSet<String>,
     /// The printed notices of the act. `None`: not read; drawing them costs more than all the rest, so it is done last.
     pub printed: Option<Vec<Printed>>,
 }
@@ -53,6 +57,23 @@ struct Row {
     noticed: Noticed,
     told: PositionTold,
     creditor: String,
+    costs: CostChannel,
+    apply_cost: bool,
+    /// The cost should be asked for with it, and cannot be.
+    cost_lost: bool,
+}
+
+impl Row {
+    /// What its act, its PT and the way of the cost do not agree on: told, never a reason to refuse.
+    fn discord(&self, around: &Around) -> Option<&'static str> {
+        let pt = &self.told.pt;
+        match self.costs {
+            _ if self.noticed.seen == Seen::Unmanaged => None,
+            CostChannel::Async => (!around.gpd.contains(pt)).then_some(code::ASYNC_ELSEWHERE),
+            CostChannel::None if self.apply_cost && around.asynchronous.contains(pt) => Some(code::COST_NOT_ASKED),
+            _ => self.cost_lost.then_some(code::COST_NOT_ASKED),
+        }
+    }
 }
 
 impl Store {
@@ -96,8 +117,9 @@ fn prepare(
     let found = around.printed.as_deref().unwrap_or_default();
     let printed: Vec<_> = rows.iter().map(|row| says_otherwise(row, amount, found)).collect();
     match prepare::with_printed(policy, verdict, &printed) {
-        Verdict::Go { remarks } => {
+        Verdict::Go { mut remarks } => {
             jobs::finish(db, job)?;
+            remarks.extend(rows.iter().enumerate().filter_map(|(place, row)| Some((place, row.discord(around)?))));
             for (place, code) in remarks {
                 let Some(row) = rows.get(place) else { continue };
                 let fact = Fact::Remarked { recipient: row.noticed.recipient, told: row.told.clone(), code };
@@ -132,23 +154,28 @@ fn prepare(
 /// The notices of an act that a configured PT has, in the order of the act.
 fn rows(db: &Connection, act: ActId) -> Result<Vec<Row>, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT n.recipient, p.creditor, p.notice, p.pt, p.costs, p.state_data, p.held_state, p.asked, p.wanted FROM notice n \
+        "SELECT n.recipient, p.creditor, p.notice, p.pt, p.costs, p.state_data, p.held_state, p.asked, p.wanted, \
+         p.reckoned_on IS NOT NULL OR p.fault IS NOT NULL, p.fault, n.apply_cost FROM notice n \
          JOIN position p ON p.notice = n.notice_code AND p.creditor = n.creditor WHERE n.act_id = ?1 ORDER BY n.recipient, n.item",
     )?;
-    type Found = (u32, String, String, String, String, String, Option<String>, Option<i64>, Option<i64>);
+    type Sums = (Option<i64>, Option<i64>, bool, Option<String>, bool);
+    type Found = (u32, String, String, String, String, String, Option<String>, Sums);
     let found: Vec<Found> = select
         .query_map([act.0.as_bytes()], |row| {
             let costs = row.get(4)?;
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, costs, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?))
+            let sums = (row.get(7)?, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?);
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, costs, row.get(5)?, row.get(6)?, sums))
         })?
         .collect::<Result<_, _>>()?;
-    let row = |(recipient, creditor, notice, pt, costs, state, held, asked, wanted): Found| {
+    let row = |(recipient, creditor, notice, pt, costs, state, held, (asked, wanted, reckoned, fault, apply_cost)): Found| {
         let state: PositionState = serde_json::from_str(&state)?;
         let held = held.map(|held| word::<HeldState>(&held, "held_state")).transpose()?;
-        let by_send = word::<CostChannel>(&costs, "costs")? == CostChannel::Async;
-        let seen = seen(&state, held, asked.map(Cents), wanted.map(Cents));
+        let costs = word::<CostChannel>(&costs, "costs")?;
+        let by_send = costs == CostChannel::Async;
+        let seen = seen(&state, held, asked.map(Cents), wanted.map(Cents), reckoned);
+        let cost_lost = fault.as_deref() == Some(code::COST_NOT_ASKED);
         let told = PositionTold { creditor: creditor.clone(), notice, pt, amount: None, cost: None, receipt: None };
-        Ok(Row { noticed: Noticed { recipient, by_send, seen }, told, creditor })
+        Ok(Row { noticed: Noticed { recipient, by_send, seen }, told, creditor, costs, apply_cost, cost_lost })
     };
     let mut rows: Vec<Row> = found.into_iter().map(row).collect::<Result<_, StoreError>>()?;
     rows.dedup_by(|one, other| one.told.notice == other.told.notice && one.creditor == other.creditor);
@@ -167,11 +194,13 @@ fn says_otherwise(row: &Row, amount: Option<Cents>, printed: &[Printed]) -> Opti
     notice_qr::compare(&own.codes, expected).err().map(notice_qr::Mismatch::code)
 }
 
-/// What is known of a notice, by where its position is.
-fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wanted: Option<Cents>) -> Seen {
+/// What is known of a notice, by where its position is. `reckoned`: what is due was reckoned, or could not be: before that nobody
+/// knows whether there is a sum, and the act would go or stay by whichever job came first.
+fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wanted: Option<Cents>, reckoned: bool) -> Seen {
     match state {
         PositionState::Unmanaged => Seen::Unmanaged,
         PositionState::Unverified | PositionState::Closed => Seen::Waits,
+        PositionState::Open if !reckoned && held.is_none_or(|held| held == HeldState::Payable) => Seen::Waits,
         // One that cannot be verified is taken as its batch says.
         PositionState::Open | PositionState::Changing { .. } => Seen::Held { state: held.unwrap_or(HeldState::Payable), asked, wanted },
         PositionState::Paid => Seen::Held { state: HeldState::Paid, asked, wanted },
@@ -218,7 +247,11 @@ mod tests {
             (parked_as("TENTATIVI_ESAURITI"), None, Seen::Waits),
         ];
         for (state, told, want) in table {
-            assert_eq!(seen(&state, told, Some(Cents(4_200)), None), want, "{state:?} {told:?}");
+            assert_eq!(seen(&state, told, Some(Cents(4_200)), None, true), want, "{state:?} {told:?}");
+        }
+        // Whether there is a sum is not known before it was reckoned; that it cannot be paid is.
+        for (told, want) in [(HeldState::Payable, Seen::Waits), (HeldState::NotActive, held(HeldState::NotActive))] {
+            assert_eq!(seen(&PositionState::Open, Some(told), Some(Cents(4_200)), None, false), want, "{told:?}");
         }
     }
 }

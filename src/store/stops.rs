@@ -17,6 +17,9 @@ use crate::domain::ids::ActId;
 /// Why an ente is stopped; under the same code its acts are parked.
 pub const STOP_CODES: [&str; 4] = ["CHIAVE_RIFIUTATA", "QUOTA_SEND_ESAURITA", "GRUPPO_RIFIUTATO", "ENTE_NON_ABILITATO"];
 
+/// Why a PT is stopped, and what is said when it is tried again.
+const PT_STOPS: [(&str, &str); 2] =
+    [(PT_STOPPED, "PT_ACCETTA_LE_CREDENZIALI"), ("PT_CERTIFICATO_NON_VALIDO", "PT_CERTIFICATO_DA_RIPROVARE")];
 /// The code of a PT that refuses its credentials.
 const PT_STOPPED: &str = "PT_RIFIUTA_LE_CREDENZIALI";
 
@@ -124,7 +127,10 @@ impl Store {
 /// A key goes on. Told with the last one of its ente: before that, the ente stands still all the same.
 fn tell_resumed(db: &Connection, channel: &str, now: Timestamp) -> Result<(), StoreError> {
     if is_partner(channel) {
-        return Alert::new("PT_ACCETTA_LE_CREDENZIALI", channel).end(db, PT_STOPPED, now).map(drop);
+        for (began, ends) in PT_STOPS {
+            Alert::new(ends, channel).end(db, began, now)?;
+        }
+        return Ok(());
     }
     let mut known = false;
     for code in STOP_CODES {

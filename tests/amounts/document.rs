@@ -47,9 +47,11 @@ fn read(lines: &[&'static str]) -> Example {
     let date = |key: &str| said.get(key).map(|text| italian(text));
     let completed = list("perfezionamento");
     let (prices, papers) = (list("prezzo di SEND"), list("spedizioni"));
+    let priced_papers = if said.contains_key("spedizioni al prezzo") { list("spedizioni al prezzo") } else { papers.clone() };
     let recipients = (0..completed.len().max(prices.len()).max(papers.len()).max(1)).map(|index| RecipientFacts {
         completed: completed.get(index).filter(|text| **text != "-").map(|text| italian(text)),
         price: prices.get(index).filter(|text| **text != "-").map(|text| cents(text)),
+        priced_paper: priced_papers.get(index).map_or(Cents(0), |text| cents(text)),
         analog_cost: papers.get(index).map_or(Cents(0), |text| cents(text)),
     });
     let suspensions = list("sospensione").into_iter().map(|text| {
@@ -67,6 +69,7 @@ fn read(lines: &[&'static str]) -> Example {
         "perfezionamento",
         "prezzo di SEND",
         "spedizioni",
+        "spedizioni al prezzo",
         "sospensione",
         "patrono",
         "iva",

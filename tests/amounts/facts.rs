@@ -92,7 +92,7 @@ fn a_price_from_its_parts() {
 
 #[test]
 fn each_recipient_s_cost_is_asked_for_once() {
-    let known = RecipientFacts { price: Some(Cents(847)), analog_cost: Cents(530), ..RecipientFacts::default() };
+    let known = RecipientFacts { price: Some(Cents(847)), priced_paper: Cents(530), analog_cost: Cents(530), ..RecipientFacts::default() };
     let reckoned = RecipientFacts { analog_cost: Cents(1_060), ..RecipientFacts::default() };
     let facts = AmountFacts {
         recipients: vec![known, reckoned],

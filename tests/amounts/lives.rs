@@ -74,6 +74,8 @@ fn date_of(number: i32) -> Date {
 struct Served {
     /// Days of the paper sends and what each costs.
     letters: Vec<(i32, i64)>,
+    /// Its rework declares the first letter void.
+    voids: bool,
     viewed: Option<i32>,
     refined: Option<i32>,
     /// From that day the term is another one: a rework.
@@ -97,8 +99,8 @@ struct Life {
     holder: usize,
     served: Vec<Served>,
     held: Vec<(i32, Option<i32>)>,
-    /// SEND's price was asked (else it is reckoned from the timeline).
-    priced: bool,
+    /// So many days ago SEND was asked for the price (else it is reckoned from the timeline). Letters that came after it make it stale.
+    priced: Option<i32>,
     pa_fee: u32,
     vat: u32,
 }
@@ -136,6 +138,7 @@ fn drawn(dice: &mut Dice) -> Life {
         one.refined = (!dice.one_in(4)).then(|| dice.day(send + 7, send + 120));
         if let Some(refined) = one.refined.filter(|_| dice.one_in(5)) {
             one.reworked = Some((dice.day(refined, refined + 100), dice.day(send, refined + 30)));
+            one.voids = dice.one_in(2);
         }
         one
     });
@@ -160,7 +163,7 @@ fn drawn(dice: &mut Dice) -> Life {
         holder: dice.roll(recipients as u64) as usize,
         served,
         held,
-        priced: dice.one_in(2),
+        priced: dice.one_in(2).then(|| if dice.one_in(3) { 0 } else { dice.day(1, 300) }),
         pa_fee: dice.roll(101) as u32,
         vat: [0, 10, 22][dice.roll(3) as usize],
         rule,
@@ -172,9 +175,16 @@ impl Life {
         self.accepted.is_some_and(|at| at <= on) && self.withdrawn.is_none_or(|at| at > on)
     }
 
+    /// Paper of a recipient on a day. A rework that takes the completion away may declare a letter void.
+    fn paper(&self, recipient: usize, on: i32) -> i64 {
+        let one = &self.served[recipient];
+        let void = usize::from(one.voids && one.reworked.is_some_and(|(at, _)| at <= on));
+        one.letters.iter().skip(void).filter(|(at, _)| *at <= on).map(|(_, cost)| cost).sum()
+    }
+
     /// SEND's price of a recipient on a day, as its documentation has it.
     fn price(&self, recipient: usize, on: i32) -> i64 {
-        let paper: i64 = self.served[recipient].letters.iter().filter(|(at, _)| *at <= on).map(|(_, cost)| cost).sum();
+        let paper = self.paper(recipient, on);
         let with_vat = paper as f64 * (1.0 + f64::from(self.vat) / 100.0);
         // Half up; drawn sums are far from where a double is inexact, but for the halves themselves.
         100 + (with_vat + 0.5 + 1e-9).floor() as i64 + i64::from(self.pa_fee)
@@ -193,8 +203,9 @@ impl Life {
     fn facts(&self, on: i32) -> AmountFacts {
         let recipients = (0..self.served.len()).map(|index| RecipientFacts {
             completed: self.completed(index, on).map(date_of),
-            price: (self.priced && index == self.holder).then(|| Cents(self.price(index, on))),
-            analog_cost: Cents(self.served[index].letters.iter().filter(|(at, _)| *at <= on).map(|(_, cost)| cost).sum()),
+            price: self.priced.filter(|_| index == self.holder).map(|ago| Cents(self.price(index, on - ago))),
+            priced_paper: Cents(self.priced.map_or(0, |ago| self.paper(index, on - ago))),
+            analog_cost: Cents(self.paper(index, on)),
         });
         AmountFacts {
             amount: Some(Cents(self.amount)),
@@ -311,7 +322,7 @@ impl Life {
 fn what_is_asked_is_the_rule_and_the_price_once() {
     let world = World::new();
     let mut dice = Dice(0x5EED_0F4A_C0FF_EE11);
-    let (mut with_cost, mut suspended, mut steps) = (0, 0, [0_usize; 3]);
+    let (mut with_cost, mut stale, mut suspended, mut steps) = (0, 0, 0, [0_usize; 3]);
     for life in 0..LIVES {
         let life_of = drawn(&mut dice);
         let rule = life_of.rule.under(life_of.channel);
@@ -329,13 +340,15 @@ fn what_is_asked_is_the_rule_and_the_price_once() {
             assert!(change > date_of(on) && before.total == got.total && then.total != got.total, "{life}: {life_of:?} {change}");
         }
         with_cost += usize::from(cost > 0);
+        let holder = &facts.recipients[life_of.holder];
+        stale += usize::from(cost > 0 && holder.price.is_some() && holder.priced_paper != holder.analog_cost);
         suspended += usize::from(got.suspended);
         steps[got.step] += 1;
     }
     // The draw reaches what it is about.
     assert!(
-        with_cost > LIVES / 20 && suspended > LIVES / 20 && steps.iter().all(|count| *count > LIVES / 50),
-        "{with_cost} {suspended} {steps:?}"
+        with_cost > LIVES / 20 && stale > LIVES / 100 && suspended > LIVES / 20 && steps.iter().all(|count| *count > LIVES / 50),
+        "{with_cost} {stale} {suspended} {steps:?}"
     );
 }
 
@@ -355,6 +368,7 @@ fn more_facts_never_ask_less_and_a_stop_never_asks_more() {
         let mut letter = facts.clone();
         letter.recipients.iter_mut().for_each(|recipient| {
             recipient.analog_cost.0 += 500;
+            recipient.priced_paper.0 += 500;
             recipient.price = recipient.price.map(|price| Cents(price.0 + 610));
         });
         assert!(sum(&letter, date_of(on)) >= now, "{life}: a letter more: {drawn:?}");
@@ -418,7 +432,7 @@ prop_compose! {
         sums in (proptest::option::of(cents()), proptest::option::of(cents()), proptest::option::of(cents())),
         days in (proptest::option::of(some_day()), proptest::option::of(some_day()), proptest::option::of(some_day())),
         holder in 0_usize..4,
-        recipients in proptest::collection::vec((proptest::option::of(some_day()), proptest::option::of(cents()), cents()), 0..4),
+        recipients in proptest::collection::vec((proptest::option::of(some_day()), proptest::option::of(cents()), cents(), any::<bool>()), 0..4),
         suspensions in proptest::collection::vec((some_day(), proptest::option::of(some_day())), 0..4),
         flags in (any::<bool>(), any::<bool>()),
         fees in (any::<u32>(), any::<u32>()),
@@ -431,7 +445,13 @@ prop_compose! {
             violation: days.1,
             contestation: days.2,
             holder,
-            recipients: recipients.into_iter().map(|(completed, price, analog_cost)| RecipientFacts { completed, price, analog_cost }).collect(),
+            recipients: recipients
+                .into_iter()
+                .map(|(completed, price, analog_cost, stale)| {
+                    let priced_paper = if stale { Cents(0) } else { analog_cost };
+                    RecipientFacts { completed, price, priced_paper, analog_cost }
+                })
+                .collect(),
             suspensions: suspensions.into_iter().map(|(from, until)| Suspension { from, until }).collect(),
             applies_cost: flags.0,
             notified: flags.1,

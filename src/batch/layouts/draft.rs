@@ -208,6 +208,7 @@ impl Draft {
             recipients: Vec::new(),
             documents: Vec::new(),
             amount_rule: None,
+            stated_rule: None,
             position: None,
             notify_by: None,
             force: None,

@@ -25,6 +25,11 @@ pub trait Layout: Sync {
     /// candidate (`.xml`, `.csv`), never by a setting.
     fn claims(&self, drop: &Peek<'_>) -> Option<usize>;
 
+    /// Whether its rows can say that several notices are alternatives of one debt.
+    fn groups_notices(&self) -> bool {
+        true
+    }
+
     /// Reads the whole batch file. Yields as it reads, in constant memory; stops early when the sink says so.
     /// What ends the reading (malformed beyond repair, forbidden constructs) is an `Err`.
     fn read(

@@ -76,6 +76,10 @@ impl Layout for PuSend {
         "pu-send-notification"
     }
 
+    fn groups_notices(&self) -> bool {
+        false
+    }
+
     fn claims(&self, drop: &Peek<'_>) -> Option<usize> {
         let mine = |index: usize, head: &[u8]| {
             let name = drop.names.get(index).copied().unwrap_or_default();

@@ -490,7 +490,7 @@ mod tests {
             let mut act = samples::act();
             act.documents = (0..pages.len()).map(|entry| FileRef::named(format!("{entry}.pdf"))).collect();
             let mut out = Vec::new();
-            let rules = Rules { flow: Some(&flow), sender: Some(&light), today: None };
+            let rules = Rules { flow: Some(&flow), sender: Some(&light), today: None, ..Rules::default() };
             let mut table = FileTable::new(facts);
             table.resolve(&mut act, &rules, &mut |_, _| None, &mut out);
             let count = |severity| out.iter().filter(|finding| finding.severity == severity).count();
@@ -506,7 +506,7 @@ mod tests {
         let mut act = samples::act();
         let Some(Payment::PagoPa { attachment, .. }) = act.recipients[0].payments.first_mut() else { panic!("no notice") };
         *attachment = Some(FileRef::named("avviso.pdf"));
-        let rules = Rules { flow: Some(&flow), sender: Some(&light), today: None };
+        let rules = Rules { flow: Some(&flow), sender: Some(&light), today: None, ..Rules::default() };
         let codes = resolved(&mut table(&["atto.pdf", "avviso.pdf"]), &mut act, &rules);
         assert_eq!(codes, [(Code::PdfTooManyPages, Some("nessun allegato di pagamento".to_owned()))]);
     }

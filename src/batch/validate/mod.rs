@@ -53,6 +53,8 @@ pub struct Rules<'a> {
     pub sender: Option<&'a SenderFacts<'a>>,
     /// The Rome date, for terms already past. `None`: not looked at.
     pub today: Option<Date>,
+    /// The layout has no way to say that notices are alternatives (`gruppo_avvisi`): what cannot be said is not refused.
+    pub ungrouped: bool,
 }
 
 impl<'a> Rules<'a> {
@@ -133,6 +135,7 @@ pub(crate) mod samples {
             recipients: vec![recipient()],
             documents: vec![FileRef::named("atto.pdf")],
             amount_rule: None,
+            stated_rule: None,
             position: None,
             notify_by: None,
             force: None,

@@ -8,6 +8,7 @@ use crate::batch::fields as f;
 use crate::batch::fields::Field;
 use crate::batch::problem::{Code, Finding};
 use crate::domain::act::{Act, FeePolicy, Payment};
+use crate::domain::amount_rule::AmountRule;
 use crate::domain::fiscal_code::{self, FiscalCodeError};
 use crate::domain::notice_code::{self, NoticeCodeError};
 
@@ -23,6 +24,7 @@ const TEST_CREDITOR: &str = "77777777777";
 
 pub(super) fn check_all(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>) {
     let policy = act.fee_policy;
+    let grouped = act.position.as_ref().is_some_and(|position| position.notice_group.is_some());
     for (index, recipient) in act.recipients.iter_mut().take(LOOKED_AT).enumerate() {
         let payments = &mut recipient.payments;
         if payments.is_empty() {
@@ -55,11 +57,28 @@ pub(super) fn check_all(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>
                 }
             }
         }
+        if let Some(second) = notices.second_bearing.filter(|_| policy == Some(FeePolicy::DeliveryMode) && !grouped) {
+            let finding = if rules.ungrouped { Finding::warning } else { Finding::error };
+            out.push(finding(Field::of_nth(f::NOTICE_COST, index, second), Code::ApplyCostRepeated));
+        }
         for (bearing, name) in [(notices, f::NOTICE_COST), (f24s, f::F24_COST)] {
             bearing.judge(policy, index, name, out);
         }
     }
     unique(act, out);
+    unfollowed(act, rules, out);
+}
+
+/// The steps of a rule are of the whole amount of the act: of one among several notices they may not be followed.
+fn unfollowed(act: &Act, rules: &Rules<'_>, out: &mut Vec<Finding>) {
+    let rule = act.amount_rule.as_ref().or_else(|| rules.flow?.amount_rule.as_ref());
+    if !rule.is_some_and(AmountRule::is_more_than_the_amount) {
+        return;
+    }
+    if let Some((recipient, ..)) = act.notices().nth(1) {
+        let item = act.notices().take(2).filter(|(holder, ..)| *holder == recipient).count().saturating_sub(1);
+        out.push(Finding::warning(Field::of_nth(f::NOTICE, recipient, item), Code::AmountRuleUnfollowed));
+    }
 }
 
 /// How many payments of one kind a recipient has, and which of them bear the cost.
@@ -67,14 +86,17 @@ pub(super) fn check_all(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>
 struct Bearing {
     seen: usize,
     first_bearing: Option<usize>,
+    second_bearing: Option<usize>,
 }
 
 impl Bearing {
     fn count(&mut self, bears: bool) -> usize {
         let item = self.seen;
         self.seen += 1;
-        if bears {
-            self.first_bearing = self.first_bearing.or(Some(item));
+        match self.first_bearing {
+            _ if !bears => {}
+            None => self.first_bearing = Some(item),
+            Some(_) => self.second_bearing = self.second_bearing.or(Some(item)),
         }
         item
     }

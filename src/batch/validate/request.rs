@@ -55,6 +55,11 @@ pub(super) fn fill_from_flow(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Fin
             act.subject.clone_from(&flow.subject);
         }
     }
+    // What the ente has added to a ready-made rule holds for the rows that name it.
+    let of_flow = rules.flow.and_then(|flow| flow.amount_rule.as_ref());
+    if let Some(rule) = act.stated_rule.take().zip(of_flow).and_then(|(stated, of_flow)| stated.over(of_flow)) {
+        act.amount_rule = Some(rule);
+    }
     let Some(policy) = act.fee_policy else { return };
     if act.pago_pa_int_mode.is_some() {
         return;

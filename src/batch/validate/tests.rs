@@ -50,7 +50,7 @@ fn f24(apply_cost: bool) -> Payment {
 #[test]
 fn a_good_act_passes_and_is_filled_in() {
     let (flow, sender) = (flow(), sender());
-    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None };
+    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None, ..Rules::default() };
     let mut good = act();
     good.recipients[0].tax_id = "rss mra 80a01 h501u".to_owned();
     address(&mut good).address = "Via dell’Università, 1".to_owned();
@@ -216,7 +216,7 @@ fn each_rule_of_the_act() {
         ),
     ];
     let (flow, sender) = (flow(), sender());
-    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: Some(jiff::civil::date(2026, 11, 22)) };
+    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: Some(jiff::civil::date(2026, 11, 22)), ..Rules::default() };
     for (name, edit, want) in table {
         let mut act = act();
         edit(&mut act);
@@ -308,7 +308,7 @@ fn each_rule_of_the_recipient() {
         ("uat script", |a| address(a).address = "VIA @FAIL-Discovery_AR".to_owned(), &[]),
     ];
     let (flow, sender) = (flow(), sender());
-    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None };
+    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None, ..Rules::default() };
     for (name, edit, want) in table {
         let mut act = act();
         edit(&mut act);
@@ -356,7 +356,44 @@ fn each_rule_of_the_payments() {
         ),
         ("no f24 bears it", |a| a.recipients[0].payments.push(f24(false)), &[(f::F24_COST, Code::ApplyCostMissing, E)]),
         ("an f24 bears it", |a| a.recipients[0].payments.push(f24(true)), &[]),
-        ("notice twice", |a| a.recipients[0].payments.push(notice()), &[(f::NOTICE, Code::NoticeTwice, E)]),
+        (
+            "notice twice",
+            |a| a.recipients[0].payments.push(notice()),
+            &[(f::NOTICE_COST, Code::ApplyCostRepeated, E), (f::NOTICE, Code::NoticeTwice, E)],
+        ),
+        (
+            "two instalments bear it",
+            |a| a.recipients[0].payments.push(second_notice(true)),
+            &[(f::NOTICE_COST, Code::ApplyCostRepeated, E)],
+        ),
+        ("one instalment bears it", |a| a.recipients[0].payments.push(second_notice(false)), &[]),
+        (
+            "alternatives bear it",
+            |a| {
+                a.recipients[0].payments.push(second_notice(true));
+                a.position = Some(PositionData { notice_group: Some("G-1".to_owned()), ..PositionData::default() })
+            },
+            &[],
+        ),
+        (
+            "steps, and a notice for each recipient",
+            |a| {
+                a.amount = Some(Cents(4_200));
+                a.position = Some(PositionData { minimum: a.amount, maximum: Some(Cents(17_300)), ..PositionData::default() });
+                a.amount_rule = Some(AmountPreset::Cds.rule());
+                a.recipients.push(Recipient { tax_id: "FRMTTR76M06B715E".to_owned(), payments: vec![second_notice(true)], ..recipient() })
+            },
+            &[(f::NOTICE, Code::AmountRuleUnfollowed, W)],
+        ),
+        (
+            "a rule that asks for the whole amount for ever",
+            |a| {
+                a.amount = Some(Cents(4_200));
+                a.amount_rule = Some(AmountPreset::TariReminder.rule());
+                a.recipients[0].payments.push(second_notice(false))
+            },
+            &[],
+        ),
         (
             "async with f24 only",
             |a| {
@@ -368,12 +405,16 @@ fn each_rule_of_the_payments() {
         ("201 payments", |a| a.recipients[0].payments = vec![f24(true); 201], &[(f::NOTICE, Code::PaymentsTooMany, E)]),
     ];
     let (flow, sender) = (flow(), sender());
-    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None };
+    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None, ..Rules::default() };
     for (name, edit, want) in table {
         let mut act = act();
         edit(&mut act);
         assert_eq!(&checked(&mut act, &rules), want, "{name}");
     }
+    // A layout without `gruppo_avvisi` cannot say that they are alternatives.
+    let mut two = act();
+    two.recipients[0].payments.push(second_notice(true));
+    assert_eq!(checked(&mut two, &Rules { ungrouped: true, ..rules }), [(f::NOTICE_COST, Code::ApplyCostRepeated, W)]);
     let mut undecided = flow.clone();
     undecided.pago_pa_int_mode = None;
     undecided.vat = None;
@@ -420,7 +461,7 @@ fn pec_grammar() {
 #[test]
 fn many_acts_pass_quickly() {
     let (flow, sender) = (flow(), sender());
-    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None };
+    let rules = Rules { flow: Some(&flow), sender: Some(&sender), today: None, ..Rules::default() };
     let mut batch = batch_rules::BatchRules::new();
     let mut out = Vec::new();
     let start = crate::clock::monotonic();
@@ -477,4 +518,34 @@ fn line_breaks_of_descriptions_become_spaces() {
     act.abstract_text = Some("Testo su\r\n  più righe\n".to_owned());
     check_act(&mut act, &Rules::default(), &mut Vec::new());
     assert_eq!(act.abstract_text.as_deref(), Some("Testo su più righe"));
+}
+
+fn second_notice(apply_cost: bool) -> Payment {
+    let (notice_code, creditor_tax_id) = ("001000000000000141".to_owned(), "15376371009".to_owned());
+    Payment::PagoPa { notice_code, creditor_tax_id, apply_cost, attachment: None }
+}
+
+#[test]
+fn a_row_that_names_the_ready_made_rule_of_its_flow_keeps_what_the_ente_added() {
+    use crate::domain::amount_rule::{StatedRule, WhenMissing};
+    let sender = sender();
+    let of_flow = AmountRule { extra: Some(Cents(1_250)), missing: WhenMissing::Flat, ..AmountPreset::Cds.rule() };
+    let flow = FlowDefinition { amount_rule: Some(of_flow.clone()), ..flow() };
+    let rules = Rules { flow: Some(&flow), sender: Some(&sender), ..Rules::default() };
+    let stated = |preset, extra| StatedRule { preset: Some(preset), extra, ..StatedRule::default() };
+    let table = [
+        (stated(AmountPreset::Cds, None), Some(Cents(1_250)), WhenMissing::Flat),
+        (stated(AmountPreset::Cds, Some(Cents(0))), Some(Cents(0)), WhenMissing::Flat),
+        (stated(AmountPreset::CdsWhole, None), None, WhenMissing::Fault),
+    ];
+    for (row, extra, missing) in table {
+        let mut act = act();
+        // 42,00 and 12,50 of the ente's own costs.
+        act.amount = Some(Cents(4_200 + extra.map_or(0, |extra| extra.0)));
+        act.position = Some(PositionData { minimum: Some(Cents(4_200)), maximum: Some(Cents(17_300)), ..PositionData::default() });
+        (act.amount_rule, act.stated_rule) = (Some(AmountRule::from(row.clone())), Some(Box::new(row.clone())));
+        assert_eq!(checked(&mut act, &rules), [], "{row:?}");
+        let rule = act.amount_rule.unwrap();
+        assert_eq!((rule.preset, rule.extra, rule.missing, act.stated_rule), (row.preset, extra, missing, None), "{row:?}");
+    }
 }

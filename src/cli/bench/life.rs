@@ -211,7 +211,7 @@ impl<'a> Life<'a> {
         match effect {
             Effect::AskPrice { recipient } => {
                 self.store.notices(act, recipient).await?;
-                self.store.record(act, Fact::PriceKnown { recipient, total: 200 }, Some(job), now()).await
+                self.store.record(act, Fact::PriceKnown { recipient, total: 200, paper: None }, Some(job), now()).await
             }
             Effect::FetchLegalFacts => {
                 let (mut kept, mut files) = (Vec::new(), Vec::new());
@@ -391,6 +391,7 @@ fn act(sender: &str, number: u64) -> Act {
         }],
         documents: vec![FileRef { title: Some("Verbale".to_owned()), stored: Some(stored), ..FileRef::named(document) }],
         amount_rule: None,
+        stated_rule: None,
         position: None,
         notify_by: None,
         force: None,

@@ -636,3 +636,25 @@ fn over_random_stories_nothing_is_pushed_that_must_not_be() {
         }
     }
 }
+
+#[test]
+fn an_amount_that_nobody_tells_changes_nothing_and_an_erased_act_is_followed_no_more() {
+    use {PositionFact as F, PositionState as S};
+    let unknown = F::AmountUnknown { day: FIRST, cost_lost: true };
+    let states = [S::Unverified, S::Open, changing(10_847, Stage::ToPush), parked(code::NOT_FOUND), S::Unmanaged, S::Paid, S::Closed];
+    for state in states {
+        // Of a PT that asks the price what is parked is reckoned: once, not again because of what was reckoned.
+        for costs in [CostChannel::Push, CostChannel::Pull] {
+            let step = observe(&state, &PositionFacts { costs, ..row() }, &unknown);
+            assert_eq!(step, PositionStep::stay(&state), "{state:?} {costs}");
+        }
+        let step = observe(&state, &row(), &F::ActErased);
+        if state.is_under_way() {
+            let line = (step.lines[0].event, step.lines[0].code.as_deref());
+            assert_eq!((&step.next, line), (&S::Unmanaged, (event::UNMANAGED, Some(code::ACT_ERASED))), "{state:?}");
+            assert_eq!((step.flags.as_slice(), step.effects.len()), ([code::ACT_ERASED.to_owned()].as_slice(), 0), "{state:?}");
+        } else {
+            assert_eq!(step, PositionStep::stay(&state), "{state:?}");
+        }
+    }
+}

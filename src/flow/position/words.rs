@@ -24,6 +24,8 @@ pub mod code {
     pub const PARTIAL: &str = "PAGATO_IN_PARTE";
     /// The PT says that it is paid, and not how much: the amount is that asked for.
     pub const UNTOLD: &str = "PAGATO_IMPORTO_NON_COMUNICATO";
+    /// The personal data of its act was deleted before it was paid.
+    pub const ACT_ERASED: &str = "POSIZIONE_NON_PIU_SEGUITA";
     /// Another receipt of the whole.
     pub const PAID_TWICE: &str = "PAGATO_DUE_VOLTE";
 

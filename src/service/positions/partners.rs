@@ -7,9 +7,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::Clock;
 use crate::config::{Config, PaymentRoute, PtConfig};
-use crate::connectors::ConnectorError;
 use crate::connectors::pnd::{Governor, Priority};
 use crate::connectors::pt::{Partner, PtSettings};
+use crate::connectors::{ConnectorError, Distrust};
 use crate::service::Hub;
 use crate::service::channels::{ChannelError, Remote};
 use crate::service::dispatch::End;
@@ -31,6 +31,8 @@ pub type Partners = BTreeMap<String, Arc<PtChannel>>;
 
 /// The code of a PT that refuses its credentials: its channel stops, nobody else's.
 pub const REFUSED: &str = "PT_RIFIUTA_LE_CREDENZIALI";
+/// That of a PT whose certificate is not believed: the same.
+pub const DISTRUSTED: &str = "PT_CERTIFICATO_NON_VALIDO";
 
 /// The channel of a PT.
 #[must_use]
@@ -111,7 +113,8 @@ impl PtChannel {
 
 /// Tells the circuit how an exchange went.
 pub fn heard(hub: &Hub, channel: &PtChannel, error: Option<&ConnectorError>) {
-    let outage = error.is_some_and(ConnectorError::is_outage);
+    // One that is not believed answers: it stops for its own reason.
+    let outage = error.is_some_and(|error| error.is_outage() && error.certificate().is_none());
     if channel.remote.report(outage, hub.clock.now()) {
         if outage {
             tracing::warn!(channel = channel.name, "il PT non risponde: le sue posizioni aspettano");
@@ -124,6 +127,20 @@ pub fn heard(hub: &Hub, channel: &PtChannel, error: Option<&ConnectorError>) {
 /// What follows an error that says nothing of the position: the PT is away, or refuses messo. `None`: it speaks of the position.
 pub fn after_error(hub: &Hub, channel: &PtChannel, error: &ConnectorError) -> Option<End> {
     use crate::flow::retry::FailureClass;
+    if let Some(whose) = error.certificate() {
+        let what = error.to_string();
+        let code = match whose {
+            Distrust::Its => {
+                tracing::error!(channel = channel.name, what, "il certificato del server del PT non è valido");
+                DISTRUSTED
+            }
+            Distrust::Ours => {
+                tracing::error!(channel = channel.name, what, "il PT non accetta il certificato di messo");
+                REFUSED
+            }
+        };
+        return Some(End::Stop { channel: channel.name.clone(), code });
+    }
     match error {
         ConnectorError::Temporary { retry_after, .. } => {
             let retry_after = retry_after.and_then(|wait| jiff::SignedDuration::try_from(wait).ok());

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::partners;
 use super::{Over, Price, PriceAnswer, PriceDay};
-use crate::domain::amount_rule::{AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, FromEvent, amount_due, rule_of};
+use crate::domain::amount_rule::{
+    AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, CostPolicy, FromEvent, amount_due, asks_for, rule_of,
+};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
@@ -67,12 +69,32 @@ impl PriceDay {
 }
 
 /// The rule that a position follows: its act's, else its flow's, with the cost where its channel wants it. The steps of an act are of
-/// its whole amount: of one among several notices (instalments, alternatives) the amount stays as its PT had it.
+/// its whole amount: of one among several notices that is not of the whole (instalments, reduced and full) the amount stays as its PT
+/// had it.
 #[must_use]
 pub fn rule(material: &PositionMaterial) -> AmountRule {
     let whole = rule_of(&material.content, material.flow.amount_rule.as_ref());
-    let rule = if material.notices > 1 { AmountRule::flat(whole.costs) } else { whole };
+    let rule = if is_of_the_whole(material, &whole) { whole } else { AmountRule::flat(whole.costs) };
     rule.under(material.costs)
+}
+
+/// Whether a notice is of the whole amount of its act: it is the only one, or everybody who owes has one of their own and its PT held, at
+/// first, what the rule asks for (several who owe jointly, each with a notice of the whole: art. 196 D.Lgs. 285/1992, art. 6 L. 689/1981).
+fn is_of_the_whole(material: &PositionMaterial, rule: &AmountRule) -> bool {
+    if material.notices <= 1 {
+        return true;
+    }
+    let mut holders: Vec<usize> = material.content.notices().map(|(recipient, ..)| recipient).collect();
+    let each_has_one = {
+        let all = holders.len();
+        holders.dedup();
+        holders.len() == all
+    };
+    match (material.facts.amount, material.base) {
+        (Some(amount), Some(base)) => each_has_one && (amount == base || asks_for(rule, &material.facts, base)),
+        // Nobody says what it is of.
+        _ => false,
+    }
 }
 
 /// What is due on `today`, line by line.
@@ -80,12 +102,10 @@ pub fn breakdown(material: &PositionMaterial, calendar: Calendar, today: Date) -
     amount_due(&rule(material), &facts(material, calendar), today)
 }
 
-/// What the amount depends on: of one among several notices the base is what its PT held.
+/// What the amount depends on: of a part of the act's amount the base is what its PT held.
 fn facts(material: &PositionMaterial, calendar: Calendar) -> AmountFacts {
-    let amount = match material.notices {
-        0 | 1 => material.facts.amount.or(material.base),
-        _ => material.base,
-    };
+    let whole = is_of_the_whole(material, &rule_of(&material.content, material.flow.amount_rule.as_ref()));
+    let amount = if whole { material.facts.amount.or(material.base) } else { material.base };
     AmountFacts { amount, calendar, ..material.facts.clone() }
 }
 
@@ -231,6 +251,11 @@ pub async fn run(hub: &Arc<Hub>, jobs: &[Leased]) {
             Ok((sum, sheet)) => {
                 beside.sheet = sheet.and_then(|sheet| serde_json::to_string(&sheet).ok());
                 PositionFact::Reckoned(Box::new(sum))
+            }
+            // Its PT does not tell, and the act states the whole: it stays as it is.
+            Err(AmountFault::NoBase) if material.notices > 1 => {
+                let cost_lost = rule(material).costs == CostPolicy::Added && material.facts.applies_cost;
+                PositionFact::AmountUnknown { day: today, cost_lost }
             }
             Err(fault) => {
                 let _guard = dispatch::span(job).entered();

@@ -7,7 +7,9 @@ use serde_json::json;
 use super::reckon::{PriceSheet, answer, reckon};
 use super::{Over, PriceAnswer, partners};
 use crate::domain::act::Act;
-use crate::domain::amount_rule::{AmountFacts, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts, Suspension};
+use crate::domain::amount_rule::{
+    AmountFacts, AmountFault, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts, Suspension,
+};
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
@@ -41,7 +43,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
         "position": { "balance": "3.02" },
     }))
     .unwrap();
-    let recipient = RecipientFacts { completed: Some(TUESDAY), price: Some(Cents(847)), analog_cost: Cents(0) };
+    let recipient = RecipientFacts { completed: Some(TUESDAY), price: Some(Cents(847)), ..RecipientFacts::default() };
     PositionMaterial {
         id: PositionId(uuid::Uuid::nil()),
         creditor: ENTE.to_owned(),
@@ -149,7 +151,46 @@ fn of_one_among_several_notices_the_amount_is_the_pts_own() {
     let (sum, _) = reckon(&several, Calendar::default(), can(), TUESDAY).unwrap();
     assert_eq!((sum.amount, sum.next, sum.stated), (Cents(4_847), None, Some(Cents(4_000))));
     let unknown = PositionMaterial { base: None, ..several };
-    assert!(reckon(&unknown, Calendar::default(), can(), TUESDAY).is_err(), "nobody knows what it asks for");
+    let fault = reckon(&unknown, Calendar::default(), can(), TUESDAY).unwrap_err();
+    assert_eq!(fault, AmountFault::NoBase, "nobody knows what it asks for");
+}
+
+/// Several who owe jointly, each with a notice of their own: whoever pays first pays all, so each is of the whole and follows the rule.
+#[test]
+fn a_notice_of_the_whole_follows_the_rule_although_there_are_others() {
+    let other = |recipient: usize, base: Option<i64>| {
+        let mut material = PositionMaterial { notices: 2, base: base.map(Cents), ..material(CostChannel::Push) };
+        let second: crate::domain::act::Payment = serde_json::from_value(
+            json!({ "kind": "pagopa", "notice_code": "001000000000000141", "creditor_tax_id": ENTE, "apply_cost": true }),
+        )
+        .unwrap();
+        if recipient == 1 {
+            let mut another = material.content.recipients[0].clone();
+            another.payments.clear();
+            material.content.recipients.push(another);
+            material.facts.recipients.push(RecipientFacts::default());
+        }
+        material.content.recipients[recipient].payments.push(second);
+        material
+    };
+    let table = [
+        // who has the second notice, what its PT held at first, what is asked for, when it changes
+        (1, Some(10_000), 7_847, Some(date(2026, 12, 7))),
+        (1, Some(7_000), 7_847, Some(date(2026, 12, 7))),
+        // A half each: parts of the whole.
+        (1, Some(5_000), 5_847, None),
+        // Two of one recipient: reduced and full, or instalments.
+        (0, Some(10_000), 10_847, None),
+        (0, Some(7_000), 7_847, None),
+    ];
+    for (recipient, base, want, next) in table {
+        let (sum, _) = reckon(&other(recipient, base), Calendar::default(), can(), TUESDAY).unwrap();
+        assert_eq!((sum.amount, sum.next), (Cents(want), next), "{recipient} {base:?}");
+    }
+    for recipient in [0, 1] {
+        let fault = reckon(&other(recipient, None), Calendar::default(), can(), TUESDAY).unwrap_err();
+        assert_eq!(fault, AmountFault::NoBase, "{recipient}: nobody tells");
+    }
 }
 
 #[test]
@@ -268,7 +309,8 @@ fn a_price_is_told_to_its_own_pt_and_only_where_the_pt_adds_it() {
     };
     assert_eq!(of("regione", None), "unknown");
     assert_eq!(of("altro", Some(sheet(&pull, "APERTA"))), "unknown");
-    for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("PAGATA", "paid"), ("CHIUSA", "withdrawn")] {
+    // Of an act whose personal data was deleted the prices that were known are told on.
+    for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("NON_GESTITA", "due"), ("PAGATA", "paid"), ("CHIUSA", "withdrawn")] {
         assert_eq!(of("regione", Some(sheet(&pull, state))), want, "{state}");
     }
     // Its act was refused: the debt is as good as before.

@@ -142,6 +142,7 @@ CREATE TABLE recipient (
   deceased INTEGER NOT NULL DEFAULT 0,
   analog_cost INTEGER NOT NULL DEFAULT 0,
   citizen_cost INTEGER,
+  citizen_paper INTEGER,           -- analog_cost when citizen_cost was asked for: with another one it is stale
   completed_line INTEGER,
   PRIMARY KEY (act_id, idx)
 ) WITHOUT ROWID;

@@ -94,3 +94,12 @@ CREATE TABLE suspension (
   at INTEGER NOT NULL,
   PRIMARY KEY (position_id, seq)
 ) WITHOUT ROWID;
+
+-- Acts that an amount still follows: its position is neither paid nor closed, and there are dates or questions to its PT to come, days
+-- that stand still, or a person is expected.
+CREATE VIEW act_followed AS
+SELECT n.act_id, p.id AS position_id FROM notice n JOIN position p ON p.notice = n.notice_code AND p.creditor = n.creditor
+WHERE p.act_id = n.act_id AND p.state IN ('DA_VERIFICARE', 'APERTA', 'IN_MODIFICA', 'FERMA')
+AND (p.state <> 'APERTA' OR p.next_day IS NOT NULL
+  OR EXISTS (SELECT 1 FROM suspension s WHERE s.position_id = p.id AND s.until_day IS NULL)
+  OR EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'posizione' AND j.subject_id = p.id));

@@ -321,7 +321,7 @@ async fn the_same_work_asked_for_again_while_it_runs_is_done_once_more() {
     let id = world.act("n0").await.id;
     let job = world.lease_one(id, "CHIEDI_COSTO").await.job;
     world.hear("n0", "SEND_ANALOG_DOMICILE", json!({"recIndex": 0, "analogCost": 530})).await;
-    let outcome = world.store.record(id, Fact::PriceKnown { recipient: 0, total: 200 }, Some(job), world.now()).await;
+    let outcome = world.store.record(id, Fact::PriceKnown { recipient: 0, total: 200, paper: None }, Some(job), world.now()).await;
     assert!(matches!(outcome, Err(StoreError::Stale)), "the old price is not told");
     assert_eq!(world.store.jobs_of(id.0).await.unwrap().len(), 1);
     world.settle().await;

@@ -219,7 +219,9 @@ impl World {
                 assert_eq!(store.legal_facts_stored(act, kept, job, now).await?, 0);
                 Ok(())
             }
-            Effect::AskPrice { recipient } => store.record(act, Fact::PriceKnown { recipient, total: 847 }, Some(job), now).await,
+            Effect::AskPrice { recipient } => {
+                store.record(act, Fact::PriceKnown { recipient, total: 847, paper: None }, Some(job), now).await
+            }
             Effect::Resubmit => store.resubmit(act, job, now).await,
             Effect::StartReplacement => store.start_replacement(act, job, now).await,
             Effect::CancelLater { who, why } => match store.cancel_later(act, job, &who, &why, now).await? {
@@ -414,6 +416,7 @@ fn act(reference: &str) -> Act {
         recipients: vec![recipient("RSSMRA80A01H501U", Some(format!("302{number:015}")))],
         documents: vec![FileRef { stored: Some(stored), ..FileRef::named(format!("{reference}.pdf")) }],
         amount_rule: None,
+        stated_rule: None,
         position: None,
         notify_by: None,
         force: None,

@@ -370,10 +370,21 @@ async fn a_job_that_gives_up_parks_the_position_and_a_person_lets_it_go_on() {
 
 #[tokio::test]
 async fn a_pt_that_refuses_us_stops_alone() {
+    let table = [
+        ("PT_RIFIUTA_LE_CREDENZIALI", "PT_ACCETTA_LE_CREDENZIALI"),
+        // Its certificate expired: no waiting mends it.
+        ("PT_CERTIFICATO_NON_VALIDO", "PT_CERTIFICATO_DA_RIPROVARE"),
+    ];
+    for (began, ends) in table {
+        stops_alone(began, ends).await;
+    }
+}
+
+async fn stops_alone(began: &str, ends: &str) {
     let world = World::new();
     world.routes(CostChannel::Push, true).await;
     world.started(&["a"]).await;
-    world.store.stop_channel(PT_CHANNEL, "PT_RIFIUTA_LE_CREDENZIALI", world.now()).await.unwrap();
+    world.store.stop_channel(PT_CHANNEL, began, world.now()).await.unwrap();
     while world.store.follow_stops(world.now()).await.unwrap() {}
     assert!(world.due(PT_CHANNEL, Lane::Afterwards).await.is_empty());
     // The ente goes on, and another PT too.
@@ -384,7 +395,7 @@ async fn a_pt_that_refuses_us_stops_alone() {
     while world.store.follow_stops(world.now()).await.unwrap() {}
     assert_eq!(world.due(PT_CHANNEL, Lane::Afterwards).await.len(), 2);
     let alerts: Vec<String> = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap().into_iter().map(|alert| alert.code).collect();
-    assert_eq!(alerts, ["PT_ACCETTA_LE_CREDENZIALI", "PT_RIFIUTA_LE_CREDENZIALI"]);
+    assert_eq!(alerts, [ends, began]);
 }
 
 #[tokio::test]
@@ -495,6 +506,172 @@ async fn the_facts_of_an_amount_come_from_the_rows_of_the_act() {
     assert_eq!(recipient.completed, Some(date(2026, 11, 26)));
     assert_eq!((recipient.analog_cost, recipient.price), (Cents(530), Some(Cents(847))));
     assert_eq!(facts().await.viewed, Some(date(2026, 11, 26)));
+}
+
+/// A second letter after a rework that took the completion away: nobody asks SEND again before the notification is complete anew.
+#[tokio::test]
+async fn a_price_that_was_told_for_other_paper_is_not_the_price_of_today() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    world.accepted(&["a"]).await;
+    world.hear("a", "SEND_ANALOG_DOMICILE", json!({ "recIndex": 0, "analogCost": 530 })).await;
+    let end = world.event("a", "REFINEMENT", json!({ "recIndex": 0 })).await;
+    world.tell(vec![end.clone()]).await;
+    world.settle().await;
+    let price = || async {
+        let one = world.store.position_materials(vec![id]).await.unwrap().remove(0).facts;
+        (one.recipients[0].completed.is_some(), one.recipients[0].price, one.recipients[0].price(one.vat, one.pa_fee).0)
+    };
+    assert_eq!(price().await, (true, Some(Cents(847)), 847));
+    let reckoned = |world: &World| world.count("SELECT count(*) FROM job WHERE kind = 'RICALCOLA' AND state = 'PRONTO'");
+    let done = |world: &World| world.count("SELECT count(*) FROM job WHERE kind = 'CHIEDI_COSTO'");
+    let voids =
+        json!({ "invalidatedTimelineAndStatusHistory": [{ "relatedTimelineElements": [{ "elementId": end.element.element_id }] }] });
+    world.hear("a", "NOTIFICATION_TIMELINE_REWORKED", voids).await;
+    assert_eq!(price().await, (false, Some(Cents(847)), 847), "the same paper");
+    world.hear("a", "SEND_ANALOG_DOMICILE", json!({ "recIndex": 0, "analogCost": 530 })).await;
+    assert_eq!((price().await, done(&world)), ((false, Some(Cents(847)), 100 + 1_293 + 100), 0), "two letters, whoever was asked before");
+    assert_eq!(reckoned(&world), 1);
+    // An answer that SEND gave before it knew of the second letter; then the same sum as of today's paper.
+    let act = world.act("a").await.id;
+    let tell = |total, paper| world.store.record(act, Fact::PriceKnown { recipient: 0, total, paper }, None, world.now());
+    tell(860, Some(530)).await.unwrap();
+    assert_eq!(price().await.2, 1_493);
+    tell(860, None).await.unwrap();
+    assert_eq!(price().await.2, 860, "as SEND tells it");
+}
+
+/// What an act may do does not depend on which job comes first.
+#[tokio::test]
+async fn an_act_waits_until_its_amount_was_reckoned_or_could_not_be() {
+    for lost in [false, true] {
+        let world = World::new();
+        world.routes(CostChannel::Push, true).await;
+        world.listen().await;
+        world.accept(vec![Act { amount: Some(Cents(10_000)), ..act("a") }], flow(0)).await;
+        world.settle_but(|effect| *effect == Effect::Prepare).await;
+        // What was left alone there is free again when its lease ends.
+        world.pass(SignedDuration::from_mins(31));
+        let id = world.position("a").await.id;
+        let prepare = async || {
+            let act = world.act("a").await.id;
+            let job = world.lease_one(act, "PREPARA").await.job;
+            let policy = crate::flow::definition::Payments::default();
+            let around = crate::store::Around { printed: Some(Vec::new()), ..crate::store::Around::default() };
+            world.store.prepare_act(act, job, policy, Some(Cents(10_000)), around, world.now()).await.unwrap()
+        };
+        assert_eq!(prepare().await, crate::store::Stage::Waits, "not verified");
+        for (job, ..) in world.due(PT_CHANNEL, Lane::Afterwards).await {
+            world.say(id, PositionFact::Unverifiable, Some(job)).await;
+        }
+        assert_eq!(prepare().await, crate::store::Stage::Waits, "not reckoned");
+        let day = date(2026, 11, 22);
+        let (job, ..) = world.only("", Lane::Afterwards).await;
+        world.say(id, PositionFact::AmountUnknown { day, cost_lost: lost }, Some(job)).await;
+        assert_eq!(prepare().await, crate::store::Stage::Over, "whatever it is");
+        assert_eq!(world.position("a").await.state, "APERTA", "nothing is parked");
+        let told: Vec<Option<String>> =
+            world.lines().await.into_iter().filter(|line| line.event == "VERIFICA_AVVISO").map(|line| line.code).collect();
+        assert_eq!(told, if lost { vec![Some("COSTO_NON_RICHIESTO".to_owned())] } else { vec![] });
+        assert_eq!(world.state("a").await, "IN_CARICAMENTO");
+    }
+}
+
+#[tokio::test]
+async fn a_notice_that_no_route_takes_is_said_to_be_followed_by_nobody() {
+    let world = World::new();
+    let route = Route { creditor: ENTE.to_owned(), aux: Some(0), code: None, pt: PT.to_owned(), costs: CostChannel::Push, managed: true };
+    world.store.set_payment_routes(vec![route]).await.unwrap();
+    world.started(&["a"]).await;
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.pt.as_str(), view.costs), ("NON_GESTITA", "nessuno", CostChannel::None));
+    assert_eq!(events(&world.lines().await, "a"), ["POSIZIONE_NON_GESTITA"]);
+    assert!(world.due(PT_CHANNEL, Lane::Afterwards).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_act_and_a_way_that_do_not_go_together_are_told() {
+    let table = [
+        // way, mode, whether the PT is GPD; how the cost goes, what is told
+        (CostChannel::Async, None, true, CostChannel::None, Some("COSTO_NON_RICHIESTO")),
+        (CostChannel::Async, Some(PagoPaIntMode::Async), true, CostChannel::Async, None),
+        (CostChannel::Push, Some(PagoPaIntMode::Async), true, CostChannel::Async, None),
+        (CostChannel::Push, Some(PagoPaIntMode::Async), false, CostChannel::Async, Some("AVVISO_ASYNC_FUORI_DA_GPD")),
+        (CostChannel::Push, Some(PagoPaIntMode::Sync), false, CostChannel::Push, None),
+        (CostChannel::None, Some(PagoPaIntMode::Sync), true, CostChannel::None, None),
+    ];
+    for (route, mode, gpd, costs, code) in table {
+        let world = World::new();
+        world.routes(route, true).await;
+        world.listen().await;
+        world.accept(vec![Act { amount: Some(Cents(10_000)), pago_pa_int_mode: mode, ..act("a") }], flow(0)).await;
+        world.settle_but(|effect| *effect == Effect::Prepare).await;
+        // What was left alone there is free again when its lease ends.
+        world.pass(SignedDuration::from_mins(31));
+        world.verified("a").await;
+        world.reckon(&sum(10_000, None)).await;
+        let of = |yes: bool| if yes { [PT.to_owned()].into() } else { std::collections::BTreeSet::new() };
+        let around = crate::store::Around {
+            gpd: of(gpd),
+            asynchronous: of(route == CostChannel::Async),
+            printed: Some(Vec::new()),
+            ..crate::store::Around::default()
+        };
+        let act = world.act("a").await.id;
+        let job = world.lease_one(act, "PREPARA").await.job;
+        let policy = crate::flow::definition::Payments::default();
+        let stage = world.store.prepare_act(act, job, policy, Some(Cents(10_000)), around, world.now()).await.unwrap();
+        assert_eq!((stage, world.position("a").await.costs), (crate::store::Stage::Over, costs), "{route} {mode:?}");
+        let lines = world.lines().await;
+        let told: Vec<&str> = lines.iter().filter(|line| line.event == "VERIFICA_AVVISO").filter_map(|line| line.code.as_deref()).collect();
+        assert_eq!(told, code.into_iter().collect::<Vec<_>>(), "{route} {mode:?} {gpd}");
+    }
+}
+
+#[tokio::test]
+async fn an_act_that_an_unpaid_position_follows_keeps_its_data_for_a_while_and_then_the_ente_is_told() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a", "b"]).await;
+    let days = |days: i64| world.now() + SignedDuration::from_hours(24 * days);
+    let mut ids = Vec::new();
+    for reference in ["a", "b"] {
+        ids.push(world.position(reference).await.id);
+    }
+    for (job, id, _) in world.due(PT_CHANNEL, Lane::Afterwards).await {
+        world.say(id, PositionFact::Verified { held: held(10_000) }, Some(job)).await;
+    }
+    world.accepted(&["a", "b"]).await;
+    for reference in ["a", "b"] {
+        world.hear(reference, "NOTIFICATION_VIEWED", json!({ "recIndex": 0 })).await;
+    }
+    world.settle().await;
+    world.reckon(&Reckoning { may_push: false, ..sum(10_000, Some(date(2027, 3, 1))) }).await;
+    let (first, second) = (world.act("a").await.id, world.act("b").await.id);
+    let due = async |at: Timestamp| world.store.acts_to_erase(ENTE, at, 10).await.unwrap();
+    assert_eq!(due(days(400)).await, [], "both are followed");
+    let seen = PaymentSeen { paid_at: world.now(), amount: Cents(10_000), receipt: Some("r1".to_owned()) };
+    world.say(ids[1], PositionFact::Paid { payment: seen, whole: true }, None).await;
+    assert_eq!(due(days(400)).await, [second], "a paid one keeps nothing");
+    assert_eq!(due(days(731)).await.len(), 2, "not for ever");
+    for act in [first, second] {
+        assert_eq!(world.store.begin_erasing(vec![act], Cause::Request, world.now()).await.unwrap(), 1, "who asks is heard");
+        world.store.end_erasing(vec![act], world.now()).await.unwrap();
+    }
+    let (left, paid) = (world.position("a").await, world.position("b").await);
+    assert_eq!((left.state.as_str(), paid.state.as_str()), ("NON_GESTITA", "PAGATA"));
+    let told = world.lines().await;
+    let told: Vec<_> = told.iter().filter(|line| line.event == "POSIZIONE_NON_GESTITA").map(|line| line.code.as_deref()).collect();
+    assert_eq!(told, [Some("POSIZIONE_NON_PIU_SEGUITA")]);
+    let alerts: Vec<String> = world.store.alerts(Timestamp::UNIX_EPOCH, 50).await.unwrap().into_iter().map(|alert| alert.code).collect();
+    assert_eq!(alerts.iter().filter(|code| *code == "POSIZIONE_NON_PIU_SEGUITA").count(), 1, "{alerts:?}");
+    let jobs = world.store.read(|db| {
+        let sql = "SELECT coalesce(group_concat(kind || ' ' || state), '') FROM job WHERE subject_kind = 'posizione'";
+        Ok(db.query_row(sql, [], |row| row.get::<_, String>(0))?)
+    });
+    assert_eq!(jobs.await.unwrap(), "COMUNICA_PAGAMENTO PRONTO", "SEND is told of the paid one; of the other nothing is left to do");
 }
 
 #[test]

@@ -477,7 +477,7 @@ async fn a_new_price_corrects_the_line_of_the_one_before() {
     world.accepted(&["a"]).await;
     let id = world.act("a").await.id;
     for (recipient, total) in [(0, 847), (1, 500), (0, 1_200), (0, 1_300)] {
-        world.store.record(id, Fact::PriceKnown { recipient, total }, None, world.now()).await.unwrap();
+        world.store.record(id, Fact::PriceKnown { recipient, total, paper: None }, None, world.now()).await.unwrap();
     }
     let costs: Vec<OutcomeLine> = world.lines().await.into_iter().filter(|line| line.event == "COSTO").collect();
     let got: Vec<(Option<u32>, Option<i64>, Option<u64>)> =

@@ -1,9 +1,13 @@
 //! Sentences of `messo check`: what is wrong in the configuration and in the flow files, and what to write instead.
 
-use crate::config::ConfigFault;
+use std::collections::BTreeMap;
+
 use crate::config::load::{LoadedConfig, Problems};
+use crate::config::{ConfigFault, PaymentRoute, PtKind};
+use crate::domain::act::{FeePolicy, PagoPaIntMode};
 use crate::domain::amount_rule::AmountRuleError;
-use crate::flow::definition::{DefinitionFault, PaymentPolicy};
+use crate::domain::position::CostChannel;
+use crate::flow::definition::{DefinitionFault, FlowDefinition, PaymentPolicy};
 use crate::flow::shape::{Expected, Located, ShapeFault};
 
 /// `file:riga: [CODICE] chiave: frase`.
@@ -26,23 +30,73 @@ pub fn valid(loaded: &LoadedConfig) -> String {
     format!("{}: configurazione valida (enti: {enti}, gestionali: {gestionali}, flussi: {})", loaded.file.display(), loaded.flows.len())
 }
 
-/// What is valid and yet not what most want: enti that ask for payments of which no PT is told.
+/// What is valid and yet not what most want: notices that messo does not follow, costs of notification that nobody would ask for.
 pub fn warnings(loaded: &LoadedConfig) -> Vec<String> {
     let config = &loaded.config;
     let mut lines = Vec::new();
-    for ente in config.institutions.iter().filter(|ente| ente.payments.is_empty()) {
+    for ente in &config.institutions {
         let of_sources = config.sources.iter().filter(|source| source.enti.contains(&ente.tax_id)).flat_map(|source| &source.flows);
-        let with_payments = of_sources.filter(|name| loaded.flow(name).is_some_and(|flow| flow.payment != PaymentPolicy::Forbidden));
-        let names: std::collections::BTreeSet<&str> = with_payments.map(String::as_str).collect();
-        if !names.is_empty() {
-            let names: Vec<&str> = names.into_iter().collect();
+        let paying: BTreeMap<&str, &FlowDefinition> = of_sources
+            .filter_map(|name| loaded.flow(name).filter(|flow| flow.payment != PaymentPolicy::Forbidden).map(|flow| (name.as_str(), flow)))
+            .collect();
+        let id = &ente.tax_id;
+        if ente.payments.is_empty() && !paying.is_empty() {
+            let names: Vec<&str> = paying.keys().copied().collect();
             lines.push(format!(
-                "avviso: l'ente {} invia atti con pagamenti ({}) e non ha [[ente.pagamenti]]: messo non ne verifica gli IUV e non ne aggiorna \
+                "avviso: l'ente {id} invia atti con pagamenti ({}) e non ha [[ente.pagamenti]]: messo non ne verifica gli IUV e non ne aggiorna \
                  gli importi (costo di notifica: canale \"nessuno\")",
-                ente.tax_id,
                 names.join(", ")
             ));
         }
+        for route in ente.payments.iter().filter(|route| config.pt(&route.pt).is_some_and(|pt| !pt.is_managed())) {
+            lines.push(format!(
+                "avviso: gli avvisi dell'ente {id} che vanno a {} ({}) non sono gestiti: messo non ne verifica gli IUV e non ne aggiorna gli \
+                 importi (costo di notifica: canale \"nessuno\")",
+                route.pt,
+                which(route)
+            ));
+        }
+        let at_gpd = ente.payments.iter().any(|route| config.pt(&route.pt).is_some_and(|pt| pt.kind == PtKind::Gpd));
+        lines.extend(modes(id, &ente.payments, at_gpd, &paying));
+    }
+    lines
+}
+
+/// Which notices a route takes.
+fn which(route: &PaymentRoute) -> String {
+    match (route.aux, &route.code) {
+        (None, None) => "tutti gli altri".to_owned(),
+        (Some(aux), None) => format!("aux {aux}"),
+        (None, Some(code)) => format!("codice {code}"),
+        (Some(aux), Some(code)) => format!("aux {aux}, codice {code}"),
+    }
+}
+
+/// Flows whose mode at SEND fits no route of the ente: an ASYNC act is looked for at GPD, and of any other SEND writes no cost there.
+fn modes(id: &str, routes: &[PaymentRoute], at_gpd: bool, flows: &BTreeMap<&str, &FlowDefinition>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if routes.is_empty() {
+        return lines;
+    }
+    let names = |wanted: fn(&FlowDefinition) -> bool| -> Vec<&str> {
+        flows.iter().filter(|(_, flow)| flow.fee_policy == FeePolicy::DeliveryMode && wanted(flow)).map(|(name, _)| *name).collect()
+    };
+    let asynchronous = names(|flow| flow.pago_pa_int_mode == Some(PagoPaIntMode::Async));
+    if !asynchronous.is_empty() && !at_gpd {
+        lines.push(format!(
+            "avviso: i flussi {} usano pago_pa_int_mode = \"ASYNC\" e nessun [[ente.pagamenti]] dell'ente {id} va a GPD: SEND cerca gli avvisi \
+             là, e se non li trova rifiuta l'atto e addebita 1 euro a destinatario",
+            asynchronous.join(", ")
+        ));
+    }
+    let others = names(|flow| flow.pago_pa_int_mode != Some(PagoPaIntMode::Async));
+    let asked = |route: &PaymentRoute| matches!(route.costs, CostChannel::Push | CostChannel::Pull);
+    if !others.is_empty() && routes.iter().any(|route| route.costs == CostChannel::Async) && !routes.iter().any(asked) {
+        lines.push(format!(
+            "avviso: i flussi {} non usano pago_pa_int_mode = \"ASYNC\" e i percorsi dell'ente {id} hanno costs = \"async\": SEND non scrive il \
+             costo di notifica su GPD e nessuno lo chiede al cittadino; mettere costs = \"push\", o ASYNC nel flusso",
+            others.join(", ")
+        ));
     }
     lines
 }

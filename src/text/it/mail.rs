@@ -125,7 +125,7 @@ pub fn tone(code: &str) -> Tone {
         (_, "LOTTO_SCARTATO") => Tone::Problem,
         (AlertKind::Remote | AlertKind::Key | AlertKind::Disk, _) => Tone::Problem,
         (AlertKind::Stream, "FLUSSO_EVENTI_RIFIUTATO") => Tone::Problem,
-        (AlertKind::Payment, "PT_NON_RAGGIUNGIBILE" | "PT_RIFIUTA_LE_CREDENZIALI") => Tone::Problem,
+        (AlertKind::Payment, "PT_NON_RAGGIUNGIBILE" | "PT_RIFIUTA_LE_CREDENZIALI" | "PT_CERTIFICATO_NON_VALIDO") => Tone::Problem,
         (AlertKind::Report, _) => Tone::Note,
         _ => Tone::Attention,
     }

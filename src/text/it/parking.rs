@@ -384,6 +384,30 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Verificare se l'atto deve ancora arrivare, o se l'avviso è di un altro programma.",
     ),
     (
+        "POSIZIONE_NON_PIU_SEGUITA",
+        "I dati personali dell'atto sono stati cancellati prima del pagamento: l'importo dell'avviso resta quello che è.",
+        "Se l'importo deve ancora cambiare, o un ricorso finire, gestire la posizione presso il partner tecnologico.",
+    ),
+    (
+        "COSTO_NON_RICHIESTO",
+        "Nessuno aggiunge il costo di notifica a questo avviso: il partner tecnologico non ne dice l'importo, oppure il percorso ha costs = \"async\" e \
+         l'atto non è ASYNC. L'avviso resta com'è, e il costo all'ente.",
+        "Con più avvisi per destinatario, chiedere il costo a parte; altrimenti mettere costs = \"push\" nel percorso, o ASYNC nel flusso.",
+    ),
+    (
+        "AVVISO_ASYNC_FUORI_DA_GPD",
+        "L'atto è ASYNC, per cui SEND cerca l'avviso su GPD, ma la configurazione lo affida a un altro partner tecnologico.",
+        "Se il partner non carica le posizioni anche su GPD, mettere SYNC nel flusso: altrimenti SEND rifiuta l'atto e lo addebita.",
+    ),
+    (
+        "PT_CERTIFICATO_NON_VALIDO",
+        "Il certificato del server di un partner tecnologico non è valido (scaduto, di un'autorità sconosciuta o di un altro nome): messo non gli \
+         parla più, e le verifiche e gli importi aspettano.",
+        "Far rinnovare il certificato al partner tecnologico, o indicare la sua autorità con ca nel blocco [[pt]] (il registro dice che cosa non va), \
+         poi messo act retry --channel pt/NOME.",
+    ),
+    ("PT_CERTIFICATO_DA_RIPROVARE", "messo prova di nuovo a parlare con il partner tecnologico.", "Nessuna azione."),
+    (
         "PT_NON_RAGGIUNGIBILE",
         "Un partner tecnologico non risponde da parecchi minuti: le verifiche e gli importi aspettano.",
         "Verificare la rete e il servizio del partner tecnologico; messo riprova da solo.",

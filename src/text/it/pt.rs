@@ -238,6 +238,14 @@ pub fn taken_in_charge(ticket: &str) -> String {
     format!("Il PT ha preso in carico la richiesta {ticket}: l'esito arriva dopo")
 }
 
+pub fn certificate(what: &str) -> String {
+    format!("IL CERTIFICATO DEL PT NON È VALIDO ({what}): scaduto, di un altro nome, o di un'autorità da indicare con ca")
+}
+
+pub fn our_certificate(what: &str) -> String {
+    format!("IL PT NON ACCETTA IL CERTIFICATO DI MESSO ({what}): controllare identity")
+}
+
 pub fn temporary(what: &str) -> String {
     format!("IL PT NON RISPONDE ADESSO ({what}): riprovare; controllare url, rete e certificati")
 }

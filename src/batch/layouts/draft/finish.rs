@@ -162,6 +162,7 @@ impl Draft {
         if stated.preset.is_none() || !finished.is_empty() {
             stated.steps = Some(finished);
         }
+        self.act.stated_rule = Some(Box::new(stated.clone()));
         AmountRule::from(stated)
     }
 

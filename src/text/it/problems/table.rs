@@ -435,6 +435,12 @@ pub(super) fn entry(code: Code) -> Entry {
             "Con FLAT_RATE i costi restano all'ente.",
             "Mettere «no» nel campo applica_costi.",
         ),
+        Code::ApplyCostRepeated => (
+            "Più avvisi dello stesso destinatario portano i costi di notifica",
+            ATTESO,
+            "SEND dà l'intero costo a ogni avviso che lo porta: chi paga le rate una per una lo pagherebbe più volte.",
+            "Mettere «sì» in applica_costi di un avviso solo; se sono alternativi (si paga l'uno o l'altro), compilare gruppo_avvisi.",
+        ),
         Code::IntModeConflict => (
             "La modalità pagoPA non si accorda con i pagamenti",
             ATTESO,
@@ -476,6 +482,13 @@ pub(super) fn entry(code: Code) -> Entry {
             ATTESO,
             "L'importo comprende altre spese, o la regola non è quella dell'atto.",
             "Verificare l'importo; le spese dell'ente vanno nella voce regola_spese.",
+        ),
+        Code::AmountRuleUnfollowed => (
+            "Con più avvisi la regola dell'importo può non essere seguita",
+            ATTESO,
+            "I passi sono dell'intero importo dell'atto. Si seguono per un avviso fra più d'uno solo se ogni destinatario ha un avviso solo e il \
+             partner tecnologico ne dice un importo della regola; altrimenti l'importo resta quello del partner, più i costi.",
+            "Nessuna azione se sono rate o alternative; per un debito in solido mettere un avviso solo, su un destinatario.",
         ),
         Code::DatePast => (
             "La data è già passata",
