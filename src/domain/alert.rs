@@ -131,6 +131,7 @@ pub const CODES: &[AlertCode] = &[
     once("PAGATO_IMPORTO_DIVERSO", AlertKind::Payment),
     once("PAGATO_DUE_VOLTE", AlertKind::Payment),
     once("PAGAMENTO_SCONOSCIUTO", AlertKind::Payment),
+    once("REVOCA_DI_PAGAMENTO", AlertKind::Payment),
     begins("PT_NON_RAGGIUNGIBILE", AlertKind::Payment, "PT_DI_NUOVO_RAGGIUNGIBILE"),
     ends("PT_DI_NUOVO_RAGGIUNGIBILE", AlertKind::Payment),
     begins("PT_RIFIUTA_LE_CREDENZIALI", AlertKind::Payment, "PT_ACCETTA_LE_CREDENZIALI"),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::Lane;
 use crate::domain::money::Cents;
-use crate::domain::position::{CostChannel, Held, HeldState, PaymentSeen};
+use crate::domain::position::{CostChannel, Held, HeldState, PaymentSeen, Undone, WhyUndone};
 
 /// Version of the encoding of [`PositionState`] and [`PositionEffect`].
 pub const POSITION_VERSION: u32 = 1;
@@ -193,6 +193,10 @@ pub struct PositionFacts {
     pub touched: bool,
     /// A payment of the whole was told, with its amount.
     pub paid_known: bool,
+    /// Times in a row that its PT told later that it had not made the change and may be told it again, this one too.
+    pub again: u32,
+    /// The last outcome told later said that it was being paid.
+    pub being_paid: bool,
     /// No act that lives names it.
     pub last: bool,
     /// SEND wants to know of payments, by the flow of its act.
@@ -259,9 +263,9 @@ pub enum PositionFact {
     TakenInCharge {
         ticket: String,
     },
-    /// The PT told the outcome of what it had taken in charge; `code`: why it did not do it.
+    /// The PT told the outcome of what it had taken in charge; `undone`: it did not do it.
     ToldLater {
-        code: Option<String>,
+        undone: Option<Undone>,
         reads: bool,
     },
     /// The PT refuses the change.
@@ -392,6 +396,10 @@ const MOST_TRIES: u32 = 8;
 const A_MOMENT: i64 = 15;
 /// Times that a PT which took a change in charge is read without it: a day.
 const MOST_SILENCES: u32 = 48;
+/// Seconds before a change is told again of which the PT said later "not now"; doubles each time up to an hour.
+const NOT_NOW: i64 = 60;
+/// Times that it is told again so: about a day.
+const MOST_AGAIN: u32 = 24;
 
 impl PositionStep {
     fn to(next: PositionState) -> PositionStep {
@@ -488,13 +496,13 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { change }, F::Offered) if change.stage == Stage::ToPush => {
             PositionStep::to(S::Changing { change: Pending { stage: Stage::Offered, ..change.clone() } })
         }
-        (S::Changing { change }, F::Pushed { reads: true } | F::ToldLater { code: None, reads: true }) => {
+        (S::Changing { change }, F::Pushed { reads: true } | F::ToldLater { undone: None, reads: true }) => {
             let change = Pending { stage: Stage::ToReadBack, tries: change.tries + 1, ..change.clone() };
             PositionStep::to(S::Changing { change }).then(Do::ReadBack)
         }
-        (S::Changing { change }, F::Pushed { reads: false } | F::ToldLater { code: None, reads: false }) => settled(change, row),
-        // It was silent for so long that it was taken to have done it, and has not.
-        (S::Changing { .. } | S::Open | S::Closed, F::ToldLater { code: Some(_), .. }) => PositionStep::park(code::REFUSED),
+        (S::Changing { change }, F::Pushed { reads: false } | F::ToldLater { undone: None, reads: false }) => settled(change, row),
+        // Open or closed: it was silent for so long that it was taken to have done it, and has not.
+        (S::Changing { .. } | S::Open | S::Closed, F::ToldLater { undone: Some(undone), .. }) => undone_later(state, row, undone.why),
         (S::Changing { change }, F::TakenInCharge { ticket }) => {
             let change = Pending { stage: Stage::TakenInCharge { ticket: ticket.clone() }, ..change.clone() };
             PositionStep::to(S::Changing { change }).at(Do::ReadBack, When::In(SILENCE))
@@ -598,6 +606,35 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
             let change = Pending { key: new_key(row), ..next(Stage::ToPush) };
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::Push { raise }, When::In(wait))
         }
+    }
+}
+
+/// The PT says, later, that it has not made a change.
+fn undone_later(state: &PositionState, row: &PositionFacts, why: WhyUndone) -> PositionStep {
+    match why {
+        WhyUndone::Again if row.again > MOST_AGAIN => PositionStep::park(code::REFUSED),
+        WhyUndone::Again => {
+            let wait = When::In((NOT_NOW << row.again.saturating_sub(1).min(6)).min(LOOK_AGAIN));
+            match state {
+                // The same amount, by another key: of the old one it would say that it has it.
+                PositionState::Changing { change } => {
+                    let raise = row.asked.is_none_or(|asked| change.amount > asked);
+                    let change = Pending { key: new_key(row), stage: Stage::ToPush, ..change.clone() };
+                    PositionStep::to(PositionState::Changing { change }).at(PositionEffect::Push { raise }, wait)
+                }
+                _ => PositionStep::to(PositionState::Open).at(PositionEffect::Reckon, wait),
+            }
+        }
+        WhyUndone::BeingPaid => {
+            let step = PositionStep::park(code::BEING_PAID).at(PositionEffect::Verify, When::In(LOOK_AGAIN));
+            // Told once: a PT that cannot be asked says it each time that it is told the amount again.
+            if row.being_paid { PositionStep { lines: Vec::new(), flags: Vec::new(), ..step } } else { step }
+        }
+        WhyUndone::Paid => PositionStep::to(PositionState::Paid).tell(line(event::PAID, None)),
+        WhyUndone::Cancelled => PositionStep::park(code::CANCELLED),
+        WhyUndone::Expired => PositionStep::park(code::EXPIRED),
+        WhyUndone::NotFound => PositionStep::park(code::NOT_FOUND),
+        WhyUndone::Refused => PositionStep::park(code::REFUSED),
     }
 }
 
