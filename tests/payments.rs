@@ -410,3 +410,62 @@ fn check_warns_of_flows_whose_mode_fits_no_way() {
     let ran = office.command(&["check"]);
     assert!(ran.code == 0 && ran.out.contains("nessun [[ente.pagamenti]] dell'ente 01234567897 va a GPD"), "{ran:?}");
 }
+
+#[test]
+fn an_update_that_piemontepay_says_later_it_has_not_made_is_followed_by_what_it_says() {
+    // Half an hour of silence is real time enough for an answer.
+    let clock = shared_clock(10_000);
+    let (port, door) = (free_port(), free_port());
+    let send = Simulator::start_with_partners(&clock, port);
+    let more = "[[ente.pagamenti]]\npt = \"piemonte\"\naux = 3\ncode = \"09\"\nservice = \"0007\"\ncosts = \"push\"\n";
+    let key = format!("{ENTE}-piemonte");
+    let flow = paying("sollecito", "SYNC", "verify = \"ignore\"");
+    let enti = [Ente { tax_id: ENTE, key: &key, more }];
+    let mut office = Office::new(&clock, &send.url(), &enti, &[(SOURCE, &[ENTE], &["sollecito"])], &[flow]);
+    fs::write(office.dir().join("chiavi/pt"), "prova-prova").unwrap();
+    let mut config = fs::OpenOptions::new().append(true).open(office.dir().join("messo.toml")).unwrap();
+    write!(
+        config,
+        "[rest]\nlisten = \"127.0.0.1:{door}\"\n[[pt]]\nname = \"piemonte\"\nkind = \"piemontepay\"\n\
+         url = \"http://127.0.0.1:{port}/piemontepay/soap\"\nusername = \"messo\"\npassword = \"file:chiavi/pt\"\n[pt.chiama]\n\
+         username = \"ppay\"\npassword = \"file:chiavi/pt\"\n"
+    )
+    .unwrap();
+    let pts = SocketAddr::from(([127, 0, 0, 1], port));
+    let put = |notice: &str| {
+        let debt = json!({"creditor": ENTE, "notice": notice, "position_id": format!("POS-{notice}"), "amount": 4_200, "state": "unpaid",
+            "payer_tax_id": "RSSMRA80A01H501U", "payer_name": "Mario Rossi", "remittance": "Verbale", "due_type": "0007"});
+        assert_eq!(http_json(pts, "POST", "/_pt/debts", &debt).0, 201);
+    };
+    let held = |notice: &str| -> Value { serde_json::from_str(&http(pts, "GET", &format!("/_pt/debts/{ENTE}/{notice}"), &[]).1).unwrap() };
+    let outcomes = |codes: &[&str]| {
+        let told = json!({"callback_url": format!("http://127.0.0.1:{door}/pt/piemonte/soap"), "username": "ppay", "password": "prova-prova",
+            "delay_ms": 0, "outcomes": codes});
+        assert_eq!(http_json(pts, "POST", "/piemontepay/_config", &told).0, 204);
+    };
+    let of =
+        |reference: &str, notice: &str| act(reference, notice).with("pec", "visione@pec.it").with("posizione_id", &format!("POS-{notice}"));
+    let [good, gone] = [notice(9, 41), notice(9, 42)];
+    put(&good);
+    put(&gone);
+    outcomes(&["200", "399"]);
+    office.start();
+    office.answered(SOURCE, "sollecito", "uno.zip", &batch(&[of("RIPROVA", &good)]), "PRESA_IN_CARICO", &[]);
+    // Not now, then it does not know itself: the same amount again, until it is there.
+    let line = office.wait_line(SOURCE, "RIPROVA", "told", |line| {
+        line["evento"] == "IMPORTO_AGGIORNATO" && held(&good)["amount"] == cents(&line["importo_dovuto"]) && held(&good)["amount"] != 4_200
+    });
+    assert!(cents(&line["importo_costi"]) > 0, "{line:?}");
+    let history = office.ask(&["posizione", "show", ENTE, &good])["history"].to_string();
+    assert!(history.contains("\"200\"") && history.contains("\"399\""), "{history}");
+    assert!(office.story(SOURCE, "RIPROVA").iter().all(|line| line["evento"] != "POSIZIONE_FERMA"), "nobody was needed");
+    // Cancelled there: a person is told so, and the amount stays.
+    outcomes(&["179"]);
+    office.answered(SOURCE, "sollecito", "due.zip", &batch(&[of("ANNULLATA", &gone)]), "PRESA_IN_CARICO", &[]);
+    office.wait_line(SOURCE, "ANNULLATA", "parked", |line| {
+        line["evento"] == "POSIZIONE_FERMA" && line["codice"] == "POSIZIONE_ANNULLATA_DAL_PT"
+    });
+    wait_for("the operators are told", SOON, || office.alerted("POSIZIONE_ANNULLATA_DAL_PT").then_some(()));
+    assert_eq!(held(&gone)["amount"], 4_200);
+    office.stop();
+}

@@ -17,8 +17,8 @@ use std::time::Duration;
 use common::office::{Simulator, shared_clock};
 use common::{ContractProxy, require, shared_dir, wait_for};
 use house::{
-    AMOUNT, Answer, ENTE, NAMES, OTHER, PASSWORD, USER, World, base64, govpay_event, native_event, notice, older_receipt, piemonte_event,
-    receipt, reference,
+    AMOUNT, AUDIENCE, Answer, ENTE, NAMES, OTHER, PASSWORD, USER, World, asked_back_event, base64, expired_event, govpay_event,
+    native_event, notice, older_receipt, piemonte_event, receipt, reference,
 };
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -109,6 +109,11 @@ fn the_price_moves_with_its_windows_and_every_contract_is_kept() {
     world.deposit("altre.zip", 2);
     world.deposit("ancora.zip", 3);
     let token = world.login(&format!("{}/pt/veneto/legacy", world.url()));
+    wait_for("the positions are reckoned", LIMIT, || {
+        let piemonte = world.get(&world.url(), &format!("/pt/piemonte/costo/{ENTE}/{}", &notice(PIEMONTE, 1)[1..])).json();
+        let govpay = world.get(&world.url(), &format!("/pt/govpay/avvisi/{ENTE}/{}", notice(GOVPAY, 1)));
+        (piemonte["code"] == Value::Null && govpay.status == 200).then_some(())
+    });
 
     // SEND's own price of a digital recipient, with what the ente adds.
     let cost = 200;
@@ -266,19 +271,14 @@ fn contracts(world: &World) {
         "000",
         "a ticket that nobody waits for"
     );
-    assert_eq!(
-        told(&format!(
-            "<t:TrasmettiAvvisiScadutiRequest><t:Testata>{}</t:Testata><t:CorpoAvvisiScaduti><t:ElencoAvvisiScaduti><t:AvvisoScaduto><t:IUV>{}</t:IUV>\
-             <t:Importo>100.00</t:Importo></t:AvvisoScaduto></t:ElencoAvvisiScaduti></t:CorpoAvvisiScaduti></t:TrasmettiAvvisiScadutiRequest>",
-            head("<t:NumeroAvvisiScaduti>1</t:NumeroAvvisiScaduti><t:ImportoTotaleAvvisiScaduti>100.00</t:ImportoTotaleAvvisiScaduti>"),
-            &code[1..]
-        )),
-        "000"
-    );
+    assert_eq!(told(&asked_back_event(&code, last)), "000");
+    world.wait_alert("REVOCA_DI_PAGAMENTO");
+    assert_eq!(told(&expired_event(&[&code[1..]])), "000", "paid, and past its day");
     proxy.stop().assert_clean(&[
         "TrasmettiNotifichePagamentoRequest",
         "TrasmettiRTRequest",
         "EsitoAggiornaPosizioniDebitorieRequest",
+        "TrasmettiRichiesteDiRevocaRequest",
         "TrasmettiAvvisiScadutiRequest",
     ]);
     let refused = world.get(&world.url(), &format!("/pt/piemonte/costo/{ENTE}/{}", &code[1..])).json();
@@ -329,6 +329,26 @@ fn before_send_has_it_the_positions_own_amount_holds_and_payments_count_once() {
     assert_eq!(native(&two).status, 400, "two sums");
     let piemonte = world.soap(&url, "/pt/piemonte/soap", &piemonte_event("02438750586", &[(&asked(PIEMONTE), 7_000, "p")]));
     assert_eq!(piemonte.code(), "151", "an ente of nobody");
+    // Expired: parked and told once; whoever asks its price all the same is answered.
+    for _ in 0..2 {
+        assert_eq!(world.soap(&url, "/pt/piemonte/soap", &expired_event(&[&asked(PIEMONTE)[1..], "99999999999999999"])).code(), "000");
+    }
+    world.wait_alert("POSIZIONE_SCADUTA");
+    world.office.wait_line("polizia", &reference(PIEMONTE, 1), "the end is told", |line| {
+        line["evento"] == "POSIZIONE_FERMA" && line["codice"] == "POSIZIONE_SCADUTA"
+    });
+    let price = world.get(&url, &format!("/pt/piemonte/costo/{ENTE}/{iuv}")).json();
+    assert_eq!((&price["importoTotale"], &price["code"]), (&json!(70.0), &Value::Null), "{price}");
+    // Asked back: it stays paid.
+    assert_eq!(world.soap(&url, "/pt/piemonte/soap", &piemonte_event(ENTE, &[(&asked(PIEMONTE), 7_000, "p1")])).code(), "000");
+    for _ in 0..2 {
+        assert_eq!(world.soap(&url, "/pt/piemonte/soap", &asked_back_event(&asked(PIEMONTE), 7_000)).code(), "000");
+    }
+    world.wait_alert("REVOCA_DI_PAGAMENTO");
+    assert_eq!(world.get(&url, &format!("/pt/piemonte/costo/{ENTE}/{iuv}")).json()["code"], "004");
+    let told = world.office.story("polizia", &reference(PIEMONTE, 1));
+    assert_eq!(told.iter().filter(|line| line["evento"] == "POSIZIONE_FERMA").count(), 1, "{told:?}");
+
     let lines = world.office.story("polizia", &reference(UNITARIA, 1));
     let paid = lines.iter().filter(|line| line["evento"].contains("PAGA")).count();
     assert_eq!(paid, 1, "told once: {lines:?}");
@@ -407,6 +427,18 @@ fn hostile_callers_get_nothing_and_cost_little() {
     endless.read_to_string(&mut told).unwrap();
     assert!(told.starts_with("HTTP/1.1 408"), "{told}");
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+
+    // A voucher that has run out, or is for another e-service, lets nobody in and is no guess: the next good one is heard.
+    let shows = |bearer: &str| {
+        world.post(&url, "/pt/unitaria/amount-update", Some(bearer), &json!({"orgFiscalCode": ENTE, "nav": notice(UNITARIA, 999)})).status
+    };
+    for _ in 0..8 {
+        assert_eq!((shows(&world.voucher(AUDIENCE, -3_600)), shows(&world.voucher("https://altro.example/anagrafe", 600))), (401, 401));
+    }
+    assert_eq!(shows(&world.voucher(AUDIENCE, 600)), 404, "heard: the notice is unknown");
+    // What nobody signed is a guess; meanwhile a voucher goes on.
+    wait_for("who guesses waits", LIMIT, || (shows("Bearer a.b.c") == 429).then_some(()));
+    assert_eq!(shows(&world.voucher(AUDIENCE, 600)), 404);
 
     // Wrong passwords: a few are free, then the address waits. A token that was given goes on.
     let wrong = || world.post(&url, "/pt/veneto/legacy/login", None, &json!({"username": USER, "password": "sbagliata"}));

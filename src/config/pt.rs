@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::check::{Add, ConfigFault};
-use super::{Config, Institution, SecretRef};
+use super::{Config, Institution, PtFault, PublicKey, SecretRef};
 use crate::domain::act::vocabulary;
 use crate::domain::notice_code;
 use crate::domain::position::CostChannel;
+use crate::flow::definition::DefinitionFault;
 use crate::flow::shape::{Key, Kind, may, need};
 
 vocabulary!(
@@ -109,9 +110,16 @@ pub struct PtCalls {
     /// Public key (PEM) of who issues the vouchers that the PT shows (PDND): without it only the password is a bearer token.
     #[serde(default)]
     pub voucher_key: Option<PathBuf>,
-    /// Audience that a voucher must name.
+    /// Audience (`aud`) that a voucher must name: that of the e-service. Goes with `voucher_key`, whose owner signs vouchers for the
+    /// e-services of everybody.
     #[serde(default)]
     pub voucher_audience: Option<String>,
+    /// `client_id` that a voucher must name; absent: any that has a voucher for that audience.
+    #[serde(default)]
+    pub voucher_client: Option<String>,
+    /// `purposeId` that a voucher must name; absent: any.
+    #[serde(default)]
+    pub voucher_purpose: Option<String>,
     /// Public key (PEM) with which the PT signs its messages (`Agid-JWT-Signature`): without it a signature is not looked at.
     #[serde(default)]
     pub signature_key: Option<PathBuf>,
@@ -165,6 +173,8 @@ const CALLS: &[Key] = &[
     need("password", Kind::Text),
     may("voucher_key", Kind::Text),
     may("voucher_audience", Kind::Text),
+    may("voucher_client", Kind::Text),
+    may("voucher_purpose", Kind::Text),
     may("signature_key", Kind::Text),
 ];
 pub(super) const ROUTE: &[Key] = &[
@@ -226,6 +236,29 @@ impl PtCalls {
         }
         if !has_rest {
             add(key, ConfigFault::NoRest);
+        }
+        let bound = [
+            ("voucher_audience", &self.voucher_audience),
+            ("voucher_client", &self.voucher_client),
+            ("voucher_purpose", &self.voucher_purpose),
+        ];
+        for (name, value) in bound {
+            let at = format!("{key}.{name}");
+            match value {
+                Some(value) if value.trim().is_empty() => add(&at, ConfigFault::Flow(DefinitionFault::Text { max: 256 })),
+                Some(_) if self.voucher_key.is_none() => add(&at, ConfigFault::Pt(PtFault::HalfLogin { with: "voucher_key" })),
+                _ => {}
+            }
+        }
+        // Whoever signs vouchers (PDND) signs them for everybody: the key alone would let in who has one for any e-service.
+        if self.voucher_key.is_some() && self.voucher_audience.is_none() {
+            add(&format!("{key}.voucher_key"), ConfigFault::Pt(PtFault::HalfLogin { with: "voucher_audience" }));
+        }
+        for (name, path) in [("voucher_key", &self.voucher_key), ("signature_key", &self.signature_key)] {
+            if let Some(Err(reason)) = path.as_deref().map(PublicKey::read) {
+                let path = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+                add(&format!("{key}.{name}"), ConfigFault::Pt(PtFault::File { path, reason }));
+            }
         }
     }
 }

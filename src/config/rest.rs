@@ -34,6 +34,10 @@ pub struct RestConfig {
     /// Largest message that is read, of who has shown its credentials; to ask a price far less will do.
     #[serde(default = "body_bytes")]
     pub max_body_bytes: u64,
+    /// Bytes of messages longer than a question of price, all together, that are read and worked on at one time; beyond it who sends is
+    /// asked to come again. At least `max_body_bytes`.
+    #[serde(default = "bodies_bytes")]
+    pub max_bodies_bytes: u64,
     /// For the head of a request, and for TLS to begin; also how long a connection may do nothing.
     #[serde(default = "head_s")]
     pub head_s: u32,
@@ -50,6 +54,9 @@ fn connections() -> u32 {
 }
 fn body_bytes() -> u64 {
     16 << 20
+}
+fn bodies_bytes() -> u64 {
+    128 << 20
 }
 fn head_s() -> u32 {
     15
@@ -68,6 +75,7 @@ pub(super) const REST: &[Key] = &[
     may("behind_proxy", Kind::Flag),
     may("max_connections", Kind::Whole(1, 20_000)),
     may("max_body_bytes", Kind::Whole(65_536, 256 << 20)),
+    may("max_bodies_bytes", Kind::Whole(65_536, 4 << 30)),
     may("head_s", Kind::Whole(1, 300)),
     may("body_s", Kind::Whole(1, 600)),
     may("stop_grace_s", Kind::Whole(0, 300)),

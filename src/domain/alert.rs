@@ -136,6 +136,7 @@ pub const CODES: &[AlertCode] = &[
     once("PAGATO_DUE_VOLTE", AlertKind::Payment),
     once("PAGAMENTO_SCONOSCIUTO", AlertKind::Payment),
     once("POSIZIONE_NON_PIU_SEGUITA", AlertKind::Payment),
+    once("REVOCA_DI_PAGAMENTO", AlertKind::Payment),
     begins("PT_NON_RAGGIUNGIBILE", AlertKind::Payment, "PT_DI_NUOVO_RAGGIUNGIBILE"),
     ends("PT_DI_NUOVO_RAGGIUNGIBILE", AlertKind::Payment),
     begins("PT_RIFIUTA_LE_CREDENZIALI", AlertKind::Payment, "PT_ACCETTA_LE_CREDENZIALI"),

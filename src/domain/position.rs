@@ -117,6 +117,43 @@ pub enum Changed {
     TakenInCharge { ticket: String },
 }
 
+vocabulary!(
+    /// Why a PT has not made a change that it had only taken in charge, as far as the next step depends on it.
+    WhyUndone {
+        /// Not now, or it does not know itself: the same amount may be told again.
+        Again = "DI_NUOVO",
+        BeingPaid = "IN_PAGAMENTO",
+        Paid = "PAGATA",
+        Cancelled = "ANNULLATA",
+        Expired = "SCADUTA",
+        NotFound = "NON_TROVATA",
+        /// It will not take it.
+        Refused = "RESPINTA",
+    }
+);
+
+impl WhyUndone {
+    /// What it says of the position.
+    #[must_use]
+    pub fn held(self) -> Option<HeldState> {
+        match self {
+            WhyUndone::BeingPaid => Some(HeldState::BeingPaid),
+            WhyUndone::Paid => Some(HeldState::Paid),
+            WhyUndone::Cancelled => Some(HeldState::Cancelled),
+            WhyUndone::Expired => Some(HeldState::Expired),
+            WhyUndone::Again | WhyUndone::NotFound | WhyUndone::Refused => None,
+        }
+    }
+}
+
+/// A change that a PT has not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    pub why: WhyUndone,
+    /// As the PT calls it; for the history.
+    pub code: String,
+}
+
 /// What a PT can do. The flow asks this, never which PT it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 mod cancel;
 mod dates;
+mod later;
 mod payment;
 mod words;
 
 use super::effect::Lane;
 use crate::domain::money::Cents;
-use crate::domain::position::{CostChannel, Held, HeldState, PaymentSeen};
+use crate::domain::position::{CostChannel, Held, HeldState, PaymentSeen, Undone};
 pub use words::{code, event};
 
 /// Version of the encoding of [`PositionState`] and [`PositionEffect`].
@@ -215,6 +216,10 @@ pub struct PositionFacts {
     pub notified: bool,
     /// A payment of the whole was told, with its amount.
     pub paid_known: bool,
+    /// Times in a row that its PT told later that it had not made the change and may be told it again, this one too.
+    pub again: u32,
+    /// The last outcome told later said that it was being paid.
+    pub being_paid: bool,
     /// No act that lives names it.
     pub last: bool,
     /// SEND wants to know of payments, by the flow of its act.
@@ -297,9 +302,9 @@ pub enum PositionFact {
     TakenInCharge {
         ticket: String,
     },
-    /// The PT told the outcome of what it had taken in charge; `code`: why it did not do it.
+    /// The PT told the outcome of what it had taken in charge; `undone`: it did not do it.
     ToldLater {
-        code: Option<String>,
+        undone: Option<Undone>,
         reads: bool,
     },
     /// The PT refuses the change.
@@ -399,6 +404,10 @@ const MOST_TRIES: u32 = 8;
 const A_MOMENT: i64 = 15;
 /// Times that a PT which took a change in charge is read without it: a day.
 const MOST_SILENCES: u32 = 48;
+/// Seconds before a change is told again of which the PT said later "not now"; doubles each time up to an hour.
+const NOT_NOW: i64 = 60;
+/// Times that it is told again so: about a day.
+const MOST_AGAIN: u32 = 24;
 
 impl PositionStep {
     fn to(next: PositionState) -> PositionStep {
@@ -518,14 +527,13 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { change }, F::Offered) if change.stage == Stage::ToPush => {
             PositionStep::to(S::Changing { change: Pending { stage: Stage::Offered, ..change.clone() } })
         }
-        (S::Changing { change }, F::Pushed { reads: true } | F::ToldLater { code: None, reads: true }) => {
+        (S::Changing { change }, F::Pushed { reads: true } | F::ToldLater { undone: None, reads: true }) => {
             let change = Pending { stage: Stage::ToReadBack, tries: change.tries + 1, ..change.clone() };
             PositionStep::to(S::Changing { change }).then(Do::ReadBack)
         }
-        (S::Changing { change }, F::Pushed { reads: false } | F::ToldLater { code: None, reads: false }) => settled(change, row),
-        // It was silent for so long that it was taken to have done it, and has not.
-        (S::Changing { change }, F::ToldLater { code: Some(_), .. }) if change.cancel => PositionStep::park(code::NOT_CANCELLED),
-        (S::Changing { .. } | S::Open | S::Closed, F::ToldLater { code: Some(_), .. }) => PositionStep::park(code::REFUSED),
+        (S::Changing { change }, F::Pushed { reads: false } | F::ToldLater { undone: None, reads: false }) => settled(change, row),
+        // Open or closed: it was silent for so long that it was taken to have done it, and has not.
+        (S::Changing { .. } | S::Open | S::Closed, F::ToldLater { undone: Some(undone), .. }) => later::undone(state, row, undone.why),
         (S::Changing { change }, F::TakenInCharge { ticket }) => {
             let change = Pending { stage: Stage::TakenInCharge { ticket: ticket.clone() }, ..change.clone() };
             PositionStep::to(S::Changing { change }).at(Do::ReadBack, When::In(SILENCE))

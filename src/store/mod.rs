@@ -46,6 +46,7 @@ mod standings;
 mod starting;
 mod stops;
 mod streams;
+mod unasked;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,7 @@ pub use samples::PriceSample;
 pub use staging::{decode_place, encode_place, stand_in_protocol};
 pub use stops::STOP_CODES;
 pub use streams::{Recorded, StreamRow, StreamsOf};
+pub use unasked::AskedBack;
 
 use std::fs::File;
 use std::panic::AssertUnwindSafe;

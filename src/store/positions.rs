@@ -18,7 +18,7 @@ use crate::domain::calendar::rome_day;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
 use crate::domain::outcome::{OutcomeState, PositionTold};
-use crate::domain::position::{CostChannel, Held, HeldState};
+use crate::domain::position::{CostChannel, Held, HeldState, WhyUndone};
 use crate::flow::effect::LineDraft;
 use crate::flow::position::{
     self, POSITION_VERSION, PositionEffect, PositionFact, PositionFacts, PositionLine, PositionState, PositionStep, Stage, When,
@@ -168,6 +168,8 @@ impl PositionRow {
             touched: self.touched,
             notified,
             paid_known: self.paid_known,
+            again: 0,
+            being_paid: false,
             last,
             tells_payment,
             cancels,
@@ -254,19 +256,22 @@ pub(super) fn observe_one(
     }
     let mut row = PositionRow::load(db, id)?;
     let before = row.wanted;
+    let (again, being_paid) = told_later(db, &mut row, fact)?;
     take(db, &mut row, fact, beside.sheet.as_deref(), now)?;
     let live = is_live(db, &row)?;
     let paid = match fact {
         PositionFact::Paid { whole, .. } => *whole,
         // Without a payment, if it is news at all.
         PositionFact::Verified { held } | PositionFact::ReadBack { held, .. } => held.state == HeldState::Paid,
+        PositionFact::ToldLater { undone: Some(undone), .. } => undone.why == WhyUndone::Paid,
         _ => false,
     };
     let tells = paid && super::payments::tells_send(db, row.act)?;
     let expired = matches!(fact, PositionFact::Verified { held } if held.state == HeldState::Expired);
     let notified = expired && live && is_notified(db, &row)?;
     let cancels = matches!(fact, PositionFact::Left { last: true }) && is_cancelled_with(db, row.act)?;
-    let step = position::observe(&row.state, &row.facts(!live, notified, tells, cancels), fact);
+    let facts = PositionFacts { again, being_paid, ..row.facts(!live, notified, tells, cancels) };
+    let step = position::observe(&row.state, &facts, fact);
     let moved = before != row.wanted;
     save(db, &mut row, fact, step, moved, now)?;
     if matches!(fact, PositionFact::Reckoned(_) | PositionFact::Verified { .. }) {
@@ -372,7 +377,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             row.touched = true;
             db.prepare_cached("UPDATE position SET pushed_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
         }
-        PositionFact::Pushed { reads: false } | PositionFact::ToldLater { code: None, reads: false } => {
+        PositionFact::Pushed { reads: false } | PositionFact::ToldLater { undone: None, reads: false } => {
             if let PositionState::Changing { change } = &row.state {
                 row.asked = Some(change.amount);
                 db.prepare_cached("UPDATE position SET asked_before = asked, asked = ?2 WHERE id = ?1")?
@@ -380,7 +385,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             }
         }
         // Refused after a silence that was taken for a yes: it holds what it held before.
-        PositionFact::ToldLater { code: Some(_), .. } if matches!(row.state, PositionState::Open | PositionState::Closed) => {
+        PositionFact::ToldLater { undone: Some(_), .. } if matches!(row.state, PositionState::Open | PositionState::Closed) => {
             db.prepare_cached("UPDATE position SET asked = asked_before WHERE id = ?1")?.execute([id])?;
         }
         PositionFact::Paid { payment, whole: true } => {
@@ -393,6 +398,51 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         _ => {}
     }
     Ok(())
+}
+
+/// Counts how often in a row its PT said later "not now", and keeps what else it said of the position. Another amount begins anew.
+/// Answers the count, this time too, and whether it said the last time that it was being paid.
+fn told_later(db: &Connection, row: &mut PositionRow, fact: &PositionFact) -> Result<(u32, bool), StoreError> {
+    let concerns = match fact {
+        PositionFact::ToldLater { .. } | PositionFact::Pushed { reads: false } | PositionFact::Resumed => true,
+        PositionFact::Joined { .. } => row.state == PositionState::Closed,
+        PositionFact::Reckoned(sum) => row.wanted != Some(sum.amount),
+        _ => false,
+    };
+    if !concerns {
+        return Ok((0, false));
+    }
+    let id = *row.id.0.as_bytes();
+    let sql = "SELECT again, being_paid FROM position WHERE id = ?1";
+    let known: (u32, bool) = db.prepare_cached(sql)?.query_row([id], |found| Ok((found.get(0)?, found.get(1)?)))?;
+    let told = match fact {
+        PositionFact::ToldLater { undone: Some(undone), .. } => {
+            let again = if undone.why == WhyUndone::Again { known.0.saturating_add(1) } else { 0 };
+            (again, undone.why == WhyUndone::BeingPaid)
+        }
+        PositionFact::Reckoned(_) => (0, known.1),
+        // Its silence was taken for a yes.
+        PositionFact::Pushed { .. } => known,
+        _ => (0, false),
+    };
+    if told != known {
+        let sql = "UPDATE position SET again = ?2, being_paid = ?3 WHERE id = ?1";
+        db.prepare_cached(sql)?.execute(params![id, told.0, told.1])?;
+    }
+    // What it said of the position before is over; that its day has passed too, or it would be told another day for ever.
+    let held = match fact {
+        PositionFact::ToldLater { undone, .. } => {
+            Some(undone.as_ref().and_then(|undone| undone.why.held()).filter(|held| *held != HeldState::Expired))
+        }
+        PositionFact::Pushed { .. } => Some(None),
+        _ => None,
+    };
+    if let Some(held) = held {
+        row.held_state = held;
+        let sql = "UPDATE position SET held_state = ?2 WHERE id = ?1 AND held_state IS NOT ?2";
+        db.prepare_cached(sql)?.execute(params![id, held.map(HeldState::as_str)])?;
+    }
+    Ok((told.0, known.1))
 }
 
 fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Timestamp) -> Result<(), StoreError> {
@@ -539,7 +589,7 @@ fn about(row: &PositionRow, fact: &PositionFact) -> Option<String> {
             serde_json::json!({ "code": code })
         }
         PositionFact::GaveUp { code } => serde_json::json!({ "code": code }),
-        PositionFact::ToldLater { code: Some(code), .. } => serde_json::json!({ "code": code }),
+        PositionFact::ToldLater { undone: Some(undone), .. } => serde_json::json!({ "code": undone.code }),
         PositionFact::Paid { payment, whole } => {
             serde_json::json!({ "amount": payment.amount, "paid_at": payment.paid_at, "whole": whole })
         }

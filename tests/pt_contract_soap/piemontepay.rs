@@ -7,7 +7,7 @@ use std::time::Duration;
 use messo::connectors::ConnectorError;
 use messo::connectors::pt::PtSetupError;
 use messo::domain::money::Cents;
-use messo::domain::position::{Change, Changed, HeldState};
+use messo::domain::position::{Change, Changed, HeldState, WhyUndone};
 use messo::sandbox::pt::DebtState;
 use serde_json::json;
 
@@ -238,8 +238,8 @@ fn piemontepay_when_things_go_wrong() {
             let asked = server.asked.lock().unwrap().join("");
             assert!(asked.contains("<IdPosizioneDebitoria>IUD-0001</IdPosizioneDebitoria>"), "{asked}");
         }
-        assert_eq!(messo::connectors::pt::piemontepay::told("000"), Ok(()));
-        assert_eq!(name(&messo::connectors::pt::piemontepay::told("178").unwrap_err()), "conflict");
+        let undone: Vec<WhyUndone> = ["178", "200", "399", "184"].map(|code| soap.undone(code)).into();
+        assert_eq!(undone, [WhyUndone::Paid, WhyUndone::Again, WhyUndone::Again, WhyUndone::Refused]);
         assert!(matches!(partner("piemontepay", Some("ftp"), "http://x.example"), Err(PtSetupError::Profile(_))));
     });
 }

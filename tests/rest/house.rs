@@ -5,8 +5,12 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use messo::clock::Clock;
 use messo::sandbox::pt::{Debt, Debts, PtOptions, PtRunning};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -19,6 +23,8 @@ pub const OTHER: &str = "00907501001";
 /// Credentials with which every PT calls: user, password.
 pub const USER: &str = "pt";
 pub const PASSWORD: &str = "una-password-lunga-e-a-caso";
+/// What vouchers of the ente's e-service are for.
+pub const AUDIENCE: &str = "https://comune.prova.example/prezzi";
 pub const NAMES: [&str; 4] = ["veneto", "unitaria", "piemonte", "govpay"];
 /// What every act asks for, cents.
 pub const AMOUNT: i64 = 10_000;
@@ -87,6 +93,8 @@ pub struct World {
     pub rest: SocketAddr,
     pub debts: Arc<Debts>,
     pub runtime: tokio::runtime::Runtime,
+    /// Signs the vouchers of the ente's e-service, and of everybody's.
+    pdnd: EcdsaKeyPair,
     client: reqwest::Client,
     pts: PtRunning,
 }
@@ -123,6 +131,10 @@ impl World {
         let dir = office.dir().to_owned();
         fs::write(dir.join("password-pt"), "segreta").unwrap();
         fs::write(dir.join("password-chiama"), PASSWORD).unwrap();
+        let pdnd = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let der: PublicKeyX509Der<'_> = pdnd.public_key().as_der().unwrap();
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der.as_ref()));
+        fs::write(dir.join("pdnd.pem"), pem).unwrap();
         let rest_at = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let mut text = fs::read_to_string(dir.join("messo.toml")).unwrap();
         text.push_str(&format!("[rest]\nlisten = \"{rest_at}\"\n{rest}\n"));
@@ -150,11 +162,14 @@ impl World {
             text.push_str(&format!(
                 "[[pt]]\nname = \"{name}\"\nkind = \"{kind}\"\n{block}[pt.chiama]\nusername = \"{USER}\"\npassword = \"file:password-chiama\"\n"
             ));
+            if name == "unitaria" {
+                text.push_str(&format!("voucher_key = \"pdnd.pem\"\nvoucher_audience = \"{AUDIENCE}\"\nvoucher_client = \"pu\"\n"));
+            }
         }
         fs::write(dir.join("messo.toml"), text).unwrap();
         // The hub closes what is idle while it is used again: a call on its own connection cannot meet that.
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-        World { office, rest: rest_at, debts, runtime, client, pts }
+        World { office, rest: rest_at, debts, runtime, pdnd, client, pts }
     }
 
     /// One act for each PT: its debt at the PT, then the batch.
@@ -209,6 +224,16 @@ impl World {
         let mut headers = vec![("content-type", "application/json"), ("agid-jwt-signature", "non.verificata.qui")];
         headers.extend(authorization.map(|shown| ("authorization", shown)));
         self.call(base, "POST", path, &headers, Some(body.to_string().into_bytes()))
+    }
+
+    /// A header with a voucher that ends in so many seconds.
+    pub fn voucher(&self, audience: &str, ends_in: i64) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let end = Clock::REAL.now().as_second() + ends_in;
+        let claims = json!({"aud": audience, "client_id": "pu", "purposeId": "prezzi", "exp": end});
+        let text = format!("{}.{}", part(&json!({"alg": "ES256", "typ": "at+jwt"})), part(&claims));
+        let signature = self.pdnd.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+        format!("Bearer {text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     }
 
     pub fn basic() -> String {
@@ -344,5 +369,58 @@ pub fn piemonte_event(creditor: &str, notices: &[(&str, i64, &str)]) -> String {
         total / 100,
         total % 100,
         notices.iter().map(one).collect::<String>()
+    )
+}
+
+/// The head of a message of PiemontePAY, with what its kind has besides.
+fn head(rest: &str) -> String {
+    format!(
+        "<t:IdMessaggio>M3</t:IdMessaggio><t:CFEnteCreditore>{ENTE}</t:CFEnteCreditore><t:CodiceVersamento>0007</t:CodiceVersamento>{rest}"
+    )
+}
+
+/// PiemontePAY says that the last day of these IUV has passed.
+pub fn expired_event(iuvs: &[&str]) -> String {
+    let one = |iuv: &&str| {
+        format!(
+            "<t:AvvisoScaduto><t:IUV>{iuv}</t:IUV><t:DataScadenza>2026-11-20</t:DataScadenza><t:Importo>100.00</t:Importo></t:AvvisoScaduto>"
+        )
+    };
+    let counts = format!(
+        "<t:NumeroAvvisiScaduti>{0}</t:NumeroAvvisiScaduti><t:ImportoTotaleAvvisiScaduti>{0}00.00</t:ImportoTotaleAvvisiScaduti>",
+        iuvs.len()
+    );
+    format!(
+        "<t:TrasmettiAvvisiScadutiRequest><t:Testata>{}</t:Testata><t:CorpoAvvisiScaduti><t:ElencoAvvisiScaduti>{}</t:ElencoAvvisiScaduti>\
+         </t:CorpoAvvisiScaduti></t:TrasmettiAvvisiScadutiRequest>",
+        head(&counts),
+        iuvs.iter().map(one).collect::<String>()
+    )
+}
+
+/// PiemontePAY hands on a request that a payment be given back.
+pub fn asked_back_event(notice: &str, amount: i64) -> String {
+    let (iuv, sum) = (&notice[1..], format!("{}.{:02}", amount / 100, amount % 100));
+    let bank = "<t:IstitutoAttestante><c:PersonaGiuridica><c:RagioneSociale>Banca di Prova</c:RagioneSociale></c:PersonaGiuridica>\
+                <c:IdentificativoUnivocoFiscale>00907501001</c:IdentificativoUnivocoFiscale></t:IstitutoAttestante>";
+    let at = "2026-11-23T10:00:00";
+    let xml = base64("<RR/>");
+    format!(
+        "<t:TrasmettiRichiesteDiRevocaRequest><t:Testata>{head}</t:Testata><t:CorpoRichiesteDiRevoca><t:RichiestaDiRevocaResponse>\
+         <t:IdentificativoDominio>{ENTE}</t:IdentificativoDominio><t:ApplicationId>PPAY</t:ApplicationId>\
+         <t:IdentificativoMessaggioEsito>ER-1</t:IdentificativoMessaggioEsito><t:DataOraMessaggioEsito>{at}</t:DataOraMessaggioEsito>\
+         <t:RiferimentoMessaggioRevoca>RR-1</t:RiferimentoMessaggioRevoca><t:RiferimentoDataOraRevoca>{at}</t:RiferimentoDataOraRevoca>{bank}\
+         <t:ImportoPagato>{sum}</t:ImportoPagato><t:IUV>{iuv}</t:IUV><t:CodiceContestoPagamento>CCP1</t:CodiceContestoPagamento>\
+         <t:InvioOkRispostaRevoca>true</t:InvioOkRispostaRevoca><t:XML>{xml}</t:XML><t:DatiSingoloEsitoRevoca>\
+         <t:SingoloImportoRevocato>{sum}</t:SingoloImportoRevocato><t:IUR>p1</t:IUR><t:CausaleEsito>prova</t:CausaleEsito>\
+         <t:DatiAggiuntiviEsito>prova</t:DatiAggiuntiviEsito></t:DatiSingoloEsitoRevoca></t:RichiestaDiRevocaResponse><t:ElencoRichiesteDiRevoca>\
+         <t:RichiestaDiRevoca><t:IdentificativoDominio>{ENTE}</t:IdentificativoDominio><t:ApplicationId>PPAY</t:ApplicationId>\
+         <t:IdentificativoMessaggioRevoca>RR-1</t:IdentificativoMessaggioRevoca><t:DataOraMessaggioRevoca>{at}</t:DataOraMessaggioRevoca>{bank}\
+         <t:ImportoPagato>{sum}</t:ImportoPagato><t:IUV>{iuv}</t:IUV><t:CodiceContestoPagamento>CCP1</t:CodiceContestoPagamento>\
+         <t:TipoRevoca>1</t:TipoRevoca><t:XML>{xml}</t:XML><t:ListaDatiSingolaRevoca><t:DatiSingolaRevoca>\
+         <t:SingoloImportoRevocato>{sum}</t:SingoloImportoRevocato><t:IUR>p1</t:IUR><t:Causale>prova</t:Causale>\
+         <t:DatiAggiuntivi>prova</t:DatiAggiuntivi></t:DatiSingolaRevoca></t:ListaDatiSingolaRevoca></t:RichiestaDiRevoca>\
+         </t:ElencoRichiesteDiRevoca></t:CorpoRichiesteDiRevoca></t:TrasmettiRichiesteDiRevocaRequest>",
+        head = head(&format!("<t:NumeroPagamenti>1</t:NumeroPagamenti><t:ImportoTotalePagamenti>{sum}</t:ImportoTotalePagamenti>")),
     )
 }

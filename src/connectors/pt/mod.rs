@@ -4,6 +4,7 @@
 //! a change may have taken effect: the caller reads back before it repeats. What a partner cannot do it declares in
 //! [`Capabilities`]; the flow asks those, never which partner it is.
 
+pub mod balance;
 mod call;
 pub mod declared;
 pub mod efil;
@@ -30,7 +31,7 @@ use super::http::{self, HttpSettings, HttpSetupError, Trust};
 use crate::clock::Clock;
 use crate::config::secret::{Secret, SecretError};
 use crate::config::{PaymentRoute, PtConfig, PtKind, SecretRef};
-use crate::domain::position::{Asked, Capabilities, Change, Changed, Held};
+use crate::domain::position::{Asked, Capabilities, Change, Changed, Held, WhyUndone};
 
 /// What every partner is made of: its block of the configuration with the secrets read.
 #[derive(Clone)]
@@ -198,6 +199,15 @@ impl Partner {
         match self {
             Partner::GovPay(govpay) => Some(govpay.whole(route, asked, kept, change)),
             _ => None,
+        }
+    }
+
+    /// Why it has not made a change that it had taken in charge, by the code that it tells later.
+    #[must_use]
+    pub fn undone(&self, code: &str) -> WhyUndone {
+        match self {
+            Partner::PiemontePay(_) => piemontepay::told(code),
+            _ => WhyUndone::Refused,
         }
     }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 
 use super::*;
+use crate::domain::position::WhyUndone;
 
 const FIRST: Date = date(2026, 11, 23);
 
@@ -23,6 +24,8 @@ fn row() -> PositionFacts {
         touched: false,
         notified: false,
         paid_known: false,
+        again: 0,
+        being_paid: false,
         last: false,
         tells_payment: false,
         cancels: false,
@@ -78,6 +81,10 @@ fn payment(amount: i64) -> PaymentSeen {
     PaymentSeen { paid_at: Timestamp::UNIX_EPOCH, amount: Cents(amount), receipt: Some("r1".to_owned()) }
 }
 
+fn later(why: WhyUndone) -> PositionFact {
+    PositionFact::ToldLater { undone: Some(Undone { why, code: "X".to_owned() }), reads: false }
+}
+
 /// Names of what follows, in order.
 fn effects(step: &PositionStep) -> Vec<&'static str> {
     step.effects.iter().map(|(effect, _)| effect.name()).collect()
@@ -85,7 +92,7 @@ fn effects(step: &PositionStep) -> Vec<&'static str> {
 
 #[test]
 fn each_fact_moves_each_state_as_written() {
-    use {PositionFact as F, PositionState as S};
+    use {PositionFact as F, PositionState as S, WhyUndone as W};
     let taken = Stage::TakenInCharge { ticket: "t".to_owned() };
     let verified = |state, amount| F::Verified { held: held(state, amount) };
     let read = |state, amount, told| F::ReadBack { held: held(state, amount), told };
@@ -117,11 +124,18 @@ fn each_fact_moves_each_state_as_written() {
         (changing(10_847, Stage::Offered), F::Pushed { reads: true }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
         (changing(10_847, Stage::Offered), F::Pushed { reads: false }, "APERTA", vec!["RICALCOLA"]),
         (changing(10_847, Stage::Offered), F::TakenInCharge { ticket: "t".to_owned() }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
-        (changing(10_847, taken.clone()), F::ToldLater { code: None, reads: true }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
-        (changing(10_847, taken.clone()), F::ToldLater { code: Some("X".to_owned()), reads: true }, "FERMA", vec![]),
-        (S::Open, F::ToldLater { code: Some("X".to_owned()), reads: false }, "FERMA", vec![]),
-        (S::Closed, F::ToldLater { code: Some("X".to_owned()), reads: false }, "FERMA", vec![]),
-        (S::Open, F::ToldLater { code: None, reads: false }, "APERTA", vec![]),
+        (changing(10_847, taken.clone()), F::ToldLater { undone: None, reads: true }, "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
+        (changing(10_847, taken.clone()), later(W::Refused), "FERMA", vec![]),
+        (changing(10_847, taken.clone()), later(W::Again), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
+        (changing(10_847, taken.clone()), later(W::BeingPaid), "FERMA", vec!["VERIFICA_POSIZIONE"]),
+        (changing(10_847, taken.clone()), later(W::Paid), "PAGATA", vec![]),
+        (S::Open, later(W::Refused), "FERMA", vec![]),
+        (S::Open, later(W::Again), "APERTA", vec!["RICALCOLA"]),
+        (S::Closed, later(W::Refused), "FERMA", vec![]),
+        (S::Closed, later(W::Again), "APERTA", vec!["RICALCOLA"]),
+        (S::Paid, later(W::Cancelled), "PAGATA", vec![]),
+        (parked(code::CANCELLED), later(W::Again), "FERMA", vec![]),
+        (S::Open, F::ToldLater { undone: None, reads: false }, "APERTA", vec![]),
         (changing(10_847, taken.clone()), read(payable, Some(10_000), false), "IN_MODIFICA", vec!["RILEGGI_POSIZIONE"]),
         (changing(10_847, taken), read(payable, Some(10_847), false), "APERTA", vec!["RICALCOLA"]),
         (changing(10_847, Stage::Offered), read(payable, Some(10_847), false), "APERTA", vec!["RICALCOLA"]),
@@ -226,7 +240,7 @@ fn a_position_ends_with_its_act_where_the_flow_wants_it() {
         (at(Stage::Offered), refused(code::NOT_FOUND), "CHIUSA", vec![]),
         (at(Stage::Offered), refused(code::REFUSED), "FERMA", vec![]),
         (at(Stage::Offered), PositionFact::Pushed { reads: false }, "CHIUSA", vec![]),
-        (at(Stage::TakenInCharge { ticket: "t".to_owned() }), PositionFact::ToldLater { code: None, reads: false }, "CHIUSA", vec![]),
+        (at(Stage::TakenInCharge { ticket: "t".to_owned() }), PositionFact::ToldLater { undone: None, reads: false }, "CHIUSA", vec![]),
         (at(Stage::ToPush), ends(Some(true)), "IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]),
     ];
     for (state, fact, name, want) in table {
@@ -371,25 +385,75 @@ fn a_change_without_effect_is_tried_less_and_less_often_then_waits_for_a_person(
 
 #[test]
 fn a_change_that_the_pt_was_read_without_or_refused_is_told_by_another_key() {
-    let later = PositionFacts { revision: 9, ..row() };
+    let newer = PositionFacts { revision: 9, ..row() };
     let key = |step: &PositionStep| match &step.next {
         PositionState::Changing { change } => change.key.clone(),
         other => panic!("{other:?}"),
     };
     let unheard = PositionFact::ReadBack { held: held(HeldState::Payable, Some(10_000)), told: false };
     for stage in [Stage::Offered, Stage::ToReadBack] {
-        assert_eq!(key(&observe(&changing(10_847, stage.clone()), &later, &unheard)), "p/10", "{stage:?}");
+        assert_eq!(key(&observe(&changing(10_847, stage.clone()), &newer, &unheard)), "p/10", "{stage:?}");
     }
     // Nobody knows whether it arrived: the same.
     for fact in [PositionFact::Offered, PositionFact::TakenInCharge { ticket: "t".to_owned() }] {
         let stage = if fact == PositionFact::Offered { Stage::ToPush } else { Stage::Offered };
-        assert_eq!(key(&observe(&changing(10_847, stage), &later, &fact)), "p/5", "{fact:?}");
+        assert_eq!(key(&observe(&changing(10_847, stage), &newer, &fact)), "p/5", "{fact:?}");
     }
     let taken = changing(10_847, Stage::TakenInCharge { ticket: "t".to_owned() });
-    let refused = observe(&taken, &later, &PositionFact::ToldLater { code: Some("187".to_owned()), reads: false });
-    let resumed = observe(&refused.next, &later, &PositionFact::Resumed);
-    let open = observe(&resumed.next, &later, &PositionFact::Unverifiable);
-    assert_eq!(key(&observe(&open.next, &later, &reckoned_fact(sum(10_847)))), "p/10");
+    let refused = observe(&taken, &newer, &later(WhyUndone::Refused));
+    let resumed = observe(&refused.next, &newer, &PositionFact::Resumed);
+    let open = observe(&resumed.next, &newer, &PositionFact::Unverifiable);
+    assert_eq!(key(&observe(&open.next, &newer, &reckoned_fact(sum(10_847)))), "p/10");
+}
+
+#[test]
+fn not_now_is_told_again_less_and_less_often_for_a_day_then_a_person_is_told() {
+    let taken = changing(10_847, Stage::TakenInCharge { ticket: "t".to_owned() });
+    let mut waits = Vec::new();
+    let parked_at = (1..100).find(|again| {
+        let facts = PositionFacts { again: *again, revision: 4 + i64::from(*again), ..row() };
+        let step = observe(&taken, &facts, &later(WhyUndone::Again));
+        match step.effects.first() {
+            Some((PositionEffect::Push { raise: true }, When::In(wait))) => {
+                let PositionState::Changing { change } = &step.next else { panic!("{step:?}") };
+                assert_eq!((change.amount, &change.stage, change.key.clone()), (Cents(10_847), &Stage::ToPush, format!("p/{}", 5 + again)));
+                assert!(step.lines.is_empty() && step.flags.is_empty(), "nobody is told: {step:?}");
+                waits.push(*wait);
+                false
+            }
+            _ => {
+                assert_eq!((step.next, step.flags), (parked(code::REFUSED), vec![code::REFUSED.to_owned()]));
+                true
+            }
+        }
+    });
+    assert_eq!((parked_at, &waits[..8]), (Some(25), &[60, 120, 240, 480, 960, 1_920, 3_600, 3_600][..]));
+    let all: i64 = waits.iter().sum();
+    assert!((60_000..86_400).contains(&all), "{all} seconds");
+}
+
+#[test]
+fn an_outcome_told_later_parks_by_what_it_says_and_a_payment_under_way_once() {
+    let taken = changing(10_847, Stage::TakenInCharge { ticket: "t".to_owned() });
+    let table = [
+        (WhyUndone::BeingPaid, code::BEING_PAID),
+        (WhyUndone::Cancelled, code::CANCELLED),
+        (WhyUndone::Expired, code::EXPIRED),
+        (WhyUndone::NotFound, code::NOT_FOUND),
+        (WhyUndone::Refused, code::REFUSED),
+    ];
+    for (why, code) in table {
+        for state in [taken.clone(), PositionState::Open, PositionState::Closed] {
+            let step = observe(&state, &row(), &later(why));
+            assert_eq!((step.next, step.flags, step.lines.len()), (parked(code), vec![code.to_owned()], 1), "{why} {state:?}");
+        }
+    }
+    let told = PositionFacts { being_paid: true, ..row() };
+    let step = observe(&taken, &told, &later(WhyUndone::BeingPaid));
+    assert_eq!((&step.next, effects(&step)), (&parked(code::BEING_PAID), vec!["VERIFICA_POSIZIONE"]));
+    assert!(step.flags.is_empty() && step.lines.is_empty(), "{step:?}");
+    let paid = observe(&taken, &row(), &later(WhyUndone::Paid));
+    assert_eq!((paid.next, paid.lines[0].event), (PositionState::Paid, event::PAID));
 }
 
 #[test]

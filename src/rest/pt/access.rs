@@ -17,8 +17,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::jwt::{self, PublicKey};
-use crate::config::{Config, PtKind};
+use super::jwt::{self, Bound};
+use crate::config::{Config, PtKind, PublicKey};
 
 /// Seconds for which a token of a login is good: MyPay and PU log in anew for each price.
 const TOKEN_LIFE: i64 = 600;
@@ -38,8 +38,7 @@ pub(super) struct Caller {
     login: hmac::Tag,
     bearer: hmac::Tag,
     tokens: hmac::Key,
-    voucher: Option<PublicKey>,
-    audience: Option<String>,
+    voucher: Option<(PublicKey, Bound)>,
     /// Checks `Agid-JWT-Signature`.
     pub signature: Option<PublicKey>,
 }
@@ -53,6 +52,17 @@ pub(super) enum Way {
     Token,
     /// `Authorization: Bearer` with a voucher, the password, or what a login gave.
     Voucher,
+}
+
+/// What a header shows that cannot be guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signed {
+    /// A token of ours or a voucher, good now.
+    Good,
+    /// Rightly signed, and run out or for something else: everyday life, nobody guesses.
+    Stale,
+    /// None of them.
+    Not,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +87,14 @@ pub(super) fn callers(config: &Config, key: &hmac::Key) -> Result<Callers, Strin
         let public = |path: &Option<std::path::PathBuf>, name: &str| {
             path.as_deref().map(read_key).transpose().map_err(|reason| format!("pt «{}», chiama.{name}: {reason}", pt.name))
         };
+        let voucher = match (public(&calls.voucher_key, "voucher_key")?, &calls.voucher_audience) {
+            (Some(key), Some(audience)) => {
+                let (client, purpose) = (calls.voucher_client.clone(), calls.voucher_purpose.clone());
+                Some((key, Bound { audience: audience.clone(), client, purpose }))
+            }
+            (Some(_), None) => return Err(format!("pt «{}», chiama.voucher_key: va indicata insieme con voucher_audience", pt.name)),
+            (None, _) => None,
+        };
         let login = login(key, &calls.username, password.expose());
         let caller = Caller {
             pt: pt.name.clone(),
@@ -85,8 +103,7 @@ pub(super) fn callers(config: &Config, key: &hmac::Key) -> Result<Callers, Strin
             tokens: hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(key, &[pt.name.as_bytes(), &[0], login.as_ref()].concat()).as_ref()),
             login,
             hash: key.clone(),
-            voucher: public(&calls.voucher_key, "voucher_key")?,
-            audience: calls.voucher_audience.clone(),
+            voucher,
             signature: public(&calls.signature_key, "signature_key")?,
         };
         all.insert(pt.name.clone(), Arc::new(caller));
@@ -95,8 +112,7 @@ pub(super) fn callers(config: &Config, key: &hmac::Key) -> Result<Callers, Strin
 }
 
 fn read_key(path: &Path) -> Result<PublicKey, String> {
-    let text = std::fs::read(path).map_err(|error| format!("{} non si può leggere ({})", path.display(), error.kind()))?;
-    PublicKey::from_pem(&text).ok_or_else(|| format!("{} non contiene una chiave pubblica PEM (RSA o P-256)", path.display()))
+    PublicKey::read(path).map_err(|reason| format!("{}: {reason}", path.display()))
 }
 
 /// The length of the name goes first: no other pair has the same bytes.
@@ -132,42 +148,61 @@ impl Caller {
         token
     }
 
-    fn gave(&self, token: &str, now: Timestamp) -> bool {
-        let Some((signed, tag)) = token.rsplit_once('.') else { return false };
-        let Ok(tag) = URL_SAFE_NO_PAD.decode(tag) else { return false };
+    fn gave(&self, token: &str, now: Timestamp) -> Signed {
+        let Some((signed, tag)) = token.rsplit_once('.') else { return Signed::Not };
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(tag) else { return Signed::Not };
         if hmac::verify(&self.tokens, signed.as_bytes(), &tag).is_err() {
-            return false;
+            return Signed::Not;
         }
         let claims = signed.rsplit_once('.').and_then(|(_, body)| URL_SAFE_NO_PAD.decode(body).ok());
         let claims = claims.and_then(|body| serde_json::from_slice::<Claims>(&body).ok());
-        claims.is_some_and(|claims| claims.pt == self.pt && claims.exp > now.as_second())
+        if claims.is_some_and(|claims| claims.pt == self.pt && claims.exp > now.as_second()) { Signed::Good } else { Signed::Stale }
     }
 
-    /// Whether the request shows who it comes from, in that way. `now` is real time.
-    pub fn admits(&self, headers: &HeaderMap, way: Way, now: Timestamp) -> bool {
-        let Some(shown) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).filter(|text| text.len() <= LONGEST) else {
-            return false;
-        };
-        let Some((scheme, shown)) = shown.split_once(' ') else { return false };
-        let shown = shown.trim();
-        match way {
-            Way::Basic => {
+    /// Whether the request shows a token or a voucher, where that way knows them. `now` is real time.
+    pub fn signed(&self, headers: &HeaderMap, way: Way, now: Timestamp) -> Signed {
+        let Some(("bearer", shown)) = shown(headers).filter(|_| way != Way::Basic) else { return Signed::Not };
+        match (self.gave(shown, now), way, &self.voucher) {
+            (Signed::Not, Way::Voucher, Some((key, bound))) => match jwt::signed(key, shown) {
+                Some(claims) if !bound.fits(&claims) => {
+                    tracing::warn!(pt = self.pt, "un voucher con la firma giusta è per un altro e-service, client o scopo");
+                    Signed::Stale
+                }
+                Some(claims) if jwt::in_time(&claims, now) => Signed::Good,
+                Some(_) => Signed::Stale,
+                None => Signed::Not,
+            },
+            (found, ..) => found,
+        }
+    }
+
+    /// Whether the request shows the password, in that way.
+    pub fn admits(&self, headers: &HeaderMap, way: Way) -> bool {
+        match (way, shown(headers)) {
+            (Way::Basic, Some(("basic", shown))) => {
                 let text = STANDARD.decode(shown).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                scheme.eq_ignore_ascii_case("basic")
-                    && text.as_deref().and_then(|text| text.split_once(':')).is_some_and(|(user, password)| self.knows(user, password))
+                text.as_deref().and_then(|text| text.split_once(':')).is_some_and(|(user, password)| self.knows(user, password))
             }
-            Way::Token => scheme.eq_ignore_ascii_case("bearer") && self.gave(shown, now),
-            Way::Voucher => {
-                let voucher = || self.voucher.as_ref().is_some_and(|key| jwt::holds(key, shown, self.audience.as_deref(), now).is_some());
-                let password = || same(&self.bearer, &hmac::sign(&self.hash, shown.as_bytes()));
-                scheme.eq_ignore_ascii_case("bearer") && (self.gave(shown, now) || password() || voucher())
-            }
+            (Way::Voucher, Some(("bearer", shown))) => same(&self.bearer, &hmac::sign(&self.hash, shown.as_bytes())),
+            _ => false,
         }
     }
 }
 
+/// Scheme (small letters; `basic` or `bearer`) and credentials of the header.
+fn shown(headers: &HeaderMap) -> Option<(&'static str, &str)> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok().filter(|text| text.len() <= LONGEST)?;
+    let (scheme, shown) = text.split_once(' ')?;
+    let scheme = ["basic", "bearer"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known))?;
+    Some((scheme, shown.trim()))
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
     use super::*;
 
     fn made(text: &str) -> Callers {
@@ -210,8 +245,57 @@ mod tests {
             ("no scheme", &all["uno"], token.clone(), Way::Token, 0, false),
         ];
         for (what, caller, header, way, seconds, want) in table {
-            assert_eq!(caller.admits(&headers(&header), way, later(seconds)), want, "{what}");
+            let in_either_way =
+                caller.signed(&headers(&header), way, later(seconds)) == Signed::Good || caller.admits(&headers(&header), way);
+            assert_eq!(in_either_way, want, "{what}");
         }
-        assert!(!all["uno"].admits(&HeaderMap::new(), Way::Basic, now));
+        assert!(!all["uno"].admits(&HeaderMap::new(), Way::Basic));
+        assert_eq!(all["uno"].signed(&headers(&format!("Bearer {token}")), Way::Token, later(600)), Signed::Stale, "run out");
+        assert_eq!(all["uno"].signed(&headers(&format!("Bearer {broken}")), Way::Token, now), Signed::Not);
+    }
+
+    #[test]
+    fn a_voucher_that_ran_out_is_no_guess_and_one_for_another_e_service_lets_nobody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der.as_ref()));
+        std::fs::write(path("pdnd.pem"), pem).unwrap();
+        std::fs::write(path("a"), "segreta").unwrap();
+        let block = |more: &str| {
+            format!(
+                "[[pt]]\nname = \"pu\"\nkind = \"pu\"\n[pt.chiama]\nusername = \"u\"\npassword = \"file:{}\"\nvoucher_key = \"{}\"\n{more}\n",
+                path("a"),
+                path("pdnd.pem")
+            )
+        };
+        let voucher = |claims: &serde_json::Value| {
+            let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let text = format!("{}.{}", part(&serde_json::json!({"alg": "ES256", "typ": "at+jwt"})), part(claims));
+            let signature = pair.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+            format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+        };
+        let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+        let of = |aud: &str, end: i64| voucher(&serde_json::json!({"aud": aud, "client_id": "pu", "exp": now.as_second() + end}));
+        let mut forged = of("prezzi", 600);
+        forged.replace_range(forged.len() - 4.., "AAAA");
+        let all = made(&block("voucher_audience = \"prezzi\"\nvoucher_client = \"pu\""));
+        let table = [
+            ("good", of("prezzi", 600), Signed::Good),
+            ("run out an hour ago", of("prezzi", -3_600), Signed::Stale),
+            ("of the same key for another e-service", of("anagrafe", 600), Signed::Stale),
+            ("forged", forged, Signed::Not),
+            ("a word", "segretx".to_owned(), Signed::Not),
+        ];
+        for (what, shown, want) in table {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {shown}").parse().unwrap())]);
+            assert_eq!(all["pu"].signed(&headers, Way::Voucher, now), want, "{what}");
+            assert_eq!(all["pu"].signed(&headers, Way::Token, now), Signed::Not, "{what}, where only our tokens are known");
+        }
+        // Without an audience whoever has a voucher of anything would be let in: such a configuration is refused.
+        let bare: Config = toml::from_str(&format!("data = \"/d\"\ninstallation = \"x\"\n{}", block(""))).unwrap();
+        let Err(told) = callers(&bare, &hmac::Key::new(hmac::HMAC_SHA256, b"key of the test")) else { panic!("taken") };
+        assert!(told.contains("voucher_audience"), "{told}");
     }
 }

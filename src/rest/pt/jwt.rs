@@ -3,60 +3,70 @@
 //! The key is one of the configuration, never one that the message names.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio_rustls::rustls::pki_types::SubjectPublicKeyInfoDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+
+use crate::config::PublicKey;
 
 /// Seconds by which two clocks may differ.
 const LEEWAY: i64 = 60;
 const SIGNATURE: &str = "agid-jwt-signature";
 
-/// Who signs.
-pub(super) struct PublicKey {
-    algorithm: &'static str,
-    key: ParsedPublicKey,
+/// What a voucher must be for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bound {
+    /// `aud`
+    pub audience: String,
+    /// `client_id`, when only one may show vouchers.
+    pub client: Option<String>,
+    /// `purposeId`, when only one will do.
+    pub purpose: Option<String>,
 }
 
-impl PublicKey {
-    /// `BEGIN PUBLIC KEY`.
-    pub fn from_pem(text: &[u8]) -> Option<PublicKey> {
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(text).ok()?;
-        let rsa = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()).map(|key| PublicKey { algorithm: "RS256", key });
-        let curve = || ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der.as_ref()).map(|key| PublicKey { algorithm: "ES256", key });
-        rsa.or_else(|_| curve()).ok()
+impl Bound {
+    /// Whether a voucher is for it.
+    pub fn fits(&self, claims: &Value) -> bool {
+        let named = |name: &str, wanted: &Option<String>| {
+            wanted.as_deref().is_none_or(|wanted| claims.get(name).and_then(Value::as_str) == Some(wanted))
+        };
+        let meant = match claims.get("aud") {
+            Some(Value::String(found)) => *found == self.audience,
+            Some(Value::Array(all)) => all.iter().any(|found| found.as_str() == Some(&self.audience)),
+            _ => false,
+        };
+        meant && named("client_id", &self.client) && named("purposeId", &self.purpose)
     }
 }
 
-/// The claims of a token that `key` signed and that is good now (real time), for that audience when one is wanted.
-pub(super) fn holds(key: &PublicKey, token: &str, audience: Option<&str>, now: Timestamp) -> Option<Value> {
+/// The claims of a token that `key` signed, whenever and for whomever it is good.
+pub(super) fn signed(key: &PublicKey, token: &str) -> Option<Value> {
     let (signed, signature) = token.rsplit_once('.')?;
     let (head, claims) = signed.split_once('.')?;
     let head: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).ok()?).ok()?;
     if head.get("alg").and_then(Value::as_str) != Some(key.algorithm) {
         return None;
     }
-    key.key.verify_sig(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    if !key.signed(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?) {
+        return None;
+    }
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+}
+
+/// Whether claims are good now (real time). Without an end they never are.
+pub(super) fn in_time(claims: &Value, now: Timestamp) -> bool {
     let second = |name: &str| claims.get(name).and_then(Value::as_i64);
     let now = now.as_second();
-    let in_time = second("exp")? + LEEWAY > now && second("nbf").or(second("iat")).is_none_or(|from| from - LEEWAY <= now);
-    let meant = audience.is_none_or(|wanted| match claims.get("aud") {
-        Some(Value::String(found)) => found == wanted,
-        Some(Value::Array(all)) => all.iter().any(|found| found.as_str() == Some(wanted)),
-        _ => false,
-    });
-    (in_time && meant).then_some(claims)
+    second("exp").is_some_and(|end| end.saturating_add(LEEWAY) > now)
+        && second("nbf").or(second("iat")).is_none_or(|from| from.saturating_sub(LEEWAY) <= now)
 }
 
 /// Whether `Agid-JWT-Signature` covers this very body: the signature holds and the digest it signs is the body's.
 pub(super) fn covers(key: &PublicKey, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
     let Some(token) = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()) else { return false };
-    let Some(claims) = holds(key, token, None, now) else { return false };
+    let Some(claims) = signed(key, token).filter(|claims| in_time(claims, now)) else { return false };
     let wanted = format!("SHA-256={}", STANDARD.encode(digest(&SHA256, body)));
     let signed = claims.get("signed_headers").and_then(Value::as_array);
     let digests = signed.into_iter().flatten().filter_map(|header| header.get("digest").and_then(Value::as_str));
@@ -112,12 +122,16 @@ mod tests {
             ("expired", &rsa_key, token("RS256", &json!({"aud": "messo", "exp": at - 60}), by_rsa), false),
             ("without an end", &rsa_key, token("RS256", &json!({"aud": "messo"}), by_rsa), false),
             ("from tomorrow", &rsa_key, token("RS256", &json!({"aud": "messo", "exp": at + 9e5 as i64, "nbf": at + 3_600}), by_rsa), false),
+            ("at the end of time", &rsa_key, token("RS256", &json!({"aud": "messo", "exp": i64::MAX}), by_rsa), true),
             ("for somebody else", &rsa_key, token("RS256", &json!({"aud": "x", "exp": at + 60}), by_rsa), false),
+            ("for nobody", &rsa_key, token("RS256", &json!({"exp": at + 60}), by_rsa), false),
             ("for several", &rsa_key, token("RS256", &json!({"aud": ["x", "messo"], "exp": at + 60}), by_rsa), true),
             ("garbage", &rsa_key, "a.b.c".into(), false),
         ];
+        let bound = Bound { audience: "messo".to_owned(), client: None, purpose: None };
         for (what, key, token, want) in table {
-            assert_eq!(holds(key, &token, Some("messo"), now).is_some(), want, "{what}");
+            let holds = signed(key, &token).is_some_and(|claims| in_time(&claims, now) && bound.fits(&claims));
+            assert_eq!(holds, want, "{what}");
         }
         let body = br#"{"nav":"1"}"#;
         let sha = format!("SHA-256={}", STANDARD.encode(digest(&SHA256, body)));
@@ -127,5 +141,26 @@ mod tests {
         assert!(!covers(&rsa_key, &of_this, br#"{"nav":"2"}"#, now));
         assert!(!covers(&rsa_key, &signed(json!({"exp": at + 60})), body, now), "a signature that covers no digest");
         assert!(!covers(&rsa_key, &HeaderMap::new(), body, now));
+    }
+    #[test]
+    fn a_voucher_is_for_the_e_service_the_client_and_the_purpose_that_are_wanted() {
+        let bound = |client: Option<&str>, purpose: Option<&str>| Bound {
+            audience: "https://comune.esempio.it/prezzi".to_owned(),
+            client: client.map(str::to_owned),
+            purpose: purpose.map(str::to_owned),
+        };
+        let of = |aud: &str| json!({"aud": aud, "client_id": "c-1", "purposeId": "p-1"});
+        let own = of("https://comune.esempio.it/prezzi");
+        let table = [
+            (bound(None, None), &own, true),
+            (bound(Some("c-1"), Some("p-1")), &own, true),
+            (bound(Some("c-2"), None), &own, false),
+            (bound(None, Some("p-2")), &own, false),
+            (bound(None, None), &of("https://altro.esempio.it/anagrafe"), false),
+            (bound(Some("c-1"), None), &json!({"aud": "https://comune.esempio.it/prezzi"}), false),
+        ];
+        for (bound, claims, want) in table {
+            assert_eq!(bound.fits(claims), want, "{bound:?} {claims}");
+        }
     }
 }

@@ -174,7 +174,11 @@ pub(super) async fn paid(State(desk): State<Arc<Desk>>, Path(pt): Path<String>, 
     let (caller, body) = match desk.heard(&pt, KINDS, Way::Token, request, desk.large).await {
         Ok(heard) => heard,
         Err(why) => {
-            let code = if why == Refused::NoSuchPath { "NOT_FOUND" } else { "BAD_REQUEST" };
+            let code = match why {
+                Refused::NoSuchPath => "NOT_FOUND",
+                Refused::NoRoom => "GENERIC_ERROR",
+                _ => "BAD_REQUEST",
+            };
             return why.answer(fault(why.status(), code, why.sentence()));
         }
     };

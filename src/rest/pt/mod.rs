@@ -18,6 +18,7 @@ mod receipt;
 mod xml;
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::door::Peer;
 use crate::clock::{Clock, monotonic};
@@ -44,13 +46,15 @@ use crate::domain::position::{PaymentEvent, PaymentSeen};
 use crate::service::Hub;
 use crate::service::positions::{self, PaymentTaken, Price, PriceAnswer};
 use crate::store::StoreError;
-use access::{Caller, Callers, Way};
+use access::{Caller, Callers, Signed, Way};
 use guard::Guard;
 
 /// Bytes of a message that asks for a price or a login.
 const SMALL: usize = 8 << 10;
 /// Bytes of a message that is too large which are read and thrown away.
 const PASSED_OVER: usize = 1 << 20;
+/// Seconds after which who found no room for a large message may come again.
+const COME_AGAIN: u64 = 5;
 
 /// What every path shares.
 pub(super) struct Desk {
@@ -62,7 +66,30 @@ pub(super) struct Desk {
     behind_proxy: bool,
     /// Bytes of a message that tells something.
     large: usize,
+    /// Bytes of large messages that may still be taken in.
+    room: Arc<Semaphore>,
     body_time: Duration,
+}
+
+/// A message that was read. What a large one takes of the room is free again when it is dropped: after it was worked on.
+struct Message {
+    bytes: Bytes,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Message {
+    /// Its bytes are no longer needed, what was made of them is.
+    fn spent(self) -> Option<OwnedSemaphorePermit> {
+        self.held
+    }
+}
+
+impl Deref for Message {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Why a call is not heard; each contract says it in its own shape.
@@ -77,6 +104,8 @@ enum Refused {
     },
     TooLarge,
     TooSlow,
+    /// Too many large messages at one time.
+    NoRoom,
     /// The body is not what its signature covers.
     Signature,
 }
@@ -89,6 +118,7 @@ impl Refused {
             Refused::Slow { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refused::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Refused::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -100,6 +130,7 @@ impl Refused {
             Refused::Slow { .. } => "troppi accessi errati: riprovare più tardi",
             Refused::TooLarge => "messaggio troppo grande",
             Refused::TooSlow => "messaggio non ricevuto in tempo",
+            Refused::NoRoom => "troppi messaggi insieme: riprovare fra poco",
             Refused::Signature => "firma del messaggio non valida",
         }
     }
@@ -107,7 +138,12 @@ impl Refused {
     /// The body in a contract's shape, with the status and the headers that go with it.
     fn answer(self, body: impl IntoResponse) -> Response {
         let mut response = (self.status(), body).into_response();
-        if let Refused::Slow { seconds } = self
+        let wait = match self {
+            Refused::Slow { seconds } => Some(seconds),
+            Refused::NoRoom => Some(COME_AGAIN),
+            _ => None,
+        };
+        if let Some(seconds) = wait
             && let Ok(value) = seconds.max(1).to_string().parse()
         {
             response.headers_mut().insert(header::RETRY_AFTER, value);
@@ -130,6 +166,7 @@ impl Desk {
             guard: Guard::default(),
             behind_proxy: config.behind_proxy,
             large: usize::try_from(config.max_body_bytes).unwrap_or(usize::MAX),
+            room: room(config),
             body_time: Duration::from_secs(u64::from(config.body_s)),
         })
     }
@@ -171,31 +208,41 @@ impl Desk {
     /// Who calls, known by its credentials.
     fn admit(&self, pt: &str, kinds: &[PtKind], way: Way, parts: &Parts) -> Result<Arc<Caller>, Refused> {
         let caller = self.caller(pt, kinds)?;
-        let address = self.address(parts);
-        // A token cannot be guessed: it is not kept waiting by whoever guesses passwords from the same address.
-        if way != Way::Token {
-            self.may_try(pt, address)?;
-        }
-        if caller.admits(&parts.headers, way, Clock::REAL.now()) {
-            if way != Way::Token {
-                self.guard.admitted(address, pt);
+        // What was signed cannot be guessed: it is not kept waiting by whoever guesses passwords from the same address, and one that has
+        // run out is everyday life and costs nothing.
+        match caller.signed(&parts.headers, way, Clock::REAL.now()) {
+            Signed::Good => return Ok(caller),
+            Signed::Stale => {
+                tracing::debug!(pt, "un token o un voucher scaduto");
+                return Err(Refused::Credentials);
             }
-            return Ok(caller);
+            Signed::Not if way == Way::Token => return Err(Refused::Credentials),
+            Signed::Not => {}
         }
-        // A token that has expired is everyday life: it costs nothing.
-        Err(if way == Way::Token { Refused::Credentials } else { self.wrong_password(pt, address) })
+        let address = self.address(parts);
+        self.may_try(pt, address)?;
+        if !caller.admits(&parts.headers, way) {
+            return Err(self.wrong_password(pt, address));
+        }
+        self.guard.admitted(address, pt);
+        Ok(caller)
     }
 
-    /// The whole body, as far as `limit`.
-    async fn body(&self, body: Body, limit: usize) -> Result<Bytes, Refused> {
-        tokio::time::timeout(self.body_time, whole(body, limit)).await.unwrap_or(Err(Refused::TooSlow))
+    /// The whole body, as far as `limit`; of a large one `room` is taken for what of it has come.
+    async fn body(&self, body: Body, limit: usize) -> Result<Message, Refused> {
+        let room = Some(&self.room).filter(|_| limit > SMALL);
+        tokio::time::timeout(self.body_time, whole(body, limit, room)).await.unwrap_or(Err(Refused::TooSlow))
     }
 
     /// Who calls and what it says.
-    async fn heard(&self, pt: &str, kinds: &[PtKind], way: Way, request: Request, limit: usize) -> Result<(Arc<Caller>, Bytes), Refused> {
+    async fn heard(&self, pt: &str, kinds: &[PtKind], way: Way, request: Request, limit: usize) -> Result<(Arc<Caller>, Message), Refused> {
         let (parts, body) = request.into_parts();
         let caller = self.admit(pt, kinds, way, &parts)?;
-        let body = self.body(body, limit).await?;
+        let body = self.body(body, limit).await.inspect_err(|why| {
+            if *why == Refused::NoRoom {
+                tracing::warn!(pt, "troppi messaggi grandi insieme: il partner tecnologico è pregato di ripetere il suo");
+            }
+        })?;
         if let Some(key) = caller.signature.as_ref().filter(|_| way == Way::Voucher)
             && !jwt::covers(key, &parts.headers, &body, Clock::REAL.now())
         {
@@ -286,21 +333,50 @@ impl Desk {
     }
 }
 
-/// Reads a body. Of one that is too large a little more is passed over, so that its sender is still listening when it is told.
-async fn whole(body: Body, limit: usize) -> Result<Bytes, Refused> {
+/// The room for large messages: one at least fits.
+fn room(config: &RestConfig) -> Arc<Semaphore> {
+    let bytes = usize::try_from(config.max_bodies_bytes.max(config.max_body_bytes)).unwrap_or(usize::MAX);
+    Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
+}
+
+/// Reads a body. Of one that is too large, or finds no room, a little more is passed over, so that its sender is still listening when
+/// it is told.
+async fn whole(body: Body, limit: usize, room: Option<&Arc<Semaphore>>) -> Result<Message, Refused> {
     let mut stream = body.into_data_stream();
     let (mut whole, mut seen) = (BytesMut::new(), 0_usize);
+    let mut held: Option<OwnedSemaphorePermit> = None;
+    let mut refused = None;
+    let mut passed = 0_usize;
     while let Some(part) = stream.next().await {
         // The sender is gone, and reads nothing any more.
         let part = part.map_err(|_| Refused::TooSlow)?;
         seen = seen.saturating_add(part.len());
-        if seen <= limit {
+        if refused.is_none() && seen > limit {
+            refused = Some(Refused::TooLarge);
+        }
+        if let (None, Some(room)) = (refused, room) {
+            match u32::try_from(part.len()).ok().and_then(|bytes| room.clone().try_acquire_many_owned(bytes).ok()) {
+                Some(more) => match &mut held {
+                    Some(held) => held.merge(more),
+                    None => held = Some(more),
+                },
+                None => refused = Some(Refused::NoRoom),
+            }
+        }
+        if refused.is_none() {
             whole.extend_from_slice(&part);
-        } else if seen > limit.saturating_add(PASSED_OVER) {
+            continue;
+        }
+        (whole, held) = (BytesMut::new(), None);
+        passed = passed.saturating_add(part.len());
+        if passed > PASSED_OVER {
             break;
         }
     }
-    if seen <= limit { Ok(whole.freeze()) } else { Err(Refused::TooLarge) }
+    match refused {
+        Some(why) => Err(why),
+        None => Ok(Message { bytes: whole.freeze(), held }),
+    }
 }
 
 /// A payment as a contract tells it.
@@ -419,5 +495,32 @@ mod tests {
         for (day, want) in [("2026-11-23", "2026-11-23T00:00:00+01:00"), ("2026-07-01", "2026-07-01T00:00:00+02:00")] {
             assert_eq!(day_begins(day.parse().unwrap()).as_deref(), Some(want));
         }
+    }
+
+    #[tokio::test]
+    async fn large_messages_share_a_room_and_leave_it_when_they_were_worked_on() {
+        let rest: RestConfig = toml::from_str("listen = \"127.0.0.1:0\"\nmax_body_bytes = 100\nmax_bodies_bytes = 10").unwrap();
+        let room = room(&rest);
+        assert_eq!(room.available_permits(), 100, "one of the largest always fits");
+        let body = |parts: &[usize]| {
+            let parts: Vec<Result<Bytes, std::io::Error>> = parts.iter().map(|length| Ok(Bytes::from(vec![b' '; *length]))).collect();
+            Body::from_stream(futures_util::stream::iter(parts))
+        };
+        let first = whole(body(&[30, 30]), 100, Some(&room)).await.unwrap();
+        assert_eq!((first.len(), room.available_permits()), (60, 40));
+        let second = whole(body(&[30, 30]), 100, Some(&room)).await;
+        assert_eq!((second.err(), room.available_permits()), (Some(Refused::NoRoom), 40), "what it had taken is free again");
+        assert_eq!(whole(body(&[90, 30]), 100, Some(&room)).await.err(), Some(Refused::NoRoom));
+        let small = whole(body(&[40]), 100, Some(&room)).await.unwrap();
+        assert_eq!(room.available_permits(), 0);
+        assert!(whole(body(&[8_000]), SMALL, None).await.is_ok(), "a question of price needs no room");
+        // Its bytes are gone, what was made of them is still worked on.
+        let held = small.spent();
+        drop(first);
+        assert_eq!(room.available_permits(), 60);
+        drop(held);
+        assert_eq!(room.available_permits(), 100);
+        assert_eq!(whole(body(&[60, 41]), 100, Some(&room)).await.err(), Some(Refused::TooLarge));
+        assert_eq!(room.available_permits(), 100);
     }
 }

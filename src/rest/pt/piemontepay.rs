@@ -16,10 +16,12 @@ use serde::Serialize;
 use super::access::{Caller, Way};
 use super::receipt::{Outcome, instant, receipt};
 use super::xml::{Element, read};
-use super::{Desk, Paid, SMALL, Untaken, balance, euro, is_creditor, is_notice, json, told};
+use super::{Desk, Paid, SMALL, Untaken, euro, is_creditor, is_notice, json, told};
 use crate::config::PtKind;
 use crate::domain::money::Cents;
+use crate::service::positions::balance::Line;
 use crate::service::positions::{self, Price, PriceAnswer};
+use crate::store::{AskedBack, StoreError};
 
 const KINDS: &[PtKind] = &[PtKind::PiemontePay];
 /// Payments of one message that are brought to the disk together.
@@ -50,20 +52,26 @@ struct Answer<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Component {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anno_accertamento: Option<u16>,
     causale: String,
     importo: f64,
-    numero_accertamento: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numero_accertamento: Option<String>,
 }
 
 fn refusal(status: StatusCode, code: &str, detail: &str) -> Response {
     json(status, &Answer { status: status.as_str(), code: Some(code), detail: Some(detail), ..Answer::default() })
 }
 
-fn amount(total: Cents, price: Option<&Price>) -> Response {
-    let parts = price.and_then(balance::parts).unwrap_or_default();
-    let component =
-        |part: balance::Part| Component { causale: part.capitolo, importo: part.importo, numero_accertamento: part.accertamento };
-    let components: Vec<Component> = parts.into_iter().map(component).collect();
+/// `lines`: those that add up to it, if there are any.
+fn amount(total: Cents, lines: Option<Vec<Line>>) -> Response {
+    let component = |line: &Line| Component {
+        anno_accertamento: line.year,
+        causale: line.causale().to_owned(),
+        importo: euro(Cents(line.amount)),
+        numero_accertamento: line.assessment.clone(),
+    };
     let said = Answer {
         importo_totale: Some(euro(total)),
         importo: Some(euro(total)),
@@ -71,7 +79,8 @@ fn amount(total: Cents, price: Option<&Price>) -> Response {
         importo_totale_enti_secondari: Some(0.0),
         requires_cost_update: Some(true),
         status: "200",
-        componenti_pagamento: Some(components),
+        // A list of none beside an amount would not add up to it.
+        componenti_pagamento: lines.map(|lines| lines.iter().map(component).collect()),
         ..Answer::default()
     };
     json(StatusCode::OK, &said)
@@ -99,6 +108,14 @@ pub(super) async fn price(
         Ok(found) => found,
         Err(error) => return internal(error),
     };
+    let answer = match answer {
+        known @ (PriceAnswer::Due(_) | PriceAnswer::NotYet | PriceAnswer::Unknown) => known,
+        // It asks while the citizen pays: a code would refuse a payment that it takes.
+        _ => match positions::price_though_expired(&desk.hub, &caller.pt, &organization, &notice) {
+            Ok(answer) => answer,
+            Err(error) => return internal(error),
+        },
+    };
     let (code, detail) = match &answer {
         PriceAnswer::Due(_) => ("", ""),
         PriceAnswer::Unknown => ("002", "codice avviso sconosciuto"),
@@ -107,7 +124,10 @@ pub(super) async fn price(
     };
     told(&caller, &organization, &notice, &answer, code);
     match &answer {
-        PriceAnswer::Due(price) => amount(price.day.total, Some(price)),
+        PriceAnswer::Due(price) => match lines(&desk, &organization, &notice, price).await {
+            Ok(lines) => amount(price.day.total, lines),
+            Err(error) => internal(error),
+        },
         // A code would refuse the payment: what the position itself asks is asked, and asked about again next time.
         PriceAnswer::NotYet => match positions::inbound::standing(&desk.hub, &organization, &notice).await {
             Ok(Some((standing, _))) => amount(standing, None),
@@ -116,6 +136,13 @@ pub(super) async fn price(
         },
         PriceAnswer::Unknown | PriceAnswer::NotPayable(_) => refusal(StatusCode::OK, code, detail),
     }
+}
+
+/// The components of a price. Without a bilancio and with a place for the cost, what is due is called as the act calls it.
+async fn lines(desk: &Desk, creditor: &str, notice: &str, price: &Price) -> Result<Option<Vec<Line>>, StoreError> {
+    let unnamed = price.balance.is_none() && price.cost_place.is_some();
+    let remittance = if unnamed { positions::balance::remittance(&desk.hub, creditor, notice).await? } else { None };
+    Ok(positions::balance::components(price, remittance.as_deref()))
 }
 
 fn envelope(status: StatusCode, body: &str) -> Response {
@@ -152,7 +179,8 @@ pub(super) async fn soap(State(desk): State<Arc<Desk>>, Path(pt): Path<String>, 
             return fault(StatusCode::BAD_REQUEST, "Client", "il messaggio non si può leggere");
         }
     };
-    drop(body);
+    // The tree is as large as the text it was read from.
+    let _held = body.spent();
     let message = tree.child("Body").filter(|_| tree.name == "Envelope").and_then(|body| body.children.first());
     let Some(message) = message else { return fault(StatusCode::BAD_REQUEST, "Client", "il messaggio non è SOAP") };
     let head = message.child("Testata").or_else(|| message.child("TestataEsito"));
@@ -177,15 +205,15 @@ pub(super) async fn soap(State(desk): State<Arc<Desk>>, Path(pt): Path<String>, 
         "EsitoAggiornaPosizioniDebitorieRequest" => outcome(&desk, &pt, id, message).await,
         "TrasmettiAvvisiScadutiRequest" => {
             let all = message.at(&["CorpoAvvisiScaduti", "ElencoAvvisiScaduti"]);
-            for one in all.into_iter().flat_map(|all| &all.children) {
-                let iuv = one.text_at(&["IUV"]).unwrap_or_default();
-                let notice = desk.notices_of(&pt, creditor, iuv).into_iter().next().unwrap_or_default();
-                tracing::info!(pt, creditor, notice, "il partner tecnologico dà l'avviso per scaduto");
-            }
-            result("000", "ricevuto")
+            let iuvs = all.into_iter().flat_map(|all| &all.children).filter_map(|one| one.text_at(&["IUV"]));
+            expired(&desk, &pt, creditor, iuvs.collect()).await
         }
-        // messo inserts no positions and asks no money back: told, and nothing follows.
-        "EsitoInserimentoListaDiCaricoRequest" | "TrasmettiRichiesteDiRevocaRequest" => {
+        "TrasmettiRichiesteDiRevocaRequest" => {
+            let all = message.at(&["CorpoRichiesteDiRevoca", "ElencoRichiesteDiRevoca"]);
+            asked_back(&desk, &pt, creditor, all.into_iter().flat_map(|all| &all.children)).await
+        }
+        // messo inserts no positions: told, and nothing follows.
+        "EsitoInserimentoListaDiCaricoRequest" => {
             tracing::warn!(pt, creditor, operation = message.name, message = id, "messaggio del partner tecnologico senza seguito");
             result("000", "ricevuto")
         }
@@ -259,6 +287,54 @@ async fn take(desk: &Desk, caller: &Caller, payments: Vec<Option<Told>>) -> Resp
         wrong if wrong < all => result("050", "alcuni pagamenti non sono di questo ente o non si possono leggere"),
         _ => result("051", "nessun pagamento di questo ente"),
     }
+}
+
+/// Positions past the last day on which they can be paid. Those of notices that nobody follows are nobody's trouble.
+async fn expired(desk: &Desk, pt: &str, creditor: &str, iuvs: Vec<&str>) -> Response {
+    let told = iuvs.len();
+    let all: Vec<Vec<String>> =
+        iuvs.into_iter().map(|iuv| desk.notices_of(pt, creditor, iuv)).filter(|notices| !notices.is_empty()).collect();
+    let mut known = 0;
+    for some in all.chunks(TOGETHER) {
+        match positions::told_expired(&desk.hub, pt, creditor, some.to_vec()).await {
+            Ok(count) => known += count,
+            Err(error) => {
+                desk.broken(pt, &error);
+                return fault(StatusCode::INTERNAL_SERVER_ERROR, "Server", "errore interno: riprovare");
+            }
+        }
+    }
+    tracing::info!(pt, creditor, told, known, "il partner tecnologico dà avvisi per scaduti");
+    result("000", "ricevuto")
+}
+
+/// Payments that are asked back (`RichiestaDiRevoca`).
+async fn asked_back<'e>(desk: &Desk, pt: &str, creditor: &str, requests: impl Iterator<Item = &'e Element>) -> Response {
+    for one in requests {
+        let text = |name: &str| one.text_at(&[name]);
+        let Some(iuv) = text("IUV").filter(|iuv| iuv.len() <= 35 && iuv.bytes().all(|byte| byte.is_ascii_alphanumeric())) else {
+            return fault(StatusCode::BAD_REQUEST, "Client", "una richiesta di revoca è senza IUV");
+        };
+        // It goes into alerts and the history: an id, and nothing else.
+        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let id: String = text("IdentificativoMessaggioRevoca").unwrap_or_default().chars().filter(plain).take(50).collect();
+        let request = AskedBack {
+            pt: pt.to_owned(),
+            creditor: creditor.to_owned(),
+            iuv: iuv.to_owned(),
+            notices: desk.notices_of(pt, creditor, iuv),
+            amount: text("ImportoPagato").and_then(|amount| Cents::parse_point(amount).ok()),
+            request: id,
+        };
+        match positions::asked_back(&desk.hub, request).await {
+            Ok(new) => tracing::info!(pt, creditor, iuv, new, "richiesta di revoca di un pagamento"),
+            Err(error) => {
+                desk.broken(pt, &error);
+                return fault(StatusCode::INTERNAL_SERVER_ERROR, "Server", "errore interno: riprovare");
+            }
+        }
+    }
+    result("000", "ricevuto")
 }
 
 /// What became of an `AggiornaPosizioniDebitorie`: its message id is the ticket that the change was given.

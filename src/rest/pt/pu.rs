@@ -58,6 +58,7 @@ fn code_of(why: Refused) -> &'static str {
         Refused::Credentials | Refused::Signature => "UNAUTHORIZED",
         Refused::Slow { .. } => "TOO_MANY_REQUESTS",
         Refused::TooLarge | Refused::TooSlow => "BAD_REQUEST",
+        Refused::NoRoom => "GENERIC_ERROR",
     }
 }
 

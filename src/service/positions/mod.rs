@@ -1,6 +1,7 @@
 //! Debt positions at work: verified on arrival, reckoned on each fact and date, kept right at their PTs, asked by them, paid.
 
 pub mod answers;
+pub mod balance;
 pub mod inbound;
 pub mod partners;
 mod payments;
@@ -15,9 +16,9 @@ use super::dispatch::End;
 use super::{Hub, rome};
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
-use crate::domain::position::PaymentEvent;
-use crate::flow::position::PositionEffect;
-use crate::store::{Leased, StoreError};
+use crate::domain::position::{PaymentEvent, Undone, WhyUndone};
+use crate::flow::position::{PositionEffect, code};
+use crate::store::{AskedBack, Leased, Sheet, StoreError};
 
 /// What messo answers to a PT that asks the price of a notice.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +88,13 @@ pub async fn price(hub: &Hub, pt: &str, creditor: &str, notice: &str) -> Result<
     Ok(reckon::answer(pt, sheet, rome(hub.clock.now()).date()))
 }
 
+/// The price of a notice for a PT that said that it has expired and asks for it all the same: who takes the payment knows.
+pub fn price_though_expired(hub: &Hub, pt: &str, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
+    let sheet = hub.store.price_sheet(creditor, notice)?;
+    let sheet = sheet.map(|sheet| Sheet { park_code: sheet.park_code.filter(|parked| parked != code::EXPIRED), ..sheet });
+    Ok(reckon::answer(pt, sheet, rome(hub.clock.now()).date()))
+}
+
 /// A PT tells that a notice was paid. Durable when it returns.
 pub async fn paid(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreError> {
     payments::take(hub, event).await
@@ -94,21 +102,43 @@ pub async fn paid(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreE
 
 /// Bytes of a ticket at most: PTs give back those of messo, or short numbers of theirs.
 const LONGEST_TICKET: usize = 250;
+/// Letters of a code of a PT that are kept.
+const LONGEST_CODE: usize = 80;
 
-/// A PT tells the outcome of a change that it had only taken in charge (`ticket`); `code`: why it did not make it. Durable when it
-/// returns, also when nobody waits for that ticket yet. Told again it changes nothing.
+/// A PT tells the outcome of a change that it had only taken in charge (`ticket`); `code`: why it did not make it, in its own word,
+/// which its connector understands. Durable when it returns, also when nobody waits for that ticket yet. Told again it changes nothing.
 pub async fn change_told(hub: &Hub, pt: &str, ticket: &str, code: Option<&str>) -> Result<(), StoreError> {
     if ticket.len() > LONGEST_TICKET {
         tracing::info!(pt, "il PT dà l'esito di un aggiornamento che nessuno può aspettare");
         return Ok(());
     }
-    let reads = hub.partners.get(&partners::channel_of(pt)).is_some_and(|channel| channel.partner.capabilities().verify);
-    if hub.store.change_told(pt, ticket, code, reads, hub.clock.now()).await? {
+    let partner = hub.partners.get(&partners::channel_of(pt)).map(|channel| channel.partner.clone());
+    let reads = partner.as_ref().is_some_and(|partner| partner.capabilities().verify);
+    let why = |code: &str| partner.as_ref().map_or(WhyUndone::Refused, |partner| partner.undone(code));
+    // It goes into the history: a code, and nothing else.
+    let plain = |code: &str| code.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(LONGEST_CODE).collect();
+    let undone = code.map(|code| Undone { why: why(code), code: plain(code) });
+    if hub.store.change_told(pt, ticket, undone, reads, hub.clock.now()).await? {
         hub.publish.notify_one();
     } else {
         tracing::info!(pt, "il PT dà l'esito di un aggiornamento che nessuno aspetta: è tenuto da parte");
     }
     Ok(())
+}
+
+/// A PT says that positions have expired, each by the notices that its IUV may stand for: those that are followed are parked, and told.
+/// Durable when it returns. Answers how many are known.
+pub async fn told_expired(hub: &Hub, pt: &str, creditor: &str, positions: Vec<Vec<String>>) -> Result<usize, StoreError> {
+    let known = hub.store.told_expired(pt, creditor, positions, hub.clock.now()).await?;
+    if known > 0 {
+        hub.publish.notify_one();
+    }
+    Ok(known)
+}
+
+/// A payment is asked back. The position stays paid: a person decides. Durable when it returns; told again it changes nothing.
+pub async fn asked_back(hub: &Hub, request: AskedBack) -> Result<bool, StoreError> {
+    hub.store.payment_asked_back(request, hub.clock.now()).await
 }
 
 /// One job of a position, but reckoning ([`reckon::run`]).

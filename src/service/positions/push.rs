@@ -8,7 +8,7 @@ use tokio::sync::SemaphorePermit;
 
 use crate::connectors::ConnectorError;
 use crate::domain::ids::PositionId;
-use crate::domain::position::{Change, Changed, HeldState};
+use crate::domain::position::{Change, Changed, HeldState, Undone};
 use crate::flow::position::{Pending, PositionEffect, PositionFact, PositionState, Stage, code};
 use crate::flow::retry::FailureClass;
 use crate::service::dispatch::End;
@@ -103,7 +103,8 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, 
         // It can no longer be changed: the PT says why when it is asked.
         Err(ConnectorError::Conflict(problem)) => {
             tracing::warn!(channel = channel.name, codes = problem.codes(), "il PT non lascia cambiare la posizione");
-            refused(hub, subject, pending, beside).await
+            let said = problem.errors.first().map(|error| error.code.as_str()).unwrap_or_default();
+            refused(hub, subject, pending, said, beside).await
         }
         Err(error) => match after_error(hub, channel, &error) {
             Some(end) => end,
@@ -126,12 +127,14 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, 
     }
 }
 
-/// A change that the PT refused for the state of the position.
-async fn refused(hub: &Hub, subject: &Subject, pending: &Pending, beside: Beside) -> End {
+/// A change that the PT refused for the state of the position; `said`: its code.
+async fn refused(hub: &Hub, subject: &Subject, pending: &Pending, said: &str, beside: Beside) -> End {
     use HeldState as H;
     let id = subject.material.id;
     if !subject.channel.partner.capabilities().verify {
-        return save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await;
+        // Nobody can be asked: its word is all that is known.
+        let undone = Undone { why: subject.channel.partner.undone(said), code: said.to_owned() };
+        return save(hub, id, PositionFact::ToldLater { undone: Some(undone), reads: false }, beside).await;
     }
     match ask(hub, subject).await {
         Answered::Held(held) if pending.cancel && matches!(held.state, H::Payable | H::NotActive | H::Expired) => {

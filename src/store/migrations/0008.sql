@@ -3,7 +3,8 @@
 CREATE TABLE early_outcome (
   pt TEXT NOT NULL,
   ticket TEXT NOT NULL,
-  code TEXT,                       -- why the PT did not make the change; NULL: it made it
+  code TEXT,                       -- why the PT did not make the change, in its own word; NULL: it made it
+  why TEXT,                        -- the same in ours (WhyUndone)
   reads INTEGER NOT NULL,          -- the PT can be read back
   told_at INTEGER NOT NULL,
   PRIMARY KEY (pt, ticket)
@@ -12,3 +13,7 @@ CREATE INDEX early_outcome_by_age ON early_outcome (told_at);
 
 -- What a PT held before the change that it took in charge, was silent about, and is taken to hold: right again if it refuses it after all.
 ALTER TABLE position ADD COLUMN asked_before INTEGER;
+
+-- How often in a row its PT told later that it has not made the change and may be told it again; whether it said that it is being paid.
+ALTER TABLE position ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE position ADD COLUMN being_paid INTEGER NOT NULL DEFAULT 0;

@@ -408,6 +408,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("PT_CERTIFICATO_DA_RIPROVARE", "messo prova di nuovo a parlare con il partner tecnologico.", "Nessuna azione."),
     (
+        "REVOCA_DI_PAGAMENTO",
+        "Un partner tecnologico trasmette la richiesta di revocare un pagamento: chi l'ha incassato chiede che sia restituito. La posizione resta pagata.",
+        "Decidere con l'ufficio e con la tesoreria se accoglierla, e rispondere al partner tecnologico.",
+    ),
+    (
         "PT_NON_RAGGIUNGIBILE",
         "Un partner tecnologico non risponde da parecchi minuti: le verifiche e gli importi aspettano.",
         "Verificare la rete e il servizio del partner tecnologico; messo riprova da solo.",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::IN;
 
-/// Files looked at in one go.
+/// Answers read in one go: the others when these were told and put aside.
 const MOST: usize = 10_000;
 /// Bytes of an answer, unpacked: a file of one row answers with one.
 const LONGEST: u64 = 8 << 20;
@@ -20,7 +20,11 @@ const NO_CODE: &str = "SCARTO_SENZA_CODICE";
 /// What the files of the PT say, by ticket: taken, or the code of why not. A file that is not whole yet is left for later.
 pub fn outcomes(folder: &Path) -> io::Result<Vec<(String, Result<(), String>)>> {
     let mut found: BTreeMap<String, Result<(), String>> = BTreeMap::new();
-    for (ticket, kind, path) in answers(folder)? {
+    let (answers, more) = answers(folder, MOST)?;
+    if more {
+        tracing::warn!(folder = %folder.display(), read = answers.len(), "le risposte del PT sono troppe per un giro: le altre al prossimo");
+    }
+    for (ticket, kind, path) in answers {
         match (kind, read(&path, kind)) {
             // A refusal weighs more than the list of what was taken.
             (Kind::Rejects, Ok(Some(code))) => drop(found.insert(ticket, Err(code))),
@@ -56,24 +60,33 @@ enum Kind {
 /// How their names end.
 const KINDS: [(&str, Kind); 2] = [("_SCARTI", Kind::Rejects), ("_IUV", Kind::Taken)];
 
-/// The files in `entrata/` that answer one of ours.
-fn answers(folder: &Path) -> io::Result<Vec<(String, Kind, PathBuf)>> {
+/// Ticket, what it says, where it is.
+type Answer = (String, Kind, PathBuf);
+
+/// The files in `entrata/` that answer one of ours, and whether there are more than `most`. Whatever else lies there is passed over, as
+/// much as it may be.
+fn answers(folder: &Path, most: usize) -> io::Result<(Vec<Answer>, bool)> {
     let entries = match fs::read_dir(folder.join(IN)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
         entries => entries?,
     };
-    let mut found = Vec::new();
-    for entry in entries.take(MOST) {
+    let (mut found, mut more) = (Vec::new(), false);
+    for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
         let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".zip").or(name.strip_suffix(".csv"))) else { continue };
         let Some((ticket, kind)) = KINDS.iter().find_map(|(end, kind)| Some((stem.strip_suffix(end)?, *kind))) else { continue };
-        if ticket.contains("-MESSO") && entry.file_type()?.is_file() {
-            found.push((ticket.to_owned(), kind, entry.path()));
+        if !ticket.contains("-MESSO") || !entry.file_type()?.is_file() {
+            continue;
         }
+        if found.len() >= most {
+            more = true;
+            break;
+        }
+        found.push((ticket.to_owned(), kind, entry.path()));
     }
     found.sort_by(|a, b| a.2.cmp(&b.2));
-    Ok(found)
+    Ok((found, more))
 }
 
 /// The code of the first row of a list of rejects; `None` when it has no rows.
@@ -111,4 +124,24 @@ fn limited(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST { Err(io::Error::other("too long")) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_an_answer_does_not_count_and_too_many_answers_are_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = folder.path().join(IN);
+        fs::create_dir_all(&inbox).unwrap();
+        let put = |name: String| fs::write(inbox.join(name), "IUD;cod_rifiuto\n").unwrap();
+        (0..40).for_each(|number| put(format!("scontrino-{number}.csv")));
+        (0..40).for_each(|number| put(format!("A-MESSO{number}-1_3_AVVISI_PDF.zip")));
+        (0..3).for_each(|number| put(format!("A-MESSO{number}-1_3_SCARTI.csv")));
+        for (most, want) in [(10, (3, false)), (3, (3, false)), (2, (2, true))] {
+            let (found, more) = answers(folder.path(), most).unwrap();
+            assert_eq!((found.len(), more), want, "{most}");
+        }
+    }
 }

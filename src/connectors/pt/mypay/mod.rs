@@ -5,7 +5,6 @@
 //! `paaSILChiediPagatiConRicevuta` for what was paid. `paaSILVerificaAvviso` opens a payment session, so it goes last and never
 //! before a change. A change is `paaSILImportaDovuto`, action M, with the whole `Versamento` as MyPay has it.
 
-mod balance;
 mod faults;
 mod installations;
 mod wire;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
+use super::balance;
 use super::call::{broken, call, problem};
 use super::rest::{address, code, protocol, refused, sound};
 use super::{PtSettings, PtSetupError};
@@ -324,9 +324,9 @@ impl MyPay {
 }
 
 /// The bilancio of a batch for another amount, as the element that an import file has; `None`: it cannot be spread over.
-pub(super) fn bilancio(given: &str, amount: Cents, cost: Cents, place: Option<&str>) -> Option<String> {
-    let lines = balance::fit(&balance::of_text(given).ok()?, amount.get(), cost.get(), place).ok()?;
-    String::from_utf8(soap::fragment(|xml| balance::write(xml, &lines))).ok()
+pub fn bilancio(given: &str, amount: Cents, cost: Cents, place: Option<&str>) -> Option<String> {
+    let lines = balance::fit(&balance::of_chapters(given).ok()?, amount.get(), cost.get(), place).ok()?;
+    String::from_utf8(soap::fragment(|xml| wire::bilancio(xml, &lines))).ok()
 }
 
 fn iuv(asked: &Asked) -> Result<&str, ConnectorError> {

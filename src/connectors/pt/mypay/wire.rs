@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 
-use super::balance::{self, BalanceError, Line};
 use super::installations::Installation;
+use crate::connectors::pt::balance::{self, BalanceError, Line};
 use crate::connectors::pt::shares::euro;
 use crate::connectors::soap::{self, Element, Xml};
 use crate::domain::calendar::instant_in_rome;
@@ -224,7 +224,7 @@ pub(super) fn versamento(
 ) -> Result<Vec<u8>, BalanceError> {
     let mut lines = match (&position.balance, given) {
         (Some(lines), _) => Some(lines.clone()),
-        (None, Some(text)) => Some(balance::of_text(text)?),
+        (None, Some(text)) => Some(balance::of_chapters(text)?),
         (None, None) => None,
     };
     let (amount, due_date, word) = match action {
@@ -259,7 +259,7 @@ pub(super) fn versamento(
             xml.leaf("causaleVersamento", &position.remittance);
             xml.leaf("datiSpecificiRiscossione", &position.specific);
             if let Some(lines) = &lines {
-                balance::write(xml, lines);
+                bilancio(xml, lines);
             }
         });
         xml.leaf("azione", word);
@@ -308,4 +308,28 @@ fn decode(text: &str) -> Result<Vec<u8>, Breach> {
     use base64::Engine;
     let dense: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     base64::engine::general_purpose::STANDARD.decode(dense).map_err(|_| "content that is not base64")
+}
+/// The bilancio, assessments of one chapter and office together.
+pub(super) fn bilancio(xml: &mut Xml, lines: &[Line]) {
+    let mut chapters: Vec<(&str, Option<&str>)> = Vec::new();
+    for line in lines {
+        let key = (line.chapter.as_str(), line.office.as_deref());
+        if !chapters.contains(&key) {
+            chapters.push(key);
+        }
+    }
+    xml.element("bilancio", &[], |xml| {
+        for (chapter, office) in chapters {
+            xml.element("capitolo", &[], |xml| {
+                xml.leaf("codCapitolo", chapter);
+                xml.some("codUfficio", office);
+                for line in lines.iter().filter(|line| (line.chapter.as_str(), line.office.as_deref()) == (chapter, office)) {
+                    xml.element("accertamento", &[], |xml| {
+                        xml.some("codAccertamento", line.assessment.as_deref());
+                        xml.leaf("importo", &euro(line.amount));
+                    });
+                }
+            });
+        }
+    });
 }

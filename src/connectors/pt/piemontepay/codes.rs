@@ -2,6 +2,7 @@
 
 use crate::connectors::ConnectorError;
 use crate::connectors::pt::call::{problem, temporary};
+use crate::domain::position::WhyUndone;
 
 /// Taken in charge, or done.
 pub(super) const OK: &str = "000";
@@ -27,9 +28,41 @@ pub(super) fn verdict(code: &str, status: u16) -> Result<(), ConnectorError> {
     })
 }
 
+/// Why a change was not made, by the code that is told later.
+pub(super) fn undone(code: &str) -> WhyUndone {
+    match (verdict(code, 200), code) {
+        (Err(ConnectorError::Temporary { .. } | ConnectorError::Uncertain { .. }), _) => WhyUndone::Again,
+        (Err(ConnectorError::NotFound(_)), _) => WhyUndone::NotFound,
+        (_, "177") => WhyUndone::BeingPaid,
+        (_, "178") => WhyUndone::Paid,
+        (_, CANCELLED) => WhyUndone::Cancelled,
+        (_, "187") => WhyUndone::Expired,
+        _ => WhyUndone::Refused,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_told_later_says_what_became_of_the_position() {
+        use WhyUndone as W;
+        let table = [
+            (W::Again, "160 175 200 250 301 300 399"),
+            (W::BeingPaid, "177"),
+            (W::Paid, "178"),
+            (W::Cancelled, "179"),
+            (W::Expired, "187"),
+            (W::NotFound, "176"),
+            (W::Refused, "050 051 150 151 152 154 181 184 188 196 218 999 Rossi"),
+        ];
+        for (want, codes) in table {
+            for code in codes.split(' ') {
+                assert_eq!(undone(code), want, "{code}");
+            }
+        }
+    }
 
     #[test]
     fn codes_say_what_is_next() {

@@ -14,14 +14,16 @@ use reqwest::{Method, Request, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::balance::Line;
 use super::call::{Answer, broken, call, problem};
 use super::rest::{Ask, base, basic, code, protocol, sound};
 use super::{PtSettings, PtSetupError};
 use crate::config::PaymentRoute;
 use crate::connectors::ConnectorError;
 use crate::connectors::soap;
+use crate::domain::money::Cents;
 use crate::domain::notice_code;
-use crate::domain::position::{Asked, Capabilities, Change, Changed, CostChannel, Held, HeldState, PaymentSeen};
+use crate::domain::position::{Asked, Capabilities, Change, Changed, CostChannel, Held, HeldState, PaymentSeen, WhyUndone};
 use wire::{Header, PaymentData, ResultBody, StatusBody};
 
 /// PiemontePAY.
@@ -39,9 +41,17 @@ struct Inner {
     credentials: Option<(HeaderName, HeaderValue)>,
 }
 
-/// What an outcome that was told later means for the change that it is about; `code` as PiemontePAY tells it.
-pub fn told(code: &str) -> Result<(), ConnectorError> {
-    codes::verdict(code.trim(), 200)
+/// Why a change was not made, by the code of the outcome that PiemontePAY tells later.
+#[must_use]
+pub fn told(code: &str) -> WhyUndone {
+    codes::undone(code.trim())
+}
+
+/// The components that an amount has (`ComponenteImporto`, `componentiPagamento`): those of a batch's bilancio in their proportions,
+/// the cost in the place that the flow names. Empty: none are told, PiemontePAY keeps what it has. `None`: it cannot be done.
+#[must_use]
+pub fn components(balance: Option<&str>, remittance: Option<&str>, amount: Cents, cost: Cents, place: Option<&str>) -> Option<Vec<Line>> {
+    wire::components(balance, remittance, amount.get(), cost.get(), place)
 }
 
 impl PiemontePay {
@@ -102,7 +112,9 @@ impl PiemontePay {
     /// Makes a position ask for another amount.
     pub async fn change(&self, route: &PaymentRoute, asked: &Asked, change: &Change) -> Result<Changed, ConnectorError> {
         sound(change)?;
-        let shares = wire::components(asked, change).ok_or_else(|| super::rest::refused(code::PARTS))?;
+        let (balance, remittance) = (asked.data.balance.as_deref(), asked.data.remittance_information.as_deref());
+        let shares = components(balance, remittance, change.amount, change.cost, change.cost_place.as_deref());
+        let shares = shares.ok_or_else(|| super::rest::refused(code::PARTS))?;
         if !self.inner.rest {
             let message = wire::message_id(asked, &change.key, Some(change));
             return self.update(route, asked, message, Some((change, &shares))).await;
@@ -132,7 +144,7 @@ impl PiemontePay {
         route: &PaymentRoute,
         asked: &Asked,
         message: String,
-        change: Option<(&Change, &[wire::Share])>,
+        change: Option<(&Change, &[Line])>,
     ) -> Result<Changed, ConnectorError> {
         let position = asked.data.position_id.as_deref().filter(|id| (1..=50).contains(&id.chars().count()));
         let position = position.ok_or_else(|| super::rest::refused(code::POSITION_ID))?;

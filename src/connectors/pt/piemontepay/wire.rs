@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::connectors::pt::balance::{Line, fit, of_text};
 use crate::connectors::pt::rest::euro_of;
-use crate::connectors::pt::shares::{euro, plain_numbers, spread};
+use crate::connectors::pt::shares::euro;
 use crate::connectors::soap;
 use crate::domain::digest::Sha256;
 use crate::domain::money::Cents;
@@ -16,6 +17,10 @@ const TYPES: &str = "http://www.csi.it/epay/epaywso/enti2epaywso/types";
 pub(super) const UPDATE: &str = "http://www.csi.it/epay/epaywso/service/AggiornaPosizioniDebitorie";
 /// Components of one amount, at most (code 183).
 const MOST_COMPONENTS: usize = 5;
+/// Letters of what a component is called (`String80Type`).
+const MOST_CAUSALE: usize = 80;
+/// Letters of `NumeroAccertamento` (`String35Type`).
+const MOST_NUMBER: usize = 35;
 
 /// The header of an update: who, which payment type.
 #[derive(Clone, Copy)]
@@ -38,65 +43,47 @@ pub(super) fn message_id(asked: &Asked, key: &str, change: Option<&Change>) -> S
     format!("M{}", digest.get(..34).unwrap_or_default())
 }
 
-/// A component of an amount; in a batch's `bilancio` too, a JSON array of these.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A component of an amount, as epayapi has it.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Component {
-    pub importo: Value,
-    pub causale_descrittiva: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anno_accertamento: Option<u16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub numero_accertamento: Option<String>,
+struct Component<'c> {
+    importo: Value,
+    causale_descrittiva: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anno_accertamento: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numero_accertamento: Option<&'c str>,
 }
 
-/// (component without its amount, cents)
-pub(super) type Share = (Component, i64);
-
-/// The components that a change makes. Empty: none are told, PiemontePAY keeps what it has. `None`: it cannot be done.
-pub(super) fn components(asked: &Asked, change: &Change) -> Option<Vec<Share>> {
-    let (amount, cost) = (change.amount.get(), change.cost.get());
-    let place = change.cost_place.as_deref().map(|place| cut(place, 80));
-    let mut given: Vec<Share> = Vec::new();
-    if let Some(text) = asked.data.balance.as_deref() {
-        if !plain_numbers(text) {
-            return None;
-        }
-        let read: Vec<Component> = serde_json::from_str(text).ok()?;
-        for component in read {
-            let cents = match &component.importo {
-                Value::Number(number) => Cents::parse_point(&number.to_string()),
-                Value::String(text) => Cents::parse_point(text),
-                _ => return None,
-            };
-            given.push((component, cents.ok()?.get()));
-        }
+/// The components that an amount has, for a change and for a price alike. Empty: none are told, PiemontePAY keeps what it has. `None`:
+/// it cannot be done.
+pub(super) fn components(
+    balance: Option<&str>,
+    remittance: Option<&str>,
+    amount: i64,
+    cost: i64,
+    place: Option<&str>,
+) -> Option<Vec<Line>> {
+    let place = place.map(|place| cut(place.trim(), MOST_CAUSALE)).filter(|place| !place.is_empty());
+    let mut given = balance.map(of_text).transpose().ok()?.unwrap_or_default();
+    for line in &mut given {
+        line.cause = Some(cut(line.causale(), MOST_CAUSALE));
     }
-    let plain = |causale: String, cents: i64| {
-        (Component { importo: Value::Null, causale_descrittiva: causale, anno_accertamento: None, numero_accertamento: None }, cents)
-    };
-    let is_cost = |share: &Share| place.as_deref() == Some(share.0.causale_descrittiva.as_str());
-    let (costs, mut others): (Vec<Share>, Vec<Share>) = given.into_iter().partition(is_cost);
-    let apart = if place.is_some() { cost } else { 0 };
-    if others.is_empty() {
-        // With a place PiemontePAY may have the cost of an earlier change as a component of its own: what is due must be said.
-        if place.is_none() {
-            return Some(Vec::new());
-        }
-        let causale = asked.data.remittance_information.as_deref().map_or_else(|| "Importo dovuto".to_owned(), |text| cut(text, 80));
-        others.push(plain(causale, 1));
+    let whole = |line: &Line| place.as_deref() != line.cause.as_deref();
+    if given.is_empty() && place.is_none() {
+        return Some(Vec::new());
     }
-    let amounts = spread(&others.iter().map(|(_, cents)| *cents).collect::<Vec<_>>(), amount - apart)?;
-    let mut made: Vec<Share> = others.into_iter().zip(amounts).map(|((component, _), cents)| (component, cents)).collect();
-    if let Some(place) = place.filter(|_| apart > 0) {
-        made.push(costs.into_iter().next().map_or_else(|| plain(place, apart), |(component, _)| (component, apart)));
+    if !given.iter().any(whole) && place.is_some() {
+        // PiemontePAY may have the cost of an earlier change as a component of its own: what is due must be said.
+        let cause = remittance.map_or_else(|| "Importo dovuto".to_owned(), |text| cut(text, MOST_CAUSALE));
+        given.push(Line { cause: Some(cause), amount: 1, ..Line::default() });
     }
-    made.retain(|(_, cents)| *cents > 0);
+    let made = fit(&given, amount, cost, place.as_deref()).ok()?;
     (made.len() <= MOST_COMPONENTS).then_some(made)
 }
 
 /// `AggiornaPosizioniDebitorieRequest` for one position: `MODIFICA` with a change, `ANNULLAMENTO` without.
-pub(super) fn update(header: Header<'_>, position: &str, change: Option<(&Change, &[Share])>) -> Vec<u8> {
+pub(super) fn update(header: Header<'_>, position: &str, change: Option<(&Change, &[Line])>) -> Vec<u8> {
     soap::envelope(
         |_| {},
         |xml| {
@@ -117,7 +104,7 @@ pub(super) fn update(header: Header<'_>, position: &str, change: Option<(&Change
     )
 }
 
-fn one(xml: &mut soap::Xml, position: &str, change: Option<(&Change, &[Share])>) {
+fn one(xml: &mut soap::Xml, position: &str, change: Option<(&Change, &[Line])>) {
     xml.leaf("TipoAggiornamento", if change.is_some() { "MODIFICA" } else { "ANNULLAMENTO" });
     xml.leaf("IdPosizioneDebitoria", position);
     let Some((change, shares)) = change else {
@@ -128,12 +115,12 @@ fn one(xml: &mut soap::Xml, position: &str, change: Option<(&Change, &[Share])>)
     xml.leaf("ImportoTotale", &euro(change.amount.get()));
     if !shares.is_empty() {
         xml.element("ComponentiImporto", &[], |xml| {
-            for (component, cents) in shares {
+            for line in shares {
                 xml.element("ComponenteImporto", &[], |xml| {
-                    xml.leaf("Importo", &euro(*cents));
-                    xml.leaf("CausaleDescrittiva", &cut(&component.causale_descrittiva, 80));
-                    xml.some("AnnoAccertamento", component.anno_accertamento.map(|year| year.to_string()).as_deref());
-                    xml.some("NumeroAccertamento", component.numero_accertamento.as_deref());
+                    xml.leaf("Importo", &euro(line.amount));
+                    xml.leaf("CausaleDescrittiva", line.causale());
+                    xml.some("AnnoAccertamento", line.year.map(|year| year.to_string()).as_deref());
+                    xml.some("NumeroAccertamento", line.assessment.as_deref().map(|number| cut(number, MOST_NUMBER)).as_deref());
                 });
             }
         });
@@ -153,7 +140,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// Body of the `PUT`. `asks_cost`: PiemontePAY asks messo the cost when the citizen pays; left out it would be switched off.
-pub(super) fn put(asked: &Asked, change: &Change, shares: &[Share], asks_cost: bool) -> Value {
+pub(super) fn put(asked: &Asked, change: &Change, shares: &[Line], asks_cost: bool) -> Value {
     let mut body = Map::new();
     body.insert("importo".to_owned(), euro_of(change.amount));
     if let Some(day) = change.due_date {
@@ -161,7 +148,12 @@ pub(super) fn put(asked: &Asked, change: &Change, shares: &[Share], asks_cost: b
         body.insert("dataScadenza".to_owned(), json!(format!("{day}T12:00:00+01:00")));
     }
     if !shares.is_empty() {
-        let list = shares.iter().map(|(component, cents)| Component { importo: euro_of(Cents(*cents)), ..component.clone() });
+        let list = shares.iter().map(|line| Component {
+            importo: euro_of(Cents(line.amount)),
+            causale_descrittiva: line.causale().to_owned(),
+            anno_accertamento: line.year,
+            numero_accertamento: line.assessment.as_deref(),
+        });
         body.insert("componentiImporto".to_owned(), json!(list.collect::<Vec<_>>()));
     }
     body.insert("motivazione".to_owned(), json!(reason(change)));
@@ -311,8 +303,8 @@ mod tests {
             (Some(r#"[{"importo": 0, "causaleDescrittiva": "x"}]"#), 100, 0, None, None),
         ];
         for (balance, amount, cost, place, want) in table {
-            let made = components(&asked(balance), &change(amount, cost, place));
-            let made = made.map(|list| list.into_iter().map(|(part, cents)| (part.causale_descrittiva, cents)).collect::<Vec<_>>());
+            let made = components(balance, Some("Verbale 12/2026"), amount, cost, place);
+            let made = made.map(|list| list.into_iter().map(|line| (line.causale().to_owned(), line.amount)).collect::<Vec<_>>());
             let want = want.map(|list| list.iter().map(|(name, cents)| ((*name).to_owned(), *cents)).collect::<Vec<_>>());
             assert_eq!(made, want, "{balance:?} {amount} {cost} {place:?}");
         }

@@ -84,7 +84,7 @@ fn service(debt: &Debt) -> String {
 }
 
 /// `EsitoAggiornaPosizioniDebitorie`: (IdPosizioneDebitoria, code, debt) of each.
-pub(super) async fn outcome(ppay: &PiemontePay, message: &str, creditor: &str, service: &str, done: &[(String, &str, Option<Key>)]) {
+pub(super) async fn outcome(ppay: &PiemontePay, message: &str, creditor: &str, service: &str, done: &[(String, String, Option<Key>)]) {
     let good = done.iter().filter(|(_, code, _)| *code == "000").count();
     let all = match good {
         0 => "051",

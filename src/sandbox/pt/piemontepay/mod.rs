@@ -8,7 +8,7 @@
 mod callbacks;
 mod rest;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,12 +45,22 @@ pub(super) struct Outward {
     delay_ms: u64,
     /// The outcome of an update is told before the answer to it has gone out.
     hasty: bool,
+    /// Codes (`codici-esito.csv`) that the next updates by SOAP end with, one each, instead of being made.
+    outcomes: VecDeque<String>,
 }
 
 impl Default for Outward {
     fn default() -> Self {
         let empty = String::new;
-        Outward { callback_url: empty(), cost_url: empty(), username: empty(), password: empty(), delay_ms: 50, hasty: false }
+        Outward {
+            callback_url: empty(),
+            cost_url: empty(),
+            username: empty(),
+            password: empty(),
+            delay_ms: 50,
+            hasty: false,
+            outcomes: VecDeque::new(),
+        }
     }
 }
 
@@ -227,8 +237,11 @@ async fn take_in_charge(ppay: &Arc<PiemontePay>, request: &Node) -> &'static str
         let done: Vec<_> = updates
             .iter()
             .map(|update| {
+                if let Some(code) = lock(&later.outward).outcomes.pop_front() {
+                    return (update.position.clone(), code, None);
+                }
                 let (code, key) = later.update(&creditor, &service, update, |debt| debt.position_id == update.position);
-                (update.position.clone(), code, key)
+                (update.position.clone(), code.to_owned(), key)
             })
             .collect();
         callbacks::outcome(&later, &message, &creditor, &service, &done).await;
