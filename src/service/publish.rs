@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::pulse::Beat;
@@ -33,6 +35,27 @@ const LINES_PER_FILE: u64 = 1_000_000;
 const LATE: i64 = 5;
 /// Lines rendered at a time.
 const PAGE: usize = 1_000;
+
+/// What a share that answers slowly is given when the service stops (real time).
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// Works in the folders of a gestionale, which may lie on a share that hangs for ever: on a thread of its own, which keeps neither the
+/// runtime's threads nor, once it is told to, the service from stopping. What is left under a temporary name is swept at the next start.
+pub async fn on_share<T: Send + 'static>(
+    stopping: &CancellationToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PublishError> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().name("share".to_owned()).spawn(move || drop(tell.send(work())))?;
+    let given_up = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        told = told => told.map_err(|_| std::io::Error::other("the work ended badly").into()),
+        () = given_up => Err(StoreError::Stopping.into()),
+    }
+}
 
 /// Publishes outcomes and indexes as they become due, until the hub stops; then once more.
 pub async fn run(hub: Arc<Hub>) {
@@ -181,7 +204,7 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
     let (temporary, name) = (file.temporary.clone(), file.name.clone());
     let mark = mark_of(file);
     let (own_root, same) = (root.to_owned(), (file.size, file.sha256));
-    let outcome = tokio::task::spawn_blocking(move || {
+    let outcome = on_share(&hub.stopping, move || {
         // Without its folder nothing is known of the file: the share is away.
         if !staging.is_dir() {
             return Err(std::io::ErrorKind::NotFound.into());
@@ -211,8 +234,7 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
             other => other,
         }
     })
-    .await
-    .map_err(std::io::Error::other)?;
+    .await?;
     match outcome {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -235,7 +257,8 @@ pub async fn tell_name_taken(hub: &Hub, source: &str, folder: &str) -> Result<()
 /// What is remembered beside the folders of its gestionale of a numbered file.
 fn mark_of(file: &Publication) -> Option<Mark> {
     let xml = file.name.ends_with(".xml").then_some(file.sha256);
-    Some(Mark { kind: file.kind.clone(), number: file.number?, line: file.lines.map_or(0, |lines| lines.1), xml })
+    let csv = (file.kind == exports::KIND && file.name.ends_with(".csv")).then_some(file.sha256);
+    Some(Mark { kind: file.kind.clone(), number: file.number?, line: file.lines.map_or(0, |lines| lines.1), xml, csv })
 }
 
 pub fn revealed(kind: &str) {
@@ -281,13 +304,12 @@ pub async fn once(
         return Ok(());
     }
     let dir = root.join(folder);
-    let parked = tokio::task::spawn_blocking(move || {
+    let parked = on_share(&hub.stopping, move || {
         let mut pending = Pending::begin(&dir)?;
         write(&mut pending)?;
         pending.park()
     })
-    .await
-    .map_err(std::io::Error::other)??;
+    .await??;
     self::parked(kind);
     let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
     told(&root, std::slice::from_ref(&file), hub.store.prepare_publications(vec![file.clone()]).await)?;
