@@ -301,10 +301,11 @@ fn a_share_that_hangs_holds_up_nobody_else() {
         let row = Row::new(ENTE, &format!("FERMO-{n}")).notice(ENTE, n);
         office.answered(source, "con", "uno.zip", &batch(&[row]), "PRESA_IN_CARICO", &[]);
     }
-    let folder = |source: &str| office.dir().join(source).join("rendicontazioni");
+    let dir = office.dir().to_owned();
+    let folder = |source: &str| dir.join(source).join("rendicontazioni");
     let count = |source: &str| published(&folder(source)).len();
     wait_for("the first nights", SOON, || (count("tributi") >= 2 && count("altri") >= 2).then_some(()));
-    let numbers = office.dir().join("tributi/.messo/numeri");
+    let numbers = dir.join("tributi/.messo/numeri");
     let kept = numbers.with_file_name("numeri-messi-da-parte");
     fs::rename(&numbers, &kept).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, &numbers, rustix::fs::Mode::from_raw_mode(0o640)).unwrap();
