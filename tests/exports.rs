@@ -309,6 +309,16 @@ fn a_share_that_hangs_holds_up_nobody_else() {
     let kept = numbers.with_file_name("numeri-messi-da-parte");
     fs::rename(&numbers, &kept).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, &numbers, rustix::fs::Mode::from_raw_mode(0o640)).unwrap();
+    // Outcomes are numbered files too: that of the one waits, that of the other comes.
+    for (source, n) in [("tributi", 3), ("altri", 4)] {
+        let row = Row::new(ENTE, &format!("FERMO-{n}")).notice(ENTE, n);
+        office.answered(source, "con", "due.zip", &batch(&[row]), "PRESA_IN_CARICO", &[]);
+    }
+    let told = |source: &str, reference: &str| {
+        published(&dir.join(source).join("esiti")).iter().any(|path| fs::read_to_string(path).unwrap().contains(reference))
+    };
+    wait_for("the outcome of the other", SOON, || told("altri", "FERMO-4").then_some(()));
+    assert!(!told("tributi", "FERMO-3"), "it came out without its number");
     let before = count("altri");
     wait_for("operators are told", SOON, || office.alerted("RENDICONTAZIONE_IN_RITARDO").then_some(()));
     let meanwhile = count("altri");
@@ -318,6 +328,7 @@ fn a_share_that_hangs_holds_up_nobody_else() {
     assert_eq!(count("tributi"), hung, "nothing comes out without its number");
     // It answers again.
     fs::write(&numbers, fs::read(&kept).unwrap()).unwrap();
+    wait_for("its outcome", SOON, || told("tributi", "FERMO-3").then_some(()));
     wait_for("it goes on", SOON, || (count("tributi") >= hung + 2).then_some(()));
     wait_for("operators are told", SOON, || office.alerted("RENDICONTAZIONE_RIUSCITA").then_some(()));
     office.stop();
