@@ -290,6 +290,53 @@ fn a_full_disk_puts_an_export_off_and_loses_no_number() {
     drop(share);
 }
 
+/// The share of one gestionale hangs (its last numbers are read for ever): the others have their exports all the same, operators are
+/// told because time has passed, and when it answers again its chain goes on.
+#[test]
+fn a_share_that_hangs_holds_up_nobody_else() {
+    let clock = shared_clock(43_200);
+    let mut office = office(&clock, "http://127.0.0.1:9");
+    office.start();
+    for (source, n) in [("tributi", 1), ("altri", 2)] {
+        let row = Row::new(ENTE, &format!("FERMO-{n}")).notice(ENTE, n);
+        office.answered(source, "con", "uno.zip", &batch(&[row]), "PRESA_IN_CARICO", &[]);
+    }
+    let dir = office.dir().to_owned();
+    let folder = |source: &str| dir.join(source).join("rendicontazioni");
+    let count = |source: &str| published(&folder(source)).len();
+    wait_for("the first nights", SOON, || (count("tributi") >= 2 && count("altri") >= 2).then_some(()));
+    let numbers = dir.join("tributi/.messo/numeri");
+    let kept = numbers.with_file_name("numeri-messi-da-parte");
+    fs::rename(&numbers, &kept).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &numbers, rustix::fs::Mode::from_raw_mode(0o640)).unwrap();
+    // Outcomes are numbered files too: that of the one waits, that of the other comes.
+    for (source, n) in [("tributi", 3), ("altri", 4)] {
+        let row = Row::new(ENTE, &format!("FERMO-{n}")).notice(ENTE, n);
+        office.answered(source, "con", "due.zip", &batch(&[row]), "PRESA_IN_CARICO", &[]);
+    }
+    let told = |source: &str, reference: &str| {
+        published(&dir.join(source).join("esiti")).iter().any(|path| fs::read_to_string(path).unwrap().contains(reference))
+    };
+    wait_for("the outcome of the other", SOON, || told("altri", "FERMO-4").then_some(()));
+    assert!(!told("tributi", "FERMO-3"), "it came out without its number");
+    let before = count("altri");
+    wait_for("operators are told", SOON, || office.alerted("RENDICONTAZIONE_IN_RITARDO").then_some(()));
+    let meanwhile = count("altri");
+    assert!(meanwhile >= before + 4, "the other gestionale waited: {before} files, then {meanwhile}");
+    let hung = count("tributi");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(count("tributi"), hung, "nothing comes out without its number");
+    // It answers again.
+    fs::write(&numbers, fs::read(&kept).unwrap()).unwrap();
+    wait_for("its outcome", SOON, || told("tributi", "FERMO-3").then_some(()));
+    wait_for("it goes on", SOON, || (count("tributi") >= hung + 2).then_some(()));
+    wait_for("operators are told", SOON, || office.alerted("RENDICONTAZIONE_RIUSCITA").then_some(()));
+    office.stop();
+    for source in ["tributi", "altri"] {
+        assert_eq!(looked_through(&folder(source)), (0, Vec::new()), "{source}");
+    }
+}
+
 /// Writes until there is no room.
 fn fill_up(path: &Path) {
     use std::io::Write;

@@ -108,6 +108,8 @@ pub const CODES: &[AlertCode] = &[
     once("EVENTO_SCONOSCIUTO", AlertKind::Anomaly),
     once("TIMELINE_RETTIFICATA", AlertKind::Anomaly),
     once("OROLOGIO_SPOSTATO", AlertKind::Anomaly),
+    begins("CANCELLAZIONI_TRATTENUTE", AlertKind::Person, "CANCELLAZIONI_RIPRESE"),
+    ends("CANCELLAZIONI_RIPRESE", AlertKind::Person),
     once("RIFIUTO_SENZA_MOTIVO", AlertKind::Anomaly),
     begins("RENDICONTAZIONE_IN_RITARDO", AlertKind::Person, "RENDICONTAZIONE_RIUSCITA"),
     ends("RENDICONTAZIONE_RIUSCITA", AlertKind::Person),

@@ -174,6 +174,15 @@ impl<W: Write> CsvFile<W> {
         self.row.end(&mut self.out)
     }
 
+    /// Where it is written to.
+    pub fn out(&self) -> &W {
+        &self.out
+    }
+
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Writes the totals.
     pub fn end(mut self) -> io::Result<W> {
         let (row, header, totals) = (&mut self.row, &self.header, &self.totals);
@@ -287,6 +296,15 @@ impl<W: Write> XmlFile<W> {
         visit(row, &mut self.text);
         self.text.0.push_str("</posizione>\n");
         self.out.write_all(self.text.0.as_bytes())
+    }
+
+    /// Where it is written to.
+    pub fn out(&self) -> &W {
+        &self.out
+    }
+
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Writes the totals and the end.

@@ -292,6 +292,47 @@ fn same_file(a: &Path, b: &Path) -> io::Result<bool> {
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
+/// A file of which what was written is kept in memory until it is [put out](Staged::put_out): who writes touches no disk.
+pub struct Staged {
+    ready: Vec<u8>,
+    out: Pending,
+}
+
+impl Staged {
+    pub fn new(out: Pending) -> Staged {
+        Staged { ready: Vec::new(), out }
+    }
+
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Writes them.
+    pub fn put_out(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.ready)?;
+        self.ready.clear();
+        Ok(())
+    }
+
+    /// The file itself, with all that was written.
+    pub fn end(mut self) -> io::Result<Pending> {
+        self.put_out()?;
+        Ok(self.out)
+    }
+}
+
+impl Write for Staged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.ready.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = self.file.write(bytes)?;

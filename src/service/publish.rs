@@ -1,11 +1,15 @@
 //! Puts what gestionali read where they read it: written whole under a temporary name, told to the store, renamed, told again.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::pulse::Beat;
@@ -31,25 +35,57 @@ pub enum PublishError {
 const LINES_PER_FILE: u64 = 1_000_000;
 /// Who prepared a file gives it its name within this (real seconds), or could not.
 const LATE: i64 = 5;
+/// One that takes longer than this is not waited for by the others (real time).
+const TOGETHER: Duration = Duration::from_secs(1);
 /// Lines rendered at a time.
 const PAGE: usize = 1_000;
 
-/// Publishes outcomes and indexes as they become due, until the hub stops; then once more.
+/// What a share that answers slowly is given when the service stops (real time).
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// Works in the folders of a gestionale, which may lie on a share that hangs for ever: on a thread of its own, which keeps neither the
+/// runtime's threads nor, once it is told to, the service from stopping. What is left under a temporary name is swept at the next start.
+pub async fn on_share<T: Send + 'static>(
+    stopping: &CancellationToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PublishError> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().name("share".to_owned()).spawn(move || drop(tell.send(work())))?;
+    let given_up = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        told = told => told.map_err(|_| std::io::Error::other("the work ended badly").into()),
+        () = given_up => Err(StoreError::Stopping.into()),
+    }
+}
+
+/// Publishes outcomes and indexes as they become due, until the hub stops; then once more. Each gestionale has a task of its own: a share
+/// that hangs makes the hub not ready, and nobody else wait.
 pub async fn run(hub: Arc<Hub>) {
+    let mut under_way: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
     loop {
-        hub.pulse.beat(Beat::Publish);
-        let last = hub.stopping.is_cancelled();
-        if let Err(error) = reveal_again(&hub).await {
-            tracing::error!(%error, "un file pronto non può avere il suo nome");
-        }
-        let settings = hub.settings();
-        for source in settings.sources.iter().map(|source| source.name.clone()) {
+        if under_way.is_empty() {
             hub.pulse.beat(Beat::Publish);
-            for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
-                match outcome {
-                    Ok(_) | Err(PublishError::Store(StoreError::Stopping)) => {}
-                    Err(error) => tracing::error!(source, %error, "la pubblicazione non è riuscita"),
-                }
+        }
+        let last = hub.stopping.is_cancelled();
+        let mut open = open_files(&hub).await;
+        for source in hub.settings().sources.iter().map(|source| source.name.clone()) {
+            if !under_way.contains_key(&source) {
+                let parked = open.remove(&source).unwrap_or_default();
+                under_way.insert(source.clone(), tokio::spawn(one(hub.clone(), source, parked)));
+            }
+        }
+        // At the end each gives up by itself.
+        let end = (!last).then(|| tokio::time::Instant::now() + TOGETHER);
+        for (source, mut task) in std::mem::take(&mut under_way) {
+            let done = match end {
+                Some(end) => tokio::time::timeout_at(end, &mut task).await.is_ok(),
+                None => (&mut task).await.is_ok(),
+            };
+            if !done && !last {
+                under_way.insert(source, task);
             }
         }
         if last {
@@ -70,14 +106,40 @@ pub async fn run(hub: Arc<Hub>) {
     }
 }
 
-/// Files whose renaming failed a while ago (a share that was away, a full disk) are given their name when it works again.
-async fn reveal_again(hub: &Hub) -> Result<(), PublishError> {
-    let before = hub.clock.now().saturating_sub(hub.real_span(LATE)).unwrap_or(Timestamp::MIN);
-    for file in
-        hub.store.open_publications().await?.into_iter().filter(|file| file.created_at < before || file.created_at > hub.clock.now())
-    {
+/// What is due of one gestionale.
+async fn one(hub: Arc<Hub>, source: String, parked: Vec<Publication>) {
+    if let Err(error) = reveal_again(&hub, &parked).await {
+        tracing::error!(source, %error, "un file pronto non può avere il suo nome");
+    }
+    for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
+        match outcome {
+            Ok(_) | Err(PublishError::Store(StoreError::Stopping)) => {}
+            Err(error) => tracing::error!(source, %error, "la pubblicazione non è riuscita"),
+        }
+    }
+}
+
+/// Files whose renaming failed a while ago, by gestionale.
+async fn open_files(hub: &Hub) -> BTreeMap<String, Vec<Publication>> {
+    let (now, mut found) = (hub.clock.now(), BTreeMap::<String, Vec<Publication>>::new());
+    let before = now.saturating_sub(hub.real_span(LATE)).unwrap_or(Timestamp::MIN);
+    match hub.store.open_publications().await {
+        Ok(files) => {
+            for file in files.into_iter().filter(|file| file.created_at < before || file.created_at > now) {
+                found.entry(file.source.clone()).or_default().push(file);
+            }
+        }
+        Err(StoreError::Stopping) => {}
+        Err(error) => tracing::error!(%error, "i file pronti non si possono cercare"),
+    }
+    found
+}
+
+/// Files whose renaming failed (a share that was away, a full disk) are given their name when it works again.
+async fn reveal_again(hub: &Hub, parked: &[Publication]) -> Result<(), PublishError> {
+    for file in parked {
         let Some(root) = root(hub, &file.source) else { continue };
-        stays_parked(&file.source, reveal(hub, &root, &file).await)?;
+        stays_parked(&file.source, reveal(hub, &root, file).await)?;
     }
     Ok(())
 }
@@ -181,7 +243,7 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
     let (temporary, name) = (file.temporary.clone(), file.name.clone());
     let mark = mark_of(file);
     let (own_root, same) = (root.to_owned(), (file.size, file.sha256));
-    let outcome = tokio::task::spawn_blocking(move || {
+    let outcome = on_share(&hub.stopping, move || {
         // Without its folder nothing is known of the file: the share is away.
         if !staging.is_dir() {
             return Err(std::io::ErrorKind::NotFound.into());
@@ -211,8 +273,7 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
             other => other,
         }
     })
-    .await
-    .map_err(std::io::Error::other)?;
+    .await?;
     match outcome {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -235,7 +296,8 @@ pub async fn tell_name_taken(hub: &Hub, source: &str, folder: &str) -> Result<()
 /// What is remembered beside the folders of its gestionale of a numbered file.
 fn mark_of(file: &Publication) -> Option<Mark> {
     let xml = file.name.ends_with(".xml").then_some(file.sha256);
-    Some(Mark { kind: file.kind.clone(), number: file.number?, line: file.lines.map_or(0, |lines| lines.1), xml })
+    let csv = (file.kind == exports::KIND && file.name.ends_with(".csv")).then_some(file.sha256);
+    Some(Mark { kind: file.kind.clone(), number: file.number?, line: file.lines.map_or(0, |lines| lines.1), xml, csv })
 }
 
 pub fn revealed(kind: &str) {
@@ -281,13 +343,12 @@ pub async fn once(
         return Ok(());
     }
     let dir = root.join(folder);
-    let parked = tokio::task::spawn_blocking(move || {
+    let parked = on_share(&hub.stopping, move || {
         let mut pending = Pending::begin(&dir)?;
         write(&mut pending)?;
         pending.park()
     })
-    .await
-    .map_err(std::io::Error::other)??;
+    .await??;
     self::parked(kind);
     let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
     told(&root, std::slice::from_ref(&file), hub.store.prepare_publications(vec![file.clone()]).await)?;
@@ -325,8 +386,9 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         copy: false,
     };
     let (csv, xml) = render(hub, &header, &root.join("esiti")).await?;
+    let (csv, xml) = on_share(&hub.stopping, move || Ok::<_, std::io::Error>((csv.park()?, xml.park()?))).await??;
     let mut files = Vec::new();
-    for (parked, extension) in [(csv.park()?, "csv"), (xml.park()?, "xml")] {
+    for (parked, extension) in [(csv, "csv"), (xml, "xml")] {
         let mut file = publication(source, "ESITO", "esiti", &outcome_name(&header, extension), &parked, None, now);
         file.number = Some(header.number);
         file.lines = Some((header.first, header.last));
@@ -355,25 +417,33 @@ pub(super) async fn previous(hub: &Hub, source: &str, number: u64) -> Result<Opt
     Ok(files.into_iter().find(|file| file.number == Some(before) && file.name.ends_with(".xml")).map(|file| file.sha256))
 }
 
+/// Both forms of an outcome file, CSV first. Lines are read a page at a time, and written outside the store.
 pub(super) async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Result<(Pending, Pending), PublishError> {
-    let mut csv = CsvFile::begin(header, Pending::begin(dir)?)?;
-    let mut xml = XmlFile::begin(header, Pending::begin(dir)?)?;
+    let (own, dir) = (header.clone(), dir.to_owned());
+    let begin =
+        move || Ok::<_, std::io::Error>((CsvFile::begin(&own, Pending::begin(&dir)?)?, XmlFile::begin(&own, Pending::begin(&dir)?)?));
+    let mut files = on_share(&hub.stopping, begin).await??;
     let mut next = header.first;
     while next <= header.last {
         let page = hub.store.lines(&header.source, next, header.last, PAGE).await?;
-        hub.pulse.beat(Beat::Publish);
         let settings = hub.settings();
         let Some(last) = page.last().map(|line| line.line.line) else { break };
-        for row in &page {
-            let environment = settings.institution(&row.line.sender_tax_id).map_or("", |institution| institution.ambiente.as_str());
-            let reason = row.line.code.as_deref().and_then(parking::sentence);
-            let rendered = RenderedLine { line: &row.line, echo: &row.echo, environment, reason, reasons: &row.reasons };
-            csv.line(&rendered)?;
-            xml.line(&rendered)?;
-        }
+        let (mut csv, mut xml) = files;
+        let write = move || {
+            for row in &page {
+                let environment = settings.institution(&row.line.sender_tax_id).map_or("", |institution| institution.ambiente.as_str());
+                let reason = row.line.code.as_deref().and_then(parking::sentence);
+                let rendered = RenderedLine { line: &row.line, echo: &row.echo, environment, reason, reasons: &row.reasons };
+                csv.line(&rendered)?;
+                xml.line(&rendered)?;
+            }
+            Ok::<_, std::io::Error>((csv, xml))
+        };
+        files = on_share(&hub.stopping, write).await??;
         next = last + 1;
     }
-    Ok((csv.end()?, xml.end()?))
+    let (csv, xml) = files;
+    Ok(on_share(&hub.stopping, move || Ok::<_, std::io::Error>((csv.end()?, xml.end()?))).await??)
 }
 
 /// Lists the facts stored since the last index of a gestionale, with their digests.
@@ -387,10 +457,14 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
     let number = hub.store.next_index_number(source).await?;
     let header = IndexHeader { source: source.to_owned(), number, created_at: now, copy: false };
     let entries: Vec<IndexEntry> = facts.iter().map(index_entry).collect();
-    let (csv, xml) = render_index(&header, &entries, &root.join("attestazioni"))?;
+    let (own, dir) = (header.clone(), root.join("attestazioni"));
+    let made = move || {
+        let (csv, xml) = render_index(&own, &entries, &dir)?;
+        Ok::<_, std::io::Error>((csv.park()?, xml.park()?))
+    };
+    let (csv, xml) = on_share(&hub.stopping, made).await??;
     let mut files = Vec::new();
-    for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
-        let parked = pending.park()?;
+    for (parked, extension) in [(csv, "csv"), (xml, "xml")] {
         let mut file = publication(source, "INDICE", "attestazioni", &legal_facts::index_name(&header, extension), &parked, None, now);
         file.number = Some(number);
         files.push(file);

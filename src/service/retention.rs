@@ -3,6 +3,8 @@
 //!
 //! Bytes first (entries of archives, in place; the whole archive when nobody needs any of it), then the rows of the store, then the
 //! store's file is written anew. Each step can be repeated; none begins before it is written down.
+//!
+//! Nothing here can be undone, so the clock alone is not believed: terms are counted up to [`sure_time`].
 
 mod person;
 
@@ -12,18 +14,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{KEPT, kept_path};
 use super::{Hub, rome};
 use crate::batch::archive::{ReadAt, looks_like_zip, names_of};
+use crate::clock::{Patience, SureTime, monotonic};
 use crate::config::SourceSystem;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::store::archives::Archives;
-use crate::store::{Cause, OldFile, OrderLine, PendingErasure, Spans, StoreError};
+use crate::store::{Cause, Notice, OldFile, OrderLine, PendingErasure, Spans, StoreError};
 
 /// Why a round of deletions stopped. What was begun goes on at the next one.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,13 @@ impl Tally {
 /// Acts, batches or files looked at together.
 const PAGE: usize = 500;
 const DAY_DONE: &str = "conservazione.giorno";
+/// The [`SureTime`] of the last look.
+const SURE: &str = "conservazione.ora_certa";
+/// The clock is too far ahead of what was measured to delete by it.
+const HELD: &str = "CANCELLAZIONI_TRATTENUTE";
+const RESUMED: &str = "CANCELLAZIONI_RIPRESE";
+/// What that trouble is about.
+const CLOCK: &str = "orologio";
 
 /// Runs until the hub stops.
 pub async fn run(hub: Arc<Hub>) {
@@ -67,32 +77,75 @@ pub async fn run(hub: Arc<Hub>) {
     if let Err(error) = finish(&hub, hub.clock.now()).await {
         tracing::error!(%error, "una cancellazione interrotta non può essere ripresa ora");
     }
+    let mut looked = None;
     while !hub.stopping.is_cancelled() {
-        let now = hub.clock.now();
-        let done = match is_time(&hub, now).await {
-            Ok(Some(day)) => match round(&hub, now).await {
-                Ok(_) => hub.store.set_setting(DAY_DONE, &day).await,
-                // Tried again in an hour of business time: the day is not done.
-                Err(error) => {
-                    tracing::error!(%error, "la conservazione non è riuscita: si riprova");
-                    tokio::select! {
-                        () = tokio::time::sleep(pause * 10) => {}
-                        () = hub.stopping.cancelled() => {}
-                    }
-                    Ok(())
-                }
-            },
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
+        let measured = monotonic();
+        let since = looked.replace(measured).map_or(Duration::ZERO, |before: Instant| measured.saturating_duration_since(before));
+        let passed = SignedDuration::try_from(since * hub.clock.factor()).unwrap_or(SignedDuration::MAX);
+        let wait = match look(&hub, hub.clock.now(), passed).await {
+            Ok(_) => pause,
+            // The day is not done.
+            Err(error) => {
+                tracing::error!(%error, "la conservazione non è riuscita: si riprova");
+                pause * 10
+            }
         };
-        if let Err(error) = done {
-            tracing::error!(%error, "la conservazione non è riuscita: si riprova");
-        }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(wait) => {}
             () = hub.stopping.cancelled() => {}
         }
     }
+}
+
+/// One look at the clock, which says `wall` after `passed` was measured: the round of the day, if its hour has come.
+async fn look(hub: &Arc<Hub>, wall: Timestamp, passed: SignedDuration) -> Result<Option<Tally>, RetentionError> {
+    let sure = go_on(hub, wall, passed).await?;
+    let Some(day) = is_time(hub, wall).await? else { return Ok(None) };
+    let tally = round(hub, sure).await?;
+    hub.store.set_setting(DAY_DONE, &day).await?;
+    Ok(Some(tally))
+}
+
+/// How the clock must behave to be believed at once, and after how long of running it is believed all the same (real days).
+fn patience(hub: &Hub) -> Patience {
+    const DAY: i64 = 24 * 3_600;
+    Patience { slack: hub.real_span(DAY), until: hub.real_span(7 * DAY) }
+}
+
+/// The time up to which terms are counted, as of the last look (within a minute); never later than `wall`.
+///
+/// # Errors
+/// The store does not answer.
+pub async fn sure_time(hub: &Hub, wall: Timestamp) -> Result<Timestamp, StoreError> {
+    Ok(known(hub).await?.unwrap_or_else(|| SureTime::first(wall)).bound(wall))
+}
+
+async fn known(hub: &Hub) -> Result<Option<SureTime>, StoreError> {
+    Ok(hub.store.setting(SURE).await?.and_then(|text| text.parse().ok()))
+}
+
+/// Takes a look at the clock into account, keeps what is known, and tells operators of terms that wait for the clock to be believed.
+async fn go_on(hub: &Hub, wall: Timestamp, passed: SignedDuration) -> Result<Timestamp, StoreError> {
+    let sure = known(hub).await?.map_or_else(|| SureTime::first(wall), |before| before.look(wall, passed, patience(hub)));
+    hub.store.set_setting(SURE, &sure.to_string()).await?;
+    let settings = hub.settings();
+    let deletes = settings
+        .institutions
+        .iter()
+        .any(|institution| institution.personal_days().is_some() || institution.conservazione.legal_facts_days > 0)
+        || settings.sources.iter().any(|source| source.conservazione.published_days > 0)
+        || settings.conservazione.names_days > 0
+        || settings.conservazione.audit_days > 0;
+    let notice = |code: &str| Notice { code: code.to_owned(), about: CLOCK.to_owned(), ..Notice::default() };
+    match sure.held_back() {
+        Some(ahead) if deletes => {
+            let data = serde_json::json!({ "ahead_hours": ahead.as_hours() });
+            let held = Notice { data: Some(data), ..notice(HELD) };
+            hub.store.begins(held, None, wall).await?;
+        }
+        _ => drop(hub.store.ends(HELD, notice(RESUMED), wall).await?),
+    }
+    Ok(sure.bound(wall))
 }
 
 /// The Rome day whose round is due.

@@ -68,6 +68,11 @@ pub struct Gone {
 pub trait Statements: Send + 'static {
     /// One more row. After an error no more are given.
     fn row(&mut self, row: &Statement<'_>) -> io::Result<()>;
+
+    /// Enough for now: the rows of another line wait until it is asked for them.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 const COLUMNS: &str = "source, number, kind, day, after_line, to_line, created_at, previous_csv, previous_xml";
@@ -91,7 +96,7 @@ fn read_export(row: &Row<'_>) -> Result<Export, StoreError> {
 
 /// Rows of a page of lines ?2..?3: acts whose last change up to line ?4 is there; ?5: only those that are open.
 pub(super) const ROWS: &str = "SELECT s.line, s.at, s.act_id, s.recipient, s.recipients, s.state, s.closed, s.suspended, s.code, s.protocol, s.iun, s.notices, s.amount, s.vat, s.pa_fee, \
-     s.base_fee, s.paper, s.citizen_cost, s.accepted_at, s.completed_at, s.perfection, a.sender, a.flow, a.reference, a.submission, \
+     s.base_fee, s.paper, s.citizen_cost, s.accepted_at, s.completed_at, s.perfection, a.sender, a.flow, a.reference, s.submission, \
      CASE WHEN s.attestations > 0 THEN (SELECT group_concat(f.name, '|') FROM legal_fact f WHERE f.act_id = s.act_id AND f.line <= ?4 \
      AND (f.recipient IS NULL OR f.recipient = s.recipient)) END, s.due, s.paid, s.paid_at \
      FROM standing s CROSS JOIN act a ON a.id = s.act_id WHERE s.source = ?1 AND s.line > ?2 AND s.line <= ?3 AND (?5 = 0 OR s.closed = 0) \
@@ -225,26 +230,33 @@ impl Store {
         .await
     }
 
-    /// Gives the rows of an export that lie in lines `first..=last` of its window to `sink`, and the sink back: with the error that it
-    /// had, if it had one.
+    /// Gives the rows of an export that lie in lines `first..=last` of its window to `sink` until it is full, and the sink back: with
+    /// the line up to which it has them, or the error that it had. A reader waits for nobody: `sink` only keeps what it is given.
     pub async fn statements<S: Statements>(
         &self,
         export: &Export,
         first: u64,
         last: u64,
         mut sink: S,
-    ) -> Result<(S, io::Result<()>), StoreError> {
+    ) -> Result<(S, io::Result<u64>), StoreError> {
         let (source, to, kind) = (export.source.clone(), export.to as i64, export.kind);
-        let (before, last) = (first.saturating_sub(1) as i64, last.min(export.to) as i64);
+        let before = first.saturating_sub(1);
         self.read(move |db| {
             let mut select = db.prepare_cached(ROWS)?;
-            let mut rows = select.query(params![source, before, last, to, kind == ExportKind::Open])?;
+            let mut rows =
+                select.query(params![source, before as i64, last.min(to.unsigned_abs()) as i64, to, kind == ExportKind::Open])?;
+            let mut line = before;
             while let Some(row) = rows.next()? {
-                if let Err(error) = sink.row(&read_statement(row)?) {
+                let row = read_statement(row)?;
+                if row.line != line && sink.is_full() {
+                    return Ok((sink, Ok(line)));
+                }
+                line = row.line;
+                if let Err(error) = sink.row(&row) {
                     return Ok((sink, Err(error)));
                 }
             }
-            Ok((sink, Ok(())))
+            Ok((sink, Ok(last)))
         })
         .await
     }

@@ -4,6 +4,10 @@
 //! handed over, what happens next is added to it, so that a server that is away for a day leaves one mail, not hundreds. From the
 //! moment it is handed over its text is kept and does not change: a crash before the answer is recorded repeats it word for word,
 //! under the same Message-ID, and the repeat is counted.
+//!
+//! A store that was put back from a copy does not know what went after it: every mail that waited in the copy may have gone, and is a
+//! repeat under its Message-ID. What of the alerts of the copy was not a mail yet becomes one that counts as a repeat too; its
+//! Message-ID follows from the alert, so it is the one that it had.
 
 use std::sync::Arc;
 
@@ -16,6 +20,7 @@ use super::codec::{at, ms, optional, uuid_at};
 use super::{Store, StoreError};
 use crate::clock;
 use crate::domain::alert::AlertKind;
+use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
 
 /// An alert, with what its act and batch know.
@@ -156,14 +161,16 @@ const TOLD: i64 = 40;
 const SHOWN: usize = 50;
 const CURSOR: &str = "mail_cursor";
 const TROUBLE: &str = "mail_trouble";
+/// The last alert of a copy that was put back: up to it mails may have gone that this store does not know.
+const COPIED: &str = "mail_copiati_fino_a";
 
 const NEW_ALERTS: &str = "SELECT a.id, a.at, a.code, coalesce(a.source, c.source, b.source), coalesce(a.sender, c.sender, b.sender), \
      coalesce(a.flow, c.flow, b.flow) FROM alert a LEFT JOIN act c ON c.id = a.act_id LEFT JOIN batch b ON b.id = a.batch_id \
      WHERE a.id > ?1 ORDER BY a.id LIMIT ?2";
 const OPEN: &str = "SELECT id FROM mail WHERE sender = ?1 AND kind = ?2 AND recipient = ?3 AND state = 'ATTESA' AND doubtful = 0 \
      AND alone = 0 LIMIT 1";
-const BEGIN: &str = "INSERT INTO mail (id, sender, kind, recipient, message_id, state, alone, created_at, due_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, 'ATTESA', ?6, ?7, ?8)";
+const BEGIN: &str = "INSERT INTO mail (id, sender, kind, recipient, message_id, state, alone, created_at, due_at, doubtful) \
+     VALUES (?1, ?2, ?3, ?4, ?5, 'ATTESA', ?6, ?7, ?8, ?9)";
 const SOONER: &str = "UPDATE mail SET due_at = ?2 WHERE id = ?1 AND attempts = 0 AND due_at > ?2";
 const COUNT_CODE: &str = "INSERT INTO mail_code (mail_id, code, flow, alerts, first_at, last_at) VALUES (?1, ?2, ?3, 1, ?4, ?4) \
      ON CONFLICT (mail_id, code, flow) DO UPDATE SET alerts = alerts + 1, first_at = min(first_at, ?4), last_at = max(last_at, ?4)";
@@ -209,9 +216,20 @@ impl Store {
                 })?
                 .collect::<Result<_, _>>()?;
             let Some((last, ..)) = alerts.last() else { return Ok(collected) };
+            let copied = get(db, COPIED)?.and_then(|text| text.parse().ok()).unwrap_or(0);
+            // Of the copy's alerts: whom a mail was begun for in this call.
+            let mut doubtful: Vec<(Addressed, Uuid)> = Vec::new();
             for (id, raised, alert) in &alerts {
                 for addressed in router(alert) {
-                    let (mail, begun) = mail_for(db, &addressed, &domain, window, now)?;
+                    let first = First { alert: *id, raised: *raised, code: &alert.code, doubtful: *id <= copied, domain: &domain };
+                    let same = |(other, _): &&(Addressed, Uuid)| !addressed.alone && *other == addressed;
+                    let (mail, begun) = match doubtful.iter().find(same) {
+                        Some((_, mail)) => (*mail, false),
+                        None => mail_for(db, &addressed, &first, window, now)?,
+                    };
+                    if begun && first.doubtful {
+                        doubtful.push((addressed, mail));
+                    }
                     collected.mails += usize::from(begun);
                     let flow = alert.flow.as_deref().unwrap_or_default();
                     db.prepare_cached(COUNT_CODE)?.execute(params![mail.as_bytes(), alert.code, flow, raised])?;
@@ -436,11 +454,43 @@ impl Store {
     }
 }
 
+/// The alert with which a mail begins.
+struct First<'a> {
+    alert: i64,
+    raised: i64,
+    code: &'a str,
+    /// A mail that nobody knows of may have told it.
+    doubtful: bool,
+    domain: &'a str,
+}
+
+impl First<'_> {
+    /// The same for the same alert and recipient, in this store and in one put back from its copy.
+    fn message_id(&self, addressed: &Addressed) -> String {
+        let Addressed { sender, kind, recipient, .. } = addressed;
+        let First { alert, raised, code, domain, .. } = self;
+        let digest = Sha256::of(format!("{alert} {raised} {code} {sender} {} {recipient}", kind.as_str()).as_bytes()).to_hex();
+        format!("<{}@{domain}>", digest.get(..32).unwrap_or_default())
+    }
+}
+
+/// In a store that was put back from a copy: what waited may have gone since.
+pub(super) fn doubt_all(db: &Connection) -> Result<(), StoreError> {
+    for sql in [
+        "UPDATE mail SET doubtful = max(doubtful, 1) WHERE state = 'ATTESA' AND due_at >= 0",
+        "UPDATE mail SET doubtful = max(doubtful, 1) WHERE state = 'IN_CORSO' AND lease_until >= 0",
+    ] {
+        db.prepare_cached(sql)?.execute([])?;
+    }
+    let last: i64 = db.prepare_cached("SELECT coalesce(max(id), 0) FROM alert")?.query_row([], |row| row.get(0))?;
+    set(db, COPIED, &last.to_string())
+}
+
 /// The mail that an alert goes into: one that waits, or a new one.
 fn mail_for(
     db: &Connection,
     addressed: &Addressed,
-    domain: &str,
+    first: &First<'_>,
     window: SignedDuration,
     now: Timestamp,
 ) -> Result<(Uuid, bool), StoreError> {
@@ -473,8 +523,8 @@ fn mail_for(
     }
     keep_window()?;
     let id = clock::new_uuid();
-    let message_id = format!("<{id}@{domain}>");
-    let row = params![id.as_bytes(), sender, kind.as_str(), recipient, message_id, alone, ms(now), ms(wished)];
+    let message_id = first.message_id(addressed);
+    let row = params![id.as_bytes(), sender, kind.as_str(), recipient, message_id, alone, ms(now), ms(wished), first.doubtful];
     db.prepare_cached(BEGIN)?.execute(row)?;
     Ok((id, true))
 }

@@ -360,6 +360,16 @@ impl Store {
             .await;
     }
 
+    /// Whether the log can be emptied: no reader keeps a snapshot.
+    #[cfg(test)]
+    pub async fn empties_its_log(&self) -> bool {
+        let emptied = self.alone(|db| {
+            let row = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+            Ok(row == (0, 0))
+        });
+        emptied.await.unwrap_or(false)
+    }
+
     /// Runs `query` on a reading connection, off the runtime's threads.
     async fn read<T: Send + 'static>(
         &self,

@@ -156,6 +156,8 @@ impl Store {
                 "INSERT INTO restore_open (act_id, waits) SELECT id, 0 FROM act WHERE state IN ('PERFEZIONATO', 'ANNULLATO') AND closed_at > ?1",
                 [ms(copied_at) - LATE_FACTS],
             )?;
+            // Before anything is told of the restore itself.
+            super::mail::doubt_all(db)?;
             let sql = "INSERT INTO trouble (code, about, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
             db.prepare_cached(sql)?.execute(params![WAITS, backup, ms(now)])?;
             engine::raise_alert_for(db, WAITS, None, None, &backup, now)?;

@@ -32,7 +32,7 @@ pub(super) fn take(db: &Connection, act: &ActRow, line: &OutcomeLine) -> Result<
         let told = "UPDATE legal_fact SET line = ?3 WHERE act_id = ?1 AND name = ?2 AND line IS NULL";
         db.prepare_cached(told)?.execute(params![act.id.0.as_bytes(), name, line.line as i64])?;
     }
-    if changed { write(db, &act.source, act.id, line, &all) } else { Ok(()) }
+    if changed { write(db, act, line, &all) } else { Ok(()) }
 }
 
 /// New content, given before anything reached SEND: what it asks for is new, how far the act is stays.
@@ -42,19 +42,19 @@ fn renewed(fresh: Vec<Standing>, before: &[Standing]) -> Vec<Standing> {
     fresh.into_iter().map(keep).collect()
 }
 
-fn write(db: &Connection, source: &str, act: ActId, line: &OutcomeLine, all: &[Standing]) -> Result<(), StoreError> {
+fn write(db: &Connection, act: &ActRow, line: &OutcomeLine, all: &[Standing]) -> Result<(), StoreError> {
     let mut insert = db.prepare_cached(
         "INSERT INTO standing (source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun, notices, amount, \
-         vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, due, paid, paid_at, payments) \
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27)",
+         vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, due, paid, paid_at, payments, \
+         submission) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28)",
     )?;
     for one in all {
         insert.execute(params![
-            source,
+            act.source,
             line.line as i64,
             one.recipient,
             all.len() as i64,
-            act.0.as_bytes(),
+            act.id.0.as_bytes(),
             ms(line.written_at),
             one.closed,
             one.state.as_str(),
@@ -77,6 +77,7 @@ fn write(db: &Connection, source: &str, act: ActId, line: &OutcomeLine, all: &[S
             one.paid(),
             one.paid_at.map(ms),
             encode_payments(&one.payments),
+            act.submission,
         ])?;
     }
     Ok(())

@@ -17,8 +17,8 @@ use super::measure::{Workshop, best, in_child, peak_mib, round, rounded, settle_
 use super::{Report, judged};
 use crate::domain::standing::{ExportKind, Statement};
 use crate::outbox::exports::{CsvFile, XmlFile};
-use crate::outbox::place::Pending;
-use crate::service::exports::{header, pages};
+use crate::outbox::place::{Pending, Staged};
+use crate::service::exports::{Sink, WAITING, header, pages};
 use crate::store::{Export, Statements, Store, rows_sql};
 
 /// CSV over `sqlite3 -csv`.
@@ -168,17 +168,29 @@ pub async fn fill(job: &Fill) -> Result<u64, String> {
 }
 
 /// Takes rows for one format or both, and counts them.
-struct Sink {
-    csv: Option<CsvFile<Pending>>,
-    xml: Option<XmlFile<Pending>>,
+struct Rows {
+    csv: Option<CsvFile<Staged>>,
+    xml: Option<XmlFile<Staged>>,
     rows: u64,
 }
 
-impl Statements for Sink {
+impl Statements for Rows {
     fn row(&mut self, row: &Statement<'_>) -> io::Result<()> {
         self.rows += 1;
         self.csv.as_mut().map_or(Ok(()), |csv| csv.row(row))?;
         self.xml.as_mut().map_or(Ok(()), |xml| xml.row(row))
+    }
+
+    fn is_full(&self) -> bool {
+        let csv = self.csv.as_ref().map_or(0, |csv| csv.out().waiting());
+        csv + self.xml.as_ref().map_or(0, |xml| xml.out().waiting()) > WAITING
+    }
+}
+
+impl Sink for Rows {
+    fn put_out(&mut self) -> io::Result<()> {
+        self.csv.as_mut().map_or(Ok(()), |csv| csv.out_mut().put_out())?;
+        self.xml.as_mut().map_or(Ok(()), |xml| xml.out_mut().put_out())
     }
 }
 
@@ -189,15 +201,15 @@ pub async fn measured(job: &Job) -> Result<Took, String> {
     let to = job.acts * 3;
     let export = Export { after: to - job.lines, ..window(job.acts, to) };
     let dir = job.dir.join("file");
-    let begin = || Pending::begin(&dir).map_err(|error| text(&error));
+    let begin = || Pending::begin(&dir).map(Staged::new).map_err(|error| text(&error));
     let csv = (job.what != Form::Xml).then(|| CsvFile::begin(header(&export, None), begin()?).map_err(|error| text(&error))).transpose()?;
     let xml =
         (job.what != Form::Csv).then(|| XmlFile::begin(&header(&export, None), begin()?).map_err(|error| text(&error))).transpose()?;
-    let sink = pages(&store, &export, &CancellationToken::new(), Sink { csv, xml, rows: 0 }).await.map_err(|error| text(&error))?;
+    let sink = pages(&store, &export, &CancellationToken::new(), Rows { csv, xml, rows: 0 }).await.map_err(|error| text(&error))?;
     let mut bytes = 0;
     let done = [sink.csv.map(CsvFile::end), sink.xml.map(XmlFile::end)];
     for pending in done.into_iter().flatten() {
-        let parked = pending.and_then(Pending::park).map_err(|error| text(&error))?;
+        let parked = pending.and_then(Staged::end).and_then(Pending::park).map_err(|error| text(&error))?;
         bytes += parked.len;
         let _ = std::fs::remove_file(dir.join(&parked.temporary));
     }

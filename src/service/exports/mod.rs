@@ -3,6 +3,9 @@
 //! An export covers lines of the ledger, not hours: after a stop the next one covers all that came since the last, whatever the
 //! clock did, and its number follows. It is published as outcome files are: written whole under temporary names, told to the store
 //! with the window it covers, renamed, told again. What failed is tried again from the beginning, under the same number.
+//!
+//! Each gestionale has a task of its own, and its share is touched by threads of its own ([`publish::on_share`]), never by who reads
+//! the store: one that hangs keeps nobody else from their exports, and is told of because time has passed.
 
 pub mod night;
 
@@ -13,19 +16,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::night::Night;
 use super::Hub;
 use super::operate::OperateError;
-use super::publish::{self, PublishError};
+use super::publish::{self, PublishError, on_share};
 use super::rebuild::commit;
 use super::report::ExportReport;
 use crate::clock::monotonic;
 use crate::domain::digest::Sha256;
 use crate::domain::standing::{ExportKind, Statement};
 use crate::outbox::exports::{CsvFile, ExportHeader, XmlFile, export_name};
-use crate::outbox::place::{self, Pending};
+use crate::outbox::place::{self, Pending, Staged};
 use crate::store::{Export, ExportsOf, Notice, Publication, Statements, Store, StoreError, WantedExports};
 
 /// Where exports lie.
@@ -40,42 +45,127 @@ const PAGE: u64 = 20_000;
 const LATER: Duration = Duration::from_secs(300);
 /// The same where time runs faster.
 const SOON: Duration = Duration::from_secs(1);
+/// What takes longer than this is told of: a million acts are some ten seconds, so a share hangs (real time).
+const SLOW: Duration = Duration::from_secs(900);
+/// The same where time runs faster.
+const SLOW_SOON: Duration = Duration::from_secs(15);
+/// Bytes of a file that wait to be written.
+pub const WAITING: usize = 1 << 20;
 /// The trouble of a gestionale whose exports do not succeed.
 pub const LATE: &str = "RENDICONTAZIONE_IN_RITARDO";
 const MADE: &str = "RENDICONTAZIONE_RIUSCITA";
 
+/// How often exports are looked for, real time.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    pause: Duration,
+    /// After one that failed.
+    later: Duration,
+    /// One that takes longer than this is late.
+    slow: Duration,
+}
+
+/// What is known of the exports of each gestionale.
+#[derive(Default)]
+struct Book {
+    under_way: BTreeMap<String, Attempt>,
+    failed: BTreeMap<String, Instant>,
+    /// Of whom it is known that nothing is late: a trouble may be kept from before the start.
+    well: BTreeSet<String>,
+}
+
+/// Somebody makes the exports of a gestionale that are due.
+struct Attempt {
+    begun: Instant,
+    late: bool,
+    task: JoinHandle<()>,
+}
+
 /// Makes exports as they become due, until the hub stops.
 pub async fn run(hub: Arc<Hub>) {
-    let (pause, later) = if hub.clock.is_real() { (Duration::from_secs(20), LATER) } else { (Duration::from_millis(200), SOON) };
-    let mut failed: BTreeMap<String, Instant> = BTreeMap::new();
-    // Of whom it is known that nothing is late: a trouble may be kept from before the start.
-    let mut well: BTreeSet<String> = BTreeSet::new();
+    let pace = if hub.clock.is_real() {
+        Pace { pause: Duration::from_secs(20), later: LATER, slow: SLOW }
+    } else {
+        Pace { pause: Duration::from_millis(200), later: SOON, slow: SLOW_SOON }
+    };
+    paced(hub, pace).await;
+}
+
+async fn paced(hub: Arc<Hub>, pace: Pace) {
+    let mut book = Book::default();
+    let (tell_end, mut ended) = mpsc::unbounded_channel();
+    let mut looked: Option<Instant> = None;
     while !hub.stopping.is_cancelled() {
-        for source in &hub.settings().sources {
-            if failed.get(&source.name).is_some_and(|at| at.elapsed() < later) {
-                continue;
-            }
-            match due(&hub, &source.name).await {
-                Ok(()) => {
-                    failed.remove(&source.name);
-                    if well.insert(source.name.clone()) {
-                        tell(over(&hub, &source.name, source.export.attiva).await);
-                    }
-                }
-                Err(PublishError::Store(StoreError::Stopping)) => {}
-                Err(error) => {
-                    tracing::error!(source = source.name, %error, "la rendicontazione non è riuscita: si riprova");
-                    well.remove(&source.name);
-                    failed.insert(source.name.clone(), monotonic());
-                    tell(hub.store.begins(Notice::of_source(LATE, &source.name, &source.name), None, hub.clock.now()).await);
-                }
+        while let Ok((source, outcome)) = ended.try_recv() {
+            book.judge(&hub, source, outcome).await;
+        }
+        if looked.is_none_or(|at| at.elapsed() >= pace.pause) {
+            looked = Some(monotonic());
+            for source in &hub.settings().sources {
+                book.look(&hub, &source.name, pace, &tell_end).await;
             }
         }
+        let nap = pace.pause.saturating_sub(looked.map_or(Duration::ZERO, |at| at.elapsed()));
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(nap) => {}
+            Some((source, outcome)) = ended.recv() => book.judge(&hub, source, outcome).await,
             () = hub.stopping.cancelled() => {}
         }
     }
+    for attempt in book.under_way.into_values() {
+        let _ = attempt.task.await;
+    }
+}
+
+/// How the exports of a gestionale went.
+type Ended = (String, Result<(), PublishError>);
+
+impl Book {
+    /// Begins the exports of a gestionale that are due, unless it is being done: then for how long is looked at.
+    async fn look(&mut self, hub: &Arc<Hub>, source: &str, pace: Pace, tell_end: &mpsc::UnboundedSender<Ended>) {
+        if let Some(attempt) = self.under_way.get_mut(source).filter(|attempt| !attempt.task.is_finished()) {
+            if !attempt.late && attempt.begun.elapsed() >= pace.slow {
+                attempt.late = true;
+                tracing::error!(source, "la rendicontazione non va avanti: la cartella del gestionale non risponde");
+                self.well.remove(source);
+                tell(late(hub, source).await);
+            }
+            return;
+        }
+        if self.failed.get(source).is_some_and(|at| at.elapsed() < pace.later) {
+            return;
+        }
+        let (own_hub, name, tell_end) = (hub.clone(), source.to_owned(), tell_end.clone());
+        let task = tokio::spawn(async move {
+            let outcome = due(&own_hub, &name).await;
+            let _ = tell_end.send((name, outcome));
+        });
+        self.under_way.insert(source.to_owned(), Attempt { begun: monotonic(), late: false, task });
+    }
+
+    async fn judge(&mut self, hub: &Hub, source: String, outcome: Result<(), PublishError>) {
+        self.under_way.remove(&source);
+        match outcome {
+            Ok(()) => {
+                self.failed.remove(&source);
+                let active = hub.settings().source(&source).is_some_and(|source| source.export.attiva);
+                if self.well.insert(source.clone()) {
+                    tell(over(hub, &source, active).await);
+                }
+            }
+            Err(PublishError::Store(StoreError::Stopping)) => {}
+            Err(error) => {
+                tracing::error!(source, %error, "la rendicontazione non è riuscita: si riprova");
+                self.well.remove(&source);
+                tell(late(hub, &source).await);
+                self.failed.insert(source, monotonic());
+            }
+        }
+    }
+}
+
+async fn late(hub: &Hub, source: &str) -> Result<bool, StoreError> {
+    hub.store.begins(Notice::of_source(LATE, source, source), None, hub.clock.now()).await
 }
 
 /// Nothing of a gestionale is late: operators are told, if they knew of it. Where exports were switched off it is forgotten.
@@ -137,7 +227,7 @@ async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, nigh
         previous_xml: digest_of(&before, number - 1, "xml"),
     };
     let (csv, xml) = render(hub, &export, &root.join(FOLDER)).await?;
-    let parked = tokio::task::spawn_blocking(move || place::park_all(vec![csv, xml])).await.map_err(io::Error::other)?;
+    let parked = on_share(&hub.stopping, move || place::park_all(vec![csv, xml])).await?;
     let mut files = Vec::new();
     let mut failed = None;
     for (parked, extension) in parked.into_iter().zip(["csv", "xml"]) {
@@ -153,10 +243,11 @@ async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, nigh
         }
     }
     if let Some(error) = failed {
-        return publish::told(&root, &files, Err(StoreError::Database(error.to_string()))).map_err(PublishError::from);
+        return told(hub, &root, &files, Err(StoreError::Database(error.to_string()))).await;
     }
     failpoint!("export.parked");
-    publish::told(&root, &files, hub.store.prepare_export(export, files.clone()).await)?;
+    let saved = hub.store.prepare_export(export, files.clone()).await;
+    told(hub, &root, &files, saved).await?;
     failpoint!("export.prepared");
     for file in &files {
         publish::reveal(hub, &root, file).await?;
@@ -164,6 +255,15 @@ async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, nigh
     }
     tracing::info!(source, number, kind = kind.as_str(), lines = to - after, "rendicontazione pubblicata");
     Ok(())
+}
+
+/// See [`publish::told`].
+async fn told(hub: &Hub, root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), PublishError> {
+    if saved.is_ok() {
+        return Ok(());
+    }
+    let (root, files) = (root.to_owned(), files.to_vec());
+    Ok(on_share(&hub.stopping, move || publish::told(&root, &files, saved)).await??)
 }
 
 fn digest_of(files: &[Publication], number: u64, extension: &str) -> Option<Sha256> {
@@ -191,8 +291,8 @@ fn name_of(export: &Export, extension: &str) -> String {
 
 /// Both files of an export, being written.
 struct Files {
-    csv: CsvFile<Pending>,
-    xml: XmlFile<Pending>,
+    csv: CsvFile<Staged>,
+    xml: XmlFile<Staged>,
 }
 
 impl Statements for Files {
@@ -200,31 +300,55 @@ impl Statements for Files {
         self.csv.row(row)?;
         self.xml.row(row)
     }
+
+    fn is_full(&self) -> bool {
+        self.csv.out().waiting() + self.xml.out().waiting() > WAITING
+    }
+}
+
+/// Keeps rows while they are read, and writes them when nobody waits for it.
+pub trait Sink: Statements {
+    /// Writes what was kept.
+    fn put_out(&mut self) -> io::Result<()>;
+}
+
+impl Sink for Files {
+    fn put_out(&mut self) -> io::Result<()> {
+        self.csv.out_mut().put_out()?;
+        self.xml.out_mut().put_out()
+    }
 }
 
 /// Writes both forms of an export into temporary files of `dir`, a page of lines at a time.
 async fn render(hub: &Hub, export: &Export, dir: &Path) -> Result<(Pending, Pending), PublishError> {
-    let files = Files {
-        csv: CsvFile::begin(header(export, export.previous_csv), Pending::begin(dir)?)?,
-        xml: XmlFile::begin(&header(export, export.previous_xml), Pending::begin(dir)?)?,
-    };
-    let files = pages(&hub.store, export, &hub.stopping, files).await?;
-    Ok((files.csv.end()?, files.xml.end()?))
+    let (of_csv, of_xml, dir) = (header(export, export.previous_csv), header(export, export.previous_xml), dir.to_owned());
+    let files = on_share(&hub.stopping, move || {
+        let begin = || Pending::begin(&dir).map(Staged::new);
+        Ok::<_, io::Error>(Files { csv: CsvFile::begin(of_csv, begin()?)?, xml: XmlFile::begin(&of_xml, begin()?)? })
+    });
+    let files = pages(&hub.store, export, &hub.stopping, files.await??).await?;
+    Ok(on_share(&hub.stopping, move || Ok::<_, io::Error>((files.csv.end()?.end()?, files.xml.end()?.end()?))).await??)
 }
 
-/// Gives every row of an export to `sink`, a page of lines at a time, until someone is `stopping`.
-pub async fn pages<S: Statements>(store: &Store, export: &Export, stopping: &CancellationToken, mut sink: S) -> Result<S, PublishError> {
+/// Gives every row of an export to `sink`, a page of lines at a time, until someone is `stopping`. Nothing of the store is held while
+/// it is written.
+pub async fn pages<S: Sink>(store: &Store, export: &Export, stopping: &CancellationToken, mut sink: S) -> Result<S, PublishError> {
     let mut first = export.after + 1;
     while first <= export.to {
         if stopping.is_cancelled() {
             return Err(StoreError::Stopping.into());
         }
         let last = export.to.min(first.saturating_add(PAGE - 1));
-        let outcome;
-        (sink, outcome) = store.statements(export, first, last, sink).await?;
-        outcome?;
+        let (mut full, given) = store.statements(export, first, last, sink).await?;
+        first = given? + 1;
+        let put_out;
+        (sink, put_out) = on_share(stopping, move || {
+            let put_out = full.put_out();
+            (full, put_out)
+        })
+        .await?;
+        put_out?;
         failpoint!("export.page");
-        first = last + 1;
     }
     Ok(sink)
 }
@@ -300,10 +424,10 @@ async fn copy(hub: &Hub, root: &Path, export: &Export) -> Result<Copied, Publish
     };
     let (dir, names) = (root.join(FOLDER).join(COPIES), ["csv", "xml"].map(|extension| name_of(export, extension)));
     let [first, second] = names.clone();
-    let placed = tokio::task::spawn_blocking(move || {
+    let placed = on_share(&hub.stopping, move || {
         Ok::<_, io::Error>([csv.commit_in(&dir, &first)?.already_there, xml.commit_in(&dir, &second)?.already_there])
     });
-    let there = placed.await.map_err(io::Error::other)??;
+    let there = placed.await??;
     Ok(Ok((there.iter().filter(|there| !**there).count() as u64, names)))
 }
 
@@ -349,27 +473,4 @@ fn wanted(from: &str, to: &str) -> Result<WantedExports, OperateError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::service::tests::{House, SOURCE};
-
-    /// Told before a restart: the first time that nothing is late it is over, and the next one is told again. Switched off, it is
-    /// forgotten without a word.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_trouble_from_before_the_start_ends() {
-        for (more, told) in [("", vec![MADE, LATE]), ("[gestionale.rendicontazione]\nattiva = false\n", vec![LATE])] {
-            let house = House::with("", more);
-            let store = &house.hub.store;
-            store.begins(Notice::of_source(LATE, SOURCE, SOURCE), None, house.hub.clock.now()).await.unwrap();
-            let running = tokio::spawn(run(house.hub.clone()));
-            let begun = monotonic();
-            while !store.troubles().await.unwrap().is_empty() {
-                assert!(begun.elapsed() < Duration::from_secs(10), "{more}: still late");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            house.hub.stopping.cancel();
-            running.await.unwrap();
-            assert_eq!(house.alerts().await, told, "{more}");
-        }
-    }
-}
+mod tests;

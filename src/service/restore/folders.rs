@@ -219,10 +219,13 @@ async fn statements(store: &Store, source: &SourceSystem, mark: Option<Mark>, no
             files.push(file(number, name, told));
         }
     }
-    if last > known && !files.iter().any(|file| file.number == last && file.name.ends_with(".xml")) {
-        // The gestionale has taken it away: the next one must name its digest all the same.
-        let taken = mark.filter(|mark| mark.number == last).and_then(|mark| mark.xml);
-        files.extend(taken.map(|xml| file(last, format!("rendicontazione_{}_{last:06}.xml", source.name), (xml, 0))));
+    if let Some(mark) = mark.filter(|mark| mark.number == last && last > known) {
+        // The gestionale has taken them away: the next ones must name their digests all the same.
+        for (extension, taken) in [("csv", mark.csv), ("xml", mark.xml)] {
+            let there = files.iter().any(|file| file.number == last && file.name.rsplit('.').next() == Some(extension));
+            let taken = taken.filter(|_| !there);
+            files.extend(taken.map(|digest| file(last, format!("rendicontazione_{}_{last:06}.{extension}", source.name), (digest, 0))));
+        }
     }
     store.adopt_numbers(&source.name, files, 0, 0, now).await?;
     if last > 0 {

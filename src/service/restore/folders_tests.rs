@@ -112,18 +112,26 @@ async fn lines_are_skipped_when_nothing_says_how_many_the_last_file_had() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chain_of_exports_goes_on_where_it_was_and_other_files_set_no_number() {
+    for both_taken in [false, true] {
+        exports_after_a_loss(both_taken).await;
+    }
+}
+
+async fn exports_after_a_loss(both_taken: bool) {
     let after = After::new().await;
     let store = &after.0.hub.store;
     after.write("rendicontazioni", "rendicontazione_polizia_000003.csv", "tipo");
     after.write("rendicontazioni", "rendicontazione_polizia_000003.xml", "<r/>");
-    after.write("rendicontazioni", "rendicontazione_polizia_000004_aperti.csv", "aperti");
+    if !both_taken {
+        after.write("rendicontazioni", "rendicontazione_polizia_000004_aperti.csv", "aperti");
+    }
     for other in ["riepilogo_202611.xlsx", "rendicontazione_polizia_202611.xlsx", "rendicontazione_tributi_000009.csv", "copia_000777.csv"]
     {
         after.write("rendicontazioni", other, "altro");
     }
-    // The XML of the last was taken away; its mark remembers it.
+    // The XML of the last was taken away, its CSV perhaps; its mark remembers them.
     let xml = Sha256::of(b"<aperti/>");
-    after.write(".messo", "numeri", &format!("RENDICONTAZIONE 4 0 {}\n", xml.to_hex()));
+    after.write(".messo", "numeri", &format!("RENDICONTAZIONE 4 0 {} {}\n", xml.to_hex(), Sha256::of(b"aperti").to_hex()));
     after.read().await.unwrap();
     assert_eq!(store.number_floor(SOURCE, "rendicontazioni").await.unwrap(), 4);
     let files = store.export_files(SOURCE, 3).await.unwrap();

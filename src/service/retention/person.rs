@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{RetentionError, compact, finish};
+use super::{RetentionError, compact, finish, sure_time};
 use crate::batch::archive::{Archive, Ceilings, Entry, EntryFault, ReadAt, entry_reader, looks_like_zip};
 use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
@@ -34,7 +34,7 @@ pub struct Eraser(pub Arc<Hub>);
 #[async_trait]
 impl PersonEraser for Eraser {
     async fn find(&self, tax_id: &TaxId, from: Option<PersonStage>) -> Result<PersonPage, OperateError> {
-        let now = self.0.clock.now();
+        let now = sure_time(&self.0, self.0.clock.now()).await?;
         let store = &self.0.store;
         match from.unwrap_or(PersonStage::Contents { after: None }) {
             PersonStage::Contents { after } => {
@@ -71,13 +71,14 @@ impl PersonEraser for Eraser {
 
     async fn erase(&self, tax_id: &TaxId, acts: Vec<ActId>, batches: Vec<BatchId>) -> Result<PersonReport, OperateError> {
         let (hub, now) = (&self.0, self.0.clock.now());
+        let sure = sure_time(hub, now).await?;
         let acts: BTreeSet<ActId> = acts.into_iter().collect();
         for act in &acts {
             if !self.act_names(tax_id, *act).await? {
                 return Err(OperateError::NotOfPerson { subject: act.to_string() });
             }
         }
-        let found = self.acts(acts.into_iter().collect(), now).await?;
+        let found = self.acts(acts.into_iter().collect(), sure).await?;
         let going: Vec<ActId> = found.iter().filter(|act| act.verdict == PersonVerdict::Erasable).map(|act| act.act).collect();
         let mut files = BTreeMap::new();
         for batch in batches {
@@ -86,7 +87,7 @@ impl PersonEraser for Eraser {
             if summary.erased_at.is_none() && !self.file_names(tax_id, archive, summary.batch_entry).await?.found {
                 return Err(OperateError::NotOfPerson { subject: batch.to_string() });
             }
-            files.insert(batch, self.batch(tax_id, batch, now).await?.verdict);
+            files.insert(batch, self.batch(tax_id, batch, sure).await?.verdict);
         }
         hub.store.begin_erasing(going, Cause::Request, now).await?;
         let goes = |verdict: PersonVerdict| verdict == PersonVerdict::Erasable;
@@ -107,7 +108,7 @@ impl PersonEraser for Eraser {
             report.acts.push(PersonAct { erased_at, verdict, ..act });
         }
         for (batch, verdict) in files {
-            let entry = self.batch(tax_id, batch, now).await?;
+            let entry = self.batch(tax_id, batch, sure).await?;
             // Decided, and not done: acts of others need the file.
             let waits = goes(verdict) && entry.erased_at.is_none();
             report.batches.push(if waits { PersonBatch { verdict: PersonVerdict::Waiting, ..entry } } else { entry });

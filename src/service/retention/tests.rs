@@ -347,3 +347,70 @@ async fn a_published_file_that_cannot_be_read_stays_and_the_others_go() {
     assert_eq!(round(&house.hub, days(&house, 11)).await.unwrap().published, 2);
     assert!(!folder.join("a.xml").exists() && folder.join("b.xml").is_dir() && !folder.join("c.xml").exists());
 }
+
+impl House {
+    /// The round is due at every hour of the day.
+    fn any_hour(&self) {
+        let mut config = config::Config::clone(&self.hub.settings());
+        config.conservazione.at = jiff::civil::Time::MIN;
+        self.hub.settings.put(config);
+    }
+
+    /// What the rounds of so many days deleted, looked at four times a day, with the clock at `wall` on the first one.
+    async fn days_of(&self, wall: Timestamp, hours: i64) -> u64 {
+        let (mut wall, mut acts) = (wall, 0);
+        for look in 0..hours / 6 {
+            let passed = if look == 0 { SignedDuration::ZERO } else { SignedDuration::from_hours(6) };
+            wall += passed;
+            acts += super::look(&self.hub, wall, passed).await.unwrap().map_or(0, |tally| tally.acts);
+        }
+        acts
+    }
+
+    async fn closed() -> House {
+        let house = House::with("[ente.conservazione]\npersonal_days = 130\n", "");
+        house.any_hour();
+        house.started(&lot()).await;
+        house.withdraw("A-1").await;
+        house.withdraw("A-2").await;
+        house
+    }
+}
+
+/// A clock that is set five years on deletes nothing, neither while messo runs nor at a start; put right again, it is as if nothing had been.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_runs_ahead_deletes_nothing() {
+    let ahead = days(&House::new(), 5 * 365);
+    for at_a_start in [false, true] {
+        let house = House::closed().await;
+        let today = house.hub.clock.now();
+        assert_eq!(house.days_of(today, 24).await, 0);
+        let passed = SignedDuration::from_secs(if at_a_start { 0 } else { 60 });
+        assert_eq!(super::look(&house.hub, ahead, passed).await.unwrap(), Some(Tally::default()), "at a start: {at_a_start}");
+        assert_eq!(house.days_of(ahead, 6 * 24).await, 0, "nor in the days in which somebody may put it right");
+        assert_eq!(house.alerts().await.iter().filter(|code| *code == HELD).count(), 1, "told once");
+        // Nor does a person's request before its day: dispute_days are counted in the same way.
+        assert!(sure_time(&house.hub, ahead).await.unwrap() < days(&house, 8), "dispute_days are counted in the same way");
+        let back = days(&house, 7);
+        // As whoever leases jobs does at once.
+        house.hub.store.clock_jumped(back.duration_since(ahead), back).await.unwrap();
+        assert_eq!(house.days_of(back, 48).await, 0);
+        assert_eq!(house.alerts().await.iter().filter(|code| *code == RESUMED).count(), 1);
+        assert_eq!(house.documents("A-1").await.unwrap().len(), 2);
+        // Time that really passes counts.
+        assert_eq!(house.days_of(days(&house, 9), 24 * 122).await, 2);
+    }
+}
+
+/// Of a machine that was off for months nobody can tell that it was: its clock is believed after a week in which nobody put it right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_was_off_deletes_in_the_end() {
+    let house = House::closed().await;
+    assert_eq!(house.days_of(days(&house, 0), 24 * 100).await, 0);
+    let on_again = days(&house, 140);
+    assert_eq!(house.days_of(on_again, 24 * 6).await, 0, "not at once");
+    assert!(house.alerts().await.contains(&HELD.to_owned()));
+    // Restarted meanwhile.
+    assert_eq!(house.days_of(on_again + SignedDuration::from_hours(24 * 6), 60).await, 2, "a week after");
+    assert_eq!(house.alerts().await.iter().filter(|code| *code == RESUMED).count(), 1);
+}

@@ -22,13 +22,13 @@ SELECT unhex(printf('019b%028x', n)), '01234567897', ?2, printf('VERB-%09d/2026'
 const STANDINGS: &str = "
 WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
 INSERT INTO standing (source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun, notices, amount, vat, pa_fee,
-  base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations)
+  base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, submission)
 SELECT ?2, ?1 * ?3 + n, 0, 1, unhex(printf('019b%028x', n)), 1795000000000 + ?3 * 100000000 + n * 13, ?3 = 2,
   CASE ?3 WHEN 0 THEN 'INVIATO' WHEN 1 THEN 'IN_CONSEGNA' ELSE 'PERFEZIONATO' END, NULL, NULL, printf('2026/%07d', n),
   CASE WHEN ?3 > 0 THEN printf('ADEG-HJKL-%04d-202611-%s-1', n % 10000, char(65 + n % 26)) END, printf('302%015d', n), 4200 + n % 900, 22, 100,
   CASE WHEN ?3 > 0 THEN 100 END, CASE WHEN ?3 > 0 THEN 530 END, CASE WHEN ?3 > 1 THEN 847 END,
   CASE WHEN ?3 > 0 THEN 1795000100000 + n END, CASE WHEN ?3 > 1 THEN 1795300000000 + n * 61 END,
-  CASE WHEN ?3 > 1 THEN 'DECORRENZA_TERMINI' END, CASE WHEN ?3 > 1 THEN 2 ELSE 0 END FROM n";
+  CASE WHEN ?3 > 1 THEN 'DECORRENZA_TERMINI' END, CASE WHEN ?3 > 1 THEN 2 ELSE 0 END, 1 FROM n";
 
 const FACTS: &str = "
 WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)

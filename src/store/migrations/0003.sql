@@ -25,11 +25,12 @@ CREATE TABLE standing (
   completed_at INTEGER,
   perfection TEXT,
   attestations INTEGER NOT NULL,
+  submission INTEGER NOT NULL,     -- as it was then: after a restore SEND may show that it is another
   PRIMARY KEY (source, line, recipient)
 ) WITHOUT ROWID;
 CREATE INDEX standing_by_act ON standing (act_id, line);
 CREATE TRIGGER standing_is_final BEFORE UPDATE OF source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun,
-  amount, vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations ON standing
+  amount, vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, submission ON standing
 BEGIN SELECT raise(ABORT, 'append only'); END;
 
 -- The line that told it: an attestation is printed from there on.

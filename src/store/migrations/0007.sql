@@ -6,7 +6,7 @@ ALTER TABLE standing ADD COLUMN paid_at INTEGER;
 ALTER TABLE standing ADD COLUMN payments TEXT;
 DROP TRIGGER standing_is_final;
 CREATE TRIGGER standing_is_final BEFORE UPDATE OF source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun,
-  amount, vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, due, paid, paid_at, payments ON standing
+  amount, vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, submission, due, paid, paid_at, payments ON standing
 BEGIN SELECT raise(ABORT, 'append only'); END;
 
 -- What the gestionale was last told that a position asks for, cost included, where messo does not tell its PT.

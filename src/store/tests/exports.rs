@@ -263,3 +263,16 @@ async fn what_retention_deleted_is_known_and_later_windows_are_the_same() {
     let touched = rusqlite::Connection::open(world.dir.path().join("messo.db")).unwrap().execute("UPDATE standing SET paper = 1", []);
     assert!(touched.is_err(), "standings are final");
 }
+
+/// After a restore SEND may show an act under another submission: what was printed of it before stays what it was.
+#[tokio::test]
+async fn a_submission_found_at_send_changes_no_row_that_was_printed() {
+    let world = busy().await;
+    let last = world.lines().await.len() as u64;
+    let window = export(0, last, ExportKind::Changed);
+    let printed = world.statements(&window).await;
+    let act = world.act("resta").await;
+    world.store.found_at_send(act.id, act.submission + 2, Vec::new(), None, world.now()).await.unwrap();
+    assert_eq!(world.act("resta").await.submission, act.submission + 2);
+    assert_eq!(world.statements(&window).await, printed);
+}

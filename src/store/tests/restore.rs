@@ -1,5 +1,6 @@
 //! What counts as recovered after a restore.
 
+use super::mail::{WINDOW, all_to, offered};
 use super::*;
 use crate::batch::problem::{Code, Problem};
 use crate::store::{Gap, GapKind};
@@ -68,4 +69,54 @@ async fn a_drop_under_reading_is_recovered_when_it_was_judged() {
         world.ended(batch, state).await;
         assert_eq!(world.store.count_gaps(GapKind::Drop).await.unwrap(), (1, u64::from(!want)), "{state:?} {code:?}");
     }
+}
+
+/// What waited in the copy may have gone after it: once more under its Message-ID, counted, and nothing is added to it. What was no mail
+/// yet becomes the mail that it became then; what happens from now on is told as ever.
+#[tokio::test]
+async fn mails_of_a_copy_are_repeats_and_none_of_its_alerts_is_lost() {
+    let world = World::new();
+    let router = all_to(&["a@e.it"], None);
+    world.raise("TENTATIVI_ESAURITI", 1).await;
+    world.collect(&router).await;
+    // One is under way when the copy is made, one waits, two alerts are no mail yet.
+    let under_way = world.lease_mail().await.unwrap();
+    world.raise("LOTTO_SCARTATO", 1).await;
+    world.collect(&router).await;
+    world.raise("LOTTO_SCARTATO", 1).await;
+    world.raise("DISCO_QUASI_PIENO", 1).await;
+    let place = tempfile::tempdir().unwrap();
+    let copied = place.path().join("messo.db");
+    world.store.copy_to(&copied, || false).unwrap();
+    // The first life goes on: everything is mailed.
+    let mut sent = vec![under_way.message_id.clone()];
+    world.store.offer_mail(under_way.lease, offered("x")).await.unwrap();
+    world.store.mail_sent(under_way.lease, world.now()).await.unwrap();
+    let waited = world.lease_mail().await.unwrap();
+    world.store.offer_mail(waited.lease, offered("x")).await.unwrap();
+    world.store.mail_sent(waited.lease, world.now()).await.unwrap();
+    sent.push(waited.message_id);
+    world.collect(&router).await;
+    world.pass(WINDOW);
+    while let Some(mail) = world.lease_mail().await {
+        world.store.offer_mail(mail.lease, offered("x")).await.unwrap();
+        world.store.mail_sent(mail.lease, world.now()).await.unwrap();
+        sent.push(mail.message_id);
+    }
+    assert_eq!(sent.len(), 4, "{sent:?}");
+    // The second.
+    let store = Store::open(place.path()).unwrap();
+    store.begin_restore("copia", world.now(), world.now()).await.unwrap();
+    store.free_mails().await.unwrap();
+    while store.collect_alerts(router.clone(), "e.it", WINDOW, world.now()).await.unwrap().alerts > 0 {}
+    world.pass(WINDOW);
+    let mut again = Vec::new();
+    while let Some(mail) = store.lease_mail(world.now() + SignedDuration::from_hours(1), world.now()).await.unwrap() {
+        store.offer_mail(mail.lease, offered("x")).await.unwrap();
+        store.mail_sent(mail.lease, world.now()).await.unwrap();
+        again.push(mail.message_id);
+    }
+    let new: Vec<&String> = again.iter().filter(|id| !sent.contains(id)).collect();
+    assert_eq!((again.len(), new.len()), (5, 1), "the four under their names, and that of the restore: {again:?}");
+    assert_eq!(store.mail_overview(world.now()).await.unwrap().repeats, 4, "each repeat is counted, the new one is none");
 }

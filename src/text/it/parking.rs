@@ -49,6 +49,13 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "L'orologio della macchina è stato spostato in avanti o indietro: i lavori in attesa sono stati spostati con lui.",
         "Verificare il servizio dell'ora (NTP) della macchina.",
     ),
+    (
+        "CANCELLAZIONI_TRATTENUTE",
+        "L'orologio della macchina è più di un giorno avanti rispetto al tempo che messo ha misurato: le cancellazioni a termine si \
+         contano sul tempo misurato.",
+        "Verificare data e ora della macchina (NTP). Se sono giuste, nessuna azione: dopo sette giorni di funzionamento messo le crede.",
+    ),
+    ("CANCELLAZIONI_RIPRESE", "Le cancellazioni a termine si contano di nuovo sull'orologio della macchina.", "Nessuna azione."),
     ("RIPRISTINO_RILASCIATO", "Dopo il ripristino gli invii sono ripresi.", "Nessuna azione."),
     ("TENTATIVI_ESAURITI", "Troppi tentativi senza risposta.", "Verificare che SEND sia raggiungibile, poi messo act retry."),
     (
