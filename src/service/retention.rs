@@ -4,6 +4,7 @@
 //! Bytes first (entries of archives, in place; the whole archive when nobody needs any of it), then the rows of the store, then the
 //! store's file is written anew. Each step can be repeated; none begins before it is written down.
 
+mod outside;
 mod person;
 
 pub use person::Eraser;
@@ -231,6 +232,8 @@ pub async fn finish(hub: &Arc<Hub>, now: Timestamp) -> Result<(), RetentionError
 /// The same; what was deleted is counted, whatever fails.
 async fn finish_into(hub: &Arc<Hub>, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
     let mut failure = None;
+    // Before anything is gone: who puts an older copy back must know of it.
+    outside::note(hub, now).await?;
     for archive in hub.store.open_erasures().await? {
         // One archive that cannot be written holds none of the others up.
         if let Err(error) = finish_one(hub, archive, tally, now).await {

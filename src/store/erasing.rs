@@ -118,12 +118,12 @@ impl OldFile {
 /// How a publication is called whose name was deleted; behind it, its id.
 const NAMELESS: &str = "cancellato_";
 const ACTS_DUE: &str = "SELECT id FROM act_erasable WHERE sender = ?1 AND closed_at <= ?2 ORDER BY closed_at, id LIMIT ?3";
-const BEGIN_ACT: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, closed_at, begun_at) \
+pub(super) const BEGIN_ACT: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, closed_at, begun_at) \
      SELECT 'notifica', v.id, ?2, b.sha256, v.sender, v.closed_at, ?3 FROM act_erasable v JOIN batch b ON b.id = v.content_batch \
      WHERE v.id = ?1 ON CONFLICT DO NOTHING";
 const BATCHES_DUE: &str = "SELECT id, source, sender, finished_at FROM batch_erasable WHERE (finished_at, id) > (?1, ?2) AND finished_at <= ?3 \
      ORDER BY finished_at, id LIMIT ?4";
-const BEGIN_BATCH: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, begun_at) \
+pub(super) const BEGIN_BATCH: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, begun_at) \
      SELECT 'lotto', id, ?2, sha256, sender, ?3 FROM batch WHERE id = ?1 AND erased_at IS NULL ON CONFLICT DO NOTHING";
 const OPEN_ARCHIVES: &str = "SELECT DISTINCT archive FROM erasure WHERE ended_at IS NULL";
 const OPEN_SUBJECTS: &str = "SELECT subject_kind, subject_id, cause FROM erasure WHERE archive IS ?1 AND subject_kind IN ('notifica', 'lotto') AND ended_at IS NULL LIMIT 20000";
