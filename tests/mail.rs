@@ -131,6 +131,44 @@ fn a_server_that_stalls_holds_up_nothing_but_its_mails() {
     assert!(hub.terminate(STOP).success());
 }
 
+/// Stopped while the server is only slow: no trouble is told, nothing is counted against the mail, and it goes with the next start.
+#[test]
+fn a_stop_while_an_answer_is_awaited_is_nobodys_fault() {
+    if !ready() {
+        return;
+    }
+    // RFC 5321 lets a server take minutes.
+    let mut house = House::new("tls = \"nessuno\"\ncollect_minutes = 1", TO_ONE);
+    house.serve("plain", &[]);
+    for (index, (step, doubtful)) in [("rcpt", 0), ("data", 1)].into_iter().enumerate() {
+        house.rules(json!({"stall": step}));
+        let mut hub = house.start();
+        house.raise("RAPPORTO_DEL_GIORNO", 1);
+        let mail = |what: &str| -> Option<i64> {
+            let sql = format!("SELECT {what} FROM mail WHERE closed_at IS NULL");
+            house.db().query_row(&sql, [], |row| row.get(0)).ok()
+        };
+        wait_for("the mail is on its way", Duration::from_secs(20), || {
+            std::thread::sleep(Duration::from_millis(100));
+            (mail("state = 'IN_CORSO'") == Some(1) && mail("doubtful") == Some(doubtful)).then_some(())
+        });
+        // The server has it, and says nothing.
+        std::thread::sleep(Duration::from_millis(500));
+        let (ended, took) = timed(|| hub.terminate(STOP));
+        assert!(ended.success() && took < Duration::from_secs(10), "{step}: {took:?}");
+        let status = house.status();
+        assert!(status["trouble"].is_null(), "{step}: {status}");
+        let kept = (mail("state = 'ATTESA'"), mail("attempts"), mail("doubtful"), mail("failed_at IS NULL AND error IS NULL"));
+        assert_eq!(kept, (Some(1), Some(0), Some(doubtful), Some(1)), "{step}");
+        house.rules(json!({}));
+        let mut hub = house.start();
+        house.wait_taken(index + 1);
+        house.wait_status("it went", |mail| mail["waiting"] == 0 && mail["trouble"].is_null());
+        assert!(hub.terminate(STOP).success());
+    }
+    assert_eq!(repeats(&house), 0);
+}
+
 /// Mails that came more than once, all but the first.
 fn repeats(house: &House) -> u64 {
     let mut seen: BTreeMap<(String, String), (String, u64)> = BTreeMap::new();

@@ -333,6 +333,72 @@ fn a_person_who_asks_is_deleted_where_the_law_allows_it() {
     assert_eq!(traces_of(&office, MARIO), Vec::<String>::new());
 }
 
+/// Deleted on the tenth, the disk lost, the copy of the ninth put back: the data is not back for good. What the data folder knew is
+/// known beside the folders of the gestionale too.
+#[test]
+fn a_copy_put_back_does_not_bring_back_who_asked_to_be_deleted() {
+    let (_send, mut office) = offices("");
+    office.start();
+    let closed = batch(&[row("TOR-1", MARIO, ""), row("TOR-2", GALILEO, "")]);
+    office.receipt_of_deposit("tributi", "aperto", "rossi_mario.zip", &closed);
+    settled(&office, "TOR-1");
+    settled(&office, "TOR-2");
+    office.stop();
+    office.set_clock(&later(150));
+    office.start();
+    let copies = tempfile::tempdir().unwrap();
+    let copies = copies.path().join("copie");
+    office.ask(&["backup", copies.to_str().unwrap()]);
+
+    // The share is away: the data goes all the same, and the officer is told what is still missing.
+    let (inbox, away) = (office.dir().join("tributi/in"), office.dir().join("tributi/via"));
+    std::fs::rename(&inbox, &away).unwrap();
+    let done = person(&office, MARIO[1], &[]);
+    assert!(done.code == 0 && done.out.contains("non sono ancora annotate"), "{done:?}");
+    let erased = office.act("TOR-1");
+    assert!(erased["act"]["erased_at"].is_string(), "{erased}");
+    let kept = office.dir().join("tributi/.messo/cancellati");
+    assert!(!kept.exists());
+    std::fs::rename(&away, &inbox).unwrap();
+    let done = person(&office, MARIO[1], &["--json"]);
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(report["unnoted"], 0, "{report}");
+    let noted = std::fs::read_to_string(&kept).unwrap();
+    let act = erased["act"]["id"].as_str().unwrap();
+    assert!(noted.contains(&format!(" notifica {act}\n")) && noted.contains(" lotto ") && noted.lines().count() == 2, "{noted}");
+    assert!(MARIO.iter().all(|text| !noted.to_lowercase().contains(&text.to_lowercase())), "{noted}");
+
+    // The disk is lost.
+    office.stop();
+    std::fs::remove_dir_all(office.dir().join("dati")).unwrap();
+    let clock = later(150);
+    let back = office.ask(&["restore", copies.to_str().unwrap(), "--clock", &clock]);
+    assert!(!traces_of(&office, MARIO).is_empty(), "the copy holds what it held");
+    let told = |report: &Value| {
+        let of = report["gaps"].as_array().unwrap().iter().find(|gap| gap["kind"] == "CANCELLAZIONE").cloned().unwrap_or_default();
+        (of["count"].as_u64().unwrap_or(0), of["open"].as_u64().unwrap_or(9))
+    };
+    assert_eq!(told(&back), (2, 0), "decided again: {back}");
+    let shown = office.command(&["restore", "show"]);
+    assert!(shown.out.contains("Cancellazioni chieste dalle persone") && shown.out.contains("TOR-1"), "{shown:?}");
+    office.set_clock(&clock);
+    office.start();
+    office.wait_act("TOR-1", "its data is gone again", |act| act["act"]["erased_at"].is_string());
+    wait_for("nobody is named any more", SOON, || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        traces_of(&office, MARIO).is_empty().then_some(())
+    });
+    assert!(office.act("TOR-2")["act"]["erased_at"].is_null() && !traces_of(&office, GALILEO).is_empty(), "others keep theirs");
+    office.stop();
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), noted, "written once");
+
+    // What cannot be read is not taken for nothing.
+    std::fs::remove_dir_all(office.dir().join("dati")).unwrap();
+    std::fs::write(&kept, "rovinato\n").unwrap();
+    let refused = office.command(&["restore", copies.to_str().unwrap(), "--clock", &clock]);
+    assert!(refused.code == 1 && refused.err.contains(".messo/cancellati"), "{refused:?}");
+}
+
 fn office_log_names(office: &Office, people: &[[&str; 3]]) -> bool {
     let log = office.last_log().to_lowercase();
     people.iter().flat_map(|person| marks(*person)).any(|mark| log.contains(&mark.to_lowercase()))

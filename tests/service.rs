@@ -290,6 +290,20 @@ fn asked(expression: &str) -> BTreeSet<String> {
     ours.map(|word| if word.starts_with(histogram) { histogram } else { word }.to_owned()).collect()
 }
 
+/// Figures of ours of which rules pick some by a label, or count by one: name and label.
+fn labels_asked(rules: &str) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for (at, _) in rules.match_indices('{').filter(|(at, _)| rules[..*at].ends_with(|char: char| char.is_ascii_lowercase())) {
+        let name = rules[..at].rsplit(|char: char| !char.is_ascii_alphanumeric() && char != '_').next().unwrap();
+        let picks = rules[at + 1..].split_once('}').unwrap().0;
+        for pick in picks.split(',').filter(|_| name.starts_with("messo_")) {
+            let label = pick.trim().split(['=', '!']).next().unwrap();
+            found.insert((name.to_owned(), label.to_owned()));
+        }
+    }
+    found
+}
+
 /// Every value of a key, however deep.
 fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
     match value {
@@ -329,7 +343,7 @@ fn the_health_page_tells_how_it_is_and_its_figures_are_what_rules_and_dashboard_
     let send = Simulator::start(&clock, "");
     let key = format!("{ENTE}-prova");
     let sources: [(&str, &[&str], &[&str]); 1] = [("primo", &[ENTE], &["aperto"])];
-    let quota = "quota = { per_second = 50, burst = 100, per_day = 5000, spend_cents_per_day = 100_00 }";
+    let quota = "quota = { per_second = 50, burst = 100, per_day = 5000, spend_cents_per_day = 250 }";
     let mut office =
         Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more: quota }], &sources, &[flow("aperto", "", "")]);
     let addr: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
@@ -361,11 +375,16 @@ fn the_health_page_tells_how_it_is_and_its_figures_are_what_rules_and_dashboard_
     let left = sample(&page, &format!("messo_quota_calls_left{{ente=\"{ENTE}\"}}"));
     assert!((1.0..5000.0).contains(&left), "{left}");
     // Two base fees of one euro each.
-    assert_eq!(sample(&page, &format!("messo_quota_spend_left_euros{{ente=\"{ENTE}\"}}")), 98.0);
+    assert_eq!(sample(&page, &format!("messo_quota_spend_left_euros{{ente=\"{ENTE}\"}}")), 0.5);
     assert_eq!(sample(&page, &format!("messo_stream_listening{{ente=\"{ENTE}\",key=\"prima\"}}")), 1.0);
     assert_eq!(sample(&page, "messo_remote_up{"), 1.0);
     assert_eq!(sample(&page, "messo_sftp_logins_total{outcome=\"refused\"}"), 0.0);
     assert!(sample(&page, "messo_disk_free_bytes") > 0.0 && sample(&page, "process_resident_memory_bytes") > 1e6);
+    // What is left is not enough for another act: used up all the same.
+    office.answered("primo", "aperto", "altro.zip", &batch(&[Row::new(ENTE, "MET-3")]), "PRESA_IN_CARICO", &[]);
+    let used_up = format!("messo_quota_used_up{{ente=\"{ENTE}\",code=\"TETTO_DI_SPESA_RAGGIUNTO\"}} 1");
+    let page =
+        wait_for("the ceiling of the day", SOON, || Some(http(addr, "GET", "/metrics", &[]).1).filter(|page| page.contains(&used_up)));
     for word in CITIZEN.iter().chain(&["MET-1", "rossi", ".zip", "Comune di Prova"]) {
         assert!(!page.contains(word), "the page holds {word:?}:\n{page}");
     }
@@ -383,6 +402,13 @@ fn the_health_page_tells_how_it_is_and_its_figures_are_what_rules_and_dashboard_
     for expression in &found {
         let unknown: Vec<String> = asked(expression).into_iter().filter(|name| !known.contains(name)).collect();
         assert!(unknown.is_empty(), "{unknown:?} is no figure of ours, in: {expression}");
+    }
+    // Whatever they pick by a label has that label here.
+    let picked = labels_asked(&rules);
+    assert!(picked.len() >= 6, "{picked:?}");
+    for (name, label) in picked {
+        let has = |line: &&str| line.starts_with(&format!("{name}{{")) && line.contains(&format!("{label}=\""));
+        assert!(page.lines().any(|line| has(&line)), "no {name} has a {label}:\n{page}");
     }
     if programs::require_path(&programs::promtool()) {
         let (good, said) = promtool(&["check", "metrics"], Some(&page));
@@ -422,7 +448,19 @@ fn alert_rules_are_what_prometheus_reads() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/prometheus/messo.rules.yml");
     let (good, said) = promtool(&["check", "rules", rules.to_str().unwrap()], None);
     assert!(good && said.contains("SUCCESS"), "{said}");
-    // And they fire when they should, and no sooner.
+    // And they fire when they should, and no sooner: each rule has a case of both.
+    let rules_text = fs::read_to_string(&rules).unwrap();
+    let told = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/rules.test.yml")).unwrap();
+    let cases: Vec<&str> = told.split("- eval_time:").skip(1).collect();
+    let names: Vec<&str> = rules_text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(names.len() >= 18, "{names:?}");
+    for name in names {
+        let of = |silent: bool| {
+            let of_name = cases.iter().filter(|case| case.contains(&format!("alertname: {name}\n")));
+            of_name.filter(|case| case.contains("exp_alerts: []") == silent).count()
+        };
+        assert!(of(false) > 0 && of(true) > 0, "{name} has no case in which it fires, or none in which it does not");
+    }
     let place = tempfile::tempdir().unwrap();
     fs::copy(&rules, place.path().join("messo.rules.yml")).unwrap();
     let cases = place.path().join("rules.test.yml");

@@ -100,6 +100,7 @@ fn erase(common: &Common, tax_id: &TaxId, found: PersonReport, reason: &str) -> 
         done.acts.extend(report.acts);
         done.batches.extend(report.batches);
         done.erased_acts += report.erased_acts;
+        done.unnoted = report.unnoted;
     }
 }
 
@@ -146,6 +147,9 @@ fn print(report: &PersonReport) -> String {
     if !report.acts.is_empty() || !report.batches.is_empty() {
         text.push('\n');
         text.push_str(words::WHAT_STAYS);
+    }
+    if report.unnoted > 0 {
+        text.push_str(&words::unnoted(report.unnoted));
     }
     if !report.person.is_empty() {
         text.push_str(&format!(

@@ -47,7 +47,7 @@ enum Action {
         /// Anche se di alcuni atti SEND non ha ancora risposto.
         #[arg(long)]
         skip_resync: bool,
-        /// Anche se alcuni lotti ricevuti dopo la copia non sono stati depositati di nuovo.
+        /// Anche se alcuni lotti ricevuti dopo la copia non sono stati depositati di nuovo, o non si sono ripetute tutte le cancellazioni.
         #[arg(long)]
         accept_gaps: bool,
         #[command(flatten)]
@@ -126,12 +126,16 @@ fn print(report: &RestoreReport) -> String {
     text
 }
 
+/// Deletions that persons asked for.
+const ERASURE: &str = "CANCELLAZIONE";
+
 /// The first gaps of a kind, those still open before the others.
 const SHOWN: usize = 20;
 
 fn gaps(of: &GapSection) -> String {
     let title = match of.kind.as_str() {
         "NUMERI" => words::gap_title(&of.kind).to_owned(),
+        ERASURE => format!("{}: {} (da ripetere {})", words::gap_title(ERASURE), of.count, of.open),
         kind => format!("{}: {} (da recuperare {})", words::gap_title(kind), of.count, of.open),
     };
     let mut named: Vec<&GapEntry> = of.named.iter().collect();
@@ -141,6 +145,9 @@ fn gaps(of: &GapSection) -> String {
         .take(SHOWN)
         .map(|gap| {
             let state = match gap.recovered {
+                Some(true) if of.kind == ERASURE => "ripetuta",
+                Some(false) if of.kind == ERASURE => "da ripetere",
+                None if of.kind == ERASURE => "non è nella copia",
                 Some(true) => "recuperato",
                 Some(false) => "da recuperare",
                 None => "",

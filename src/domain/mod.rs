@@ -10,6 +10,7 @@ pub mod amount_rule;
 pub mod calendar;
 pub mod daily;
 pub mod digest;
+pub mod erasure;
 pub mod expectation;
 pub mod fiscal_code;
 pub mod ids;

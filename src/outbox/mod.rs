@@ -3,6 +3,7 @@
 //! [`receipts`], [`outcomes`], [`rejects`] and [`legal_facts`] turn values into bytes and names, given every date from
 //! outside, so that the same rows give the same bytes after a crash; [`place`] alone touches the disk.
 
+pub mod asked;
 mod cells;
 pub mod exports;
 pub mod legal_facts;

@@ -1,8 +1,9 @@
 //! What operators are told of because time has passed: SEND that does not answer, quotas that are free again, disks that fill up,
-//! gestionali that have not dropped. Each is told once when it begins and once when it ends; the store remembers.
+//! gestionali that have not dropped. Each is told once when it begins and once when it ends; the store remembers. What the
+//! configuration no longer asks for ends without a word, at the next look: nothing else would ever say that it is over.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use super::channels::Weather;
 use super::daily;
 use super::exports::LATE;
 use crate::clock::monotonic;
-use crate::config::{Alerts, Expected, SourceSystem};
+use crate::config::{Alerts, Config, Expected, SourceSystem};
 use crate::domain::alert::{self, AlertKind};
 use crate::domain::digest::Sha256;
 use crate::domain::expectation::Expectation;
@@ -30,6 +31,8 @@ const PT_DOWN: &str = "PT_NON_RAGGIUNGIBILE";
 const PT_UP: &str = "PT_DI_NUOVO_RAGGIUNGIBILE";
 const DISK_LOW: &str = "DISCO_QUASI_PIENO";
 const DISK_FREE: &str = "DISCO_DI_NUOVO_LIBERO";
+/// Beside a silence: what was expected.
+const EXPECTED: &str = "atteso";
 /// A disk that does not answer within this (a share that hangs) is asked again later (real time).
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -38,37 +41,35 @@ pub struct Watch {
     begun: Instant,
     /// How long a start takes to find what was dropped before it.
     finding: Duration,
-    disks: Vec<Disk>,
+    /// Of folders whose disk was asked and has not answered yet.
+    busy: BTreeMap<String, Arc<AtomicBool>>,
     /// Since when each expectation is known.
     known: BTreeMap<String, Timestamp>,
-    first: bool,
+    /// The settings that were last looked at.
+    seen: Option<Arc<Config>>,
 }
 
 impl Watch {
     /// Of a hub that starts.
     pub fn new(hub: &Hub) -> Watch {
-        let settings = hub.settings();
-        let disk = |about: &str, path: &Path| Disk { about: about.to_owned(), path: path.to_owned(), busy: Arc::default() };
-        let of_sources = settings.sources.iter().map(|source| disk(&source.name, &source.root));
         let watch = &hub.config.watch;
         Watch {
             begun: monotonic(),
             finding: Duration::from_millis(2 * (watch.settle_ms + watch.scan_ms)),
-            disks: std::iter::once(disk(DATA_DISK, &hub.config.data)).chain(of_sources).collect(),
+            busy: BTreeMap::new(),
             known: BTreeMap::new(),
-            first: true,
+            seen: None,
         }
     }
 
     /// Looks at everything once. What fails is told in the log, and keeps nothing else from being looked at.
     pub async fn round(&mut self, hub: &Hub, now: Timestamp) {
-        let told = match hub.store.troubles().await {
+        let mut told = match hub.store.troubles().await {
             Ok(told) => told,
             Err(error) => return tell("avvisi aperti", Err(error)),
         };
-        if std::mem::take(&mut self.first) {
-            tell("avvisi di ciò che non c'è più", forget_gone(hub, &told).await);
-        }
+        tell("avvisi di ciò che non c'è più", self.forget_gone(hub, &mut told).await);
+        tell("enti e PT fermi", stops(hub, &told, now).await);
         tell("SEND", outages(hub, &told, now).await);
         tell("partner tecnologici", partner_outages(hub, &told, now).await);
         tell("quote", quotas(hub, &told, now).await);
@@ -77,18 +78,26 @@ impl Watch {
         tell("rapporto del giorno", daily::nightly(hub, now).await);
     }
 
-    async fn disks(&self, hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+    async fn disks(&mut self, hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
         let settings = hub.settings();
+        let of_sources = settings.sources.iter().map(|source| (source.name.as_str(), source.root.as_path()));
         let mut devices = Vec::new();
-        for disk in &self.disks {
-            // Folders of one disk are told of once, under the first of them.
-            let Some(room) = disk.look().await.filter(|room| !devices.contains(&room.device)) else { continue };
+        for (about, path) in std::iter::once((DATA_DISK, hub.config.data.as_path())).chain(of_sources) {
+            let busy = self.busy.entry(about.to_owned()).or_default().clone();
+            let Some(room) = Room::look(path, busy).await else { continue };
+            let known = is_told(told, DISK_LOW, about);
+            if devices.contains(&room.device) {
+                // Folders of one disk are told of once, under the first of them; it may have had a disk of its own before.
+                if known {
+                    hub.store.forget_trouble(DISK_LOW, about).await?;
+                }
+                continue;
+            }
             devices.push(room.device);
-            let known = is_told(told, DISK_LOW, &disk.about);
             let notice = |code: &str| {
                 let data = Some(json!({ "free_bytes": room.free, "total_bytes": room.total }));
-                let source = Some(disk.about.clone()).filter(|about| about != DATA_DISK);
-                Notice { code: code.to_owned(), about: disk.about.clone(), source, data, ..Notice::default() }
+                let source = Some(about.to_owned()).filter(|about| about != DATA_DISK);
+                Notice { code: code.to_owned(), about: about.to_owned(), source, data, ..Notice::default() }
             };
             match room.judge(&settings.alerts, known) {
                 Some(Change::Low) => hub.store.begins(notice(DISK_LOW), None, now).await.map(drop)?,
@@ -119,17 +128,33 @@ impl Watch {
                     let sender = if let [only] = source.enti.as_slice() { Some(only.clone()) } else { None };
                     // What came since the question was asked counts too.
                     let span = (deadline.from, hub.clock.now().max(now));
-                    hub.store.silence_begins(Notice { sender, ..notice }, expected.flow.as_deref(), span, now).await?;
+                    let kept = json!({ EXPECTED: mark(expected) });
+                    hub.store.silence_begins(Notice { sender, ..notice }, kept, expected.flow.as_deref(), span, now).await?;
                 }
             }
         }
         Ok(())
     }
 
+    /// Takes away troubles of what the settings no longer ask for, and forgets since when that was expected: put back, it is expected anew.
+    async fn forget_gone(&mut self, hub: &Hub, told: &mut Vec<Trouble>) -> Result<(), StoreError> {
+        let settings = hub.settings();
+        if !self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &settings)) {
+            let every = settings.sources.iter().flat_map(|source| source.expected.iter().map(move |expected| (source, expected)));
+            let names: BTreeSet<String> = every.map(|(source, expected)| known_name(&about(source, expected), expected)).collect();
+            hub.store.forget_known(EXPECTED, names.clone()).await?;
+            self.known.retain(|name, _| names.contains(name));
+            self.seen = Some(settings.clone());
+        }
+        for trouble in told.extract_if(.., |trouble| !stays(hub, &settings, trouble)) {
+            hub.store.forget_trouble(&trouble.code, &trouble.about).await?;
+        }
+        Ok(())
+    }
+
     /// Since when this is expected; what was changed in it is expected anew.
     async fn known_since(&mut self, hub: &Hub, about: &str, expected: &Expected, now: Timestamp) -> Result<Timestamp, StoreError> {
-        let digest = Sha256::of(format!("{} {:?} {}", expected.by, expected.days, expected.holidays).as_bytes()).to_hex();
-        let name = format!("atteso/{about}/{}", digest.get(..16).unwrap_or_default());
+        let name = known_name(about, expected);
         // One later than now is of a clock that was ahead: the store has put it right.
         if let Some(since) = self.known.get(&name).filter(|since| **since <= now) {
             return Ok(*since);
@@ -158,6 +183,17 @@ fn about(source: &SourceSystem, expected: &Expected) -> String {
     }
 }
 
+/// What of an expectation, when it changes, makes another of it.
+fn mark(expected: &Expected) -> String {
+    let digest = Sha256::of(format!("{} {:?} {}", expected.by, expected.days, expected.holidays).as_bytes()).to_hex();
+    digest.get(..16).unwrap_or_default().to_owned()
+}
+
+/// Under which it is remembered since when it is expected.
+fn known_name(about: &str, expected: &Expected) -> String {
+    format!("{EXPECTED}/{about}/{}", mark(expected))
+}
+
 fn expectation(hub: &Hub, source: &SourceSystem, expected: &Expected) -> Expectation {
     let settings = hub.settings();
     let calendars = source.enti.iter().filter_map(|ente| settings.institution(ente));
@@ -169,27 +205,43 @@ fn expectation(hub: &Hub, source: &SourceSystem, expected: &Expected) -> Expecta
     }
 }
 
-/// Troubles of what is no longer in the configuration end without a word: nothing will ever say that they are over.
-async fn forget_gone(hub: &Hub, told: &[Trouble]) -> Result<(), StoreError> {
+/// Whether the settings still ask for what a trouble is about.
+fn stays(hub: &Hub, settings: &Config, trouble: &Trouble) -> bool {
+    let (name, alerts) = (trouble.about.as_str(), &settings.alerts);
+    match alert::code(&trouble.code).map(|row| row.kind) {
+        _ if trouble.code == LATE => settings.source(name).is_some_and(|source| source.export.attiva),
+        Some(AlertKind::Remote | AlertKind::Quota) => settings.institution(name).is_some(),
+        Some(AlertKind::Payment | AlertKind::Key) => is_configured(settings, name),
+        Some(AlertKind::Stream) => hub.channels.contains_key(name),
+        Some(AlertKind::Silent) => {
+            let kept = trouble.data.as_ref().and_then(|data| data.get(EXPECTED)?.as_str());
+            let mut expected = settings.sources.iter().flat_map(|source| source.expected.iter().map(move |expected| (source, expected)));
+            // What was changed is expected anew, and was not missed yet.
+            expected.any(|(source, expected)| about(source, expected) == name && kept.is_none_or(|kept| kept == mark(expected)))
+        }
+        Some(AlertKind::Disk) => {
+            (name == DATA_DISK || settings.source(name).is_some()) && (alerts.disk_free_percent > 0 || alerts.disk_free_bytes > 0)
+        }
+        _ => true,
+    }
+}
+
+/// Whether the PT, or the ente of a key, that `channel` names is in the settings. An ente stands still under a key that was taken
+/// away too.
+fn is_configured(settings: &Config, channel: &str) -> bool {
+    match channel.split_once('/') {
+        Some(("pt", pt)) => settings.pt(pt).is_some(),
+        Some((sender, _)) => settings.institution(sender).is_some(),
+        None => settings.pt(channel).is_some(),
+    }
+}
+
+/// Stops outlive what they stop: who comes back into the configuration still stands still, and that is told anew.
+async fn stops(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
     let settings = hub.settings();
-    let alerts = &settings.alerts;
-    let expected =
-        |about: &str| settings.sources.iter().any(|source| source.expected.iter().any(|expected| self::about(source, expected) == about));
-    for trouble in told {
-        let name = trouble.about.as_str();
-        let stays = match alert::code(&trouble.code).map(|row| row.kind) {
-            _ if trouble.code == LATE => settings.source(name).is_some_and(|source| source.export.attiva),
-            Some(AlertKind::Remote | AlertKind::Quota) => settings.institution(name).is_some(),
-            Some(AlertKind::Payment) => settings.pt(name.strip_prefix("pt/").unwrap_or(name)).is_some(),
-            Some(AlertKind::Stream) => hub.channels.contains_key(name),
-            Some(AlertKind::Silent) => expected(name),
-            Some(AlertKind::Disk) => {
-                (name == DATA_DISK || settings.source(name).is_some()) && (alerts.disk_free_percent > 0 || alerts.disk_free_bytes > 0)
-            }
-            _ => true,
-        };
-        if !stays {
-            hub.store.forget_trouble(&trouble.code, name).await?;
+    for (channel, code, _) in hub.store.stopped_channels().await? {
+        if is_configured(&settings, &channel) && !is_told(told, &code, &channel) {
+            hub.store.tell_stop(&channel, now).await?;
         }
     }
     Ok(())
@@ -212,10 +264,11 @@ async fn outages(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), Stor
     Ok(())
 }
 
-/// The same of the PTs.
+/// The same of the PTs. One that was taken away answers nobody any more.
 async fn partner_outages(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
-    let minutes = hub.settings().alerts.send_down_minutes;
-    for channel in hub.partners.values() {
+    let settings = hub.settings();
+    let minutes = settings.alerts.send_down_minutes;
+    for channel in hub.partners.values().filter(|channel| settings.pt(&channel.config.name).is_some()) {
         let name = &channel.config.name;
         let known = is_told(told, PT_DOWN, name);
         let notice = |code: &str| Notice { code: code.to_owned(), about: name.clone(), ..Notice::default() };
@@ -254,35 +307,6 @@ async fn quotas(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), Store
     Ok(())
 }
 
-/// A folder whose disk is looked at.
-struct Disk {
-    about: String,
-    path: PathBuf,
-    /// It was asked and has not answered yet.
-    busy: Arc<AtomicBool>,
-}
-
-impl Disk {
-    /// The room on it. `None`: the folder is away, or hangs.
-    async fn look(&self) -> Option<Room> {
-        if self.busy.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        let (tell, told) = oneshot::channel();
-        let (path, busy) = (self.path.clone(), self.busy.clone());
-        // A thread of its own: one that a dead share holds for ever must not keep the service from stopping.
-        let asking = std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
-            let _ = tell.send(Room::of(&path));
-            busy.store(false, Ordering::Release);
-        });
-        if asking.is_err() {
-            self.busy.store(false, Ordering::Release);
-            return None;
-        }
-        tokio::time::timeout(DISK_PATIENCE, told).await.ok()?.ok()?
-    }
-}
-
 /// How much room a disk has, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Room {
@@ -298,6 +322,25 @@ enum Change {
 }
 
 impl Room {
+    /// The room on the disk of a folder. `None`: the folder is away, hangs, or was asked before (`busy`) and has not answered.
+    async fn look(path: &Path, busy: Arc<AtomicBool>) -> Option<Room> {
+        if busy.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let (tell, told) = oneshot::channel();
+        let (path, asked) = (path.to_owned(), busy.clone());
+        // A thread of its own: one that a dead share holds for ever must not keep the service from stopping.
+        let asking = std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
+            let _ = tell.send(Room::of(&path));
+            asked.store(false, Ordering::Release);
+        });
+        if asking.is_err() {
+            busy.store(false, Ordering::Release);
+            return None;
+        }
+        tokio::time::timeout(DISK_PATIENCE, told).await.ok()?.ok()?
+    }
+
     fn of(path: &Path) -> Option<Room> {
         let device = rustix::fs::stat(path).ok()?.st_dev;
         let stat = rustix::fs::statvfs(path).ok()?;
@@ -321,6 +364,144 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::tests::{House, SOURCE};
+
+    const DROPS: &str =
+        "atteso = [{ by = \"07:00\", days = [\"lun\", \"mar\", \"mer\", \"gio\", \"ven\", \"sab\", \"dom\"], holidays = true }]\n";
+
+    impl House {
+        /// As a reload does it.
+        fn reload(&self, change: impl FnOnce(&mut Config)) {
+            let mut config = Config::clone(&self.hub.settings());
+            change(&mut config);
+            self.hub.settings.put(config);
+        }
+
+        async fn told(&self, code: &str) -> usize {
+            self.alerts().await.iter().filter(|told| *told == code).count()
+        }
+
+        async fn open(&self) -> Vec<String> {
+            self.hub.store.troubles().await.unwrap().into_iter().map(|trouble| trouble.code).collect()
+        }
+    }
+
+    /// A service whose tasks do not run, and who looks over it, days at a time.
+    fn watched(house: &House) -> (Watch, impl Fn(i64) -> Timestamp) {
+        let watch = Watch { finding: Duration::ZERO, ..Watch::new(&house.hub) };
+        let begun = house.hub.clock.now();
+        (watch, move |hours| begun + SignedDuration::from_hours(hours))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_silence_ends_with_the_expectation_and_what_comes_back_is_expected_anew() {
+        type Change = fn(&mut Config);
+        let table: [(&str, Change); 3] = [
+            ("taken away", |config| config.sources[0].expected.clear()),
+            ("another hour", |config| config.sources[0].expected[0].by = "08:00".parse().unwrap()),
+            ("of a folder", |config| config.sources[0].expected[0].flow = Some("ordinanze".to_owned())),
+        ];
+        for (what, change) in table {
+            let house = House::with("", DROPS);
+            let as_it_was = Config::clone(&house.hub.settings());
+            let (mut watch, at) = watched(&house);
+            watch.round(&house.hub, at(0)).await;
+            assert_eq!(house.open().await, Vec::<String>::new(), "{what}: known since now");
+            watch.round(&house.hub, at(49)).await;
+            assert_eq!(house.open().await, [SILENT], "{what}");
+            // No restart, and no other settings meanwhile.
+            house.reload(change);
+            watch.round(&house.hub, at(49)).await;
+            assert_eq!(house.open().await, Vec::<String>::new(), "{what}");
+            // As it was: expected from here on, not of the days in between.
+            house.hub.settings.put(as_it_was);
+            watch.round(&house.hub, at(50)).await;
+            assert_eq!((house.open().await, house.told(SILENT).await), (vec![], 1), "{what}");
+            watch.round(&house.hub, at(50 + 49)).await;
+            assert_eq!((house.open().await, house.told(SILENT).await), (vec![SILENT.to_owned()], 2), "{what}");
+            assert_eq!(house.told("GESTIONALE_DI_NUOVO_ATTIVO").await, 0, "{what}: nobody dropped");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn troubles_go_with_the_settings_that_asked_for_them_at_the_next_look() {
+        const PT: &str = "[[pt]]\nname = \"regione\"\nkind = \"non_gestito\"\n";
+        type Change = fn(&mut Config);
+        // Code, about, what is changed while the service runs. Each is kept before.
+        let table: [(&str, &str, Change); 6] = [
+            ("RENDICONTAZIONE_IN_RITARDO", SOURCE, |config| config.sources[0].export.attiva = false),
+            (PT_DOWN, "regione", |config| config.pts.clear()),
+            ("PT_RIFIUTA_LE_CREDENZIALI", "pt/regione", |config| config.pts.clear()),
+            ("CHIAVE_RIFIUTATA", "01234567897/generale", |config| config.institutions.clear()),
+            (DOWN, "01234567897", |config| config.institutions.clear()),
+            (CALLS_SPENT, "01234567897", |config| config.institutions.clear()),
+        ];
+        for (code, about, change) in table {
+            let house = House::with("", PT);
+            let (mut watch, at) = watched(&house);
+            let kept = json!({ "day": house.hub.day(at(0)), "limit": house.hub.settings().institutions[0].quota.per_day });
+            let notice = Notice { code: code.to_owned(), about: about.to_owned(), ..Notice::default() };
+            house.hub.store.begins(notice, Some(kept), at(0)).await.unwrap();
+            for _ in 0..2 {
+                watch.round(&house.hub, at(0)).await;
+                assert_eq!(house.open().await, [code], "{code} lasts");
+            }
+            house.reload(change);
+            watch.round(&house.hub, at(0)).await;
+            assert_eq!((house.open().await, house.told(code).await), (vec![], 1), "{code}");
+        }
+    }
+
+    /// The stop of a PT that was taken away goes on: when the PT comes back it is told anew, and ends with the order.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_comes_back_and_still_stands_still_is_told_anew() {
+        let house = House::with("", "[[pt]]\nname = \"regione\"\nkind = \"non_gestito\"\n");
+        let as_it_was = Config::clone(&house.hub.settings());
+        let (mut watch, at) = watched(&house);
+        let code = "PT_RIFIUTA_LE_CREDENZIALI";
+        house.hub.store.stop_channel("pt/regione", code, at(0)).await.unwrap();
+        for _ in 0..3 {
+            watch.round(&house.hub, at(0)).await;
+        }
+        assert_eq!((house.open().await, house.told(code).await), (vec![code.to_owned()], 1));
+        house.reload(|config| config.pts.clear());
+        for _ in 0..2 {
+            watch.round(&house.hub, at(1)).await;
+            assert_eq!((house.open().await, house.told(code).await), (vec![], 1));
+        }
+        house.hub.settings.put(as_it_was);
+        for _ in 0..2 {
+            watch.round(&house.hub, at(2)).await;
+            assert_eq!((house.open().await, house.told(code).await), (vec![code.to_owned()], 2));
+        }
+        house.hub.store.resume_channel_by("pt/regione", "op", "", at(3)).await.unwrap();
+        watch.round(&house.hub, at(3)).await;
+        assert_eq!((house.open().await, house.told("PT_ACCETTA_LE_CREDENZIALI").await), (vec![], 1));
+    }
+
+    /// A gestionale that comes with a reload has its disk looked at too; with no threshold nothing is low.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn disks_are_those_of_the_settings_of_now() {
+        let house = House::new();
+        let (mut watch, at) = watched(&house);
+        house.reload(|config| {
+            config.alerts = Alerts { disk_free_percent: 0, disk_free_bytes: u64::MAX / 4, ..Alerts::default() };
+            // On a disk of its own, wherever this runs.
+            let mut other = config.sources[0].clone();
+            (other.name, other.root) = ("anagrafe".to_owned(), Path::new("/proc").to_owned());
+            config.sources.push(other);
+        });
+        watch.round(&house.hub, at(0)).await;
+        let low: Vec<String> = house.hub.store.troubles().await.unwrap().into_iter().map(|trouble| trouble.about).collect();
+        assert_eq!(low, ["anagrafe", DATA_DISK]);
+        // It has moved to the disk of the data: told of under that name alone.
+        house.reload(|config| config.sources[1].root = config.sources[0].root.clone());
+        watch.round(&house.hub, at(1)).await;
+        assert_eq!((house.open().await.len(), house.told(DISK_LOW).await, house.told(DISK_FREE).await), (1, 2, 0));
+        house.reload(|config| config.alerts.disk_free_bytes = 0);
+        watch.round(&house.hub, at(2)).await;
+        assert_eq!((house.open().await.len(), house.told(DISK_FREE).await), (0, 0), "nobody asks any more");
+    }
 
     #[test]
     fn a_disk_is_low_under_either_threshold_and_free_a_fifth_above_both() {

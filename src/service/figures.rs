@@ -13,7 +13,7 @@ use super::door::Desk;
 use super::pulse::Beat;
 use crate::clock::monotonic;
 use crate::intake::sftp::server::ledger::{Act, Event};
-use crate::store::StoreError;
+use crate::store::{CALLS_SPENT, MONEY_SPENT, StoreError};
 use crate::telemetry::metrics::{Calls, Kind, Page, Value};
 
 /// Counts of the store are asked again after this.
@@ -185,7 +185,9 @@ async fn counts(hub: &Hub) -> Result<String, StoreError> {
     }
     let mail = hub.store.mail_overview(now).await?;
     page.one("messo_mail_waiting", Kind::Gauge, "Mails to operators that are still to go.", Value::Whole(mail.waiting));
-    let late = mail.oldest_due.and_then(|due| Duration::try_from(now.duration_since(due)).ok()).unwrap_or_default();
+    // Without a server they wait for one, and nothing is late.
+    let oldest = mail.oldest_due.filter(|_| hub.settings().mail.is_some());
+    let late = oldest.and_then(|due| Duration::try_from(now.duration_since(due)).ok()).unwrap_or_default();
     page.one("messo_mail_lag_seconds", Kind::Gauge, "Business time since the oldest mail that waits was due; 0: none is.", seconds(late));
     Ok(page.text())
 }
@@ -227,9 +229,21 @@ async fn enti(hub: &Hub, page: &mut Page, now: Timestamp) -> Result<(), StoreErr
         let left = ente.quota.spend_cents_per_day.saturating_sub(used.spent);
         page.sample("messo_quota_spend_left_euros", &[("ente", &ente.tax_id)], Value::Cents(left));
     }
+    page.family(
+        "messo_quota_used_up",
+        Kind::Gauge,
+        "What of its day an ente has used up, as operators were told: the next act waits for tomorrow.",
+    );
+    for trouble in hub.store.troubles().await?.iter().filter(|trouble| [CALLS_SPENT, MONEY_SPENT].contains(&trouble.code.as_str())) {
+        page.sample("messo_quota_used_up", &[("ente", &trouble.about), ("code", &trouble.code)], Value::Whole(1));
+    }
     page.family("messo_key_stopped", Kind::Gauge, "Keys that SEND refuses: their ente stands still until an operator resumes it.");
     for (channel, code, _) in hub.store.stopped_channels().await? {
         let (ente, key) = channel.split_once('/').unwrap_or((&channel, ""));
+        // A PT is no key; and who is no longer in the configuration stops nobody.
+        if settings.institution(ente).is_none() {
+            continue;
+        }
         page.sample("messo_key_stopped", &[("ente", ente), ("key", key), ("code", &code)], Value::Whole(1));
     }
     Ok(())

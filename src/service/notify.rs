@@ -620,3 +620,26 @@ fn after_fact_fault(hub: &Hub, channel: &Channel, fault: FactFault) -> End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connectors::ProblemError;
+
+    #[test]
+    fn who_is_refused_as_a_sender_is_stopped_under_the_code_that_says_what_to_do() {
+        let table = [
+            ("PN_DELIVERY_NOTIFICATION_LIMIT_EXCEEDED", "QUOTA_SEND_ESAURITA"),
+            ("PN_DELIVERY_INVALIDPARAMETER_GROUP", "GRUPPO_RIFIUTATO"),
+            ("PN_DELIVERY_SEND_IS_DISABLED", "ENTE_NON_ABILITATO"),
+            ("PN_DELIVERY_INVALID_SENDER_TAX_ID", "ENTE_NON_ABILITATO"),
+            ("Forbidden", "CHIAVE_RIFIUTATA"),
+        ];
+        for (told, want) in table {
+            let error = ProblemError { code: told.to_owned(), ..ProblemError::default() };
+            let problem = Problem { status: 403, errors: vec![error], ..Problem::default() };
+            assert_eq!(stop_code(&problem), want, "{told}");
+            assert!(crate::store::STOP_CODES.contains(&want), "{want}");
+        }
+    }
+}

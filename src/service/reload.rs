@@ -3,7 +3,8 @@
 //!
 //! At once: accounts, flows, alerts, limits, new gestionali and enti, new and changed keys, permissions. After a restart only, and
 //! told each time: what is open (folders, listeners), what was taken away, and what would send acts under way elsewhere. Until
-//! then an ente or gestionale that was taken away is followed and watched as before; its SFTP account is closed at once.
+//! then an ente or gestionale that was taken away is followed and watched as before; its SFTP account is closed at once, and nobody
+//! expects drops of it any more.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,7 @@ fn merge_sources(running: &Config, next: &mut Config, waiting: &mut Vec<String>)
             None => {
                 waiting.push(words::source_removed(&old.name));
                 kept.push(old.root.clone());
-                next.sources.push(SourceSystem { sftp: None, ..old.clone() });
+                next.sources.push(SourceSystem { sftp: None, expected: Vec::new(), ..old.clone() });
             }
             Some(new) if new.root != old.root => {
                 waiting.push(words::source_moved(&old.name));

@@ -6,6 +6,7 @@
 //!
 //! Nothing here can be undone, so the clock alone is not believed: terms are counted up to [`sure_time`].
 
+mod outside;
 mod person;
 
 pub use person::Eraser;
@@ -284,6 +285,8 @@ pub async fn finish(hub: &Arc<Hub>, now: Timestamp) -> Result<(), RetentionError
 /// The same; what was deleted is counted, whatever fails.
 async fn finish_into(hub: &Arc<Hub>, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
     let mut failure = None;
+    // Before anything is gone: who puts an older copy back must know of it.
+    outside::note(hub, now).await?;
     for archive in hub.store.open_erasures().await? {
         // One archive that cannot be written holds none of the others up.
         if let Err(error) = finish_one(hub, archive, tally, now).await {

@@ -3,6 +3,8 @@
 //! Every alert is a row of `alert`, made by [`Alert`] in the transaction of what causes it. A trouble that lasts is remembered in
 //! `trouble`: it is told when it begins and when it ends, once each, restarts notwithstanding.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 use serde_json::Value;
@@ -262,10 +264,11 @@ impl Store {
     }
 
     /// A gestionale has dropped nothing after one instant and up to another, into `folder` if one is named: operators are told, once. What
-    /// was dropped while somebody looked counts: asked and told in one.
+    /// was dropped while somebody looked counts: asked and told in one. `kept` is remembered with it.
     pub async fn silence_begins(
         &self,
         notice: Notice,
+        kept: Value,
         folder: Option<&str>,
         (after, until): (Timestamp, Timestamp),
         now: Timestamp,
@@ -276,7 +279,7 @@ impl Store {
             if dropped(db, source, folder.as_deref(), after, until)? {
                 return Ok(false);
             }
-            notice.alert().begin(db, None, now)
+            notice.alert().begin(db, Some(&kept), now)
         })
         .await
     }
@@ -342,6 +345,20 @@ impl Store {
                 .execute(params![name, ms(now).to_string()])?;
             let since: String = db.prepare_cached("SELECT value FROM setting WHERE name = ?1")?.query_row([&name], |row| row.get(0))?;
             Ok(since.parse().map_or(now, at))
+        })
+        .await
+    }
+
+    /// Of what is known under `of/`, only `names` are known from now on.
+    pub async fn forget_known(&self, of: &str, names: BTreeSet<String>) -> Result<(), StoreError> {
+        let (from, to) = (format!("noto_dal/{of}/"), format!("noto_dal/{of}0"));
+        self.write(move |db| {
+            let mut select = db.prepare_cached("SELECT name FROM setting WHERE name >= ?1 AND name < ?2")?;
+            let kept: Vec<String> = select.query_map([&from, &to], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for name in kept.iter().filter(|name| name.strip_prefix("noto_dal/").is_none_or(|name| !names.contains(name))) {
+                db.prepare_cached("DELETE FROM setting WHERE name = ?1")?.execute([name])?;
+            }
+            Ok(())
         })
         .await
     }

@@ -121,12 +121,12 @@ const ACTS_DUE: &str = "SELECT v.id FROM act_erasable v WHERE v.sender = ?1 AND 
      AND (v.closed_at <= ?4 OR NOT EXISTS (SELECT 1 FROM act_followed f WHERE f.act_id = v.id)) ORDER BY v.closed_at, v.id LIMIT ?3";
 /// Days more than its term for which an act keeps its data because an unpaid position follows it: for as long its PT is asked about it.
 const FOLLOWED_DAYS: i64 = 730;
-const BEGIN_ACT: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, closed_at, begun_at) \
+pub(super) const BEGIN_ACT: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, closed_at, begun_at) \
      SELECT 'notifica', v.id, ?2, b.sha256, v.sender, v.closed_at, ?3 FROM act_erasable v JOIN batch b ON b.id = v.content_batch \
      WHERE v.id = ?1 ON CONFLICT DO NOTHING";
 const BATCHES_DUE: &str = "SELECT id, source, sender, finished_at FROM batch_erasable WHERE (finished_at, id) > (?1, ?2) AND finished_at <= ?3 \
      ORDER BY finished_at, id LIMIT ?4";
-const BEGIN_BATCH: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, begun_at) \
+pub(super) const BEGIN_BATCH: &str = "INSERT INTO erasure (subject_kind, subject_id, cause, archive, sender, begun_at) \
      SELECT 'lotto', id, ?2, sha256, sender, ?3 FROM batch WHERE id = ?1 AND erased_at IS NULL ON CONFLICT DO NOTHING";
 const OPEN_ARCHIVES: &str = "SELECT DISTINCT archive FROM erasure WHERE ended_at IS NULL";
 const OPEN_SUBJECTS: &str = "SELECT subject_kind, subject_id, cause FROM erasure WHERE archive IS ?1 AND subject_kind IN ('notifica', 'lotto') AND ended_at IS NULL LIMIT 20000";

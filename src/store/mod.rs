@@ -7,6 +7,7 @@
 mod acts;
 mod alerts;
 pub mod archives;
+mod asked;
 mod audit;
 mod batches;
 mod cancelling;

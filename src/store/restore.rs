@@ -60,10 +60,12 @@ pub enum GapKind {
     Event,
     /// A drop that was being read, whose file is no longer there.
     Drop,
+    /// A deletion that a person asked for.
+    Erasure,
 }
 
 impl GapKind {
-    pub const ALL: [GapKind; 5] = [GapKind::Numbers, GapKind::Batch, GapKind::Act, GapKind::Event, GapKind::Drop];
+    pub const ALL: [GapKind; 6] = [GapKind::Numbers, GapKind::Batch, GapKind::Act, GapKind::Event, GapKind::Drop, GapKind::Erasure];
 
     /// As stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -73,6 +75,7 @@ impl GapKind {
             GapKind::Act => "ATTO",
             GapKind::Event => "EVENTO",
             GapKind::Drop => "DEPOSITO",
+            GapKind::Erasure => "CANCELLAZIONE",
         }
     }
 }
@@ -83,7 +86,7 @@ pub struct Gap {
     pub kind: GapKind,
     /// Gestionale; of an event, `ente/key`.
     pub source: String,
-    /// Id of a drop, reference of an act, request at SEND, folder of numbered files.
+    /// Id of a drop, reference of an act, request at SEND, folder of numbered files; of a deletion, the id of its act or batch.
     pub about: String,
     pub sender: Option<String>,
     pub iun: Option<String>,
@@ -91,7 +94,7 @@ pub struct Gap {
     pub sha256: Option<Sha256>,
     /// Ids, codes, numbers, instants.
     pub data: Value,
-    /// Whether it is known again; of numbers, which are only skipped, nothing.
+    /// Whether it is known again, or done again; of numbers, which are only skipped, and of deletions of what is not here, nothing.
     pub recovered: Option<bool>,
 }
 
@@ -128,6 +131,11 @@ const RECOVERED: &str = "SELECT g.kind, g.source, g.about, g.sender, g.iun, g.sh
      WHEN 'ATTO' THEN EXISTS (SELECT 1 FROM act a WHERE a.sender = g.sender AND a.source = g.source AND a.reference = g.about AND a.staged = 0 \
      AND (g.iun IS NULL OR a.iun = g.iun)) \
      WHEN 'EVENTO' THEN EXISTS (SELECT 1 FROM act a WHERE substr(a.request_id, 1, 12) = substr(g.about, 1, 12) AND a.request_id = g.about) OR EXISTS (SELECT 1 FROM act a WHERE substr(a.iun, 1, 9) = substr(g.iun, 1, 9) AND a.iun = g.iun) \
+     WHEN 'CANCELLAZIONE' THEN coalesce( \
+     (SELECT a.erased_at IS NOT NULL OR EXISTS (SELECT 1 FROM erasure e WHERE e.subject_kind = 'notifica' AND e.subject_id = a.id) \
+     FROM act a WHERE a.id = unhex(replace(g.about, '-', ''))), \
+     (SELECT b.erased_at IS NOT NULL OR EXISTS (SELECT 1 FROM erasure e WHERE e.subject_kind = 'lotto' AND e.subject_id = b.id) \
+     FROM batch b WHERE b.id = unhex(replace(g.about, '-', '')))) \
      END FROM restore_gap g WHERE g.kind = ?1 AND (g.source, g.about) > (?2, ?3) ORDER BY g.source, g.about LIMIT ?4";
 const TO_QUEUE: &str = "SELECT act_id FROM restore_open WHERE queued = 0 LIMIT ?1";
 const OPEN: &str = "SELECT count(*), coalesce(sum(a.park_code IS NOT NULL), 0) FROM restore_open r JOIN act a ON a.id = r.act_id \
@@ -504,7 +512,7 @@ pub(super) fn is_held(db: &Connection) -> Result<bool, StoreError> {
     Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
-fn note(db: &Connection, gap: &Gap) -> Result<(), StoreError> {
+pub(super) fn note(db: &Connection, gap: &Gap) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO restore_gap (kind, source, about, sender, iun, sha256, data) VALUES (?1,?2,?3,?4,?5,?6,?7) \
          ON CONFLICT (kind, source, about) DO UPDATE SET iun = coalesce(excluded.iun, iun), data = excluded.data",

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::alerts::{self, Alert};
-use super::codec::{act_at, at, ms};
+use super::codec::{act_at, at, ms, optional};
 use super::engine::{self, ActRow};
 use super::orders::by;
 use super::{CHUNK, Store, StoreError, jobs};
@@ -52,9 +52,22 @@ impl Store {
             let sender = sender_of(&channel);
             let new = db.prepare_cached(sql)?.execute(params![channel, sender, code, ms(now)])?;
             if new == 1 {
-                Alert::new(&code, &channel).sender(Some(sender).filter(|_| !is_partner(&channel))).begin(db, None, now)?;
+                tell_stopped(db, &channel, &code, now)?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    /// A channel that is still stopped is told again, unless the operators know.
+    pub async fn tell_stop(&self, channel: &str, now: Timestamp) -> Result<(), StoreError> {
+        let channel = channel.to_owned();
+        self.write(move |db| {
+            let sql = "SELECT code FROM channel_stop WHERE channel = ?1 AND resumed IS NULL";
+            match optional(db.prepare_cached(sql)?.query_row([&channel], |row| row.get::<_, String>(0)))? {
+                Some(code) => tell_stopped(db, &channel, &code, now),
+                None => Ok(()),
+            }
         })
         .await
     }
@@ -122,6 +135,11 @@ impl Store {
         self.ring();
         Ok(more)
     }
+}
+
+fn tell_stopped(db: &Connection, channel: &str, code: &str, now: Timestamp) -> Result<(), StoreError> {
+    let sender = Some(sender_of(channel)).filter(|_| !is_partner(channel));
+    Alert::new(code, channel).sender(sender).begin(db, None, now).map(drop)
 }
 
 /// A key goes on. Told with the last one of its ente: before that, the ente stands still all the same.

@@ -18,7 +18,7 @@ use super::Hub;
 use crate::clock::monotonic;
 use crate::config::MailConfig;
 use crate::config::mail::read_mailbox;
-use crate::connectors::mail::{Letter, MailError, Seen, Server, Session, recipient};
+use crate::connectors::mail::{Letter, MailError, Server, Session, recipient};
 use crate::outbox::mail::Templates;
 use crate::store::{LeasedMail, MailTrouble, Offered, StoreError};
 use crate::telemetry::metrics::Outcome;
@@ -97,6 +97,9 @@ pub async fn send(hub: Arc<Hub>) {
             (Some(_), Ok(due)) => due.is_some_and(|due| due <= now),
             _ => false,
         };
+        if settings.mail.is_none() {
+            post.no_server(&hub).await;
+        }
         let pause = match (&settings.mail, due) {
             (Some(mail), true) => post.round(&hub, mail).await,
             _ => LOOK,
@@ -127,6 +130,8 @@ enum Sent {
 /// Why a conversation ended early.
 enum Broken {
     Server(MailError),
+    /// The hub stops; the server may only have been slow.
+    Stopping,
     /// The password cannot be read, or an address is none.
     Settings(String),
     Store(StoreError),
@@ -139,6 +144,14 @@ impl From<StoreError> for Broken {
 }
 
 impl Post {
+    /// The configuration names no server (any more): none is in trouble.
+    async fn no_server(&mut self, hub: &Hub) {
+        self.failures = 0;
+        if self.troubled && hub.store.keep_mail_trouble(None).await.is_ok() {
+            self.troubled = false;
+        }
+    }
+
     /// One conversation. Answers how long to wait before the next.
     async fn round(&mut self, hub: &Hub, mail: &MailConfig) -> Duration {
         let mut sent = 0;
@@ -148,7 +161,7 @@ impl Post {
             Ok(()) => Some(Outcome::Ok),
             Err(Broken::Server(_)) => Some(Outcome::NoAnswer),
             Err(Broken::Settings(_)) => Some(Outcome::Refused),
-            Err(Broken::Store(_)) => None,
+            Err(Broken::Store(_) | Broken::Stopping) => None,
         };
         if let Some(outcome) = outcome {
             hub.figures.calls.note("smtp", "conversation", monotonic().saturating_duration_since(begun), outcome);
@@ -164,7 +177,7 @@ impl Post {
             }
         }
         let error = match ended {
-            Ok(()) => return Duration::ZERO,
+            Ok(()) | Err(Broken::Stopping) => return Duration::ZERO,
             Err(Broken::Store(error)) => {
                 if !matches!(error, StoreError::Stopping | StoreError::Stale) {
                     tracing::error!(%error, "la posta non può essere registrata");
@@ -255,7 +268,7 @@ impl One<'_> {
         }
         let offered = tokio::select! {
             offered = session.offer(&to) => offered,
-            () = self.stop() => Err(MailError::Server { step: crate::connectors::mail::Step::From, seen: Seen::Silence }),
+            () = self.stop() => return self.give_back().await,
         };
         if let Err(error) = offered {
             return self.failed(error, false).await;
@@ -283,7 +296,7 @@ impl One<'_> {
         failpoint!("mail.offered");
         let handed = tokio::select! {
             handed = session.hand_over(&bytes) => handed,
-            () = self.stop() => Err(MailError::Uncertain { seen: Seen::Silence }),
+            () = self.stop() => return self.give_back().await,
         };
         match handed {
             Ok(_) => {
@@ -306,6 +319,13 @@ impl One<'_> {
     async fn stop(&self) {
         self.hub.stopping.cancelled().await;
         tokio::time::sleep(GRACE).await;
+    }
+
+    /// The hub stops before the answer came, which says nothing of the server nor of the recipient: the mail goes back as it is, and
+    /// when the message itself was handed over it still may have gone.
+    async fn give_back(&self) -> Result<Sent, Broken> {
+        self.hub.store.give_back_mail(self.leased.lease, false, self.hub.clock.now()).await?;
+        Err(Broken::Stopping)
     }
 
     /// `handed_over`: the store was told that the message may go.
@@ -350,6 +370,7 @@ fn put_off(attempts: u32) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connectors::mail::Seen;
     use crate::service::tests::House;
 
     #[test]

@@ -117,6 +117,10 @@ pub enum OperateError {
     GapsOpen {
         batches: u64,
     },
+    /// Deletions that persons asked for after the copy are not decided again yet.
+    ErasuresOpen {
+        erasures: u64,
+    },
     AlreadyPaused,
     NotPaused,
     ReplayUnfinished,
@@ -199,6 +203,7 @@ impl OperateError {
             OperateError::NotRestored => "NESSUN_RIPRISTINO",
             OperateError::StillOpen { .. } => "ATTI_DA_CHIEDERE_A_SEND",
             OperateError::GapsOpen { .. } => "LOTTI_DA_DEPOSITARE_DI_NUOVO",
+            OperateError::ErasuresOpen { .. } => "CANCELLAZIONI_DA_RIPETERE",
             OperateError::AlreadyPaused => "LOTTO_GIA_FERMO",
             OperateError::NotPaused => "LOTTO_NON_FERMO",
             OperateError::ReplayUnfinished => "LOTTO_IN_LETTURA",
@@ -282,6 +287,7 @@ impl std::fmt::Display for OperateError {
             OperateError::NotRestored => f.write_str(kept::NOT_RESTORED),
             OperateError::StillOpen { open } => f.write_str(&kept::still_open(*open)),
             OperateError::GapsOpen { batches } => f.write_str(&kept::gaps_open(*batches)),
+            OperateError::ErasuresOpen { erasures } => f.write_str(&kept::erasures_open(*erasures)),
             OperateError::AlreadyPaused => f.write_str(kept::ALREADY_PAUSED),
             OperateError::NotPaused => f.write_str(kept::NOT_PAUSED),
             OperateError::ReplayUnfinished => f.write_str(kept::REPLAY_UNFINISHED),

@@ -125,6 +125,10 @@ impl Operator {
         if lost > 0 && !accept_gaps {
             return Err(OperateError::GapsOpen { batches: lost });
         }
+        let erasures = self.store.count_gaps(GapKind::Erasure).await?.1;
+        if erasures > 0 && !accept_gaps {
+            return Err(OperateError::ErasuresOpen { erasures });
+        }
         if !self.store.release_restore(who.as_str(), &why, self.clock.now()).await? {
             return Err(OperateError::Stale);
         }

@@ -81,7 +81,7 @@ pub struct RestoreReport {
 /// Gaps of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GapSection {
-    /// `NUMERI`, `LOTTO`, `ATTO`, `EVENTO`, `DEPOSITO`.
+    /// `NUMERI`, `LOTTO`, `ATTO`, `EVENTO`, `DEPOSITO`, `CANCELLAZIONE`.
     pub kind: String,
     pub count: u64,
     /// Not known again so far.
@@ -95,7 +95,7 @@ pub struct GapSection {
 pub struct GapEntry {
     /// Gestionale; of an event, `ente/key`.
     pub source: String,
-    /// Id of a drop, reference, request, folder.
+    /// Id of a drop, reference, request, folder; of a deletion, the id of its act or batch.
     pub about: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
@@ -105,7 +105,7 @@ pub struct GapEntry {
     pub sha256: Option<String>,
     /// Numbers, codes, instants.
     pub data: serde_json::Value,
-    /// Whether it is known again; of numbers, nothing.
+    /// Whether it is known or done again; of numbers, and of deletions of what is not here, nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
 }

@@ -61,6 +61,9 @@ pub struct PersonReport {
     /// Refused drops that cannot be read: who is named in them nobody can say.
     #[serde(default)]
     pub unreadable: u64,
+    /// Deletions that are not written down outside of the data folder yet: a copy put back would not know of them.
+    #[serde(default)]
+    pub unnoted: u64,
 }
 
 /// An act that concerns the person.

@@ -1,5 +1,5 @@
 //! A copy put back into an empty data folder, checked as it comes; then the folders of gestionali are read for what happened after
-//! it. Until that is saved a marker lies in the folder, and nothing else may work there.
+//! it, deletions that persons asked for among that: they are decided again. Until that is saved a marker lies in the folder, and nothing else may work there.
 
 mod folders;
 
@@ -15,6 +15,7 @@ use super::report::RestoreReport;
 use super::{Hub, facts};
 use crate::clock::Clock;
 use crate::config::LoadedConfig;
+use crate::outbox::asked;
 use crate::outbox::place::sync_folder;
 use crate::store::archives::kept_path;
 use crate::store::{CopyLook, HALF_RESTORED, Store, StoreError, lock_folder};
@@ -68,6 +69,7 @@ pub fn restore(dir: &Path, name: Option<&str>, loaded: &LoadedConfig, clock: Clo
             return Err(RestoreError::new("CARTELLA_GESTIONALE_ASSENTE", format!("{} ({})", source.name, source.root.display())));
         }
         crate::outbox::marks::read(&source.root).map_err(|_| RestoreError::new("NUMERI_ILLEGGIBILI", source.root.display()))?;
+        asked::read(&source.root).map_err(|_| RestoreError::new("CANCELLAZIONI_ILLEGGIBILI", source.root.display()))?;
     }
     let lock = take_folder(data)?;
     let placed = place(&dir, &name, loaded).and_then(|head| {
@@ -265,6 +267,10 @@ async fn settle(store: &Store, loaded: &LoadedConfig, name: &str, head: &Head, c
         folders::read(store, source, head.at, now).await?;
     }
     folders::settle_reading(store, loaded, now).await?;
+    // The data of who asked for it goes again, at the next start.
+    for source in &loaded.config.sources {
+        store.erase_again(&source.name, asked::read(&source.root).map_err(disk(&source.root))?, now).await?;
+    }
     failpoint!("restore.read");
     let operator = Operator::without_hub(store.clone(), clock);
     let report = operator.restore_status().await.map_err(|error| RestoreError::new("RIPRISTINO_NON_RIUSCITO", error))?;
@@ -278,6 +284,8 @@ async fn settle(store: &Store, loaded: &LoadedConfig, name: &str, head: &Head, c
 pub async fn follow(hub: &Arc<Hub>) -> Result<(), StoreError> {
     while hub.store.queue_restore(hub.clock.now()).await? > 0 {}
     while hub.store.return_set_aside().await? > 0 {}
+    // Of acts that the copy has as open: as soon as SEND has closed them again. The round of deletions carries it out.
+    hub.store.erase_again_waiting(hub.clock.now()).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{RetentionError, compact, finish, sure_time};
+use super::{RetentionError, compact, finish, outside, sure_time};
 use crate::batch::archive::{Archive, Ceilings, Entry, EntryFault, ReadAt, entry_reader, looks_like_zip};
 use crate::domain::digest::Sha256;
 use crate::domain::ids::{ActId, BatchId};
@@ -95,7 +95,8 @@ impl PersonEraser for Eraser {
         hub.store.begin_erasing_batches(decided, Cause::Request, now).await?;
         failpoint!("erase.begun");
         finish(hub, now).await.map_err(refused)?;
-        let mut report = PersonReport { person: hub.store.person_digest(tax_id.as_str()).await?, ..PersonReport::default() };
+        let unnoted = outside::left(hub).await?;
+        let mut report = PersonReport { person: hub.store.person_digest(tax_id.as_str()).await?, unnoted, ..PersonReport::default() };
         if hub.store.owes_compaction().await? {
             compact(hub).await.map_err(refused)?;
         }

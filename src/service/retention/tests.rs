@@ -414,3 +414,40 @@ async fn a_machine_that_was_off_deletes_in_the_end() {
     assert_eq!(house.days_of(on_again + SignedDuration::from_hours(24 * 6), 60).await, 2, "a week after");
     assert_eq!(house.alerts().await.iter().filter(|code| *code == RESUMED).count(), 1);
 }
+
+/// A copy in which the act is open again: its deletion waits until it is closed, and nobody passes over it without saying so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_from_after_the_copy_waits_for_its_act_and_holds_the_release() {
+    use crate::domain::erasure::{Asked, Subject as Erased};
+    use crate::service::operate::{OperateError, Operator};
+    use crate::service::who::Who;
+    use crate::store::GapKind;
+    let house = House::new();
+    house.started(&lot()).await;
+    let (store, now) = (&house.hub.store, house.hub.clock.now());
+    store.begin_restore("copia", now, now).await.unwrap();
+    let (known, unknown) = (house.act("A-1").await, ActId(crate::clock::new_uuid()));
+    for _ in 0..2 {
+        let asked = [known, unknown].map(|act| Asked { at: now, subject: Erased::Act(act) });
+        store.erase_again(SOURCE, asked.to_vec(), now).await.unwrap();
+    }
+    let gaps = async || -> Vec<(String, Option<bool>)> {
+        let gaps = store.gaps(GapKind::Erasure, None, 10).await.unwrap();
+        gaps.into_iter().map(|gap| (gap.data["riferimento"].as_str().unwrap_or_default().to_owned(), gap.recovered)).collect()
+    };
+    let mut found = gaps().await;
+    found.sort();
+    assert_eq!(found, [(String::new(), None), ("A-1".to_owned(), Some(false))], "one is not here, one is open");
+    assert_eq!(store.erase_again_waiting(now).await.unwrap(), 0, "it is open");
+    let operator = Operator::without_hub(store.clone(), house.hub.clock);
+    let release = async |accept_gaps| operator.release_restore(true, accept_gaps, &Who::this_process(None), "prova").await;
+    assert!(matches!(release(false).await, Err(OperateError::ErasuresOpen { erasures: 1 })));
+
+    house.withdraw("A-1").await;
+    assert_eq!((store.erase_again_waiting(now).await.unwrap(), store.erase_again_waiting(now).await.unwrap()), (1, 0));
+    assert_eq!(store.count_gaps(GapKind::Erasure).await.unwrap(), (2, 0));
+    assert_eq!(store.erasures_to_note(10).await.unwrap(), [], "it is written outside already");
+    finish(&house.hub, now).await.unwrap();
+    assert!(store.erased(known.0).await.unwrap().is_some_and(|erased| erased.cause == Cause::Request));
+    assert!(release(false).await.is_ok());
+}

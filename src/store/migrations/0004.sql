@@ -28,9 +28,11 @@ CREATE TABLE erasure (
   begun_at INTEGER NOT NULL,
   ended_at INTEGER,
   facts_at INTEGER,                -- its legal facts, which have a term of their own
+  noted_at INTEGER,                -- of a RICHIESTA: written outside of the data folder
   PRIMARY KEY (subject_kind, subject_id)
 ) WITHOUT ROWID;
 CREATE INDEX erasure_open ON erasure (archive, subject_kind) WHERE ended_at IS NULL;
+CREATE INDEX erasure_to_note ON erasure (begun_at) WHERE noted_at IS NULL AND cause = 'RICHIESTA';
 CREATE INDEX erasure_facts ON erasure (sender, closed_at, subject_id) WHERE facts_at IS NULL AND subject_kind = 'notifica' AND ended_at IS NOT NULL;
 
 -- The books may be shortened from their beginning up to the instant in `setting`, which only retention moves forward.

@@ -25,7 +25,7 @@ CREATE INDEX restore_waits ON restore_open (act_id) WHERE waits = 1;
 -- What happened after the copy and was seen outside of it.
 CREATE TABLE restore_gap (
   id INTEGER PRIMARY KEY,
-  kind TEXT NOT NULL,              -- NUMERI, LOTTO, ATTO, EVENTO, DEPOSITO
+  kind TEXT NOT NULL,              -- NUMERI, LOTTO, ATTO, EVENTO, DEPOSITO, CANCELLAZIONE
   source TEXT NOT NULL,            -- gestionale; of an event, ente/key
   about TEXT NOT NULL,             -- id of a drop, reference, request, name of a folder
   sender TEXT,

@@ -214,7 +214,7 @@ async fn a_gestionale_that_drops_while_it_is_looked_for_is_not_silent() {
     let from = world.now() - SignedDuration::from_hours(1);
     let begins = async |source: &str| {
         let notice = Notice::of_source(SILENT, source, source);
-        world.store.silence_begins(notice, None, (from, world.now()), world.now()).await.unwrap()
+        world.store.silence_begins(notice, serde_json::Value::Null, None, (from, world.now()), world.now()).await.unwrap()
     };
     world.claim(false).await;
     assert!(!begins(SOURCE).await);

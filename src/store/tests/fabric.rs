@@ -152,6 +152,7 @@ const MAY_SCAN: &[(&str, &str)] = &[
     ("DELETE FROM orphan_event WHERE received_at", "a few rows, once a minute"),
     ("SELECT source FROM counter", "one row per gestionale"),
     ("original_name IS NOT NULL ORDER BY received_at", "in the order of an index, up to a limit"),
+    ("FROM erasure e INDEXED BY erasure_to_note", "a partial index of what is still to be written outside"),
     ("SELECT DISTINCT archive FROM erasure", "a partial index of deletions under way"),
     ("SELECT count(*), min(due_at) FROM mail", "mails that wait, from a partial index"),
     ("UPDATE mail SET state = 'ATTESA', lease_until = NULL WHERE state = 'IN_CORSO'", "the few that are leased, from a partial index"),

@@ -47,6 +47,10 @@ pub fn not_restored(code: &str, about: &str) -> String {
                 "in {about} il file .messo/numeri non si legge: non si sa quali numeri siano già stati usati. Recuperarlo o toglierlo, poi ripetere"
             )
         }
+        "CANCELLAZIONI_ILLEGGIBILI" => format!(
+            "in {about} il file .messo/cancellati non si legge: non si sa di chi siano stati cancellati i dati dopo la copia. Recuperarlo, o toglierlo \
+             e ripetere dopo il ripristino le cancellazioni chieste dalle persone"
+        ),
         "DISCO_PIENO" => format!("spazio finito in {about}: il ripristino non è stato fatto e ciò che ne era stato scritto è stato tolto"),
         _ => format!("il ripristino non è riuscito: {about}"),
     }
@@ -72,6 +76,13 @@ pub fn gaps_open(batches: u64) -> String {
     )
 }
 
+pub fn erasures_open(erasures: u64) -> String {
+    format!(
+        "{erasures} cancellazioni chieste dalle persone dopo la copia non si possono ancora ripetere: nella copia quegli atti sono aperti. messo \
+         le ripete da sé appena SEND li dà per conclusi; «messo restore show» le elenca. Per rilasciare comunque: --accept-gaps"
+    )
+}
+
 pub const NO_KEEPER: &str = "chi ha risposto non può fare copie";
 
 /// Title of the gaps of one kind.
@@ -81,6 +92,7 @@ pub fn gap_title(kind: &str) -> &'static str {
         "LOTTO" => "Lotti presi in carico dopo la copia: vanno depositati di nuovo, gli stessi file",
         "ATTO" => "Atti negli esiti pubblicati dopo la copia, sconosciuti o ritirati",
         "EVENTO" => "Notifiche di cui SEND parla e che messo non conosce (possono essere di un altro programma dell'ente)",
+        "CANCELLAZIONE" => "Cancellazioni chieste dalle persone dopo la copia: i dati erano tornati, messo li cancella di nuovo",
         "DEPOSITO" => "Depositi che erano in lettura al momento della copia",
         _ => "Altro",
     }

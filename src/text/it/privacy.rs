@@ -21,6 +21,14 @@ pub fn unreadable_drops(drops: u64) -> String {
     )
 }
 
+/// Deletions that are known in the data folder alone.
+pub fn unnoted(erasures: u64) -> String {
+    format!(
+        "\nATTENZIONE: {erasures} cancellazioni non sono ancora annotate fuori dai dati, perché la cartella del gestionale non è raggiungibile. \
+         messo riprova da sé; se prima di allora si ripristina una copia, vanno chieste di nuovo.\n"
+    )
+}
+
 pub fn not_of_person(subject: &str) -> String {
     format!("{subject} non nomina questa persona: ripetere il comando, che cerca da sé")
 }
