@@ -74,7 +74,7 @@ fn acts_are_changed_replaced_cancelled_corrected_held_and_guarded() {
         ("archivio", &[ENTE], own),
         ("rettifiche", &[ENTE], own),
         ("vicino-a", &[ENTE], &["aperto"]),
-        ("vicino-b", &[ENTE, OTHER], &["aperto"]),
+        ("vicino-b", &[ENTE, OTHER], &["aperto", "trattenuto"]),
     ];
     let enti = [ENTE, OTHER].map(|tax_id| (tax_id, format!("{tax_id}-prova")));
     let enti: Vec<Ente<'_>> = enti.iter().map(|(tax_id, key)| Ente { tax_id, key, more: "" }).collect();
@@ -239,6 +239,16 @@ fn what_comes_twice_is_told_apart(town: &Town) {
     office.answered(source, "aperto", "vivi.zip", &both, "SCARTATO", &["PROTOCOLLO_GIA_IN_CORSO", "DOCUMENTO_GIA_IN_CORSO"]);
     let forced = batch(&[document.with("forza", "Seconda notifica chiesta dall'ufficio")]);
     office.answered(source, "aperto", "forzato.zip", &forced, "PRESA_IN_CARICO", &[]);
+    // A wrong row and a file too many: the office is told of both at once.
+    let (wrong, orphan) = (Row::new(ENTE, "TRO-2").with("codice_fiscale", "RSSMRA80A01H501X"), Row::new(ENTE, "TRO-3").pdf());
+    let mut files = zip_files(&batch(&[Row::new(ENTE, "TRO-1"), wrong]));
+    files.push(("di-troppo.pdf".to_owned(), orphan));
+    let receipt =
+        office.answered(source, "aperto", "troppo.zip", &zip_of(&files), "SCARTATO", &["CODICE_FISCALE_NON_VALIDO", "FILE_NON_CITATO"]);
+    for told in ["<atti>2</atti>", "<accettati>0</accettati>", "<scartati>2</scartati>", "<flusso nome=\"aperto\">"] {
+        assert!(receipt.xml.contains(told), "{told}: {}", receipt.xml);
+    }
+    assert!(!receipt.xml.contains("<file_scarti>"), "{}", receipt.xml);
     // One bad row, and the flow wants all or nothing.
     let bad = batch(&[Row::new(ENTE, "TUT-1"), Row::new(ENTE, "TUT-2").with("codice_fiscale", "RSSMRA80A01H501X")]);
     office.answered(source, "tutto", "tutto.zip", &bad, "SCARTATO", &["CODICE_FISCALE_NON_VALIDO", "LOTTO_TUTTO_O_NIENTE"]);
@@ -246,7 +256,7 @@ fn what_comes_twice_is_told_apart(town: &Town) {
         office.wait_state(source, reference, "PERFEZIONATO");
         town.send.only(reference);
     }
-    for reference in ["DOP-3", "TUT-1", "TUT-2"] {
+    for reference in ["DOP-3", "TUT-1", "TUT-2", "TRO-1", "TRO-2"] {
         assert!(town.send.of(reference).is_empty() && office.story(source, reference).is_empty(), "{reference}");
     }
     let ran = office.command(&["act", "show", "TUT-1"]);
@@ -271,6 +281,40 @@ fn what_was_refused_is_corrected_and_sent_again(town: &Town) {
     assert_eq!(sent[0]["files"][0]["sha256"], sent[1]["files"][0]["sha256"], "its document came along");
     town.send.only("COR-0");
 
+    // A row whose reference was forgotten: it and the act above come back with their documents, the others go.
+    let forgotten = Row::new(ENTE, "COR-9").with("riferimento", "");
+    let three = batch(&[Row::new(ENTE, "COR-7"), Row::new(ENTE, "COR-8"), forgotten]);
+    let receipt = office.receipt_of_deposit(source, "aperto", "dimenticata.zip", &three);
+    assert_eq!(receipt.state, "PARZIALE", "{}", receipt.xml);
+    assert!(receipt.codes.iter().any(|code| code == "CAMPO_MANCANTE") && receipt.xml.contains("<riga>4</riga>"), "{}", receipt.xml);
+    let (_, rejects) = office.reject(source, "dimenticata.zip", false);
+    let names: Vec<String> = zip_files(&rejects).into_iter().map(|(name, _)| name).collect();
+    assert!(["COR-8.pdf", "COR-9.pdf"].iter().all(|wanted| names.iter().any(|name| name == wanted)), "{names:?}");
+    let corrected = edit_zip(&rejects, "lotto.csv", |text| text.replace("COR-9;RM;;PF", "COR-9;RM;COR-9;PF"));
+    office.answered(source, "aperto", "ricordata.zip", &corrected, "PRESA_IN_CARICO", &[]);
+    for reference in ["COR-7", "COR-8", "COR-9"] {
+        office.wait_state(source, reference, "PERFEZIONATO");
+    }
+
+    // A change that SEND refused comes back as a change: corrected, it goes in as it is.
+    let row = Row::new(ENTE, "COR-6");
+    let held = office.answered(source, "trattenuto", "trattenuto.zip", &batch(std::slice::from_ref(&row)), "PRESA_IN_CARICO", &[]);
+    office.wait_state(source, "COR-6", "IN_ATTESA");
+    let change = row.with("azione", "modifica").with("indirizzo", "VIA @FAIL-INDIRIZZO 2");
+    office.answered(source, "trattenuto", "modifica.zip", &batch(&[change]), "PRESA_IN_CARICO", &[]);
+    office.wait_state(source, "COR-6", "MODIFICATO");
+    order(office, &["batch", "release", &drop_id(&held)]);
+    office.wait_state(source, "COR-6", "RIFIUTATO");
+    let (_, rejects) = office.reject(source, "modifica.zip", true);
+    let corrected = edit_zip(&rejects, "lotto.csv", |text| {
+        assert!(text.contains("modifica"), "{text}");
+        text.replace("VIA @FAIL-INDIRIZZO 2", "VIA VERDI 4")
+    });
+    let again = office.answered(source, "trattenuto", "rimodifica.zip", &corrected, "PRESA_IN_CARICO", &[]);
+    office.wait_act("COR-6", "the new submission is held", |act| act["act"]["submission"] == 2 && act["act"]["state"] == "IN_ATTESA");
+    order(office, &["batch", "release", &drop_id(&again)]);
+    assert_eq!(office.wait_state(source, "COR-6", "PERFEZIONATO")["invio"], "2");
+
     // Of a flow and of an ente that are not its own.
     let foreign = batch(&[Row::new(OTHER, "COR-2")]);
     office.answered(source, "aperto", "altro-ente.zip", &foreign, "SCARTATO", &["ENTE_NON_AUTORIZZATO"]);
@@ -290,22 +334,30 @@ fn what_was_refused_is_corrected_and_sent_again(town: &Town) {
     );
 }
 
-fn edit_zip(bytes: &[u8], name: &str, edit: impl Fn(&str) -> String) -> Vec<u8> {
+fn zip_files(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
     let mut entries = Vec::new();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).unwrap();
         let mut content = Vec::new();
         std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
-        let inside = entry.name().unwrap().into_owned();
-        if inside == name {
-            let text = String::from_utf8(content).unwrap();
-            content = edit(&text).into_bytes();
-            assert_ne!(content, text.into_bytes(), "nothing was edited");
-        }
-        entries.push((inside, content));
+        entries.push((entry.name().unwrap().into_owned(), content));
     }
-    common::zip_entries(entries.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+    entries
+}
+
+fn zip_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    common::zip_entries(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+}
+
+fn edit_zip(bytes: &[u8], name: &str, edit: impl Fn(&str) -> String) -> Vec<u8> {
+    let mut entries = zip_files(bytes);
+    for (_, content) in entries.iter_mut().filter(|(inside, _)| inside == name) {
+        let text = String::from_utf8(content.clone()).unwrap();
+        *content = edit(&text).into_bytes();
+        assert_ne!(*content, text.into_bytes(), "nothing was edited");
+    }
+    zip_of(&entries)
 }
 
 fn many_refusals_stop_the_rest_of_a_batch(town: &Town) {
@@ -431,6 +483,24 @@ fn neighbours_never_see_each_other(town: &Town) {
     // An order about the neighbour's act finds nothing.
     let cancel = csv(&[Row::order(ENTE, "VIC-2", "annulla")]);
     office.answered("vicino-a", "aperto", "spione.csv", cancel.as_bytes(), "SCARTATO", &["ATTO_SCONOSCIUTO"]);
+    // Every receipt says which enti and which world it is about, as far as that can be known.
+    let enti = |receipt: &common::office::Receipt| {
+        let all = receipt.xml.split("<ente codice_fiscale=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        assert_eq!(receipt.xml.matches("ambiente=\"COLLAUDO\"").count(), all.clone().count(), "{}", receipt.xml);
+        all.collect::<Vec<_>>()
+    };
+    let held = batch(&[Row::new(OTHER, "VIC-3").with("protocollo", "VIC-D")]);
+    type Drop<'a> = (&'a str, &'a str, Vec<u8>, &'a str, &'a [&'a str], &'a [&'a str]);
+    let drops: [Drop<'_>; 3] = [
+        ("rotto.zip", "aperto", b"PK non lo sono".to_vec(), "SCARTATO", &["ARCHIVIO_NON_VALIDO"], &[ENTE, OTHER]),
+        ("trattenuto.zip", "trattenuto", held.clone(), "PRESA_IN_CARICO", &[], &[OTHER]),
+        ("ancora.zip", "trattenuto", held, "DUPLICATO", &["CONTENUTO_GIA_RICEVUTO"], &[OTHER]),
+    ];
+    for (name, flow, bytes, state, codes, want) in drops {
+        assert_eq!(enti(&office.answered("vicino-b", flow, name, &bytes, state, codes)), want, "{name}");
+    }
+    let alone = office.answered("vicino-a", "aperto", "rotto.zip", b"PK non lo sono", "SCARTATO", &["ARCHIVIO_NON_VALIDO"]);
+    assert_eq!(enti(&alone), [ENTE]);
     let iun = |protocol: &str| town.send.only(protocol)["iun"].as_str().unwrap().to_owned();
     let (mine, theirs) = (vec![iun("VIC-A")], vec![iun("VIC-B"), iun("VIC-C")]);
     for (source, own, foreign) in [("vicino-a", &mine, &theirs), ("vicino-b", &theirs, &mine)] {

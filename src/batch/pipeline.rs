@@ -4,6 +4,7 @@
 //! keeps the batch in memory: the directory and the head of the candidates ([`open`]), every byte once ([`look_into`]), the
 //! rows ([`judge`]).
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
@@ -304,7 +305,10 @@ impl Rows<'_> {
                 return ControlFlow::Continue(());
             }
             Parsed::Notice(problem) => return sink(Judged::Notice { problems: vec![problem] }),
-            Parsed::Unreadable { place, problems, reference } => Judged::Bad { reference, place, files: Vec::new(), problems },
+            Parsed::Unreadable { place, problems, reference, files } => {
+                let files = self.files_of_refused(&place, files, BTreeSet::new());
+                Judged::Bad { reference, place, files, problems }
+            }
             Parsed::Act(parsed) => match self.act(*parsed) {
                 Ok(judged) => judged,
                 Err(problem) => {
@@ -328,7 +332,7 @@ impl Rows<'_> {
 
     /// All the rules for one act. `Err`: the whole drop is refused.
     fn act(&mut self, parsed: ParsedAct) -> Result<Judged, Box<Problem>> {
-        let ParsedAct { mut act, mut findings, place } = parsed;
+        let ParsedAct { mut act, mut findings, place, surplus } = parsed;
         let sender = match self.judge.senders {
             Some(senders) => {
                 let sender = senders.sender(&act.sender_tax_id);
@@ -359,7 +363,7 @@ impl Rows<'_> {
         self.table.resolve(&mut act, &rules, &mut read, &mut findings);
         self.batch.check(&act, place.row, &mut findings);
         if findings.iter().any(|finding| finding.code == Code::FileDigest) {
-            self.shifted(&act)?;
+            self.shifted(&act, &place)?;
         }
         if findings.is_empty() {
             return Ok(Judged::Good { act: Box::new(act), place, warnings: Vec::new() });
@@ -367,11 +371,25 @@ impl Rows<'_> {
         let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
         let problems = self.problems(&act, &place, findings);
         if bad {
-            let files = act.files().map(|file| self.stored_name(file)).collect();
+            let own = act.files().map(|file| self.stored_name(file)).collect();
+            let files = self.files_of_refused(&place, surplus, own);
             Ok(Judged::Bad { reference: Some(act.reference).filter(|reference| !reference.is_empty()), place, files, problems })
         } else {
             Ok(Judged::Good { act: Box::new(act), place, warnings: problems })
         }
+    }
+
+    /// The files of a refused act, as they are called in the archive: `own`, those that its rows also `name`, those of its folder.
+    /// They are the act's, so nobody else misses them.
+    fn files_of_refused(&mut self, place: &Place, named: Vec<String>, mut own: BTreeSet<String>) -> Vec<String> {
+        for name in named {
+            let stored = self.table.claim(&name).map(str::to_owned);
+            own.insert(stored.unwrap_or(name));
+        }
+        if let Some(folder) = self.opened.layout.own_folder(&self.opened.batch_file.name, place) {
+            own.extend(self.table.claim_folder(&folder));
+        }
+        own.into_iter().collect()
     }
 
     /// The name a file has in the archive, which may be written otherwise than the row has it.
@@ -381,12 +399,15 @@ impl Rows<'_> {
     }
 
     /// A digest that does not match, whose file lies under another row: somebody shifted the folders, and the wrong citizen
-    /// would be served.
-    fn shifted(&self, act: &Act) -> Result<(), Box<Problem>> {
+    /// would be served. Two digests of one row that changed places say nothing of other rows.
+    fn shifted(&self, act: &Act, place: &Place) -> Result<(), Box<Problem>> {
+        let folder = self.opened.layout.own_folder(&self.opened.batch_file.name, place);
+        let entries: Vec<u32> = act.files().filter_map(|file| file.stored).map(|stored| stored.entry).collect();
+        let own = |entry: u32, name: &str| entries.contains(&entry) || folder.as_ref().is_some_and(|folder| name.starts_with(folder));
         for file in act.files() {
             let (Some(given), Some(stored)) = (file.given_sha256, file.stored) else { continue };
             if given != stored.sha256
-                && let Some(carrier) = self.table.carrier_of(given, stored.entry)
+                && let Some(carrier) = self.table.carrier_of(given, own)
             {
                 let problem = Problem::of_drop(self.stored_name(file), Code::ShiftedFolders).found(&file.file);
                 return Err(Box::new(problem.expected(super::problem::excerpt(carrier))));

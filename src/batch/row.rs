@@ -14,8 +14,8 @@ pub enum Parsed {
     Act(Box<ParsedAct>),
     /// A warning about the file as a whole (an unknown column): no act is refused for it.
     Notice(Problem),
-    /// A row from which no act could be made.
-    Unreadable { place: Place, problems: Vec<Problem>, reference: Option<String> },
+    /// A row from which no act could be made. `files`: those it names, as far as they can be read.
+    Unreadable { place: Place, problems: Vec<Problem>, reference: Option<String>, files: Vec<String> },
 }
 
 /// What a batch says of itself. All optional: PU files say nothing.
@@ -37,6 +37,8 @@ pub struct ParsedAct {
     pub act: Act,
     pub findings: Vec<Finding>,
     pub place: Place,
+    /// Files that its rows name and the act does not hold, because the rows disagree or are too many: no other act misses them.
+    pub surplus: Vec<String>,
 }
 
 /// Where an act stands in the batch file.

@@ -256,13 +256,16 @@ pub fn write_text(
         text.push_str("\r\n");
         wrap::heading(&mut text, &format!("PROBLEMI TROVATI: {}", receipt.problems_total), '-');
     }
-    let mut seen = 0;
+    let (mut seen, mut told) = (0, 0);
     let mut group: Option<Option<String>> = None;
     for problem in problems {
         seen += 1;
-        if seen > PROBLEMS_IN_TEXT {
+        // What refuses the whole file comes last and is always named.
+        let whole = problem.row.is_none() && problem.act.is_none() && problem.severity == Severity::Error;
+        if told >= PROBLEMS_IN_TEXT && !whole {
             continue; // counted only
         }
+        told += 1;
         if group.as_ref() != Some(&problem.act) {
             text.push_str("\r\n");
             match &problem.act {
@@ -280,8 +283,8 @@ pub fn write_text(
             text.clear();
         }
     }
-    if seen > PROBLEMS_IN_TEXT {
-        text.push_str(&format!("\r\n…e altri {} nell'XML.\r\n", seen - PROBLEMS_IN_TEXT));
+    if seen > told {
+        text.push_str(&format!("\r\n…e altri {} nell'XML.\r\n", seen - told));
     }
     out.write_all(text.as_bytes())?;
     all_seen(seen, receipt.problems_total)

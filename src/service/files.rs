@@ -127,19 +127,18 @@ pub fn receipt_writer(
 pub async fn receipt_of(hub: &Hub, batch: BatchId) -> Result<Option<Receipt>, StoreError> {
     let summary = hub.store.batch(batch).await?;
     let Ok(state) = summary.state.parse::<ReceiptState>() else { return Ok(None) };
-    let duplicate_of = match summary.duplicate_of {
-        Some(first) => {
-            let first = hub.store.batch(first).await?;
-            Some(DuplicateOf { drop: first.id, original_name: first.original_name, received_at: first.received_at })
-        }
+    let first = match summary.duplicate_of {
+        Some(first) => Some(hub.store.batch(first).await?),
         None => None,
     };
+    let enti = enti_of(hub, first.as_ref().unwrap_or(&summary)).await?;
+    let duplicate_of =
+        first.map(|first| DuplicateOf { drop: first.id, original_name: first.original_name, received_at: first.received_at });
     let rejects = !summary.dry_run && hub.store.has_rejects(batch).await?;
     let forecasts: Vec<Forecast> =
         hub.store.forecasts(batch).await?.into_iter().map(|(tax_id, last_send)| Forecast { tax_id, last_send }).collect();
-    let others = forecasts.iter().map(|forecast| &forecast.tax_id).filter(|tax_id| summary.sender.as_ref() != Some(tax_id));
     let settings = hub.settings();
-    let institutions = summary.sender.iter().chain(others).filter_map(|tax_id| settings.institution(tax_id));
+    let institutions = enti.iter().filter_map(|tax_id| settings.institution(tax_id));
     let institutions = institutions.map(|institution| ReceiptInstitution {
         tax_id: institution.tax_id.clone(),
         denomination: institution.denomination.clone(),
@@ -170,6 +169,22 @@ pub async fn receipt_of(hub: &Hub, batch: BatchId) -> Result<Option<Receipt>, St
         rejects_file: rejects.then(|| reject_file_name(&summary, 1)),
     };
     Ok(Some(receipt))
+}
+
+/// The enti that a batch is about: the one that it names, those of its acts; when nothing of that is known, all for which its
+/// gestionale sends. A receipt always says in which world it is.
+async fn enti_of(hub: &Hub, batch: &BatchSummary) -> Result<Vec<String>, StoreError> {
+    let mut enti: Vec<String> = batch.sender.iter().cloned().collect();
+    let mut of_acts: Vec<String> = hub.store.forecasts(batch.id).await?.into_iter().map(|(tax_id, _)| tax_id).collect();
+    if of_acts.is_empty() && batch.accepted > 0 {
+        of_acts = hub.store.senders_of(batch.id).await?; // held: no forecast
+    }
+    of_acts.retain(|tax_id| batch.sender.as_ref() != Some(tax_id));
+    enti.append(&mut of_acts);
+    if enti.is_empty() {
+        enti = hub.settings().source(&batch.source).map(|source| source.enti.clone()).unwrap_or_default();
+    }
+    Ok(enti)
 }
 
 /// Problems of a batch, a page at a time. Used where blocking is allowed.

@@ -248,9 +248,22 @@ async fn refuse_telling(
     code: Option<&'static str>,
 ) -> Result<(), IngestError> {
     tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "file depositato scartato");
-    hub.store.begin_staging(staging(claimed, kept, opened)).await?;
+    let telling = telling(hub, &claimed.source, code);
+    hub.store.begin_staging(Staging { sender: telling.sender.clone(), ..staging(claimed, kept, opened) }).await?;
     hub.store.add_problems(claimed.id, vec![problem]).await?;
-    Ok(hub.store.finish_batch_telling(claimed.id, NOTHING, telling(hub, &claimed.source, code), hub.clock.now()).await?)
+    Ok(hub.store.finish_batch_telling(claimed.id, NOTHING, telling, hub.clock.now()).await?)
+}
+
+/// The drop is refused for what only the reading of its rows showed. What was found in them before stays in the receipt: the
+/// office corrects everything at once. Interrupted, the reading is begun again and its problems with it.
+async fn refuse_read(hub: &Hub, claimed: &Claimed, problem: Problem, counts: Counts) -> Result<(), IngestError> {
+    tracing::info!(batch.id = %claimed.id, source = claimed.source, code = %problem.code, "file depositato scartato");
+    hub.store.add_problems(claimed.id, vec![problem]).await?;
+    // The whole file comes back, not single rows of it.
+    hub.store.clear_rejects(claimed.id).await?;
+    let refused = counts.acts - counts.duplicates;
+    let end = Finished { acts: counts.acts, refused, duplicates: counts.duplicates, ..NOTHING };
+    Ok(hub.store.finish_batch_telling(claimed.id, end, telling(hub, &claimed.source, None), hub.clock.now()).await?)
 }
 
 /// How operators are told of a drop of which nothing was read: a gestionale with one ente has sent it for that one.
@@ -296,7 +309,8 @@ pub async fn give_up(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
 /// The same bytes were taken before.
 async fn duplicate(hub: &Hub, claimed: &Claimed, kept: &Kept, first: BatchSummary) -> Result<(), IngestError> {
     tracing::info!(batch.id = %claimed.id, first = %first.id, "contenuto già ricevuto");
-    hub.store.begin_staging(staging(claimed, kept, None)).await?;
+    let sender = first.sender.clone().or_else(|| telling(hub, &claimed.source, None).sender);
+    hub.store.begin_staging(Staging { sender, ..staging(claimed, kept, None) }).await?;
     let problem = Problem { severity: Severity::Warning, ..Problem::of_drop(&claimed.original_name, Code::DuplicateDrop) };
     hub.store.add_problems(claimed.id, vec![problem.found(first.id.to_string())]).await?;
     let end = Finished { state: ReceiptState::Duplicate, duplicate_of: Some(first.id), ..NOTHING };
@@ -437,10 +451,7 @@ async fn judge(
     let end = end?;
     match end {
         Ok(totals) => finish(hub, claimed, &flow, totals, counts).await,
-        Err(Stopped::Refused(problem)) => {
-            hub.store.discard_staged(claimed.id).await?;
-            refuse(hub, claimed, kept, Some(&opened), *problem).await
-        }
+        Err(Stopped::Refused(problem)) => refuse_read(hub, claimed, *problem, counts).await,
         Err(Stopped::Changed) => {
             hub.store.discard_staged(claimed.id).await?;
             changed_meanwhile(hub, claimed, kept, Some(&opened)).await

@@ -656,10 +656,17 @@ fn tell_end(db: &Connection, batch: BatchId, end: &Finished, telling: &Telling, 
     let Some(code) = telling.code.or(by_state) else { return Ok(()) };
     let mut select =
         db.prepare_cached("SELECT code, data ->> '$.row' FROM problem WHERE batch_id = ?1 AND severity = 'ERRORE' ORDER BY seq LIMIT ?2")?;
-    let problems = select.query_map(params![batch.0.as_bytes(), NAMED], |row| {
-        Ok(json!({ "code": row.get::<_, String>(0)?, "row": row.get::<_, Option<i64>>(1)? }))
-    })?;
-    let problems = problems.collect::<Result<Vec<_>, _>>()?;
+    let read = |row: &rusqlite::Row<'_>| Ok(json!({ "code": row.get::<_, String>(0)?, "row": row.get::<_, Option<i64>>(1)? }));
+    let mut problems = select.query_map(params![batch.0.as_bytes(), NAMED], read)?.collect::<Result<Vec<_>, _>>()?;
+    // What refuses the whole drop is found last and named first.
+    let last = "SELECT code, data ->> '$.row' FROM problem WHERE batch_id = ?1 AND severity = 'ERRORE' ORDER BY seq DESC LIMIT 1";
+    let last =
+        optional(db.prepare_cached(last)?.query_row([batch.0.as_bytes()], read))?.filter(|last| last.get("row") == Some(&json!(null)));
+    if let Some(last) = last.filter(|last| problems.first() != Some(last)) {
+        problems.retain(|problem| *problem != last);
+        problems.insert(0, last);
+        problems.truncate(NAMED as usize);
+    }
     let mut data =
         json!({ "acts": end.acts, "accepted": end.accepted, "refused": end.refused, "duplicates": end.duplicates, "problems": problems });
     if rejects && let Some(fields) = data.as_object_mut() {

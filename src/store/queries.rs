@@ -14,6 +14,17 @@ use crate::domain::ids::{ActId, BatchId, PositionId};
 use crate::flow::effect::Effect;
 use crate::flow::state::State;
 
+impl Store {
+    /// The enti of the acts of a batch.
+    pub async fn senders_of(&self, batch: BatchId) -> Result<Vec<String>, StoreError> {
+        self.read(move |db| {
+            let mut select = db.prepare_cached("SELECT DISTINCT sender FROM act WHERE batch_id = ?1 ORDER BY sender")?;
+            Ok(select.query_map([batch.0.as_bytes()], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
 /// One row of a subject's history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HistoryRow {

@@ -57,9 +57,14 @@ impl StagingBatch {
     }
 }
 
-pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, row: Staged, now: Timestamp) -> Result<Verdict, StoreError> {
+pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, mut row: Staged, now: Timestamp) -> Result<Verdict, StoreError> {
+    let latest = Latest::load(db, &row.act.sender_tax_id, &batch.source, &row.act.reference)?;
+    let refused = latest.as_ref().is_some_and(|latest| matches!(latest.state, State::Refused { .. }));
+    // The reject of a change that SEND refused comes back as it was, corrected: there is nothing left to change, it is sent anew.
+    if refused && row.act.action == Action::Modify {
+        row.act.action = Action::Insert;
+    }
     let act = &row.act;
-    let latest = Latest::load(db, &act.sender_tax_id, &batch.source, &act.reference)?;
     if let Some(first) = batch.replay_of {
         // Read again: what is known stays as it is, whatever became of it. Nothing is sent, changed or cancelled a second time.
         let known = act.action == Action::Insert && latest.as_ref().is_some_and(|latest| latest.content == Some(content_of(act)));

@@ -29,6 +29,9 @@ pub const MAX_PAYMENTS: usize = 50;
 pub const MAX_STEPS: usize = 20;
 /// Echo fields of an act.
 pub const MAX_ECHO: usize = 10;
+/// Files kept of those that rows name and the act cannot hold, and bytes of their names together.
+const MAX_SURPLUS: usize = 1_000;
+const MAX_SURPLUS_BYTES: usize = 64 << 10;
 
 /// Which part of an act a field belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +177,8 @@ pub struct Draft {
     documents: Vec<DocumentDraft>,
     echo: Vec<(Option<String>, String)>,
     rule: Option<RuleDraft>,
+    surplus: Vec<String>,
+    surplus_bytes: usize,
 }
 
 /// A finished act.
@@ -181,6 +186,17 @@ pub struct Draft {
 pub struct Drafted {
     pub act: Act,
     pub findings: Vec<Finding>,
+    /// See [`Draft::name_file`].
+    pub surplus: Vec<String>,
+}
+
+impl Drafted {
+    /// Every file that the rows name.
+    pub fn into_files(self) -> Vec<String> {
+        let Drafted { act, mut surplus, .. } = self;
+        surplus.extend(act.files().filter(|file| !file.file.is_empty()).map(|file| file.file.clone()));
+        surplus
+    }
 }
 
 impl Draft {
@@ -216,13 +232,33 @@ impl Draft {
             stopped_until: None,
             echo: Vec::new(),
         };
-        Draft { act, findings: Vec::new(), recipients: Vec::new(), documents: Vec::new(), echo: Vec::new(), rule: None }
+        Draft {
+            act,
+            findings: Vec::new(),
+            recipients: Vec::new(),
+            documents: Vec::new(),
+            echo: Vec::new(),
+            rule: None,
+            surplus: Vec::new(),
+            surplus_bytes: 0,
+        }
     }
 
     /// Adds a finding (the first hundred).
     pub fn find(&mut self, finding: Finding) {
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
+        }
+    }
+
+    /// A file that a row names and that has no place in the act: it belongs to the refused act all the same, and its row is to
+    /// blame for it, not the file.
+    pub fn name_file(&mut self, written: &str) {
+        let bytes = self.surplus_bytes + written.len();
+        let fits = self.surplus.len() < MAX_SURPLUS && bytes <= MAX_SURPLUS_BYTES;
+        if fits && !written.is_empty() && !self.surplus.iter().any(|known| known == written) {
+            self.surplus.push(written.to_owned());
+            self.surplus_bytes = bytes;
         }
     }
 

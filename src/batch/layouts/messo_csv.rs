@@ -301,6 +301,11 @@ impl<'c> Batch<'c> {
                 let field = Field::of(fields::TAX_ID, MAX_RECIPIENTS);
                 open.draft.find(Finding::error(field, Code::RecipientsTooMany).expected(format!("al massimo {MAX_RECIPIENTS}")));
             }
+            for (index, column) in self.columns.list.iter().enumerate() {
+                if matches!(column, Column::Known(Slot::Document | Slot::NoticeFile | Slot::F24File, _)) {
+                    open.draft.name_file(record.get(index));
+                }
+            }
             self.open = Some(open);
             return;
         }
@@ -320,6 +325,9 @@ impl<'c> Batch<'c> {
             if matches!(slot.part(), Part::Recipient | Part::Notice | Part::F24) {
                 open.draft.set(slot, item, text, &Office);
             } else if self.first.get(index).is_none_or(|first| first != text) {
+                if slot == Slot::Document {
+                    open.draft.name_file(text);
+                }
                 let first = self.first.get(index).map(String::as_str).unwrap_or_default();
                 let field = Field { name: slot.name(), recipient: Some(recipient), item: Some(item) };
                 let wanted = crate::batch::problem::excerpt(first);
@@ -370,13 +378,13 @@ impl<'c> Batch<'c> {
             draft.find(Finding::error(Field::act(fields::REFERENCE), Code::RowsNotAdjacent).found(&reference));
         }
         let readable = !draft.reference().is_empty() && !again;
-        let done = draft.finish(&self.names, Completeness::Numbered);
+        let mut done = draft.finish(&self.names, Completeness::Numbered);
         if readable {
-            return Some(Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place })));
+            return Some(Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place, surplus: done.surplus })));
         }
         let act = (!reference.is_empty()).then_some(reference);
-        let problems = problems(done.findings, self.context.file, &place, act.as_deref(), locate);
-        Some(Parsed::Unreadable { place, problems, reference: act })
+        let problems = problems(std::mem::take(&mut done.findings), self.context.file, &place, act.as_deref(), locate);
+        Some(Parsed::Unreadable { place, problems, reference: act, files: done.into_files() })
     }
 }
 

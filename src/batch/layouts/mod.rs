@@ -49,6 +49,12 @@ pub trait Layout: Sync {
     /// The name the batch file must have inside the reject archive.
     fn reject_batch_file(&self) -> &'static str;
 
+    /// The folder of the archive, with its final `/`, whose files are those of the act at `place` and of no other.
+    fn own_folder(&self, batch_file: &str, place: &Place) -> Option<String> {
+        let _ = (batch_file, place);
+        None
+    }
+
     /// The name that `file`, of the reject at `position` (from 0), takes inside the reject archive (PU renumbers folders; others
     /// keep names).
     fn reject_file(&self, position: u64, reject: &Rejected, file: &str) -> String {

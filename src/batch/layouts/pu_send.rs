@@ -138,6 +138,10 @@ impl Layout for PuSend {
         BATCH_FILE
     }
 
+    fn own_folder(&self, batch_file: &str, place: &Place) -> Option<String> {
+        Some(format!("{}{}/", folder_of(batch_file), place.ordinal))
+    }
+
     fn reject_file(&self, position: u64, reject: &Rejected, file: &str) -> String {
         format!("{}/{}", position + 1, inside_folder(file, reject.place.ordinal))
     }
@@ -289,12 +293,12 @@ impl Columns {
             draft.find(finding.found(format!("{} celle", record.len())).expected(format!("{} colonne", self.list.len())));
         }
         let readable = !protocol.is_empty();
-        let done = draft.finish(names, Completeness::NumberedWithHoles);
+        let mut done = draft.finish(names, Completeness::NumberedWithHoles);
         if readable {
-            return Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place }));
+            return Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place, surplus: done.surplus }));
         }
-        let problems = problems(done.findings, context.file, &place, None, locate);
-        Parsed::Unreadable { place, problems, reference: None }
+        let problems = problems(std::mem::take(&mut done.findings), context.file, &place, None, locate);
+        Parsed::Unreadable { place, problems, reference: None, files: done.into_files() }
     }
 
     /// The ente is the one that the configuration binds to `organizationId`; a tax id in the row must agree.

@@ -57,3 +57,122 @@ fn what_has_changed_since_it_was_looked_into_is_not_judged() {
         assert_eq!(judged(name, bytes, &later), want.map_err(str::to_owned), "{what}");
     }
 }
+
+/// Reference, files and codes of each refused row; or the code that refused the drop.
+type Refused = Result<Vec<(Option<String>, String, Vec<String>)>, String>;
+
+fn refused(pieces: &[crate::batch::archive::sample::Piece]) -> Refused {
+    let bytes = zip(pieces);
+    let opened = open(&bytes, "lotto.zip", &CEILINGS).map_err(|stopped| stopped.to_string())?;
+    let facts = look_into(&bytes, &opened, "lotto.zip", &Hashing::default()).map_err(|stopped| stopped.to_string())?;
+    let mut rows = Vec::new();
+    let by = Judge { flow: None, senders: None, today: None, max_acts: 100 };
+    let totals = judge(&bytes, &opened, facts, &by, &mut |judged| {
+        if let Judged::Bad { reference, files, problems, .. } = judged {
+            rows.push((reference, files.join(" "), problems.iter().map(|problem| problem.code.to_string()).collect()));
+        }
+        ControlFlow::Continue(())
+    });
+    totals.map(|_| rows).map_err(|stopped| stopped.to_string())
+}
+
+/// With the policy that refuses a drop for a file that nobody names: a row that is refused still names its own.
+#[test]
+fn what_a_refused_row_names_is_its_own_and_refuses_nothing_else() {
+    const CSV: &str = "riferimento;ente;azione;codice_fiscale;documento_file_1;avviso_file_1\n";
+    const XML: &str = "<lotto xmlns=\"urn:messo:lotto:1.0\"><intestazione><ente>01234567897</ente></intestazione><atto>";
+    const PU: &str = "organizationId;paProtocolNumber;taxId;documentFileName_1;documentFileName_2\n";
+    let csv = |rows: &str| ("lotto.csv", format!("{CSV}{rows}"));
+    let many: String = (1..=17).map(|n| format!("A1;01234567897;;X{n};a.pdf;n{n:02}.pdf\n")).collect();
+    let recipients: String = (1..=16)
+        .map(|n| {
+            format!("<destinatario><pagamenti><avviso><allegato><file> n{n:02}.pdf\n</file></allegato></avviso></pagamenti></destinatario>")
+        })
+        .collect();
+    let documents: String = (1..=16).map(|n| format!("<documento><file>n{n:02}.pdf</file></documento>")).collect();
+    let xml = |act: String| ("lotto.xml", format!("{XML}{act}</atto></lotto>"));
+    let notices: Vec<String> = (1..=17).map(|n| format!("n{n:02}.pdf")).collect();
+    let names = |first: &[&str], last: usize| {
+        let notices = notices.iter().take(last).map(String::as_str);
+        first.iter().copied().chain(notices).collect::<Vec<_>>().join(" ")
+    };
+    // What; batch file; files of each refused row, which together are all there are.
+    let table: Vec<(&str, (&str, String), Vec<String>)> = vec![
+        ("row without reference", csv("A1;01234567897;;X;a.pdf;\n;01234567897;;Y;B.pdf;c.pdf\n"), vec!["a.pdf b.pdf c.pdf".to_owned()]),
+        (
+            "first row without reference",
+            csv(";01234567897;;X;a.pdf;\nA2;01234567897;;Y;b.pdf;\n"),
+            vec!["a.pdf".to_owned(), "b.pdf".to_owned()],
+        ),
+        ("rows disagree", csv("A1;01234567897;;X;a.pdf;\nA1;01234567897;;Y;b.pdf;\n"), vec!["a.pdf b.pdf".to_owned()]),
+        (
+            "rows apart",
+            csv("A1;01234567897;;X;a.pdf;\nA2;01234567897;;X;b.pdf;\nA1;01234567897;;Y;c.pdf;\n"),
+            vec!["a.pdf".to_owned(), "b.pdf".to_owned(), "c.pdf".to_owned()],
+        ),
+        ("too many recipients", csv(&many), vec![names(&["a.pdf"], 17)]),
+        (
+            "XML without reference",
+            xml("<documenti><documento><file>a.pdf</file></documento></documenti>".to_owned()),
+            vec!["a.pdf".to_owned()],
+        ),
+        (
+            "XML with too many recipients",
+            xml(format!("<riferimento>A1</riferimento><destinatari>{recipients}</destinatari>")),
+            vec![names(&[], 16)],
+        ),
+        (
+            "XML with too many documents",
+            xml(format!("<riferimento>A1</riferimento><documenti>{documents}</documenti>")),
+            vec![names(&[], 16)],
+        ),
+        (
+            "PU row without protocol",
+            ("x.csv", format!("{PU}7;;X;uno.pdf;\n7;P2;X;due.pdf;\n")),
+            vec!["1/altro.pdf 1/uno.pdf".to_owned(), "2/due.pdf".to_owned()],
+        ),
+        ("PU row that names another file", ("x.csv", format!("{PU}7;P1;X;tre.pdf;\n")), vec!["1/due.pdf 1/tre.pdf".to_owned()]),
+    ];
+    for (what, (name, text), want) in table {
+        let named = want.iter().flat_map(|row| row.split(' ')).filter(|file| *file != "1/tre.pdf");
+        let pdfs = named.map(|file| piece(file, format!("%PDF-1.4 {file}")));
+        let pieces: Vec<_> = std::iter::once(piece(name, &text)).chain(pdfs).collect();
+        let got = refused(&pieces).map(|rows| rows.into_iter().map(|(_, files, _)| files).collect::<Vec<_>>());
+        assert_eq!(got, Ok(want), "{what}");
+        // One file more than anybody names.
+        let more: Vec<_> = pieces.into_iter().chain([piece("di-troppo.pdf", "%PDF-1.4")]).collect();
+        assert_eq!(refused(&more), Err(Code::FileUnreferenced.as_str().to_owned()), "{what}");
+    }
+}
+
+#[test]
+fn digests_that_changed_places_in_one_row_refuse_that_row_and_those_of_another_row_the_drop() {
+    const PU: &str = "organizationId;paProtocolNumber;taxId;documentFileName_1;documentDigest_1;documentFileName_2;documentDigest_2\n";
+    let hex = |text: &str| Sha256::of(text.as_bytes()).to_hex();
+    let (a, b, c, d) = (hex("%PDF-a"), hex("%PDF-b"), hex("%PDF-c"), hex("%PDF-d"));
+    let shifted = || Err(Code::ShiftedFolders.as_str().to_owned());
+    let wrong = Code::FileDigest.as_str();
+    let table = [
+        ("as they are", [&a, &b], [&c, &d], Ok([0, 0])),
+        ("swapped in the row", [&b, &a], [&c, &d], Ok([2, 0])),
+        ("of a file of the row that it does not name", [&hex("%PDF-x"), &b], [&c, &d], Ok([1, 0])),
+        ("of nobody", [&hex("altro"), &b], [&c, &d], Ok([1, 0])),
+        ("of the other row", [&c, &b], [&c, &d], shifted()),
+        ("of each other", [&c, &d], [&a, &b], shifted()),
+    ];
+    for (what, first, second, want) in table {
+        let row = |number: u32, [one, two]: [&String; 2]| format!("7;P{number};X;uno.pdf;{one};due.pdf;{two}\n");
+        let pieces = [
+            piece("x.csv", format!("{PU}{}{}", row(1, first), row(2, second))),
+            piece("1/uno.pdf", "%PDF-a"),
+            piece("1/due.pdf", "%PDF-b"),
+            piece("1/altro.pdf", "%PDF-x"),
+            piece("2/uno.pdf", "%PDF-c"),
+            piece("2/due.pdf", "%PDF-d"),
+        ];
+        let count = |codes: &[String]| codes.iter().filter(|code| *code == wrong).count();
+        let got =
+            refused(&pieces).map(|rows| [0, 1].map(|row| rows.get(row).map_or(9, |(_, _, codes): &(_, _, Vec<String>)| count(codes))));
+        assert_eq!(got, want, "{what}");
+    }
+}

@@ -166,10 +166,37 @@ impl FileTable {
         files.map(|(_, slot)| (slot.entry, name_in(&self.names, slot)))
     }
 
-    /// The first file with that digest, other than `entry`: who carries what a row's digest promised.
-    pub fn carrier_of(&self, sha256: Sha256, entry: u32) -> Option<&str> {
-        let slot = self.files.iter().find(|slot| slot.sha256 == sha256 && slot.entry != entry)?;
+    /// The first file with that digest: who carries what a row's digest promised. `None`: nobody, or (`own`: entry, name) a file
+    /// of the row itself.
+    pub fn carrier_of(&self, sha256: Sha256, own: impl Fn(u32, &str) -> bool) -> Option<&str> {
+        let mut carriers = self.files.iter().filter(|slot| slot.sha256 == sha256).map(|slot| (slot.entry, name_in(&self.names, slot)));
+        let (entry, first) = carriers.next()?;
+        let found = own(entry, first) || carriers.any(|(entry, name)| own(entry, name));
+        (!found).then_some(first)
+    }
+
+    /// Marks the file that `name` means as named, and gives the name it has. `None`: there is none, or it is the batch file.
+    pub fn claim(&mut self, name: &str) -> Option<&str> {
+        let place = self.find(name).ok()?;
+        let slot = self.files.get(place).filter(|slot| Some(slot.entry) != self.batch_file)?;
         Some(name_in(&self.names, slot))
+    }
+
+    /// Marks every file of a folder (with its final `/`) as named, and gives their names.
+    pub fn claim_folder(&mut self, folder: &str) -> Vec<String> {
+        let start = self.files.partition_point(|slot| name_in(&self.names, slot) < folder);
+        let mut names = Vec::new();
+        for (place, slot) in self.files.iter().enumerate().skip(start) {
+            let name = name_in(&self.names, slot);
+            if !name.starts_with(folder) {
+                break;
+            }
+            if let Some(bits) = self.referenced.get_mut(place / 64) {
+                *bits |= 1 << (place % 64);
+            }
+            names.push(name.to_owned());
+        }
+        names
     }
 
     /// Finds a file and fills in where it is stored.
@@ -436,7 +463,9 @@ mod tests {
         let real = Sha256::of(b"atto.pdf").to_hex();
         assert_eq!(resolved(&mut table, &mut act, &Rules::default()), [(Code::FileDigest, Some(real)), (Code::FileTwice, None)]);
         assert_eq!(table.unreferenced().count(), 4);
-        assert_eq!(table.carrier_of(Sha256::of(b"finto.pdf"), 1), Some("finto.pdf"));
+        for (what, own, want) in [("nobody's", 1, Some("finto.pdf")), ("the row's own", 2, None)] {
+            assert_eq!(table.carrier_of(Sha256::of(b"finto.pdf"), |entry, _| entry == own), want, "{what}");
+        }
         let mut cancel = samples::act();
         cancel.action = Action::Cancel;
         cancel.documents = vec![FileRef::named("finto.pdf"), FileRef::named("assente.pdf")];

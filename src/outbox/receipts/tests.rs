@@ -166,10 +166,12 @@ fn a_hundred_thousand_problems_stream_and_the_text_names_a_thousand() {
     let receipt = Receipt { problems_total: total, ..receipt() };
     let many = |_| problem(Some("A"), Code::FieldMissing, Severity::Error);
     let mut text = Vec::new();
-    write_text(&receipt, &mut (0..total).map(many), &sentences(), &mut text).unwrap();
+    let whole = Problem { row: None, ..problem(None, Code::FileUnreferenced, Severity::Error) };
+    write_text(&receipt, &mut (1..total).map(many).chain([whole]), &sentences(), &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
+    assert_eq!(text.matches("ERRORE FILE_NON_CITATO").count(), 1, "what refuses the whole file is told, however many rows are wrong");
     assert_eq!(text.matches("ERRORE CAMPO_MANCANTE").count() as u64, PROBLEMS_IN_TEXT);
-    assert!(text.contains("\r\n…e altri 99000 nell'XML.\r\n"), "{}", &text[text.len() - 200..]);
+    assert!(text.contains("\r\n…e altri 98999 nell'XML.\r\n"), "{}", &text[text.len() - 200..]);
 
     struct Count(u64, usize);
     impl Write for Count {

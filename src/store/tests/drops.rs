@@ -72,20 +72,21 @@ async fn an_act_at_send_cannot_be_changed_and_a_closed_one_takes_no_orders_but_c
 
     // a: refused. b: cancelled by SEND. c: still live.
     let refusal = json!({"refusalReasons": [{"errorCode": "NOT_VALID_ADDRESS"}]});
-    world.hear("a", "REQUEST_REFUSED", refusal).await;
+    world.hear("a", "REQUEST_REFUSED", refusal.clone()).await;
+    world.hear("d", "REQUEST_REFUSED", refusal).await;
     world.accepted(&["b", "c"]).await;
     world.store.order(world.act("b").await.id, crate::flow::event::Order::Cancel, "op", "", world.now()).await.unwrap();
     world.hear("b", "NOTIFICATION_CANCELLED", json!({})).await;
     assert_eq!((world.state("a").await.as_str(), world.state("b").await.as_str()), ("RIFIUTATO", "ANNULLATO"));
-    for reference in ["a", "b"] {
-        for action in [Action::Modify, Action::Cancel] {
-            assert_eq!(world.stage(vec![order_of(action, reference)], flow(0)).await.1, [Verdict::Closed], "{action} {reference}");
-        }
+    for (action, reference) in [(Action::Cancel, "a"), (Action::Modify, "b"), (Action::Cancel, "b")] {
+        assert_eq!(world.stage(vec![order_of(action, reference)], flow(0)).await.1, [Verdict::Closed], "{action} {reference}");
     }
     let first = world.material(world.act("a").await.id).await.token;
-    world.accept(vec![act("a"), order(Action::Replace, act("b"))], flow(0)).await;
+    // The reject of a change that SEND refused says `modifica`: corrected, it goes in as it is.
+    world.accept(vec![act("d"), order(Action::Replace, act("b")), order_of(Action::Modify, "a")], flow(0)).await;
     world.settle().await;
-    for reference in ["a", "b"] {
+    assert_eq!(world.material(world.act("a").await.id).await.content.action, Action::Insert);
+    for reference in ["a", "b", "d"] {
         let act = world.act(reference).await;
         assert_eq!((act.submission, act.state.as_str()), (2, "INVIATO"), "{reference}");
     }

@@ -39,7 +39,8 @@ impl Draft {
         if let Some(rule) = self.rule.take() {
             self.act.amount_rule = Some(self.finish_rule(rule, completeness));
         }
-        Drafted { act: self.act, findings: self.findings }
+        let surplus = self.surplus.iter().map(|written| names.resolve(written)).collect();
+        Drafted { act: self.act, findings: self.findings, surplus }
     }
 
     fn missing(&mut self, field: Field, completeness: Completeness) {

@@ -211,6 +211,8 @@ struct Machine<'c> {
     gap: bool,
     /// Elements open inside one that is not read.
     skipped: usize,
+    /// The name of a file inside one: its act is refused, and the file is that act's.
+    passed: Option<String>,
     depth: usize,
     done: bool,
     line: u64,
@@ -233,6 +235,7 @@ impl<'c> Machine<'c> {
             value: String::new(),
             gap: false,
             skipped: 0,
+            passed: None,
             depth: 0,
             done: false,
             line: 1,
@@ -293,16 +296,16 @@ impl<'c> Machine<'c> {
             return Err(self.refuse(Code::XmlTooDeep));
         }
         let strange = if tag.attributes_raw().trim().is_empty() { None } else { self.attributes(tag)? };
+        let name = tag.name().0;
         if self.skipped > 0 {
-            self.skipped += 1;
+            self.skip(name);
             return Ok(());
         }
-        let name = tag.name().0;
         let Some(frame) = self.frames.last_mut() else {
             return self.open_root(tag, strange);
         };
         if let Some(leaf) = self.leaf {
-            self.skipped = 1;
+            self.skip(name);
             let field = self.leaf_field(leaf);
             return self.report(field, Code::XmlUnknownElement, Some(name), None);
         }
@@ -316,7 +319,7 @@ impl<'c> Machine<'c> {
         let child = match local.map_or(Found::Unknown, |local| frame.enter(local)) {
             Found::Here(child) => child,
             Found::OneTooMany(child) => {
-                self.skipped = 1;
+                self.skip(name);
                 let expected = (child.max > 1).then(|| format!("al massimo {}", child.max));
                 let field = self.child_field(child, path);
                 return self.report(field, child.too_many, Some(child.name), expected);
@@ -327,7 +330,7 @@ impl<'c> Machine<'c> {
                 child
             }
             Found::Unknown => {
-                self.skipped = 1;
+                self.skip(name);
                 let field = self.here(path);
                 return self.report(field, Code::XmlUnknownElement, Some(name), None);
             }
@@ -347,6 +350,13 @@ impl<'c> Machine<'c> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// An element that is not read, or one inside it. Of its content only the names of files are kept.
+    fn skip(&mut self, name: &str) {
+        self.skipped += 1;
+        let local = name.rsplit(':').next().unwrap_or(name);
+        self.passed = (self.in_act && local == "file").then(String::new);
     }
 
     fn open_root(&mut self, tag: &BytesStart<'_>, strange: Option<Strange>) -> Result<(), ReadError> {
@@ -418,7 +428,13 @@ impl<'c> Machine<'c> {
     /// Text, or the character behind a reference.
     fn text(&mut self, text: &str) -> Result<(), ReadError> {
         let Some(leaf) = self.leaf.filter(|_| self.skipped == 0) else {
-            if self.skipped > 0 || text.bytes().all(|byte| is_blank(char::from(byte))) {
+            if self.skipped > 0 {
+                if let Some(passed) = self.passed.as_mut().filter(|passed| passed.len() <= VALUE_KEPT) {
+                    passed.push_str(text);
+                }
+                return Ok(());
+            }
+            if text.bytes().all(|byte| is_blank(char::from(byte))) {
                 return Ok(());
             }
             return self.stray(text);
@@ -458,6 +474,9 @@ impl<'c> Machine<'c> {
         self.depth = self.depth.saturating_sub(1);
         if self.skipped > 0 {
             self.skipped -= 1;
+            if let Some(file) = self.passed.take() {
+                self.draft.name_file(trim(&file));
+            }
             return Ok(None);
         }
         if let Some(leaf) = self.leaf.take() {
@@ -536,11 +555,11 @@ impl<'c> Machine<'c> {
         let mut draft = std::mem::take(&mut self.draft);
         draft.default_sender(self.header.sender_tax_id.as_deref().unwrap_or_default());
         let readable = !draft.reference().is_empty();
-        let done = draft.finish(&self.names, Completeness::Checked);
+        let mut done = draft.finish(&self.names, Completeness::Checked);
         if readable {
-            return Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place }));
+            return Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place, surplus: done.surplus }));
         }
-        let problems = done.findings.into_iter().map(|finding| Problem {
+        let problems = std::mem::take(&mut done.findings).into_iter().map(|finding| Problem {
             file: self.context.file.to_owned(),
             row: Some(place.row_of(finding.field)),
             column: Some(locate(finding.field, place.ordinal)),
@@ -550,7 +569,7 @@ impl<'c> Machine<'c> {
             expected: finding.expected,
             act: None,
         });
-        Parsed::Unreadable { problems: problems.collect(), place, reference: None }
+        Parsed::Unreadable { problems: problems.collect(), place, reference: None, files: done.into_files() }
     }
 
     /// Refuses floods and broken attributes. Ours have none but namespaces and schema locations.
