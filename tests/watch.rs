@@ -209,6 +209,25 @@ fn companions_tell_at_once_and_are_consumed() {
 }
 
 #[test]
+fn a_companion_that_comes_late_is_not_taken_for_the_next_file() {
+    let home = Home::new();
+    let (_handle, mut rx) = home.start();
+    // `.ok` says nothing against what was taken: it goes.
+    home.drop_file("a.zip", &zip("uno"));
+    assert_eq!(claimed(&mut rx).companion, None);
+    home.drop_file("a.zip.ok", b"");
+    wait(|| !home.inbox("a.zip.ok").exists());
+    // What came by the share has no digest to compare with: it stays, and is not the next one's.
+    home.drop_file("b.zip", &zip("uno"));
+    assert_eq!(claimed(&mut rx).companion, None);
+    home.drop_file("b.zip.sha256", Sha256::of(&zip("uno")).to_hex().as_bytes());
+    std::thread::sleep(Duration::from_millis(1_500));
+    home.drop_file("b.zip", &zip("due"));
+    assert_eq!(claimed(&mut rx).companion, None);
+    assert!(home.inbox("b.zip.sha256").exists());
+}
+
+#[test]
 fn a_companion_waits_for_its_file_and_for_its_digest() {
     let home = Home::new();
     let (_handle, mut rx) = home.start();

@@ -24,6 +24,7 @@ use super::sftp::folder::STAGING;
 use super::watch::{FOLDERS, Root, Trouble, WatchEvent, WatchSettings, Wholeness};
 use super::{Claimed, Companion};
 use crate::clock::{monotonic, new_uuid};
+use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 
 /// Claimed while someone was still writing: handed over when it stops changing.
@@ -149,6 +150,7 @@ impl RootWatch {
                     }
                     match step {
                         Step::Try { file, stamp, companion, stable } => self.look(&file, stamp, companion, stable, &mut troubles),
+                        Step::Late { companion, kind, sha256 } => self.look_at_late(&companion, kind, sha256),
                         Step::GiveUp { file, stamp, quiet, reason } => self.give_up(&file, stamp, quiet, reason),
                     }
                 }
@@ -259,20 +261,23 @@ impl RootWatch {
         };
         match claim::claim(&order) {
             Ok((path, after)) => {
-                self.settling.taken(file);
-                if let Some((path, ..)) = &said {
-                    self.settling.taken(path);
-                }
                 let folder = file.parent().unwrap_or(Path::new(""));
                 let (flow_hint, dry_run) = scan::meaning(folder);
                 let original_name = names::decode(file.file_name().map(OsStrExt::as_bytes).unwrap_or_default());
                 let received_at = self.settings.clock.now();
-                let companion = said.map(|(_, _, companion, _)| companion);
                 let source = self.root.source.clone();
                 let inode = |path: &Path| rustix::fs::lstat(path).ok().map(|stat| stat.st_ino);
                 let arrivals = self.root.arrivals.as_ref();
                 let told = arrivals.and_then(|arrivals| arrivals.claimed(file, inode(&path)?)).filter(|told| told.size == after.size);
                 let arrived = told.filter(|told| told.mtime == after.mtime).and_then(|told| told.sha256);
+                match &said {
+                    Some((path, ..)) => {
+                        self.settling.taken(file);
+                        self.settling.taken(path);
+                    }
+                    None => self.settling.taken_alone(file, arrived, self.now()),
+                }
+                let companion = said.map(|(_, _, companion, _)| companion);
                 let claimed = Claimed { id, source, path, original_name, flow_hint, dry_run, received_at, companion, arrived };
                 if after == stamp || told.is_some() {
                     self.send(WatchEvent::Claimed(claimed));
@@ -287,6 +292,22 @@ impl RootWatch {
                 let name = shown(file);
                 troubles.insert((5, name.clone()), Trouble::Claim { name, error: error.kind() });
             }
+        }
+    }
+
+    /// A companion whose file was taken a moment ago: gone when it says nothing against it. Otherwise it stays where it is, is told of
+    /// as one without its file, and is never taken for the next one's.
+    fn look_at_late(&mut self, companion: &Path, kind: CompanionKind, sha256: Option<Sha256>) {
+        let agrees = match claim::read_companion(&self.root.path, companion, kind) {
+            Ok(Some((Companion::Ok, _))) => true,
+            Ok(Some((Companion::Sha256(told), _))) => Some(told) == sha256,
+            _ => false,
+        };
+        let Some(name) = companion.file_name().filter(|_| agrees) else { return };
+        let folder = Path::new("in").join(companion.parent().unwrap_or(Path::new("")));
+        let folder = scan::open_root(&self.root.path).and_then(|root| scan::open_folder(root, &folder));
+        if folder.is_ok_and(|folder| rustix::fs::unlinkat(folder, name, rustix::fs::AtFlags::empty()).is_ok()) {
+            self.settling.taken(companion);
         }
     }
 

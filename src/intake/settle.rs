@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::names::{self, CompanionKind, NameKind};
+use crate::domain::digest::Sha256;
 
 /// Size and time of modification: while both stay, nobody writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum Incomplete {
 pub enum Step {
     /// Look at the file, and take it if it is whole.
     Try { file: PathBuf, stamp: Stamp, companion: Option<(PathBuf, CompanionKind)>, stable: bool },
+    /// Its file was taken before it came, without a word of it: it may go when it agrees. `sha256`: of what was taken, when that is known.
+    Late { companion: PathBuf, kind: CompanionKind, sha256: Option<Sha256> },
     /// Tell that it never completed: nothing changed for `quiet`.
     GiveUp { file: PathBuf, stamp: Stamp, quiet: Duration, reason: Incomplete },
 }
@@ -55,11 +58,15 @@ pub struct Settling {
     seen: BTreeMap<PathBuf, Seen>,
     /// Files whose sender said that they are whole: from when on they may be taken.
     told: BTreeMap<PathBuf, Duration>,
+    /// Folder and lower-case name of files that were taken without a companion: when, and their digest when it is known.
+    alone: BTreeMap<(PathBuf, String), (Duration, Option<Sha256>)>,
 }
 
 #[derive(Debug)]
 struct Seen {
     stamp: Stamp,
+    /// When the name was first seen.
+    first: Duration,
     /// When the stamp was first seen.
     since: Duration,
     /// No new look before this.
@@ -76,11 +83,15 @@ struct Seen {
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a vanished name is remembered.
 const REMEMBER: Duration = Duration::from_secs(600);
+/// A companion that came longer than this before its file is of an earlier one of that name.
+const AHEAD: Duration = Duration::from_secs(4 * 3_600);
+/// Most files of which it is remembered that they were taken alone.
+const MOST_ALONE: usize = 20_000;
 
 impl Settling {
     /// `window`: how long nothing may change; `incomplete_after`: how long until someone is told.
     pub fn new(window: Duration, incomplete_after: Duration) -> Settling {
-        Settling { window, incomplete_after, seen: BTreeMap::new(), told: BTreeMap::new() }
+        Settling { window, incomplete_after, seen: BTreeMap::new(), told: BTreeMap::new(), alone: BTreeMap::new() }
     }
 
     /// Files whose sender said that they are whole, and from when on they may be taken: they need not stay as they are for the
@@ -92,19 +103,33 @@ impl Settling {
     /// Takes a whole listing (paths relative to `in/`), at a time that never goes back.
     pub fn observe(&mut self, listing: &BTreeMap<PathBuf, Stamp>, now: Duration) -> Vec<Step> {
         self.remember(listing, now);
+        self.alone.retain(|_, (at, _)| now.saturating_sub(*at) < AHEAD);
         let companions = Companions::of(listing);
         let mut steps = Vec::new();
         for (path, stamp) in listing {
             let kind = kind_of(path);
+            let companion = match kind {
+                NameKind::Drop => companions.of_file(path).filter(|(its, _, at)| self.belongs(its, *at, path, *stamp)),
+                _ => None,
+            };
+            let late = match kind {
+                NameKind::Companion(_) if !companions.has_file(path) => self.taken_before(path),
+                _ => None,
+            };
             let Some(seen) = self.seen.get_mut(path) else { continue };
             let quiet = now.saturating_sub(seen.since);
             let why = match kind {
                 NameKind::Junk => continue,
                 NameKind::Temporary => Some(Incomplete::TemporaryName),
                 NameKind::Companion(_) if companions.has_file(path) => continue,
-                NameKind::Companion(_) => Some(Incomplete::OrphanCompanion),
+                NameKind::Companion(kind) => {
+                    if let Some(sha256) = late.filter(|_| seen.tried_with.is_none()) {
+                        seen.tried_with = Some((path.clone(), *stamp));
+                        steps.push(Step::Late { companion: path.clone(), kind, sha256 });
+                    }
+                    Some(Incomplete::OrphanCompanion)
+                }
                 NameKind::Drop => {
-                    let companion = companions.of_file(path);
                     let stable = self.told.get(path).map_or(quiet >= self.window, |ready| now >= *ready);
                     // A companion older than its file was sent first, and says nothing about when the file ends.
                     let at_once = companion.is_some_and(|(path, _, its)| {
@@ -141,6 +166,39 @@ impl Settling {
         self.seen.remove(file);
     }
 
+    /// The same, without a companion: one that comes late is of this file, not of the next of that name.
+    pub fn taken_alone(&mut self, file: &Path, sha256: Option<Sha256>, now: Duration) {
+        self.taken(file);
+        if self.alone.len() < MOST_ALONE {
+            self.alone.insert(split(file), (now, sha256));
+        }
+    }
+
+    /// Whether a companion can be of that file, and not of an earlier one of that name.
+    fn belongs(&self, companion: &Path, its: Stamp, file: &Path, stamp: Stamp) -> bool {
+        if stamp.mtime.saturating_sub(its.mtime) > AHEAD.as_nanos() as i128 {
+            return false;
+        }
+        let (Some(came), Some(file_came)) = (self.seen.get(companion), self.seen.get(file)) else { return true };
+        let ahead = file_came.first.saturating_sub(came.since);
+        let nearer_to = |taken: Duration| came.since >= taken && came.since.saturating_sub(taken) < ahead;
+        ahead <= AHEAD && !self.alone.get(&split(file)).is_some_and(|(taken, _)| nearer_to(*taken))
+    }
+
+    /// The digest of the file that a companion without one speaks of, which was taken before the companion came.
+    fn taken_before(&self, companion: &Path) -> Option<Option<Sha256>> {
+        let came = self.seen.get(companion)?.since;
+        let (folder, name) = split(companion);
+        let (target, _) = names::companion_of(&name)?;
+        let mut all = self
+            .alone
+            .iter()
+            .filter(|((place, file), (at, _))| *place == folder && (file == target || stem(file) == target) && *at <= came);
+        let found = all.next()?;
+        // Of two with that stem nobody knows which is meant.
+        if all.next().is_none() { Some(found.1.1) } else { None }
+    }
+
     /// When something may follow although nothing changes.
     pub fn next_due(&self) -> Option<Duration> {
         let due = |(path, seen): (&PathBuf, &Seen)| {
@@ -158,8 +216,10 @@ impl Settling {
                 Some(seen) if seen.stamp == *stamp => seen.gone = None,
                 _ if kind_of(path) == NameKind::Junk => {}
                 _ => {
+                    let before = self.seen.get(path).filter(|seen| seen.gone.is_none()).map(|seen| seen.first);
                     let fresh = Seen {
                         stamp: *stamp,
+                        first: before.unwrap_or(now),
                         since: now,
                         next_try: now,
                         pause: self.window,
@@ -300,15 +360,19 @@ mod tests {
             for step in settling.observe(&listing, now) {
                 match step {
                     Step::Try { file, companion, stable, .. } => {
+                        let alone = companion.is_none();
                         let companion = companion.map_or(String::new(), |(_, kind)| format!(" {}", kind.as_str()));
                         got.push(format!("try {}{companion}{}", file.display(), if stable { "" } else { " at once" }));
                         // Whoever looks finds names with `half` unfinished.
                         if file.display().to_string().contains("half") {
                             settling.not_whole(&file, now, Incomplete::Unfinished);
+                        } else if alone {
+                            settling.taken_alone(&file, None, now);
                         } else {
                             settling.taken(&file);
                         }
                     }
+                    Step::Late { companion, kind, .. } => got.push(format!("late {} {}", companion.display(), kind.as_str())),
                     Step::GiveUp { file, reason, .. } => got.push(format!("give up {} {reason:?}", file.display())),
                 }
             }
@@ -402,6 +466,49 @@ mod tests {
                 (20, &[half, ("half.zip.md5", 32, 7)], &["try half.zip md5 at once"]),
             ],
         );
+    }
+
+    #[test]
+    fn a_companion_that_comes_late_is_not_of_the_next_file() {
+        let (first, second) = (("a.zip", 10, 5), ("a.zip", 11, 9));
+        let sha = ("a.zip.sha256", 64, 6);
+        play(
+            "late, then the next",
+            &[
+                (0, &[first], &[]),
+                (100, &[first], &["try a.zip"]),
+                (150, &[sha], &["late a.zip.sha256 sha256"]),
+                (160, &[sha], &[]),
+                (900, &[sha, second], &[]),
+                (1000, &[sha, second], &["try a.zip"]),
+                (1100, &[("a.zip.sha256", 64, 10)], &["late a.zip.sha256 sha256"]),
+                (2100, &[("a.zip.sha256", 64, 10)], &["give up a.zip.sha256 OrphanCompanion"]),
+            ],
+        );
+        play("late, by its stem", &[(0, &[first], &[]), (100, &[first], &["try a.zip"]), (150, &[("A.ok", 0, 6)], &["late A.ok ok"])]);
+        play(
+            "sent before the next",
+            &[
+                (0, &[first], &[]),
+                (100, &[first], &["try a.zip"]),
+                (800, &[sha], &["late a.zip.sha256 sha256"]),
+                (850, &[sha, second], &[]),
+                (950, &[sha, second], &["try a.zip sha256"]),
+            ],
+        );
+        play(
+            "sent before a file that grows for long",
+            &[
+                (0, &[first], &[]),
+                (100, &[first], &["try a.zip"]),
+                (800, &[sha], &["late a.zip.sha256 sha256"]),
+                (850, &[sha, ("a.zip", 1, 8)], &[]),
+                (1700, &[sha, second], &[]),
+                (1800, &[sha, second], &["try a.zip sha256"]),
+            ],
+        );
+        let tomorrow = ("a.zip", 11, 86_400_000_000_000);
+        play("of yesterday, after a restart", &[(0, &[sha, tomorrow], &[]), (100, &[sha, tomorrow], &["try a.zip"])]);
     }
 
     #[test]

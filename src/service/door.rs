@@ -77,31 +77,41 @@ pub fn arrivals_of_one() -> Arc<Arrivals> {
 struct FolderHomes {
     shared: RwLock<BTreeMap<String, Arc<Shared>>>,
     arrivals: RwLock<BTreeMap<String, Arc<Arrivals>>>,
-    disk_reserve: AtomicU64,
     largest_file: u64,
 }
 
+/// A home as a configuration wants it; nothing of it holds before [`FolderHomes::put`].
+enum Wanted {
+    Same(Arc<Shared>, folder::Limits),
+    New(String, Arc<Shared>),
+}
+
 impl FolderHomes {
-    fn limits(&self, account: &SftpAccount) -> folder::Limits {
+    fn limits(&self, account: &SftpAccount, disk_reserve: u64) -> folder::Limits {
         let unless_zero = |limit: u64| if limit == 0 { u64::MAX } else { limit };
         folder::Limits {
             quota_bytes: unless_zero(account.quota_bytes),
             quota_files: unless_zero(account.quota_files),
             largest_file: self.largest_file,
-            disk_reserve: self.disk_reserve.load(Ordering::Relaxed),
+            disk_reserve,
             may_delete_published: account.may_delete,
         }
     }
 
-    /// Opens the home of a gestionale, or changes the limits of one that is open. Blocks.
-    fn keep(&self, source: &SourceSystem, account: &SftpAccount) -> Result<(), DoorError> {
-        let limits = self.limits(account);
+    /// Opens the home of a gestionale, unless it is open. `new`: what the door tells the watchers of new ones. Blocks.
+    fn prepare(
+        &self,
+        source: &SourceSystem,
+        account: &SftpAccount,
+        disk_reserve: u64,
+        new: &BTreeMap<String, Arc<Arrivals>>,
+    ) -> Result<Option<Wanted>, DoorError> {
+        let limits = self.limits(account, disk_reserve);
         if let Some(shared) = self.get(&source.name) {
-            shared.set_limits(limits);
-            return Ok(());
+            return Ok(Some(Wanted::Same(shared, limits)));
         }
-        let arrivals = self.arrivals.read().unwrap_or_else(PoisonError::into_inner).get(&source.name).cloned();
-        let Some(arrivals) = arrivals else { return Ok(()) };
+        let known = || self.arrivals.read().unwrap_or_else(PoisonError::into_inner).get(&source.name).cloned();
+        let Some(arrivals) = new.get(&source.name).cloned().or_else(known) else { return Ok(None) };
         let settings = folder::Settings {
             root: source.root.clone(),
             limits,
@@ -113,8 +123,19 @@ impl FolderHomes {
             arrivals,
         };
         let shared = Shared::open(settings).map_err(|error| DoorError::Home(source.root.clone(), error))?;
-        self.shared.write().unwrap_or_else(PoisonError::into_inner).insert(source.name.clone(), shared);
-        Ok(())
+        Ok(Some(Wanted::New(source.name.clone(), shared)))
+    }
+
+    /// From now on they are as wanted.
+    fn put(&self, wanted: Vec<Wanted>) {
+        for home in wanted {
+            match home {
+                Wanted::Same(shared, limits) => shared.set_limits(limits),
+                Wanted::New(name, shared) => {
+                    self.shared.write().unwrap_or_else(PoisonError::into_inner).insert(name, shared);
+                }
+            }
+        }
     }
 
     fn get(&self, name: &str) -> Option<Arc<Shared>> {
@@ -187,19 +208,16 @@ impl Keeper {
     /// See [`DoorError`].
     pub async fn open(hub: &Arc<Hub>, arrivals: BTreeMap<String, Arc<Arrivals>>) -> Result<Option<Keeper>, DoorError> {
         let Some(sftp) = hub.config.sftp.clone() else { return Ok(None) };
-        let homes = Arc::new(FolderHomes {
-            shared: RwLock::default(),
-            arrivals: RwLock::new(arrivals),
-            disk_reserve: AtomicU64::new(hub.settings().limits.disk_reserve_bytes),
-            largest_file: sftp.limits.max_file_bytes,
-        });
+        let homes =
+            Arc::new(FolderHomes { shared: RwLock::default(), arrivals: RwLock::new(arrivals), largest_file: sftp.limits.max_file_bytes });
         let (sources, own) = (hub.settings().sources.clone(), homes.clone());
+        let disk_reserve = hub.settings().limits.disk_reserve_bytes;
         let folder = hub.config.host_keys();
         let prepared = tokio::task::spawn_blocking(move || -> Result<_, DoorError> {
             let keys = host_keys::open(&folder)?;
             let mut accounts = Vec::new();
             for (source, account) in with_account(&sources) {
-                own.keep(source, account)?;
+                own.put(own.prepare(source, account, disk_reserve, &BTreeMap::new())?.into_iter().collect());
                 accounts.push(Account::read(&source.name, account)?);
             }
             Ok((keys, accounts))
@@ -246,25 +264,22 @@ impl Keeper {
         Desk { handle: self.door.handle(), listening: self.listening.clone(), keys: self.keys.clone() }
     }
 
-    /// Reads the accounts of a configuration that is about to hold, and opens the homes of those that are new; `arrivals` are of new
-    /// gestionali. Nobody comes in by them before [`Keeper::admit`].
+    /// Reads the accounts of a configuration that may come to hold, and opens the homes of those that are new; `arrivals` are of new
+    /// gestionali. Everything is as before until [`Keeper::admit`].
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub async fn read_accounts(
-        &self,
-        config: Arc<Config>,
-        arrivals: &BTreeMap<String, Arc<Arrivals>>,
-    ) -> Result<Vec<Account>, Vec<String>> {
-        let homes = self.homes.clone();
-        homes.arrivals.write().unwrap_or_else(PoisonError::into_inner).extend(arrivals.clone());
-        let read = tokio::task::spawn_blocking(move || read_accounts(&config, &homes)).await;
+    pub async fn read_accounts(&self, config: Arc<Config>, arrivals: &BTreeMap<String, Arc<Arrivals>>) -> Result<Reread, Vec<String>> {
+        let (homes, arrivals) = (self.homes.clone(), arrivals.clone());
+        let read = tokio::task::spawn_blocking(move || read_accounts(&config, &homes, arrivals)).await;
         read.unwrap_or_else(|error| Err(vec![error.to_string()]))
     }
 
-    /// These accounts come in, and no others; sessions go on.
-    pub fn admit(&self, accounts: Vec<Account>) {
-        self.door.handle().accounts().replace(accounts);
+    /// These accounts come in, and no others, with these limits; sessions go on.
+    pub fn admit(&self, reread: Reread) {
+        self.homes.arrivals.write().unwrap_or_else(PoisonError::into_inner).extend(reread.arrivals);
+        self.homes.put(reread.homes);
+        self.door.handle().accounts().replace(reread.accounts);
     }
 
     /// No new session; running transfers get the grace of the configuration; the books are closed.
@@ -278,6 +293,21 @@ impl Keeper {
             let _ = writing.await;
         };
         let _ = tokio::time::timeout(Duration::from_secs(10), closed).await;
+    }
+}
+
+/// The accounts of a configuration that was read again, and what their homes shall be.
+pub struct Reread {
+    accounts: Vec<Account>,
+    homes: Vec<Wanted>,
+    arrivals: BTreeMap<String, Arc<Arrivals>>,
+}
+
+impl Reread {
+    /// How many accounts.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        self.accounts.len()
     }
 }
 
@@ -316,8 +346,9 @@ fn with_account(sources: &[SourceSystem]) -> impl Iterator<Item = (&SourceSystem
 }
 
 /// The accounts of a configuration, or everything that is wrong. Blocks.
-fn read_accounts(config: &Config, homes: &FolderHomes) -> Result<Vec<Account>, Vec<String>> {
+fn read_accounts(config: &Config, homes: &FolderHomes, arrivals: BTreeMap<String, Arc<Arrivals>>) -> Result<Reread, Vec<String>> {
     let mut accounts = Vec::new();
+    let mut wanted = Vec::new();
     let mut reasons = Vec::new();
     for (source, account) in with_account(&config.sources) {
         match Account::read(&source.name, account) {
@@ -326,12 +357,14 @@ fn read_accounts(config: &Config, homes: &FolderHomes) -> Result<Vec<Account>, V
         }
     }
     if reasons.is_empty() {
-        // Nothing is changed before everything is known to be right.
-        homes.disk_reserve.store(config.limits.disk_reserve_bytes, Ordering::Relaxed);
-        let opened = with_account(&config.sources).filter_map(|(source, account)| homes.keep(source, account).err());
-        reasons.extend(opened.map(|error| error.to_string()));
+        for (source, account) in with_account(&config.sources) {
+            match homes.prepare(source, account, config.limits.disk_reserve_bytes, &arrivals) {
+                Ok(home) => wanted.extend(home),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
     }
-    if reasons.is_empty() { Ok(accounts) } else { Err(reasons) }
+    if reasons.is_empty() { Ok(Reread { accounts, homes: wanted, arrivals }) } else { Err(reasons) }
 }
 
 /// Writes what comes, together, up to the end.
@@ -404,5 +437,39 @@ async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
                 tracing::warn!(source, %error, "le cartelle dell'account SFTP non si possono riordinare");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A configuration that is refused after its accounts were read changes nothing.
+    #[test]
+    fn limits_and_new_homes_hold_only_once_they_are_put() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("polizia");
+        let source = |quota: u64, root: &std::path::Path| -> SourceSystem {
+            let text = format!(
+                "name = \"polizia\"\nroot = {root:?}\nenti = []\nflows = []\n[sftp]\nuser = \"polizia\"\nquota_bytes = {quota}\nkeys = []\n"
+            );
+            toml::from_str(&text).unwrap()
+        };
+        let arrivals = BTreeMap::from([("polizia".to_owned(), arrivals_of_one())]);
+        let homes = FolderHomes { shared: RwLock::default(), arrivals: RwLock::default(), largest_file: 1 << 30 };
+        let prepare = |source: &SourceSystem| {
+            let account = source.sftp.as_ref().unwrap();
+            homes.prepare(source, account, 0, &arrivals).unwrap().into_iter().collect::<Vec<_>>()
+        };
+        let total = || homes.get("polizia").map(|shared| FolderHome::new(shared, None).space(b"/").unwrap().total);
+        // Refused: the root of the next reading counts, not this one's.
+        drop(prepare(&source(1_000, &place.path().join("altrove"))));
+        assert_eq!(total(), None);
+        homes.put(prepare(&source(1_000, &root)));
+        assert_eq!(total(), Some(1_000));
+        let tighter = prepare(&source(10, &root));
+        assert_eq!(total(), Some(1_000), "read, and not yet taken");
+        homes.put(tighter);
+        assert_eq!(total(), Some(10));
     }
 }

@@ -208,7 +208,7 @@ impl Running {
             let _ = self.roots.send(root);
         }
         if let (Some(door), Some(accounts)) = (&self.door, accounts) {
-            tracing::info!(accounts = accounts.len(), "account SFTP riletti dalla configurazione");
+            tracing::info!(accounts = accounts.accounts(), "account SFTP riletti dalla configurazione");
             door.admit(accounts);
         }
         hub.publish.notify_one();

@@ -95,6 +95,14 @@ fn pages_are_as_long_as_configured() {
 }
 
 #[test]
+fn a_session_reads_sixteen_folders_at_once() {
+    let home = MemoryHome::new().with("/in/a", b"x");
+    let script = (0..17).fold(Script::init(3), |script, _| script.path(kind::OPENDIR, "/in"));
+    let lines = play(&home, &script.open("/in/a", READ, &NO_ATTRS).close(1).path(kind::OPENDIR, "/in"));
+    assert_eq!(lines[15..], ["handle 16", "status 4 SFTP_TROPPI_APERTI", "handle 17", "status 0", "handle 18"], "files go on");
+}
+
+#[test]
 fn what_is_not_there_is_not_listed() {
     let home = MemoryHome::new().with("/in/a", b"x");
     let script = Script::init(3).path(kind::OPENDIR, "/in/a").path(kind::OPENDIR, "/altro").open("/in", READ, &NO_ATTRS);

@@ -190,7 +190,7 @@ impl Executor {
             }
             Request::OpenFolder { path } => {
                 self.may_begin()?;
-                self.handles.check_room()?;
+                self.handles.check_room_for_folder()?;
                 let path = name_or_here(path)?;
                 let listing = self.home.list(path)?;
                 let handle = self.handles.add(Open::Folder(Folder { path: path.into(), listing, waiting: Vec::new().into_iter() }));

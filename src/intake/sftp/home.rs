@@ -44,6 +44,8 @@ pub enum Refused {
     DiskReserve,
     /// The disk is full.
     DiskFull,
+    /// Closed with a hole, or sent as the rest of a file that is no more there: kept up to the hole, never taken.
+    Incomplete,
     /// Another session is writing that file.
     Busy,
     /// Too many open files or folders in one session.
@@ -84,6 +86,7 @@ impl Refused {
             Self::TooLarge => "SFTP_TROPPO_GRANDE",
             Self::DiskReserve => "SFTP_RISERVA_DISCO",
             Self::DiskFull => "SFTP_DISCO_PIENO",
+            Self::Incomplete => "SFTP_INCOMPLETO",
             Self::Busy => "SFTP_IN_USO",
             Self::TooManyHandles => "SFTP_TROPPI_APERTI",
             Self::BadHandle => "SFTP_HANDLE",
@@ -233,11 +236,11 @@ pub trait OpenFile: Send {
     /// # Errors
     /// [`Refused::Io`], [`Refused::DiskFull`].
     fn sync(&mut self) -> Result<(), Refused>;
-    /// After CLOSE returns `Ok` the bytes are durable and, if whole, are about to be taken. A file with a hole answers `Ok` too
-    /// when the client merely stopped: it stays as a partial upload.
+    /// After CLOSE returns `Ok` the bytes are durable and about to be taken. A file with a hole, or of which a WRITE was refused and not
+    /// repeated, stays as a partial upload.
     ///
     /// # Errors
-    /// What made the file not durable.
+    /// [`Refused::Incomplete`], or what a WRITE was refused with, or what made the file not durable.
     fn finish(self: Box<Self>, ending: Ending) -> Result<(), Refused>;
 }
 

@@ -35,6 +35,7 @@ sentences! {
     TooLarge => "Il file è più grande del massimo accettato: dividere il lotto in più archivi.",
     DiskReserve => "Lo spazio libero del server è sotto la riserva: riprovare più tardi.",
     DiskFull => "Il disco del server è pieno: riprovare più tardi e avvisare chi gestisce messo.",
+    Incomplete => "Il file non è arrivato tutto: inviarlo di nuovo dall'inizio, o riprenderlo dal punto che si vede.",
     Busy => "Questo file è ancora aperto in scrittura, qui o in un'altra sessione: chiuderlo, o attendere che finisca chi lo scrive.",
     TooManyHandles => "Troppi file o cartelle aperti insieme: chiuderne qualcuno e riprovare.",
     BadHandle => "Il file non è aperto: aprirlo di nuovo e ripetere il trasferimento.",

@@ -109,7 +109,7 @@ impl Server {
         let house = House::build(dir, &Plan::silent(vec![sample::body(1)], false))?;
         let address = free_address()?;
         house.append(&format!(
-            "[gestionale.sftp]\nuser = \"{USER}\"\nkeys = [\"{}\"]\nsessions = 1000\n[sftp]\nhost_keys = {:?}\n[[sftp.listen]]\naddress = \"{address}\"\n",
+            "[gestionale.sftp]\nuser = \"{USER}\"\nkeys = [\"{}\"]\nsessions = 1000\n[sftp]\nmax_unauthenticated = 400\nhost_keys = {:?}\n[[sftp.listen]]\naddress = \"{address}\"\n",
             keys.public, keys.folder
         ))?;
         let program = std::env::current_exe().map_err(|error| error.to_string())?;

@@ -80,6 +80,9 @@ pub struct Folder {
     pub waiting: vec::IntoIter<Entry>,
 }
 
+/// Most folders of one session that are being read at once: each holds descriptors and a page of names.
+const FOLDERS: usize = 16;
+
 /// Handles are numbers that only grow: one that was closed never means another file.
 pub struct Handles {
     open: HashMap<u32, Open>,
@@ -102,6 +105,13 @@ impl Handles {
 
     pub fn check_room(&self) -> Result<(), Refused> {
         if self.open.len() >= self.most || self.last == u32::MAX { Err(Refused::TooManyHandles) } else { Ok(()) }
+    }
+
+    /// The same for a folder.
+    pub fn check_room_for_folder(&self) -> Result<(), Refused> {
+        self.check_room()?;
+        let folders = self.open.values().filter(|open| matches!(open, Open::Folder(_))).count();
+        if folders >= FOLDERS { Err(Refused::TooManyHandles) } else { Ok(()) }
     }
 
     /// To be asked for after [`Handles::check_room`].

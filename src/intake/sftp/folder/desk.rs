@@ -94,11 +94,17 @@ impl Desk {
         }
     }
 
-    /// Names of a folder that may have been taken, with what they were.
-    pub fn known_in(&self, folder: &str) -> Vec<(String, Known)> {
+    /// Names of a folder that may have been taken, with what they were: the first `most` after `after`, in order.
+    pub fn known_in(&self, folder: &str, after: Option<&str>, most: usize) -> Vec<(String, Known)> {
         let now = monotonic();
         let here = self.known.iter().filter(|(rel, known)| rel.parent() == folder && known.until > now);
-        here.map(|(rel, known)| (rel.name().to_owned(), *known)).collect()
+        let mut here: Vec<_> = here.filter(|(rel, _)| after.is_none_or(|after| rel.name() > after)).collect();
+        if most < here.len() {
+            here.select_nth_unstable_by_key(most, |(rel, _)| rel.name());
+            here.truncate(most);
+        }
+        here.sort_unstable_by_key(|(rel, _)| rel.name());
+        here.into_iter().map(|(rel, known)| (rel.name().to_owned(), *known)).collect()
     }
 }
 

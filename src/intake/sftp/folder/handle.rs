@@ -26,16 +26,17 @@ impl WriteHandle {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        let outcome = self.shared.finish(&self.upload, ending)?;
+        let path = self.path.as_str();
+        let (deed, answer) = match self.shared.finish(&self.upload, ending)? {
+            Outcome::Whole { size, sha256 } => (Deed::Uploaded { path, size, sha256 }, Ok(())),
+            // Who said CLOSE believes that all of it is there.
+            Outcome::Partial { size, why } => (Deed::Interrupted { path, size }, if ending == Ending::Closed { Err(why) } else { Ok(()) }),
+            Outcome::Nothing => return Ok(()),
+        };
         if let Some(witness) = &self.witness {
-            let path = self.path.as_str();
-            match outcome {
-                Outcome::Whole { size, sha256 } => witness.saw(&Deed::Uploaded { path, size, sha256 }),
-                Outcome::Partial { size } => witness.saw(&Deed::Interrupted { path, size }),
-                Outcome::Nothing => {}
-            }
+            witness.saw(&deed);
         }
-        Ok(())
+        answer
     }
 }
 

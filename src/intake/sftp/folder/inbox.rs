@@ -11,7 +11,7 @@ use super::beneath::{self, create, open_file, refused, rename_new};
 use super::desk::{Desk, Open};
 use super::path::{INBOX, Rel, check_new};
 use super::shared::{Found, STAGING, Shared};
-use super::upload::{Ended, Upload};
+use super::upload::{Ended, Taken, Upload};
 use crate::domain::digest::Sha256;
 use crate::intake::arrivals::Arrived;
 use crate::intake::sftp::home::{Attributes, Ending, OpenFlags, Refused};
@@ -23,10 +23,12 @@ pub enum Outcome {
         size: u64,
         sha256: Option<Sha256>,
     },
+    /// Kept up to `size`, which may be nothing; why it is not whole.
     Partial {
         size: u64,
+        why: Refused,
     },
-    /// Another handle of the session still has it, or nothing is left of it.
+    /// Another handle of the session still has it, or nothing was ever in it.
     Nothing,
 }
 
@@ -63,12 +65,12 @@ impl Shared {
                 match self.take_back(rel, &folder, &name) {
                     Ok(Some((folder, stat))) => self.go_on(rel, folder, rel.name().to_owned(), &stat, flags.truncate)?,
                     // Taken by the hub this very moment.
-                    Ok(None) if flags.create => self.begin(&mut desk, rel)?,
+                    Ok(None) if flags.create => self.begin(&mut desk, rel, flags)?,
                     Ok(None) => return Err(Refused::NotFound),
                     Err(why) => return Err(why),
                 }
             }
-            Found::Taken(_) | Found::Nothing if flags.create => self.begin(&mut desk, rel)?,
+            Found::Taken(_) | Found::Nothing if flags.create => self.begin(&mut desk, rel, flags)?,
             Found::Taken(_) | Found::Nothing => return Err(Refused::NotFound),
         };
         let upload = Arc::new(upload);
@@ -80,7 +82,7 @@ impl Shared {
     }
 
     /// A new file.
-    fn begin(&self, desk: &mut Desk, rel: &Rel) -> Result<Upload, Refused> {
+    fn begin(&self, desk: &mut Desk, rel: &Rel, flags: OpenFlags) -> Result<Upload, Refused> {
         check_new(rel.name())?;
         self.folder(INBOX, rel.parent()).map_err(refused)?;
         if self.collides(desk, rel, None)? {
@@ -89,10 +91,14 @@ impl Shared {
         self.check_files(desk)?;
         let file = create(self.staging(rel.parent()).map_err(refused)?, rel.name()).map_err(refused)?;
         let stat = rustix::fs::fstat(&file).map_err(refused)?;
+        let known = desk.known(rel).filter(|known| !flags.truncate && known.arrived.size > 0);
         // What is under that name in the hub's hands is another file.
         desk.forget(rel);
         self.opened(None);
-        Ok(Upload::new(rel.clone(), file, stat.st_ino, 0, self.settings.hash))
+        let taken = known.map(|known| Taken { arrived: known.arrived, append: flags.append });
+        let mut upload = Upload::new(rel.clone(), file, stat.st_ino, 0, self.settings.hash);
+        upload.taken = taken;
+        Ok(upload)
     }
 
     /// A file that is staged already.
@@ -141,8 +147,11 @@ impl Shared {
         if open.ending || u128::from(silent) < self.settings.takeover.as_millis() {
             return Err(Refused::Busy);
         }
-        let ended = open.upload.take_over(self)?;
-        self.leave(desk, rel, ended)
+        let left = match open.upload.take_over(self)? {
+            Ended::Partial { size, .. } => size,
+            Ended::Whole(_) | Ended::Lost => 0,
+        };
+        self.leave(desk, rel, left)
     }
 
     /// A handle that could not be given.
@@ -174,17 +183,22 @@ impl Shared {
             !open.dropped
         };
         let ended = upload.end(self, closed);
-        let left = upload.told().0;
         let mut desk = self.lock();
-        let arrived = match ended {
-            Ok(Ended::Whole(arrived)) => arrived,
-            Ok(ended) => {
-                self.leave(&mut desk, rel, ended)?;
-                return Ok(if left > 0 { Outcome::Partial { size: left } } else { Outcome::Nothing });
+        let arrived = match (ended, upload.taken) {
+            // Opened to go on with what the hub has taken, and nothing was missing.
+            (Ended::Whole(Arrived { size: 0, .. }), Some(Taken { arrived, .. })) => {
+                self.leave(&mut desk, rel, 0)?;
+                desk.know(rel.clone(), arrived, self.settings.grace);
+                return Ok(Outcome::Nothing);
             }
-            Err(why) => {
-                self.leave(&mut desk, rel, Ended::Partial { size: left })?;
-                return Err(why);
+            (Ended::Whole(arrived), _) => arrived,
+            (Ended::Partial { size, why, lost }, _) => {
+                self.leave(&mut desk, rel, size)?;
+                return Ok(if size > 0 || lost || closed { Outcome::Partial { size, why } } else { Outcome::Nothing });
+            }
+            (Ended::Lost, _) => {
+                self.leave(&mut desk, rel, 0)?;
+                return Ok(Outcome::Nothing);
             }
         };
         let entered = self.enter(rel);
@@ -206,18 +220,15 @@ impl Shared {
         rename_new(self.folder(STAGING, rel.parent())?, rel.name(), self.folder(INBOX, rel.parent())?, rel.name())
     }
 
-    /// An upload that is not whole: kept, unless nothing is in it.
-    fn leave(&self, desk: &mut Desk, rel: &Rel, ended: Ended) -> Result<(), Refused> {
+    /// An upload that is not whole, of which so much is there: kept, unless nothing is in it.
+    fn leave(&self, desk: &mut Desk, rel: &Rel, size: u64) -> Result<(), Refused> {
         desk.uploads.remove(rel);
-        let size = match ended {
-            Ended::Partial { size } if size > 0 => size,
-            _ => {
-                self.ended(0, false);
-                desk.forget(rel);
-                let folder = self.folder(STAGING, rel.parent()).map_err(refused)?;
-                return rustix::fs::unlinkat(folder, rel.name(), AtFlags::empty()).or_else(gone).map_err(refused);
-            }
-        };
+        if size == 0 {
+            self.ended(0, false);
+            desk.forget(rel);
+            let folder = self.folder(STAGING, rel.parent()).map_err(refused)?;
+            return rustix::fs::unlinkat(folder, rel.name(), AtFlags::empty()).or_else(gone).map_err(refused);
+        }
         self.ended(size, true);
         desk.know(rel.clone(), Arrived { inode: 0, size, mtime: 0, sha256: None }, self.settings.grace);
         Ok(())

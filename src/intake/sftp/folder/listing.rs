@@ -47,7 +47,8 @@ pub struct FolderListing {
     parts: VecDeque<(bool, Dir, OwnedFd)>,
     staging: Option<OwnedFd>,
     inbox: Option<OwnedFd>,
-    known: VecDeque<(String, Arrived)>,
+    /// The last of what the hub took that was looked at: the rest is asked for page by page.
+    last: Option<String>,
 }
 
 impl FolderListing {
@@ -64,15 +65,14 @@ impl FolderListing {
             Err(error) => return Err(refused(error)),
         };
         parts.push_back((false, Dir::read_from(&inbox).map_err(refused)?, open(INBOX).map_err(refused)?));
-        let known = shared.lock().known_in(rel.as_str()).into_iter().map(|(name, known)| (name, known.arrived)).collect();
-        Ok(FolderListing { rel: Some(rel.as_str().to_owned()), parts, staging, inbox: Some(inbox), known, shared })
+        Ok(FolderListing { rel: Some(rel.as_str().to_owned()), parts, staging, inbox: Some(inbox), last: None, shared })
     }
 
     pub fn published(shared: Arc<Shared>, path: &str) -> Result<FolderListing, Refused> {
         let folder = shared.beneath.folder(path).map_err(refused)?;
         let entries = Dir::read_from(&folder).map_err(refused)?;
         let parts = VecDeque::from([(false, entries, folder)]);
-        Ok(FolderListing { shared, rel: None, parts, staging: None, inbox: None, known: VecDeque::new() })
+        Ok(FolderListing { shared, rel: None, parts, staging: None, inbox: None, last: None })
     }
 
     /// One entry of a folder, unless it is not to be seen.
@@ -124,8 +124,13 @@ impl Listing for FolderListing {
             self.parts.push_front((staged, entries, folder));
         }
         while page.len() < most {
-            let Some((name, arrived)) = self.known.pop_front() else { break };
-            page.extend(self.show_known(name, &arrived));
+            let Some(folder) = &self.rel else { break };
+            let known = self.shared.lock().known_in(folder, self.last.as_deref(), most - page.len());
+            let Some((last, _)) = known.last() else { break };
+            self.last = Some(last.clone());
+            for (name, known) in known {
+                page.extend(self.show_known(name, &known.arrived));
+            }
         }
         Ok(page)
     }

@@ -39,6 +39,20 @@ impl Ranges {
         self.0.splice(first..after.max(first), [(from, to)]);
     }
 
+    /// Takes `start..end` out.
+    pub fn remove(&mut self, start: u64, end: u64) {
+        if start >= end || self.0.iter().all(|range| range.1 <= start || end <= range.0) {
+            return;
+        }
+        let left = self.0.iter().flat_map(|range| [(range.0, range.1.min(start)), (range.0.max(end), range.1)]);
+        self.0 = left.filter(|range| range.0 < range.1).collect();
+    }
+
+    /// Where the first begins.
+    pub fn start(&self) -> Option<u64> {
+        self.0.first().map(|range| range.0)
+    }
+
     /// Forgets what lies past `size`.
     pub fn cut(&mut self, size: u64) {
         self.0.retain(|range| range.0 < size);
@@ -66,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_what_a_set_of_bytes_would_be(writes in prop::collection::vec((0u64..60, 0u64..12), 0..40), cut in 0u64..80) {
+        fn they_are_what_a_set_of_bytes_would_be(writes in prop::collection::vec((0u64..60, 0u64..12), 0..40), taken in prop::collection::vec((0u64..60, 0u64..12), 0..9), cut in 0u64..80) {
             let mut ranges = Ranges::default();
             let mut bytes = std::collections::BTreeSet::new();
             for (start, len) in writes {
@@ -77,6 +91,13 @@ mod tests {
                 let size = bytes.last().map_or(0, |last| last + 1);
                 prop_assert_eq!(ranges.is_whole(size), bytes.len() as u64 == size);
                 prop_assert_eq!(ranges.prefix(), (0..).find(|byte| !bytes.contains(byte)).unwrap_or_default());
+            }
+            for (start, len) in taken {
+                ranges.remove(start, start + len);
+                bytes.retain(|byte| !(start..start + len).contains(byte));
+                prop_assert!(ranges.0.windows(2).all(|pair| pair[0].1 < pair[1].0), "{ranges:?}");
+                prop_assert_eq!(ranges.0.iter().flat_map(|range| range.0..range.1).collect::<Vec<_>>(), bytes.iter().copied().collect::<Vec<_>>());
+                prop_assert_eq!(ranges.start(), bytes.first().copied());
             }
             ranges.cut(cut);
             bytes.retain(|byte| *byte < cut);

@@ -33,7 +33,18 @@ pub struct Upload {
     pub inode: u64,
     /// Milliseconds since the start of [`Shared`].
     last: AtomicU64,
+    /// The client goes on with a file that the hub has taken: what that one was.
+    pub taken: Option<Taken>,
     inner: Mutex<Inner>,
+}
+
+/// A file that the hub took a moment ago and that is still shown, opened to be written without TRUNC: there is nothing to go on with,
+/// and what a client sends past what it believes is there must not be taken for a whole file.
+#[derive(Clone, Copy)]
+pub struct Taken {
+    pub arrived: Arrived,
+    /// Offsets of 0 mean the end, wherever that is.
+    pub append: bool,
 }
 
 struct Inner {
@@ -42,6 +53,10 @@ struct Inner {
     /// Logical size, counted in the quota.
     size: u64,
     ranges: Ranges,
+    /// What a client sent and was refused, until it sends it again or makes the file shorter.
+    owed: Ranges,
+    /// Why the last of it was refused.
+    why: Option<Refused>,
     rolling: Option<Rolling>,
     /// Told by the client; set when the bytes are complete.
     times: Option<(u32, u32)>,
@@ -64,8 +79,8 @@ struct Rolling {
 pub enum Ended {
     /// On the disk, if so configured; still under its staged name.
     Whole(Arrived),
-    /// Cut to what is there without a hole.
-    Partial { size: u64 },
+    /// Cut to what is there without a hole, and why it is not whole. `lost`: something was sent and nothing of it is kept.
+    Partial { size: u64, why: Refused, lost: bool },
     /// Another session took it over.
     Lost,
 }
@@ -75,8 +90,19 @@ impl Upload {
     pub fn new(rel: Rel, file: File, inode: u64, size: u64, hash: bool) -> Upload {
         let rolling = hash.then(|| Rolling { hasher: Hasher::new(), seen: 0 });
         let ranges = Ranges::up_to(size);
-        let inner = Inner { file: Some(file), size, ranges, rolling, times: None, gap_told: false, unchecked: 0, sent_off: size };
-        Upload { rel, inode, last: AtomicU64::new(0), inner: Mutex::new(inner) }
+        let inner = Inner {
+            file: Some(file),
+            size,
+            ranges,
+            owed: Ranges::default(),
+            why: None,
+            rolling,
+            times: None,
+            gap_told: false,
+            unchecked: 0,
+            sent_off: size,
+        };
+        Upload { rel, inode, last: AtomicU64::new(0), taken: None, inner: Mutex::new(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -111,7 +137,18 @@ impl Upload {
     pub fn write_at(&self, shared: &Shared, pieces: &[(u64, &[u8])]) -> Result<(), (usize, Refused)> {
         self.touch(shared.now());
         let mut inner = self.lock();
+        let result = self.write_pieces(&mut inner, shared, pieces);
+        let done = result.as_ref().map_or_else(|(at, _)| *at, |()| pieces.len());
+        inner.note(pieces.get(..done).unwrap_or_default(), pieces.get(done).zip(result.as_ref().err().map(|(_, why)| *why)));
+        result
+    }
+
+    fn write_pieces(&self, inner: &mut Inner, shared: &Shared, pieces: &[(u64, &[u8])]) -> Result<(), (usize, Refused)> {
         let largest = shared.limits().largest_file;
+        let blind = |(offset, bytes): &&(u64, &[u8])| !bytes.is_empty() && self.taken.is_some_and(|taken| taken.append || *offset > 0);
+        if inner.ranges.prefix() == 0 && pieces.first().is_some_and(|piece| blind(&piece)) {
+            return Err((0, Refused::Incomplete));
+        }
         let mut done = 0;
         while let Some((run, end)) = run_of(pieces.get(done..).unwrap_or_default(), largest) {
             if run == 0 {
@@ -147,6 +184,7 @@ impl Upload {
         inner.gap_told |= size > inner.size;
         inner.size = size;
         inner.ranges.cut(size);
+        inner.owed.cut(size);
         inner.sent_off = inner.sent_off.min(size);
         inner.forget_gap(self.inode, shared);
         Ok(())
@@ -158,14 +196,14 @@ impl Upload {
     }
 
     /// The last handle is gone. `closed`: all of them said CLOSE.
-    pub fn end(&self, shared: &Shared, closed: bool) -> Result<Ended, Refused> {
+    pub fn end(&self, shared: &Shared, closed: bool) -> Ended {
         self.lock().end(self.inode, shared, closed)
     }
 
     /// Taken over by another session, unless this one is writing right now.
     pub fn take_over(&self, shared: &Shared) -> Result<Ended, Refused> {
         match self.inner.try_lock() {
-            Ok(mut inner) => inner.end(self.inode, shared, false),
+            Ok(mut inner) => Ok(inner.end(self.inode, shared, false)),
             Err(_) => Err(Refused::Busy),
         }
     }
@@ -187,6 +225,19 @@ fn run_of(pieces: &[(u64, &[u8])], largest: u64) -> Option<(usize, u64)> {
 }
 
 impl Inner {
+    /// Remembers what was refused: while it is missing, whatever else is there, the file is not whole.
+    fn note(&mut self, done: &[(u64, &[u8])], refused: Option<(&(u64, &[u8]), Refused)>) {
+        if self.owed.start().is_some() {
+            done.iter().for_each(|(offset, bytes)| self.owed.remove(*offset, offset.saturating_add(bytes.len() as u64)));
+        }
+        if let Some(((offset, bytes), why)) = refused.filter(|((_, bytes), _)| !bytes.is_empty()) {
+            // Too many to be told apart: all from the first on.
+            let start = if self.owed.has_room() { *offset } else { self.owed.start().unwrap_or(0).min(*offset) };
+            self.owed.add(start, if self.owed.has_room() { offset.saturating_add(bytes.len() as u64) } else { u64::MAX });
+            self.why = Some(why);
+        }
+    }
+
     /// Writes pieces that touch, up to `end`.
     fn write_run(&mut self, inode: u64, shared: &Shared, pieces: &[(u64, &[u8])], end: u64) -> Result<(), (usize, Refused)> {
         let at_first = |why: Refused| (0, why);
@@ -273,18 +324,23 @@ impl Inner {
         }
     }
 
-    fn end(&mut self, inode: u64, shared: &Shared, closed: bool) -> Result<Ended, Refused> {
+    fn end(&mut self, inode: u64, shared: &Shared, closed: bool) -> Ended {
         // From here on no handle writes to it: the hub may have it next.
-        let Some(file) = self.file.take() else { return Ok(Ended::Lost) };
-        if closed && self.ranges.is_whole(self.size) {
-            return self.complete(&file, shared).map(Ended::Whole).inspect_err(|_| {
+        let Some(file) = self.file.take() else { return Ended::Lost };
+        let owed = self.owed.start();
+        let (why, kept) = if closed && owed.is_none() && self.ranges.is_whole(self.size) {
+            match self.complete(&file, shared) {
+                Ok(arrived) => return Ended::Whole(arrived),
                 // What could not be flushed is not known to be there.
-                self.cut(&file, inode, shared, 0);
-            });
-        }
-        let prefix = self.ranges.prefix();
-        self.cut(&file, inode, shared, prefix);
-        Ok(Ended::Partial { size: self.size })
+                Err(why) => (why, 0),
+            }
+        } else {
+            let why = owed.and(self.why).unwrap_or(Refused::Incomplete);
+            (why, self.ranges.prefix().min(owed.unwrap_or(u64::MAX)))
+        };
+        let sent = self.size > 0 || owed.is_some();
+        self.cut(&file, inode, shared, kept);
+        Ended::Partial { size: self.size, why, lost: sent && self.size == 0 }
     }
 
     fn cut(&mut self, file: &File, inode: u64, shared: &Shared, size: u64) {

@@ -40,9 +40,9 @@ pub(super) struct Connection {
     guest: Arc<Guest>,
     compat: Compat,
     channels: HashMap<ChannelId, Slot>,
-    /// A key was refused, and no password was tried since.
-    key_refused: bool,
-    /// It asked for a user that does not exist, and that was counted.
+    /// Whose key was refused, when no password was tried since; nobody's: of a user that does not exist.
+    key_refused: Option<Option<String>>,
+    /// It asked for a user that does not exist, and that is in the books.
     unknown_user: bool,
     /// Why it must go although it logged in.
     turned_away: Option<&'static str>,
@@ -56,7 +56,7 @@ impl Connection {
             guest,
             compat,
             channels: HashMap::new(),
-            key_refused: false,
+            key_refused: None,
             unknown_user: false,
             turned_away: None,
             logged_in: false,
@@ -71,11 +71,23 @@ impl Connection {
         &self.door.settings.words
     }
 
+    /// An address that was banned meanwhile does not go on.
+    fn barred(&self) -> Result<(), russh::Error> {
+        match self.door.look(self.address()) {
+            Verdict::Banned { .. } => {
+                self.guest.link.over.cancel();
+                Err(russh::Error::Disconnect)
+            }
+            Verdict::Slow(_) | Verdict::Welcome => Ok(()),
+        }
+    }
+
     /// Waits as long as its address must.
-    async fn slow_down(&self) {
+    async fn slow_down(&self) -> Result<(), russh::Error> {
         if let Verdict::Slow(delay) = self.door.look(self.address()) {
             tokio::time::sleep(Duration::try_from(delay).unwrap_or_default()).await;
         }
+        self.barred()
     }
 
     fn refused(&self, account: Option<&Account>, outcome: &'static str) -> Auth {
@@ -101,7 +113,6 @@ impl Connection {
 
     fn unknown(&mut self) -> Auth {
         if !std::mem::replace(&mut self.unknown_user, true) {
-            self.door.offend(self.address(), Offence::UnknownUser);
             return self.refused(None, "UTENTE_SCONOSCIUTO");
         }
         again()
@@ -150,8 +161,8 @@ impl Drop for Connection {
                 line.end();
             }
         }
-        if !self.logged_in && self.key_refused {
-            self.door.offend(self.guest.peer.ip(), Offence::WrongSecret);
+        if let Some(account) = self.key_refused.take().filter(|_| !self.logged_in) {
+            self.door.offend(self.guest.peer.ip(), Offence::WrongSecret, account.as_deref());
         }
     }
 }
@@ -178,37 +189,39 @@ impl Handler for Connection {
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        self.slow_down().await;
+        self.slow_down().await?;
         let account = self.door.accounts.of_user(user);
         let hash = account.as_ref().and_then(|account| account.password());
         let checked = self.door.checker.check(password, hash).await;
-        self.key_refused = false;
+        self.key_refused = None;
+        // Others guessed from there while this one waited for its turn.
+        self.barred()?;
+        if checked == Checked::Wrong {
+            self.door.offend(self.address(), Offence::WrongSecret, account.as_ref().map(|account| account.name.as_str()));
+        }
         Ok(match (account, checked) {
             (Some(account), Checked::Right) => self.admit(&account),
             (account, Checked::Busy) => self.refused(account.as_deref(), "TROPPI_TENTATIVI"),
-            (Some(account), Checked::Wrong) => {
-                self.door.offend(self.address(), Offence::WrongSecret);
-                self.refused(Some(&account), "PASSWORD_ERRATA")
-            }
+            (Some(account), Checked::Wrong) => self.refused(Some(&account), "PASSWORD_ERRATA"),
             (None, _) => self.unknown(),
         })
     }
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
-        let Some(account) = self.door.accounts.of_user(user) else {
-            self.slow_down().await;
-            return Ok(self.unknown());
-        };
-        if account.has_key(offer.public_key) && algorithms::accepts(self.compat, offer.algorithm) {
+        self.barred()?;
+        let account = self.door.accounts.of_user(user);
+        let fits = |account: &Arc<Account>| account.has_key(offer.public_key) && algorithms::accepts(self.compat, offer.algorithm);
+        if account.as_ref().is_some_and(fits) {
             return Ok(Auth::Accept);
         }
-        self.slow_down().await;
-        // Agents offer all they have: it counts once, when the connection ends without a login.
-        self.key_refused = true;
-        Ok(again())
+        self.slow_down().await?;
+        // Agents offer all they have: it counts once, when the connection ends without a login, whoever it asked for.
+        self.key_refused = Some(account.as_ref().map(|account| account.name.clone()));
+        Ok(if account.is_none() { self.unknown() } else { again() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        self.barred()?;
         let account = self.door.accounts.of_user(user);
         let account = account.filter(|account| account.has_key(key.public_key) && algorithms::accepts(self.compat, key.algorithm));
         let Some(account) = account else { return Ok(again()) };
@@ -232,7 +245,9 @@ impl Handler for Connection {
             return session.disconnect(Disconnect::TooManyConnections, why, "it");
         }
         self.door.guests.settle(&self.guest, &self.door.counts);
-        self.door.forgive(self.address());
+        if let Some(account) = &account {
+            self.door.forgive(self.address(), account);
+        }
         if self.compat == Compat::Legacy {
             let old = self.guest.offer.old(&algorithms::preferred(Compat::Legacy), &algorithms::preferred(Compat::Moderno));
             if !old.is_empty() {

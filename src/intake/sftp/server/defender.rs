@@ -1,7 +1,8 @@
 //! Who guesses passwords is slowed down, then banned for a time. Pure: time is an argument, nothing is stored here.
 //!
 //! Addresses are judged, never accounts: strangers cannot lock a gestionale out. Behind one public address there may be a whole
-//! office, so that a login that succeeds forgives what its address did wrong before.
+//! office, so that a login that succeeds forgives what its address did wrong before: nameless things and its own account's. Whoever
+//! has one account gains nothing from it for guessing another.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,9 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 /// What an address did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offence {
-    /// A user that does not exist: programs that try names.
-    UnknownUser,
-    /// A wrong password, or a key that is not the account's, after all it had to offer.
+    /// A wrong password, or a key that is not the account's, after all it had to offer. It counts the same for a user that does not
+    /// exist: nobody learns from it who does.
     WrongSecret,
     /// Kept a place for strangers until its time was over. Who merely comes and goes is a monitor.
     NoLogin,
@@ -22,12 +22,11 @@ pub enum Offence {
 }
 
 impl Offence {
-    fn points(self) -> u32 {
+    fn points(self) -> f64 {
         match self {
-            Offence::UnknownUser => 20,
-            Offence::WrongSecret => 10,
-            Offence::Garbage => 5,
-            Offence::NoLogin => 5,
+            Offence::WrongSecret => 10.0,
+            Offence::Garbage => 5.0,
+            Offence::NoLogin => 5.0,
         }
     }
 }
@@ -46,12 +45,14 @@ pub enum Verdict {
 /// Points past which a login is answered later, and past which the address is banned.
 const SLOW: u32 = 30;
 const BAN: u32 = 100;
-/// Half of the points are forgotten in this time.
+/// Half of the points are forgotten in this time, little by little.
 const HALF_LIFE: SignedDuration = SignedDuration::from_mins(10);
 /// Each ban doubles the next one, up to this.
 const LONGEST_BAN: SignedDuration = SignedDuration::from_hours(24);
 /// An address that did nothing wrong for this long starts anew.
 const FORGET: SignedDuration = SignedDuration::from_hours(48);
+/// Accounts that one address got wrong and that are told apart.
+const ACCOUNTS: usize = 16;
 /// Addresses that are remembered: past it the oldest are forgotten.
 const MOST: usize = 20_000;
 
@@ -66,9 +67,10 @@ pub struct Ban {
     pub times: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Record {
-    points: u32,
+    /// By the account whose secret was wrong; the empty name for what strangers do.
+    points: Vec<(String, f64)>,
     /// When `points` were right.
     at: Timestamp,
     since: Timestamp,
@@ -121,7 +123,7 @@ impl Defender {
     /// Takes back a ban of an earlier run.
     pub fn restore(&mut self, ban: &Ban) {
         if let Some(address) = read(&ban.address) {
-            let record = Record { points: 0, at: ban.since, since: ban.since, until: Some(ban.until), times: ban.times };
+            let record = Record { points: Vec::new(), at: ban.since, since: ban.since, until: Some(ban.until), times: ban.times };
             self.records.insert(address, record);
         }
     }
@@ -133,41 +135,42 @@ impl Defender {
         if let Some(until) = record.until.filter(|until| *until > now) {
             return Verdict::Banned { until };
         }
-        match record.points_at(now) {
+        match record.total_at(now) {
             points if points < SLOW => Verdict::Welcome,
             points => Verdict::Slow(SignedDuration::from_millis(i64::from(points.min(BAN)) * 50)),
         }
     }
 
     /// An address did something wrong; the ban that follows from it, when one does.
-    pub fn offend(&mut self, address: IpAddr, offence: Offence, now: Timestamp) -> Option<Ban> {
+    pub fn offend(&mut self, address: IpAddr, offence: Offence, account: Option<&str>, now: Timestamp) -> Option<Ban> {
         let address = judged(address);
         if self.records.len() >= MOST && !self.records.contains_key(&address) {
             self.make_room(now);
         }
-        let fresh = Record { points: 0, at: now, since: now, until: None, times: 0 };
-        let record = self.records.entry(address).or_insert(fresh);
+        let fresh = || Record { points: Vec::new(), at: now, since: now, until: None, times: 0 };
+        let record = self.records.entry(address).or_insert_with(fresh);
         if now.duration_since(record.at) > FORGET && record.until.is_none_or(|until| now.duration_since(until) > FORGET) {
-            *record = fresh;
+            *record = fresh();
         }
-        record.points = record.points_at(now).saturating_add(offence.points());
-        record.at = now;
-        if record.points < BAN || record.until.is_some_and(|until| until > now) {
+        record.settle(now);
+        record.add(account.unwrap_or_default(), offence.points());
+        if record.total_at(now) < BAN || record.until.is_some_and(|until| until > now) {
             return None;
         }
         let doubled = self.first_ban.saturating_mul(1i32 << record.times.min(20));
         let until = now.saturating_add(doubled.min(LONGEST_BAN)).unwrap_or(Timestamp::MAX);
-        record.points = 0;
+        record.points.clear();
         record.since = now;
         record.until = Some(until);
         record.times = record.times.saturating_add(1);
         Some(Ban { address: shown(address), since: now, until, times: record.times })
     }
 
-    /// Someone logged in from there: its points are forgotten, not how often it was banned.
-    pub fn forgive(&mut self, address: IpAddr) {
+    /// Someone logged in from there: the points of that account and of strangers are forgotten, not how often it was banned.
+    pub fn forgive(&mut self, address: IpAddr, account: &str, now: Timestamp) {
         if let Some(record) = self.records.get_mut(&judged(address)) {
-            record.points = 0;
+            record.settle(now);
+            record.points.retain(|(whose, _)| !whose.is_empty() && whose != account);
         }
     }
 
@@ -205,9 +208,33 @@ impl Defender {
 }
 
 impl Record {
-    fn points_at(&self, now: Timestamp) -> u32 {
-        let halves = now.duration_since(self.at).as_secs().max(0) / HALF_LIFE.as_secs();
-        self.points.checked_shr(u32::try_from(halves).unwrap_or(u32::MAX)).unwrap_or(0)
+    /// What is left of a point at that time.
+    fn left(&self, now: Timestamp) -> f64 {
+        let halves = now.duration_since(self.at).as_secs_f64().max(0.0) / HALF_LIFE.as_secs_f64();
+        0.5f64.powf(halves)
+    }
+
+    /// All points, to the nearest whole one.
+    fn total_at(&self, now: Timestamp) -> u32 {
+        (self.points.iter().map(|(_, points)| points).sum::<f64>() * self.left(now)).round() as u32
+    }
+
+    /// Forgets what is to be forgotten by now.
+    fn settle(&mut self, now: Timestamp) {
+        let left = self.left(now);
+        self.points.iter_mut().for_each(|(_, points)| *points *= left);
+        self.points.retain(|(_, points)| *points >= 0.01);
+        self.at = self.at.max(now);
+    }
+
+    fn add(&mut self, account: &str, more: f64) {
+        let full = self.points.len() >= ACCOUNTS;
+        // One that is past telling apart goes with the last that was told: it is forgiven only with that one.
+        let place = self.points.iter().position(|(whose, _)| whose == account).or(full.then_some(ACCOUNTS - 1));
+        match place.and_then(|place| self.points.get_mut(place)) {
+            Some((_, points)) => *points += more,
+            None => self.points.push((account.to_owned(), more)),
+        }
     }
 }
 
@@ -222,7 +249,7 @@ mod tests {
     /// (second, address, what it did, what follows): `ok`, `slow`, `ban <seconds>`.
     #[test]
     fn addresses_are_slowed_down_then_banned() {
-        use Offence::{Garbage, NoLogin, UnknownUser, WrongSecret};
+        use Offence::{Garbage, NoLogin, WrongSecret};
         let a = "203.0.113.7";
         let same64 = ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"];
         type Row<'a> = (i64, &'a str, Option<Offence>, &'a str);
@@ -232,18 +259,21 @@ mod tests {
                 "the third is slow",
                 vec![(0, a, Some(WrongSecret), "ok"), (1, a, Some(WrongSecret), "ok"), (2, a, Some(WrongSecret), "slow")],
             ),
-            ("what was long ago counts half", vec![(0, a, Some(UnknownUser), "ok"), (600, a, Some(WrongSecret), "ok")]),
             (
-                "five names are a ban",
-                vec![
-                    (0, a, Some(UnknownUser), "ok"),
-                    (1, a, Some(UnknownUser), "slow"),
-                    (2, a, Some(UnknownUser), "slow"),
-                    (3, a, Some(UnknownUser), "slow"),
-                    (4, a, Some(UnknownUser), "ban 900"),
-                    (903, a, None, "ban 1"),
-                    (904, a, None, "ok"),
-                ],
+                "what was long ago counts half",
+                vec![(0, a, Some(WrongSecret), "ok"), (0, a, Some(WrongSecret), "ok"), (600, a, Some(WrongSecret), "ok")],
+            ),
+            (
+                "ten guesses are a ban",
+                [(0, a, Some(WrongSecret), "ok"); 2]
+                    .into_iter()
+                    .chain([(0, a, Some(WrongSecret), "slow"); 7])
+                    .chain([(0, a, Some(WrongSecret), "ban 900"), (899, a, None, "ban 1"), (900, a, None, "ok")])
+                    .collect(),
+            ),
+            (
+                "a program that tries every nine minutes with an old password",
+                (0..200).map(|at| (at * 540, a, Some(WrongSecret), "ok")).collect(),
             ),
             (
                 "others are not concerned",
@@ -252,9 +282,9 @@ mod tests {
             (
                 "an IPv6 client has its whole /64",
                 vec![
-                    (0, same64[0], Some(UnknownUser), "ok"),
-                    (0, same64[1], Some(UnknownUser), "slow"),
-                    (0, same64[0], None, "slow"),
+                    (0, same64[0], Some(WrongSecret), "ok"),
+                    (0, same64[1], Some(WrongSecret), "ok"),
+                    (0, same64[0], Some(WrongSecret), "slow"),
                     (0, same64[2], None, "ok"),
                 ],
             ),
@@ -263,7 +293,7 @@ mod tests {
             let mut defender = Defender::new(SignedDuration::from_secs(900));
             for (second, address, offence, want) in rows {
                 let address: IpAddr = address.parse().unwrap();
-                let ban = offence.and_then(|offence| defender.offend(address, offence, at(*second)));
+                let ban = offence.and_then(|offence| defender.offend(address, offence, None, at(*second)));
                 let got = match defender.look(address, at(*second)) {
                     Verdict::Welcome => "ok".to_owned(),
                     Verdict::Slow(_) => "slow".to_owned(),
@@ -276,7 +306,7 @@ mod tests {
     }
 
     fn ban(defender: &mut Defender, address: IpAddr, second: i64) -> Ban {
-        (0..9).find_map(|_| defender.offend(address, Offence::UnknownUser, at(second))).unwrap()
+        (0..10).find_map(|_| defender.offend(address, Offence::WrongSecret, None, at(second))).unwrap()
     }
 
     #[test]
@@ -305,15 +335,21 @@ mod tests {
     fn a_login_forgives_and_memory_is_bounded() {
         let address: IpAddr = "203.0.113.7".parse().unwrap();
         let mut defender = Defender::new(SignedDuration::from_secs(900));
-        for _ in 0..4 {
-            defender.offend(address, Offence::UnknownUser, at(0));
+        for account in [None, None, Some("polizia"), Some("polizia"), Some("anagrafe"), Some("anagrafe"), Some("anagrafe")] {
+            defender.offend(address, Offence::WrongSecret, account, at(0));
         }
-        defender.forgive(address);
+        defender.forgive(address, "polizia", at(0));
+        assert!(matches!(defender.look(address, at(0)), Verdict::Slow(_)), "who has one account may not guess another for ever");
+        defender.forgive(address, "anagrafe", at(0));
         assert_eq!(defender.look(address, at(0)), Verdict::Welcome);
+        for number in 0..1_000 {
+            defender.offend(address, Offence::Garbage, Some(&number.to_string()), at(0));
+        }
+        assert!(defender.records.values().all(|record| record.points.len() <= ACCOUNTS));
         let banned: IpAddr = "198.51.100.1".parse().unwrap();
         ban(&mut defender, banned, 0);
         for number in 0..(MOST as u32 + 500) {
-            defender.offend(IpAddr::V4(std::net::Ipv4Addr::from(0x0a00_0000 + number)), Offence::NoLogin, at(1));
+            defender.offend(IpAddr::V4(std::net::Ipv4Addr::from(0x0a00_0000 + number)), Offence::NoLogin, None, at(1));
         }
         assert!(defender.records.len() <= MOST, "{}", defender.records.len());
         assert!(matches!(defender.look(banned, at(1)), Verdict::Banned { .. }), "a flood of addresses does not free one that is banned");

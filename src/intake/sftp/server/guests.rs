@@ -1,7 +1,7 @@
 //! Everybody who is connected, as those who watch over them see it.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -9,6 +9,7 @@ use russh::server::Handle;
 
 use super::accounts::Account;
 use super::counts::{Counted, Counts};
+use super::defender::judged;
 use super::gate::Link;
 use super::kexinit::Offer;
 use super::line::Line;
@@ -25,6 +26,8 @@ pub struct Guest {
     inner: Mutex<Inside>,
     /// Milliseconds of [`Link::age_ms`] at which it was told to go; 0: it was not.
     doomed: AtomicU64,
+    /// The same, at which it logged in or its last channel was closed.
+    quiet: AtomicU64,
 }
 
 #[derive(Default)]
@@ -73,6 +76,13 @@ impl Guest {
 
     pub fn forget_line(&self, line: &Arc<Line>) {
         lock(&self.inner).lines.retain(|other| !Arc::ptr_eq(other, line));
+        self.quiet.store(self.link.age_ms(), Ordering::Relaxed);
+    }
+
+    /// How long it has had no channel, when it has none.
+    #[must_use]
+    pub fn quiet_ms(&self) -> u64 {
+        self.link.age_ms().saturating_sub(self.quiet.load(Ordering::Relaxed))
     }
 
     /// Its SFTP channels.
@@ -116,6 +126,7 @@ impl Guests {
             client: OnceLock::new(),
             inner: Mutex::new(Inside { counted: Some(counts.stranger()), ..Inside::default() }),
             doomed: AtomicU64::new(0),
+            quiet: AtomicU64::new(0),
         });
         lock(&self.all).insert(guest.id, guest.clone());
         guest
@@ -148,11 +159,19 @@ impl Guests {
     pub fn settle(&self, guest: &Guest, counts: &Counts) {
         let counted = counts.session();
         lock(&guest.inner).counted = Some(counted);
+        guest.quiet.store(guest.link.age_ms(), Ordering::Relaxed);
     }
 
     /// Nobody else is admitted.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Those who came from that address, as it is judged, and have not logged in.
+    #[must_use]
+    pub fn strangers_of(&self, address: IpAddr) -> Vec<Arc<Guest>> {
+        let address = judged(address);
+        lock(&self.all).values().filter(|guest| judged(guest.peer.ip()) == address && guest.account().is_none()).cloned().collect()
     }
 
     /// Everybody who is there.

@@ -50,6 +50,10 @@ const ATTEMPTS: usize = 12;
 const WINDOW: u32 = 8 << 20;
 /// Sockets that wait to be accepted.
 const BACKLOG: u32 = 1_024;
+/// A stranger that leaves by itself after longer than this has kept a place: monitors and port scans are quicker.
+const LINGERED_MS: u64 = 10_000;
+/// Strangers that one address may have at any rate.
+const STRANGERS: u64 = 4;
 /// For a client that was told to go to close its side (real time).
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -105,19 +109,27 @@ impl Inner {
         if self.settings.limits.defender { self.defender().look(address, Clock::REAL.now()) } else { Verdict::Welcome }
     }
 
-    fn offend(&self, address: IpAddr, offence: Offence) {
+    /// `account`: whose secret it got wrong.
+    fn offend(&self, address: IpAddr, offence: Offence, account: Option<&str>) {
         if !self.settings.limits.defender {
             return;
         }
-        let ban = self.defender().offend(address, offence, Clock::REAL.now());
+        let ban = self.defender().offend(address, offence, account, Clock::REAL.now());
         if let Some(ban) = ban {
+            // Its connections that are still guessing go with it; who has logged in stays.
+            self.guests.strangers_of(address).iter().for_each(|guest| guest.link.over.cancel());
             tracing::warn!(address = ban.address, until = %ban.until, times = ban.times, "indirizzo bloccato: troppi accessi errati");
             self.ledger.banned(&ban);
         }
     }
 
-    fn forgive(&self, address: IpAddr) {
-        self.defender().forgive(address);
+    fn forgive(&self, address: IpAddr, account: &str) {
+        self.defender().forgive(address, account, Clock::REAL.now());
+    }
+
+    /// Places for strangers that one address may have: an eighth of all, so that nobody keeps the others out.
+    fn strangers_each(&self) -> u64 {
+        self.settings.limits.max_unauthenticated.div_ceil(8).max(STRANGERS)
     }
 }
 
@@ -313,7 +325,8 @@ async fn accept(door: Arc<Inner>, listener: TcpListener, config: Arc<russh::serv
         };
         let now = door.counts.now();
         let full = now.connections as u64 >= door.settings.limits.max_connections
-            || now.strangers as u64 >= door.settings.limits.max_unauthenticated;
+            || now.strangers as u64 >= door.settings.limits.max_unauthenticated
+            || door.guests.strangers_of(peer.ip()).len() as u64 >= door.strangers_each();
         if full || matches!(door.look(peer.ip()), Verdict::Banned { .. }) {
             tracing::debug!(%peer, full, "connessione SFTP rifiutata");
             continue;
@@ -340,13 +353,17 @@ async fn serve(door: Arc<Inner>, guest: Arc<Guest>, gate: Gate<TcpStream>, confi
         }
         Err(error) => {
             if matches!(error, russh::Error::Version) {
-                door.offend(guest.peer.ip(), Offence::Garbage);
+                door.offend(guest.peer.ip(), Offence::Garbage, None);
             }
             Err(error)
         }
     };
     if let Err(error) = ended {
         tracing::debug!(peer = %guest.peer, %error, "connessione SFTP finita");
+    }
+    let stranger = guest.account().is_none() && guest.doomed_ms().is_none();
+    if stranger && !guest.link.over.is_cancelled() && guest.link.age_ms() > LINGERED_MS {
+        door.offend(guest.peer.ip(), Offence::NoLogin, None);
     }
     guest.link.over.cancel();
     door.guests.leave(&guest);

@@ -81,7 +81,9 @@ impl Checker {
             drop((turn, place));
             verified
         });
-        if known && verified.await.unwrap_or(false) { Checked::Right } else { Checked::Wrong }
+        // Waited for in any case: who does not exist is refused as late as who does.
+        let verified = verified.await.unwrap_or(false);
+        if known && verified { Checked::Right } else { Checked::Wrong }
     }
 }
 
@@ -109,6 +111,16 @@ mod tests {
             ("x", Some("non è un hash".into()), Checked::Wrong),
         ] {
             assert_eq!(checker.check(password, hash.clone()).await, want, "{password:?} {hash:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_exist_is_refused_only_after_the_work() {
+        let checker = Checker::new();
+        for hash in [None, Some(Arc::from(hash("giusta").unwrap()))] {
+            assert_eq!(checker.check("sbagliata", hash.clone()).await, Checked::Wrong);
+            // The turn is given back by whoever has done the work.
+            assert_eq!((checker.turns.available_permits(), checker.places.available_permits()), (AT_ONCE, WAITING), "{hash:?}");
         }
     }
 

@@ -57,7 +57,7 @@ fn judge(door: &Inner, guest: &Guest) -> Sentence {
     if stalled > limits.stalled_s.saturating_mul(1_000) {
         return Sentence::Stalled;
     }
-    let idle = health.iter().map(|health| health.idle_ms).min().unwrap_or_else(|| guest.link.age_ms());
+    let idle = health.iter().map(|health| health.idle_ms).min().unwrap_or_else(|| guest.quiet_ms());
     if idle > limits.idle_s.saturating_mul(1_000) {
         return Sentence::Idle;
     }
@@ -74,7 +74,7 @@ fn carry_out(door: &Inner, guest: &Guest, sentence: Sentence) {
     match sentence {
         Sentence::Stay => {}
         Sentence::Stranger => {
-            door.offend(guest.peer.ip(), Offence::NoLogin);
+            door.offend(guest.peer.ip(), Offence::NoLogin, None);
             guest.link.over.cancel();
         }
         Sentence::Stalled => {

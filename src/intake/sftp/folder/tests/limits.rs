@@ -20,6 +20,8 @@ fn quotas_count_what_waits_and_free_what_was_taken() {
     assert_eq!(file.write_at(&[(60, b"x")]), Err((0, Refused::QuotaBytes)));
     assert_eq!(file.set_attributes(&Attributes { size: Some(61), ..Attributes::default() }), Err(Refused::QuotaBytes));
     file.write_at(&[(0, &[b'c'; 60])]).unwrap();
+    assert_eq!(file.finish(Ending::Closed), Err(Refused::QuotaBytes), "a byte past them was refused and not sent again");
+    let file = open(&home, "in/b.zip", RESUME).unwrap();
     file.finish(Ending::Closed).unwrap();
     assert_eq!(house.shared.usage(), Usage { bytes: 100, files: 2 });
     assert_eq!(put(&home, "in/c.zip", b"x"), Err(Refused::QuotaBytes));
@@ -55,10 +57,72 @@ fn quotas_count_what_waits_and_free_what_was_taken() {
     }
     assert_eq!(file.write_at(&[(0, b"a"), (1, b"b"), (60, b"c")]), Err((2, Refused::TooLarge)), "those before it are written");
     assert_eq!(file.set_attributes(&Attributes { size: Some(51), ..Attributes::default() }), Err(Refused::TooLarge));
-    file.finish(Ending::Closed).unwrap();
+    assert_eq!(file.finish(Ending::Closed), Err(Refused::TooLarge));
+    assert_eq!(size(&home, "in/h.zip"), Ok(50), "kept to be gone on with");
     let before = house.shared.usage();
     let house = House { shared: Shared::open(settings(house.place.path(), &house.arrivals)).unwrap(), ..house };
     assert_eq!(house.shared.usage(), before, "counted again at the start");
+}
+
+/// A CSV of 90 bytes, of which at first 60 have room. (what follows the refusal, what CLOSE says, what is whole, what is kept)
+#[test]
+fn a_file_of_which_a_write_was_refused_is_not_whole() {
+    type Act = fn(&House, &mut Box<dyn OpenFile>);
+    let more = |house: &House| {
+        let limits = settings(house.place.path(), &house.arrivals).limits;
+        house.shared.set_limits(limits);
+    };
+    let resend: Act = |_, file| file.write_at(&[(60, &[b'c'; 30])]).unwrap();
+    let half: Act = |_, file| file.write_at(&[(60, &[b'c'; 15])]).unwrap();
+    let shorter: Act = |_, file| file.set_attributes(&Attributes { size: Some(60), ..Attributes::default() }).unwrap();
+    let rewrite: Act = |_, file| file.write_at(&[(0, &[b'c'; 60])]).unwrap();
+    let table: [(&str, bool, &[Act], Result<(), Refused>, Option<usize>, Option<usize>); 7] = [
+        ("nothing", false, &[], Err(Refused::QuotaBytes), None, Some(60)),
+        ("room, and nothing sent again", true, &[], Err(Refused::QuotaBytes), None, Some(60)),
+        ("sent again", true, &[resend], Ok(()), Some(90), None),
+        ("half of it sent again", true, &[half], Err(Refused::QuotaBytes), None, Some(75)),
+        ("both halves", true, &[half, resend], Ok(()), Some(90), None),
+        ("made shorter on purpose", false, &[shorter], Ok(()), Some(60), None),
+        ("something else sent again", false, &[rewrite], Err(Refused::QuotaBytes), None, Some(60)),
+    ];
+    for (title, room, acts, want, whole, kept) in table {
+        let house = House::with(|settings| settings.limits.quota_bytes = 60);
+        let home = house.home();
+        let mut file = open(&home, "in/lotto.csv", WRITE).unwrap();
+        file.write_at(&[(0, &[b'c'; 30]), (30, &[b'c'; 30])]).unwrap();
+        assert_eq!(file.write_at(&[(60, &[b'c'; 15])]), Err((0, Refused::QuotaBytes)), "{title}");
+        assert_eq!(file.write_at(&[(75, &[b'c'; 15])]), Err((0, Refused::QuotaBytes)), "{title}");
+        if room {
+            more(&house);
+        }
+        acts.iter().for_each(|act| act(&house, &mut file));
+        assert_eq!(file.finish(Ending::Closed), want, "{title}");
+        let of = |top: &str| house.tree(top).get("lotto.csv").map(Vec::len);
+        assert_eq!((of("in"), of(".messo/arrivo")), (whole, kept), "{title}");
+        assert_eq!(house.arrivals.get(Path::new("lotto.csv")).is_some(), whole.is_some(), "{title}: told to the watcher");
+        let told = match whole {
+            Some(size) => format!("uploaded /in/lotto.csv {size} "),
+            None => format!("interrupted /in/lotto.csv {}", kept.unwrap_or(0)),
+        };
+        assert!(house.seen.take().iter().any(|line| line.starts_with(&told)), "{title}: {told}");
+        // Gone on with from what is seen.
+        if let Some(kept) = kept {
+            more(&house);
+            let mut file = open(&home, "in/lotto.csv", RESUME).unwrap();
+            file.write_at(&[(kept as u64, &vec![b'c'; 90 - kept])]).unwrap();
+            file.finish(Ending::Closed).unwrap();
+            assert_eq!(house.tree("in")["lotto.csv"], vec![b'c'; 90], "{title}: resumed");
+        }
+    }
+    // Bytes that were there and could not be written over are not the new ones.
+    let house = House::new();
+    let home = house.home();
+    let mut file = open(&home, "in/lotto.csv", WRITE).unwrap();
+    file.write_at(&[(0, &[b'v'; 90])]).unwrap();
+    house.shared.set_limits(Limits { largest_file: 50, ..settings(house.place.path(), &house.arrivals).limits });
+    assert_eq!(file.write_at(&[(0, &[b'n'; 40]), (40, &[b'n'; 20])]), Err((1, Refused::TooLarge)));
+    assert_eq!(file.finish(Ending::Closed), Err(Refused::TooLarge));
+    assert_eq!(house.tree(".messo/arrivo")["lotto.csv"], [b'n'; 40]);
 }
 
 #[test]

@@ -94,7 +94,13 @@ fn a_hole_or_a_lost_connection_leaves_a_partial_upload_up_to_the_hole() {
         for piece in writes {
             file.write_at(&[*piece]).unwrap();
         }
-        assert_eq!(file.finish(ending), Ok(()), "{title}");
+        let want = if whole || ending == Ending::Dropped { Ok(()) } else { Err(Refused::Incomplete) };
+        assert_eq!(file.finish(ending), want, "{title}");
+        let sent = !writes.is_empty() || told.is_some();
+        let kept = left.map_or(0, str::len);
+        let seen = if whole { "uploaded" } else { "interrupted" };
+        let seen = house.seen.take().into_iter().filter(|line| line.starts_with(&format!("{seen} /in/lotto.csv {kept}"))).count();
+        assert_eq!(seen, usize::from(sent), "{title}: in the books");
         let of = |top: &str| house.tree(top).remove("lotto.csv").map(|bytes| String::from_utf8(bytes).unwrap());
         let (real, staged) = (of("in"), of(".messo/arrivo"));
         let want = left.map(str::to_owned);
@@ -105,6 +111,41 @@ fn a_hole_or_a_lost_connection_leaves_a_partial_upload_up_to_the_hole() {
         house.again();
         assert_eq!(size(&house.home(), "in/lotto.csv").ok(), left.map(|left| left.len() as u64), "{title}: after a restart");
         assert_eq!(house.shared.usage().bytes, left.map_or(0, |left| left.len() as u64), "{title}");
+    }
+}
+
+/// (flags, first write, what it and CLOSE are answered, what is in `in/` then)
+#[test]
+fn the_rest_of_a_file_that_was_taken_is_refused_at_once() {
+    let create = OpenFlags { create: true, ..RESUME };
+    let append = OpenFlags { append: true, ..create };
+    type Case<'c> = (&'c str, OpenFlags, Option<(u64, &'c [u8])>, Result<(), Refused>, Option<&'c [u8]>);
+    let table: [Case<'_>; 6] = [
+        ("goes on", create, Some((6, b"secondo")), Err(Refused::Incomplete), None),
+        ("goes on, with append", append, Some((6, b"secondo")), Err(Refused::Incomplete), None),
+        ("appends where the server says", append, Some((0, b"secondo")), Err(Refused::Incomplete), None),
+        ("sends it again", create, Some((0, b"secondo")), Ok(()), Some(b"secondo")),
+        ("sends it anew", WRITE, Some((0, b"secondo")), Ok(()), Some(b"secondo")),
+        ("finds nothing missing", append, None, Ok(()), None),
+    ];
+    for (title, flags, write, want, left) in table {
+        let house = House::new();
+        let home = house.home();
+        put(&home, "in/lotto.csv", b"primo ").unwrap();
+        let work = house.claim("lotto.csv");
+        house.seen.take();
+        let mut file = open(&home, "in/lotto.csv", flags).unwrap();
+        if let Some(piece) = write {
+            assert_eq!(file.write_at(&[piece]).map_err(|(_, why)| why), want, "{title}");
+        }
+        assert_eq!(file.finish(Ending::Closed), want, "{title}");
+        assert_eq!(house.tree("in").get("lotto.csv").map(Vec::as_slice), left, "{title}");
+        assert!(house.tree(".messo/arrivo").is_empty(), "{title}");
+        let shown = left.map(|left| left.len() as u64).or(write.is_none().then_some(6));
+        assert_eq!(size(&home, "in/lotto.csv").ok(), shown, "{title}: what is seen is what there is to go on with");
+        let interrupted = house.seen.take().contains(&"interrupted /in/lotto.csv 0".to_owned());
+        assert_eq!(interrupted, want.is_err(), "{title}: in the books");
+        assert_eq!(std::fs::read(work).unwrap(), b"primo ", "{title}");
     }
 }
 
