@@ -76,7 +76,8 @@ fn a_file_of_which_a_write_was_refused_is_not_whole() {
     let half: Act = |_, file| file.write_at(&[(60, &[b'c'; 15])]).unwrap();
     let shorter: Act = |_, file| file.set_attributes(&Attributes { size: Some(60), ..Attributes::default() }).unwrap();
     let rewrite: Act = |_, file| file.write_at(&[(0, &[b'c'; 60])]).unwrap();
-    let table: [(&str, bool, &[Act], Result<(), Refused>, Option<usize>, Option<usize>); 7] = [
+    type Case<'c> = (&'c str, bool, &'c [Act], Result<(), Refused>, Option<usize>, Option<usize>);
+    let table: [Case<'_>; 7] = [
         ("nothing", false, &[], Err(Refused::QuotaBytes), None, Some(60)),
         ("room, and nothing sent again", true, &[], Err(Refused::QuotaBytes), None, Some(60)),
         ("sent again", true, &[resend], Ok(()), Some(90), None),
