@@ -434,7 +434,8 @@ fn told_later(db: &Connection, row: &mut PositionRow, fact: &PositionFact) -> Re
         PositionFact::ToldLater { undone, .. } => {
             Some(undone.as_ref().and_then(|undone| undone.why.held()).filter(|held| *held != HeldState::Expired))
         }
-        PositionFact::Pushed { .. } => Some(None),
+        // A person let it go on: a PT that can be asked says anew how it is.
+        PositionFact::Pushed { .. } | PositionFact::Resumed => Some(None),
         _ => None,
     };
     if let Some(held) = held {
