@@ -24,6 +24,8 @@ struct Case {
     /// What is right in the example and wrong in the drop.
     fault: (&'static str, &'static str),
     code: &'static str,
+    /// What is remarked of the act beside it, which goes.
+    beside: &'static [&'static str],
     /// Refused act, and one beside it.
     references: (&'static str, &'static str),
     layout: &'static str,
@@ -36,6 +38,7 @@ const CASES: [Case; 3] = [
         example: ("messo-xml", "cds", "lotto.xml"),
         fault: ("GLLSRA90T55L219R", "GLLSRA90T55L219A"),
         code: "CODICE_FISCALE_NON_VALIDO",
+        beside: &["REGOLA_IMPORTO_NON_SEGUITA"],
         references: ("CDS-2026-0002", "CDS-2026-0001"),
         layout: "messo-xml-1.0",
     },
@@ -45,6 +48,7 @@ const CASES: [Case; 3] = [
         example: ("messo-csv", "excel", "lotto.csv"),
         fault: ("VIA @FAIL-Discovery_AR;47121;", "VIA @FAIL-Discovery_AR;4712;"),
         code: "ZERI_INIZIALI_PERSI",
+        beside: &[],
         references: ("MENSA-2026-0002", "MENSA-2026-0001"),
         layout: "messo-csv-1.0",
     },
@@ -55,6 +59,7 @@ const CASES: [Case; 3] = [
         // The second row: its folder is 2 in the drop and 1 in the reject.
         fault: ("NRELCU82H10F205P", "NRELCU82H10F205X"),
         code: "CODICE_FISCALE_NON_VALIDO",
+        beside: &[],
         references: ("2026/PU/0002", "2026/PU/0001"),
         layout: "pu-send-notification",
     },
@@ -107,9 +112,10 @@ fn correct(office: &Office, send: &Simulator, case: &Case) {
     let good = common::zip_dir(&example.input);
     let (right, wrong) = case.fault;
     let dropped = edited(&good, file, right, wrong);
-    let receipt = office.answered(case.source, case.flow, "primo.zip", &dropped, "PARZIALE", &[case.code]);
+    let receipt = office.answered(case.source, case.flow, "primo.zip", &dropped, "PARZIALE", &[case.beside, &[case.code]].concat());
     assert_eq!(common::published::texts(&receipt.xml, "tracciato"), [case.layout]);
-    assert_eq!(common::published::texts(&receipt.xml, "atto"), [case.references.0], "{}", receipt.xml);
+    let about = [vec![case.references.1; case.beside.len()], vec![case.references.0]].concat();
+    assert_eq!(common::published::texts(&receipt.xml, "atto"), about, "{}", receipt.xml);
     let (name, rejects) = office.reject(case.source, "primo.zip", false);
     assert_eq!(common::published::texts(&receipt.xml, "file_scarti"), std::slice::from_ref(&name));
 
@@ -157,6 +163,7 @@ fn correct(office: &Office, send: &Simulator, case: &Case) {
     assert_eq!(sent, wanted, "{}: its own documents", case.source);
 
     // The whole first batch, corrected: what is already here is not sent again.
-    let whole = office.answered(case.source, case.flow, "tutto.zip", &good, "DUPLICATO", &["DUPLICATO", "DUPLICATO"]);
+    let whole =
+        office.answered(case.source, case.flow, "tutto.zip", &good, "DUPLICATO", &[case.beside, &["DUPLICATO", "DUPLICATO"]].concat());
     assert!(whole.xml.contains("<accettati>0</accettati>"), "{}", whole.xml);
 }

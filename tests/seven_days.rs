@@ -65,7 +65,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("DEPOSITO_ACCANTONATO", "src/service/queue/tests.rs", "DEPOSITO_ACCANTONATO"),
     ("DEPOSITO_ABBANDONATO", "src/service/queue/tests.rs", "DEPOSITO_ABBANDONATO"),
     ("ID_POSIZIONE_MANCANTE", "tests/pt_contract_soap/piemontepay.rs", "ID_POSIZIONE_MANCANTE"),
-    ("VERIFICA_RESPINTA_DAL_PT", "src/store/tests/positions.rs", "VERIFICA_RESPINTA_DAL_PT"),
+    ("VERIFICA_RESPINTA_DAL_PT", "src/store/tests/positions/told.rs", "VERIFICA_RESPINTA_DAL_PT"),
     ("POSIZIONE_IN_PAGAMENTO", "src/flow/position/tests.rs", "code::BEING_PAID"),
     ("IMPORTO_NON_CAMBIATO", "src/flow/position/tests.rs", "code::NOT_CHANGED"),
     ("IMPORTO_RESPINTO_DAL_PT", "src/flow/position/tests.rs", "code::REFUSED"),
@@ -74,6 +74,16 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("IMPORTO_NON_CALCOLABILE", "src/flow/position/tests.rs", "code::NO_SUM"),
     ("PAGATO_DUE_VOLTE", "src/store/tests/positions.rs", "PAGATO_DUE_VOLTE"),
     ("PAGAMENTO_SCONOSCIUTO", "tests/rest_pt.rs", "PAGAMENTO_SCONOSCIUTO"),
+    ("CANCELLAZIONI_TRATTENUTE", "src/service/retention/tests.rs", "code == HELD"),
+    ("CANCELLAZIONI_RIPRESE", "src/service/retention/tests.rs", "code == RESUMED"),
+    ("IMPORTO_NON_RIPARTIBILE", "tests/pt_pull.rs", "IMPORTO_NON_RIPARTIBILE"),
+    ("POSIZIONE_NON_DESCRITTA", "tests/pt_pull.rs", "POSIZIONE_NON_DESCRITTA"),
+    ("POSIZIONE_NON_ANNULLATA", "src/flow/position/tests.rs", "code::NOT_CANCELLED"),
+    ("POSIZIONE_NON_PIU_SEGUITA", "src/store/tests/positions.rs", "POSIZIONE_NON_PIU_SEGUITA"),
+    ("SCADENZA_NON_SPOSTATA", "src/flow/position/tests.rs", "code::NOT_REOPENED"),
+    ("PT_CERTIFICATO_NON_VALIDO", "src/store/tests/positions.rs", "PT_CERTIFICATO_NON_VALIDO"),
+    ("PT_CERTIFICATO_DA_RIPROVARE", "src/store/tests/positions.rs", "PT_CERTIFICATO_DA_RIPROVARE"),
+    ("REVOCA_DI_PAGAMENTO", "tests/rest_pt.rs", "REVOCA_DI_PAGAMENTO"),
 ];
 
 #[test]

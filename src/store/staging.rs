@@ -75,8 +75,8 @@ pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, mut row: Staged, 
     if act.action.is_bare() || act.action == Action::Modify {
         // An act of a batch that is still being read may yet be thrown away.
         let Some(latest) = latest.filter(|latest| !latest.uncertain || latest.batch == batch.id) else { return Ok(Verdict::Unknown) };
-        let goes_again = act.action == Action::Cancel && matches!(latest.state, State::Refused { .. });
-        if !latest.state.is_live() && !(goes_again && super::cancelling::is_about_to_go_again(db, latest.id)?) {
+        let goes_again = act.action == Action::Cancel && super::cancelling::is_about_to_go_again(db, latest.id)?;
+        if !latest.state.is_live() && !goes_again {
             return Ok(Verdict::Closed);
         }
         if act.action == Action::Modify {

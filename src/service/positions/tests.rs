@@ -137,9 +137,9 @@ fn what_is_to_be_cancelled_with_its_act_needs_no_sum() {
     material.facts.amount = None;
     material.base = None;
     let cancels = |can| reckon(&material, Calendar::default(), can, TUESDAY).map(|(sum, _)| (sum.cancels, sum.last, sum.amount));
-    let can_cancel = Some(Capabilities { cancel: true, ..can().unwrap() });
-    assert_eq!(cancels(can_cancel), Ok((Some(true), true, Cents(4_200))));
-    let by_id = Some(Capabilities { needs_position_id: true, ..can_cancel.unwrap() });
+    let can_cancel = Capabilities { cancel: true, ..can().unwrap() };
+    assert_eq!(cancels(Some(can_cancel)), Ok((Some(true), true, Cents(4_200))));
+    let by_id = Some(Capabilities { needs_position_id: true, ..can_cancel });
     assert!(cancels(by_id).is_err(), "the PT could not be told which: what is due is reckoned, and there is no sum");
     let left = PositionMaterial { live: false, cancels: true, ..self::material(CostChannel::Push) };
     assert_eq!(reckon(&left, Calendar::default(), can(), TUESDAY).unwrap().0.cancels, Some(false), "a PT that cannot");

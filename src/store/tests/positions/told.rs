@@ -1,0 +1,214 @@
+//! What PTs tell by themselves or late: expiry, revocations, outcomes of changes.
+
+use super::*;
+
+#[tokio::test]
+async fn a_position_that_its_pt_says_has_expired_is_parked_and_told_once() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a", "b"]).await;
+    for (job, id, _) in world.due(PT_CHANNEL, Lane::Afterwards).await {
+        world.say(id, PositionFact::Unverifiable, Some(job)).await;
+    }
+    let (one, other) = (world.position("a").await, world.position("b").await);
+    let told = |pt: &'static str, notices: Vec<Vec<String>>| world.store.told_expired(pt, ENTE, notices, world.now());
+    // The IUV may stand for several notices; one is of nobody.
+    let notices = || vec![vec!["999".to_owned(), one.notice.clone()], vec!["302999".to_owned()]];
+    assert_eq!(told("altro", notices()).await.unwrap(), 0, "another PT's");
+    assert_eq!(told(PT, notices()).await.unwrap(), 1);
+    assert_eq!(told(PT, notices()).await.unwrap(), 1, "again");
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.park_code.as_deref(), view.held_state), ("FERMA", Some(code::EXPIRED), Some(HeldState::Expired)));
+    assert_eq!(events(&world.lines().await, "a"), ["POSIZIONE_FERMA"], "told once");
+    // Let go on, and its PT takes the next change: it is expired no more.
+    assert!(world.store.resume_position(view.id, "anna", "prorogata", world.now()).await.unwrap());
+    world.say(view.id, PositionFact::Unverifiable, None).await;
+    world.accepted(&["a"]).await;
+    world.reckon(&sum(10_847, None)).await;
+    world.say(view.id, PositionFact::Offered, None).await;
+    world.say(view.id, PositionFact::TakenInCharge { ticket: "M1".to_owned() }, None).await;
+    assert!(world.store.change_told(PT, "M1", None, false, world.now()).await.unwrap());
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.held_state, view.asked), ("APERTA", None, Some(Cents(10_847))));
+    // Paid is paid, whatever comes after it.
+    world.store.take_payment(payment(&other.notice, 10_000, Some("IUR-1")), world.now()).await.unwrap();
+    assert_eq!(told(PT, vec![vec![other.notice.clone()]]).await.unwrap(), 1);
+    assert_eq!(world.position("b").await.state, "PAGATA");
+}
+
+#[tokio::test]
+async fn a_payment_that_is_asked_back_stays_paid_and_a_person_is_told_once() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let view = world.position("a").await;
+    world.store.take_payment(payment(&view.notice, 10_000, Some("IUR-1")), world.now()).await.unwrap();
+    let ask = |notice: &str, request: &str| AskedBack {
+        pt: PT.to_owned(),
+        creditor: ENTE.to_owned(),
+        iuv: notice[1..].to_owned(),
+        notices: vec!["0".repeat(18), notice.to_owned()],
+        amount: Some(Cents(10_000)),
+        request: request.to_owned(),
+    };
+    let unknown = "302000000000099988";
+    for (notice, request, new) in
+        [(&*view.notice, "R1", true), (&view.notice, "R1", false), (&view.notice, "R2", true), (unknown, "R1", true)]
+    {
+        assert_eq!(world.store.payment_asked_back(ask(notice, request), world.now()).await.unwrap(), new, "{notice} {request}");
+    }
+    assert_eq!(world.position("a").await.state, "PAGATA");
+    assert_eq!(world.count("SELECT count(*) FROM alert WHERE code = 'REVOCA_DI_PAGAMENTO'"), 3);
+    assert_eq!(world.count("SELECT count(*) FROM history WHERE subject_kind = 'posizione' AND event = 'REVOCA_CHIESTA'"), 2);
+}
+
+/// A PT that answers later and cannot be read.
+async fn offered(world: &World, reference: &str) -> PositionId {
+    let id = world.position(reference).await.id;
+    for (job, ..) in world.due(PT_CHANNEL, Lane::Afterwards).await {
+        world.say(id, PositionFact::Unverifiable, Some(job)).await;
+    }
+    world.accepted(&[reference]).await;
+    world.reckon(&sum(10_847, None)).await;
+    assert_eq!(world.say(id, PositionFact::Offered, None).await, "IN_MODIFICA");
+    id
+}
+
+#[tokio::test]
+async fn an_outcome_told_before_its_ticket_is_applied_with_it() {
+    // code, can be read back, state after
+    let undone = |why| Some(Undone { why, code: "X".to_owned() });
+    let table = [
+        (None, false, "APERTA"),
+        (None, true, "IN_MODIFICA"),
+        (undone(WhyUndone::Expired), true, "FERMA"),
+        (undone(WhyUndone::Again), false, "IN_MODIFICA"),
+        (undone(WhyUndone::Paid), false, "PAGATA"),
+    ];
+    for (code, reads, want) in table {
+        let world = World::new();
+        world.routes(CostChannel::Push, true).await;
+        world.started(&["a"]).await;
+        let id = offered(&world, "a").await;
+        let tell = |ticket: &'static str| world.store.change_told(PT, ticket, code.clone(), reads, world.now());
+        let record = || world.say(id, PositionFact::TakenInCharge { ticket: "M1".to_owned() }, None);
+        assert!(!tell("M1").await.unwrap() && !tell("M1").await.unwrap() && !tell("M2").await.unwrap(), "nobody waits yet");
+        assert!(!world.store.change_told("altro", "M1", undone(WhyUndone::Refused), false, world.now()).await.unwrap());
+        assert_eq!(record().await, want, "{code:?} {reads}");
+        let left: Vec<String> = world.store.early_outcomes().await.unwrap().into_iter().map(|(ticket, _)| ticket).collect();
+        assert_eq!(left, ["M1", "M2"], "the other PT's, and what nobody has");
+        world.store.forget_early_outcomes(world.now()).await.unwrap();
+        assert_eq!(world.store.early_outcomes().await.unwrap().len(), 2, "not old yet");
+        world.pass(SignedDuration::from_hours(1));
+        world.store.forget_early_outcomes(world.now()).await.unwrap();
+        assert!(world.store.early_outcomes().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_silence_that_was_taken_for_a_yes_is_heard() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = offered(&world, "a").await;
+    let key = || async {
+        let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+        if let PositionState::Changing { change } = material.state { Some(change.key) } else { None }
+    };
+    let old = key().await;
+    world.say(id, PositionFact::TakenInCharge { ticket: "M1".to_owned() }, None).await;
+    assert_eq!(world.say(id, PositionFact::Pushed { reads: false }, None).await, "APERTA");
+    assert_eq!(world.position("a").await.asked, Some(Cents(10_847)));
+    assert!(world.store.change_told(PT, "M1", None, false, world.now()).await.unwrap());
+    assert_eq!(world.position("a").await.state, "APERTA", "as it was taken to be");
+    assert!(
+        world
+            .store
+            .change_told(PT, "M1", Some(Undone { why: WhyUndone::Refused, code: "184".to_owned() }), false, world.now())
+            .await
+            .unwrap()
+    );
+    let view = world.position("a").await;
+    assert_eq!((view.state.as_str(), view.park_code.as_deref(), view.asked), ("FERMA", Some(code::REFUSED), None));
+    // Let go on by a person it is told again, by another key.
+    assert!(world.store.resume_position(id, "anna", "corretto al PT", world.now()).await.unwrap());
+    world.say(id, PositionFact::Unverifiable, None).await;
+    world.reckon(&sum(10_847, None)).await;
+    let new = key().await;
+    assert!(new.is_some() && new != old, "{old:?} {new:?}");
+}
+
+#[tokio::test]
+async fn what_a_pt_could_not_do_now_is_told_again_by_another_key_and_not_for_ever() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = offered(&world, "a").await;
+    let change = || async {
+        let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+        if let PositionState::Changing { change } = material.state { Some((change.key, change.amount)) } else { None }
+    };
+    let not_now = || Some(Undone { why: WhyUndone::Again, code: "200".to_owned() });
+    let mut keys = std::collections::BTreeSet::new();
+    let mut times = 0;
+    while let Some((key, amount)) = change().await {
+        assert_eq!(amount, Cents(10_847), "the same amount");
+        assert!(keys.insert(key), "the same key: the PT would say that it has it");
+        times += 1;
+        let ticket = format!("M{times}");
+        world.say(id, PositionFact::TakenInCharge { ticket: ticket.clone() }, None).await;
+        assert!(world.store.change_told(PT, &ticket, not_now(), false, world.now()).await.unwrap());
+        // Told again, it changes nothing: nobody has that ticket any more.
+        assert!(!world.store.change_told(PT, &ticket, not_now(), false, world.now()).await.unwrap());
+        if change().await.is_none() {
+            break;
+        }
+        assert!(world.due(PT_CHANNEL, Lane::NewSend).await.is_empty(), "not at once");
+        world.pass(SignedDuration::from_hours(1));
+        let (_, position, effect) = world.only(PT_CHANNEL, Lane::NewSend).await;
+        assert_eq!((position, effect), (id, PositionEffect::Push { raise: true }));
+        world.say(id, PositionFact::Offered, None).await;
+    }
+    let view = world.position("a").await;
+    assert_eq!((times, view.park_code.as_deref()), (25, Some(code::REFUSED)));
+    assert_eq!(events(&world.lines().await, "a"), ["POSIZIONE_FERMA"], "told once, at the end");
+    // A person lets it go on: the count begins anew.
+    assert!(world.store.resume_position(id, "anna", "il PT risponde", world.now()).await.unwrap());
+    assert_eq!(world.count("SELECT again FROM position"), 0);
+}
+
+#[tokio::test]
+async fn a_silence_taken_for_a_yes_that_was_a_not_now_is_reckoned_and_told_again() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = offered(&world, "a").await;
+    world.say(id, PositionFact::TakenInCharge { ticket: "M1".to_owned() }, None).await;
+    assert_eq!(world.say(id, PositionFact::Pushed { reads: false }, None).await, "APERTA");
+    world.reckon(&sum(10_847, None)).await;
+    let not_now = Some(Undone { why: WhyUndone::Again, code: "399".to_owned() });
+    assert!(world.store.change_told(PT, "M1", not_now, false, world.now()).await.unwrap());
+    assert_eq!((world.position("a").await.state.as_str(), world.position("a").await.asked), ("APERTA", None), "as before it was told");
+    world.pass(SignedDuration::from_mins(2));
+    assert_eq!(world.reckon(&sum(10_847, None)).await, 1);
+    assert_eq!(world.position("a").await.state, "IN_MODIFICA");
+    assert_eq!(world.due(PT_CHANNEL, Lane::NewSend).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_pt_that_asks_the_price_is_answered_although_the_position_could_not_be_verified() {
+    let world = World::new();
+    world.routes(CostChannel::Pull, true).await;
+    world.started(&["a"]).await;
+    let (job, id, _) = world.only(PT_CHANNEL, Lane::Afterwards).await;
+    world.say(id, PositionFact::NotVerified { code: "VERIFICA_RESPINTA_DAL_PT" }, Some(job)).await;
+    let asks = Reckoning { may_push: false, ..sum(10_000, None) };
+    assert_eq!((world.position("a").await.state.as_str(), world.reckon(&asks).await), ("FERMA", 1));
+    world.accepted(&["a"]).await;
+    let (job, ..) = world.only("", Lane::Afterwards).await;
+    let beside = Beside { sheet: Some("{}".to_owned()), ..Beside::job(job) };
+    world.store.observe_position(id, PositionFact::Reckoned(Box::new(asks)), beside, world.now()).await.unwrap();
+    let view = world.position("a").await;
+    let sheet = world.store.price_sheet(&view.creditor, &view.notice).unwrap().unwrap();
+    assert_eq!((view.state.as_str(), sheet.json.as_deref()), ("FERMA", Some("{}")));
+}
