@@ -171,6 +171,7 @@ fn what_govpay_holds_is_given_back_with_the_cost_and_the_citizen_pays() {
         assert_eq!((answer.status, &answer.json()["code"]), (409, &json!("PAA_SYSTEM_ERROR")), "{number}");
     }
     assert!(!world.office.alerted("PAGATO_DUE_VOLTE"));
+    assert!(!world.office.alerted("PAGATO_IMPORTO_DIVERSO"));
     if let Some(proxy) = proxy {
         proxy.stop().assert_clean(&["getAvviso", "notificaRicevuta"]);
     }
