@@ -162,6 +162,8 @@ async fn speak(shared: &Shared, router: Router, stream: impl AsyncRead + AsyncWr
     let mut connection = std::pin::pin!(connection);
     let half = head / 2;
     let mut halves = tokio::time::interval_at(tokio::time::Instant::now() + half, half);
+    // A machine that was busy for long must not count two of them at once.
+    halves.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut seen, mut still) = (0, 0);
     let ended = loop {
         tokio::select! {

@@ -501,7 +501,7 @@ async fn looked(hub: &Hub, act: ActId, fact: Fact) -> End {
     }
 }
 
-/// The sum of the prices of a recipient's notices.
+/// What SEND asks of a recipient. Each notice that bears the cost bears the whole of it, and of several only one is paid.
 pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32) -> End {
     let channel = &match channel(hub, &job.channel) {
         Ok(channel) => channel,
@@ -524,7 +524,7 @@ pub async fn ask_price(hub: &Arc<Hub>, job: &Leased, act: ActId, recipient: u32)
         let answer = channel.pnd.price(&creditor, &notice).await;
         heard(hub, channel, answer.as_ref().err());
         match answer {
-            Ok(price) => total += price.total_price,
+            Ok(price) => total = price.total_price.max(total),
             // Freed by a cancellation meanwhile: the job goes with the act. Otherwise SEND is only late.
             Err(error) => return after_error(hub, channel, &error),
         }

@@ -312,11 +312,8 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
     let Some((flow, live, iun, accepted, json, sender)) = found else { return Ok(None) };
     let flow = flows.of(db, flow)?;
     let content: Act = serde_json::from_str(&json)?;
-    // Items with the same price, by recipient: SEND prices the recipient, and its sum was kept.
     let mut select = db.prepare_cached(
-        "SELECT r.completed_at, r.perfection, r.analog_cost, r.citizen_cost, r.citizen_paper, \
-         (SELECT count(*) FROM notice n WHERE n.act_id = r.act_id AND n.recipient = r.idx AND n.apply_cost = 1) \
-         FROM recipient r WHERE r.act_id = ?1 ORDER BY r.idx",
+        "SELECT completed_at, perfection, analog_cost, citizen_cost, citizen_paper FROM recipient WHERE act_id = ?1 ORDER BY idx",
     )?;
     let rows = select.query_map([row.act.0.as_bytes()], |row| {
         Ok((
@@ -325,18 +322,17 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
             row.get::<_, i64>(2)?,
             row.get::<_, Option<i64>>(3)?,
             row.get::<_, Option<i64>>(4)?,
-            row.get::<_, i64>(5)?,
         ))
     })?;
     let mut recipients = Vec::new();
     let mut views = Vec::new();
     for found in rows {
-        let (completed, perfection, analog_cost, citizen_cost, citizen_paper, priced) = found?;
+        let (completed, perfection, analog_cost, citizen_cost, citizen_paper) = found?;
         let completed = completed.map(rome_date);
         views.push(completed.filter(|_| perfection.as_deref() == Some(Perfection::Viewed.as_str())));
         recipients.push(RecipientFacts {
             completed,
-            price: citizen_cost.map(|sum| Cents(sum / priced.max(1))),
+            price: citizen_cost.map(Cents),
             priced_paper: Cents(citizen_paper.unwrap_or(analog_cost)),
             analog_cost: Cents(analog_cost),
         });
