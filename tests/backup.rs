@@ -174,7 +174,7 @@ fn a_copy_taken_while_acts_flow_is_put_back_and_nothing_is_done_twice() {
 
     // The copy is taken while the second batch flows.
     house.drop_file(POLIZIA.0, "b-in-corso.zip", &Lot::of(POLIZIA.1, acts("B", FLOWING * size)).zip());
-    wait_for("the second batch flows", SOON, || (taken(&simulator) >= first + 30).then_some(()));
+    wait_for("the second batch flows", SOON, || (taken(&simulator) >= first + size as u64).then_some(()));
     let (at_start, clock_start) = (taken(&simulator), monotonic());
     let copy = before.ask(&["backup", copies]);
     let (at_end, lasted) = (taken(&simulator), clock_start.elapsed().as_secs_f64());
