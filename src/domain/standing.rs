@@ -549,7 +549,9 @@ mod tests {
         let reckoned = |dues: &[Option<i64>]| dues.iter().map(|due| NoticeStanding { due: *due, ..NoticeStanding::default() }).collect();
         // Notices of a recipient, whether they are alternatives, what each asks for.
         type One<'a> = (&'a str, bool, &'a [Option<i64>]);
-        let table: [(&str, &[One<'_>], &[Option<i64>]); 10] = [
+        // What, the recipients, what each row says.
+        type Case<'a> = (&'a str, &'a [One<'a>], &'a [Option<i64>]);
+        let table: [Case<'_>; 10] = [
             ("reduced or full", &[(TWO, true, &[Some(2_940), Some(4_200)])], &[Some(4_200)]),
             ("instalments", &[(TWO, false, &[Some(2_940), Some(4_200)])], &[Some(7_140)]),
             ("one of them not reckoned yet", &[(TWO, true, &[Some(2_940), None])], &[Some(10_847)]),

@@ -53,7 +53,8 @@ impl Store {
 
 fn payments_of(db: &Connection, creditor: &str, notice: &str) -> Result<Vec<PaymentEvent>, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT receipt, named, pt, paid_at, amount, whole, polled FROM payment WHERE creditor = ?1 AND notice = ?2 ORDER BY learnt_at",
+        "SELECT receipt, named, pt, paid_at, amount, whole, polled FROM payment WHERE creditor = ?1 AND notice = ?2 \
+         ORDER BY learnt_at, paid_at",
     )?;
     let rows = select.query_map([creditor, notice], |row| {
         let (receipt, named): (String, bool) = (row.get(0)?, row.get(1)?);

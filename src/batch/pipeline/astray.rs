@@ -11,7 +11,7 @@ use crate::domain::letters;
 const ROWS: usize = 100;
 const BYTES: usize = 16 << 10;
 /// Files that nobody names which are looked at, at most.
-pub(super) const CANDIDATES: usize = 10_000;
+pub(super) const CANDIDATES: usize = 1_000;
 /// Files without a row of theirs that come back with the first row that misses one, at most.
 const COMPANY: usize = 1_000;
 

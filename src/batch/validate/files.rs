@@ -542,7 +542,7 @@ mod tests {
         }
         // Of half the files the content is the same.
         const MANY: u32 = 20_000;
-        let content = |entry: u32| if entry % 2 == 0 { "same".to_owned() } else { entry.to_string() };
+        let content = |entry: u32| if entry.is_multiple_of(2) { "same".to_owned() } else { entry.to_string() };
         let mut many = FileTable::new((0..MANY).map(|entry| with(entry, &format!("{entry}/a.pdf"), &content(entry))).collect());
         for row in 0..MANY {
             assert_eq!(many.carrier_of(digest(&format!("nobody's {row}")), Some(&format!("{row}/"))), None);
