@@ -296,6 +296,18 @@ fn what_was_refused_is_corrected_and_sent_again(town: &Town) {
         office.wait_state(source, reference, "PERFEZIONATO");
     }
 
+    // The name of a file was misspelled: its act alone comes back, with the file that was meant, and the others go.
+    let rows = ["NOM-1", "NOM-2", "NOM-3"].map(|reference| Row::new(ENTE, reference));
+    let misspelled = edit_zip(&batch(&rows), "lotto.csv", |text| text.replace("NOM-2.pdf", "NOM_2.pdf"));
+    let receipt = office.answered(source, "aperto", "refuso.zip", &misspelled, "PARZIALE", &["FILE_NON_TROVATO"]);
+    assert!(receipt.xml.contains("«NOM_2.pdf» (nello ZIP c'è «NOM-2.pdf», che nessuna riga nomina)."), "{}", receipt.xml);
+    let (_, rejects) = office.reject(source, "refuso.zip", false);
+    let corrected = edit_zip(&rejects, "lotto.csv", |text| text.replace("NOM_2.pdf", "NOM-2.pdf"));
+    office.answered(source, "aperto", "senza-refuso.zip", &corrected, "PRESA_IN_CARICO", &[]);
+    for reference in ["NOM-1", "NOM-2", "NOM-3"] {
+        office.wait_state(source, reference, "PERFEZIONATO");
+    }
+
     // A change that SEND refused comes back as a change: corrected, it goes in as it is.
     let row = Row::new(ENTE, "COR-6");
     let held = office.answered(source, "trattenuto", "trattenuto.zip", &batch(std::slice::from_ref(&row)), "PRESA_IN_CARICO", &[]);

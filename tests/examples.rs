@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use messo::batch::archive::{Ceilings, Hashing};
 use messo::batch::fields;
 use messo::batch::layouts::{LAYOUTS, Peek, ReadContext, recognise};
+use messo::batch::pipeline::{self, Judge, Judged};
 use messo::batch::problem::{Code, Severity};
 use messo::batch::row::Parsed;
-use messo::domain::act::Act;
+use messo::domain::act::{Act, Action};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -177,6 +179,46 @@ fn the_description_names_every_field() {
     let xsd = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/messo-lotto-1.0.xsd")).unwrap();
     for element in xsd.split("<xs:element name=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(text.contains(element), "docs/tracciato.md lacks the element {element}");
+    }
+}
+
+/// The orders that the description shows are read by the readers themselves, and say the same in both forms.
+#[test]
+fn the_orders_of_the_description_are_read_as_they_say() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tracciato.md")).unwrap();
+    let (_, part) = text.split_once("### Sospendere e riprendere i termini").unwrap();
+    let (part, _) = part.split_once("\n### ").unwrap();
+    let day = |text: &str| Some(text.parse::<jiff::civil::Date>().unwrap());
+    let want = [
+        ("CDS-2026-0001", Action::Suspend, None, None),
+        ("CDS-2026-0002", Action::Suspend, day("2027-01-10"), None),
+        ("CDS-2026-0003", Action::Suspend, day("2027-01-10"), day("2027-03-31")),
+        ("CDS-2026-0004", Action::Resume, None, None),
+        ("CDS-2026-0005", Action::Resume, None, day("2027-05-31")),
+    ];
+    for (fence, name) in [("```csv\n", "ordini.csv"), ("```xml\n", "ordini.xml")] {
+        let (_, shown) = part.split_once(fence).unwrap();
+        let bytes = shown.split("```").next().unwrap().as_bytes().to_vec();
+        let ceilings = Ceilings { max_entries: 1, max_entry_bytes: 1 << 20, max_total_bytes: 1 << 20, max_ratio: 1 };
+        let opened = pipeline::open(&bytes, name, &ceilings).unwrap_or_else(|stopped| panic!("{name}: {stopped}"));
+        let facts = pipeline::look_into(&bytes, &opened, name, &Hashing::default()).unwrap();
+        let mut read = Vec::new();
+        let by = Judge { flow: None, senders: None, today: day("2027-01-09"), max_acts: 10 };
+        let totals = pipeline::judge(&bytes, &opened, facts, &by, &mut |judged| {
+            match judged {
+                Judged::Good { act, warnings, .. } => {
+                    assert_eq!(warnings, [], "{name}");
+                    assert_eq!(act.sender_tax_id, "01234567897", "{name}");
+                    read.push((act.reference.clone(), act.action, act.stopped_from, act.stopped_until));
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!((totals.unwrap().notices.len(), read.len()), (0, want.len()), "{name}");
+        for ((reference, action, from, until), want) in read.iter().zip(want) {
+            assert_eq!((reference.as_str(), *action, *from, *until), want, "{name}");
+        }
     }
 }
 

@@ -4,12 +4,15 @@
 //! keeps the batch in memory: the directory and the head of the candidates ([`open`]), every byte once ([`look_into`]), the
 //! rows ([`judge`]).
 
+mod astray;
+
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use jiff::civil::Date;
 
+use self::astray::Astray;
 use super::archive::{Archive, ArchiveError, Ceilings, Entry, EntryFault, Hashing, ReadAt, entry_reader, hash_entries, looks_like_zip};
 use super::fields::{self as f, Field};
 use super::files::FileFacts;
@@ -21,7 +24,7 @@ use super::validate::files::FileTable;
 use super::validate::{Rules, SenderFacts, check_act, f24};
 use crate::domain::act::Act;
 use crate::domain::digest::{Hasher, Sha256};
-use crate::flow::definition::{FlowDefinition, UnreferencedFiles};
+use crate::flow::definition::{Acceptance, FlowDefinition, UnreferencedFiles};
 
 /// Why a drop was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -199,6 +202,7 @@ pub fn judge(
         header: BatchHeader::default(),
         refused: None,
         changed: false,
+        astray: Astray::default(),
     };
     let names: Vec<&str> = opened.archive.sorted_names().collect();
     let organization = |id: &str| match judge.senders {
@@ -218,7 +222,22 @@ pub fn judge(
     if rows.changed || !bytes.is(accepted).map_err(Stopped::Ours)? {
         return Err(Stopped::Changed);
     }
-    if let Some(problem) = rows.refused {
+    let Rows { table, mut totals, header, refused, mut astray, .. } = rows;
+    let read_whole = refused.is_none() && outcome.is_ok();
+    let forgotten = || table.unreferenced().map(|(_, name)| name).filter(|name| !is_readme(name));
+    let candidates: Vec<&str> = forgotten().take(if read_whole { astray::CANDIDATES } else { 0 }).collect();
+    let told = astray.pair(&candidates);
+    let untold = || forgotten().zip(told.iter().copied().chain(std::iter::repeat(false))).filter(|(_, told)| !told).map(|(name, _)| name);
+    // As many as refused rows ask for and do not find, or fewer: each is taken for one of those, and no act was forgotten. Where every
+    // row has its own folder, what lies outside is of none of them.
+    let count = forgotten().count();
+    let in_folders = opened.layout.own_folder(file, &Place::default()).is_some();
+    let asked_for = !in_folders && count > 0 && count <= table.missing();
+    if read_whole && asked_for {
+        astray.accompany(untold());
+    }
+    astray.release(sink);
+    if let Some(problem) = refused {
         return Err(problem.into());
     }
     match outcome {
@@ -226,7 +245,6 @@ pub fn judge(
         Err(ReadError::Refused(problem)) => return Err(Stopped::Refused(problem)),
         Err(ReadError::Io(error)) => return Err(io_fault(error, opened)),
     }
-    let Rows { table, mut totals, header, .. } = rows;
     if totals.acts == 0 {
         return Err(Problem::of_drop(file, Code::EmptyBatch).into());
     }
@@ -234,25 +252,30 @@ pub fn judge(
         return Err(Problem::of_drop(file, Code::CountMismatch).found(totals.acts.to_string()).expected(count.to_string()).into());
     }
     let policy = judge.flow.map_or(UnreferencedFiles::Refuse, |flow| flow.unreferenced_files);
-    let mut forgotten = table.unreferenced().filter(|(_, name)| !name.rsplit('/').next().unwrap_or(name).eq_ignore_ascii_case(README));
-    match policy {
-        UnreferencedFiles::Refuse => {
-            if let Some((_, name)) = forgotten.next() {
-                let others = forgotten.count();
-                let problem = Problem::of_drop(super::problem::excerpt(name), Code::FileUnreferenced);
-                let problem = if others > 0 { problem.found(format!("e altri {others}")) } else { problem };
-                return Err(problem.into());
-            }
-        }
-        UnreferencedFiles::Warn => {
-            let warn = |(_, name): (u32, &str)| Problem {
-                severity: Severity::Warning,
-                ..Problem::of_drop(super::problem::excerpt(name), Code::FileUnreferenced)
-            };
-            totals.notices.extend(forgotten.take(1_000).map(warn));
+    let good_rows = judge.flow.is_none_or(|flow| flow.acceptance == Acceptance::GoodRows);
+    if policy == UnreferencedFiles::Refuse && !(good_rows && asked_for) {
+        // What a row has told is named here only when there is nothing else.
+        let left = untold().count();
+        let (name, others) = if left > 0 { (untold().next(), left - 1) } else { (forgotten().next(), count.saturating_sub(1)) };
+        if let Some(name) = name {
+            let problem = Problem::of_drop(super::problem::excerpt(name), Code::FileUnreferenced);
+            let problem = if others > 0 { problem.found(format!("e altri {others}")) } else { problem };
+            return Err(problem.into());
         }
     }
+    // Of the others a row has told.
+    let warn = |name: &str| Problem {
+        severity: Severity::Warning,
+        expected: asked_for.then(|| "forse è quello che un atto scartato chiede con un altro nome".to_owned()),
+        ..Problem::of_drop(super::problem::excerpt(name), Code::FileUnreferenced)
+    };
+    totals.notices.extend(untold().take(1_000).map(warn));
     Ok(totals)
+}
+
+/// What messo itself puts in a reject archive.
+fn is_readme(name: &str) -> bool {
+    name.rsplit('/').next().unwrap_or(name).eq_ignore_ascii_case(README)
 }
 
 struct Rows<'a> {
@@ -265,6 +288,8 @@ struct Rows<'a> {
     header: BatchHeader,
     refused: Option<Problem>,
     changed: bool,
+    /// Rows that miss a file, which are told at the end.
+    astray: Astray,
 }
 
 /// The batch file on its second reading, with what it is.
@@ -327,7 +352,10 @@ impl Rows<'_> {
             self.refused = Some(problem.expected(self.judge.max_acts.to_string()));
             return ControlFlow::Break(());
         }
-        sink(judged)
+        match self.astray.keep(judged) {
+            Some(judged) => sink(judged),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     /// All the rules for one act. `Err`: the whole drop is refused.
@@ -400,17 +428,17 @@ impl Rows<'_> {
 
     /// A digest that does not match, whose file lies under another row: somebody shifted the folders, and the wrong citizen
     /// would be served. Two digests of one row that changed places say nothing of other rows.
-    fn shifted(&self, act: &Act, place: &Place) -> Result<(), Box<Problem>> {
+    fn shifted(&mut self, act: &Act, place: &Place) -> Result<(), Box<Problem>> {
         let folder = self.opened.layout.own_folder(&self.opened.batch_file.name, place);
-        let entries: Vec<u32> = act.files().filter_map(|file| file.stored).map(|stored| stored.entry).collect();
-        let own = |entry: u32, name: &str| entries.contains(&entry) || folder.as_ref().is_some_and(|folder| name.starts_with(folder));
+        let own: Vec<Sha256> = act.files().filter_map(|file| file.stored).map(|stored| stored.sha256).collect();
         for file in act.files() {
             let (Some(given), Some(stored)) = (file.given_sha256, file.stored) else { continue };
             if given != stored.sha256
-                && let Some(carrier) = self.table.carrier_of(given, own)
+                && !own.contains(&given)
+                && let Some(carrier) = self.table.carrier_of(given, folder.as_deref()).map(super::problem::excerpt)
             {
                 let problem = Problem::of_drop(self.stored_name(file), Code::ShiftedFolders).found(&file.file);
-                return Err(Box::new(problem.expected(super::problem::excerpt(carrier))));
+                return Err(Box::new(problem.expected(carrier)));
             }
         }
         Ok(())

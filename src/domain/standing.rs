@@ -55,6 +55,8 @@ pub struct Standing {
     pub perfection: Option<Perfection>,
     /// How many attestations are kept: of the recipient and of the whole act.
     pub attestations: u32,
+    /// The notices ask for one debt between them (`gruppo_avvisi`): one of them is paid.
+    pub alternatives: bool,
     /// What each notice asks for and what was paid with it, cents, in the order of `notices`; empty until a PT is followed.
     pub payments: Vec<NoticeStanding>,
     /// When something was paid last.
@@ -78,6 +80,8 @@ pub struct NoticeStanding {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
     pub notices: String,
+    /// The notices are alternatives: one of them is paid.
+    pub alternatives: bool,
     pub amount: Option<i64>,
     pub vat: Option<u32>,
     pub pa_fee: Option<u32>,
@@ -105,16 +109,38 @@ impl Standing {
             completed_at: None,
             perfection: None,
             attestations: 0,
+            alternatives: terms.alternatives,
             payments: Vec::new(),
             paid_at: None,
         }
     }
 
-    /// What the notices ask for together: known once each of them was reckoned.
+    /// What the notices ask for together, known once each of them was reckoned: of alternatives (reduced or full, all at once or by
+    /// instalments) one is paid, so it is what the largest asks for.
     #[must_use]
     pub fn due(&self) -> Option<i64> {
-        let known = !self.payments.is_empty() && self.payments.len() == self.notices.split(LIST_SEPARATOR).count();
-        if known { self.payments.iter().map(|notice| notice.due).sum() } else { None }
+        let notices = self.notices.split(LIST_SEPARATOR).count();
+        let known: Vec<i64> = self.payments.iter().map_while(|notice| notice.due).collect();
+        match known.len() == notices {
+            true if self.alternatives => known.into_iter().max(),
+            true => Some(known.into_iter().sum()),
+            false => None,
+        }
+    }
+
+    /// Takes over what was told of the notices that stay, when the act gets other content.
+    pub fn keep_payments(&mut self, before: &[Standing]) {
+        let of = |notice: &str| {
+            before.iter().find_map(|one| {
+                let index = one.notices.split(LIST_SEPARATOR).position(|known| known == notice)?;
+                Some((*one.payments.get(index)?, one.paid_at))
+            })
+        };
+        let kept: Vec<_> = self.notices.split(LIST_SEPARATOR).map(of).collect();
+        if kept.iter().any(Option::is_some) {
+            self.paid_at = kept.iter().flatten().filter(|(notice, _)| notice.paid.is_some()).filter_map(|(_, at)| *at).max();
+            self.payments = kept.into_iter().map(|told| told.map(|(notice, _)| notice).unwrap_or_default()).collect();
+        }
     }
 
     /// What was paid with the notices together.
@@ -145,6 +171,17 @@ impl Standing {
         use OutcomeState as S;
         matches!(self.state, S::Completed | S::ReturnedToSender | S::Cancelled | S::Refused)
     }
+}
+
+/// What the citizen owes by each row, cents, in the order of `all`: what its notices ask for, as it was reckoned; of notices that no
+/// managed PT has, what the act asks for and SEND's cost where it is added. Who has no notice, where another has one, is asked for
+/// nothing: they owe one debt, and it is told where its notice is. An act without any tells it with its first recipient.
+#[must_use]
+pub fn owed(all: &[Standing]) -> Vec<Option<i64>> {
+    let any = all.iter().any(|one| !one.notices.is_empty());
+    let tells = |one: &Standing| if any { !one.notices.is_empty() } else { one.recipient == 0 };
+    let stated = |one: &Standing| one.amount.map(|amount| amount + one.citizen_cost.unwrap_or(0)).filter(|_| tells(one));
+    all.iter().map(|one| one.due().or_else(|| stated(one))).collect()
 }
 
 /// Takes one more line of an act into account. Answers whether anything that is printed has changed.
@@ -236,7 +273,7 @@ fn follow_recipient(standing: &mut Standing, line: &OutcomeLine) {
         (Some(_), _) => S::Completed,
         // Taken away by a rework.
         (None, _) if standing.state == S::Completed => S::Delivering,
-        (None, _) if corrected && matches!(standing.state, S::ReturnedToSender | S::Unreachable) => S::Delivering,
+        (None, _) if corrected && matches!(standing.state, S::ReturnedToSender | S::Unreachable | S::Delivered) => S::Delivering,
         (None, S::Delivering | S::Delivered | S::Unreachable) if standing.state == S::ReturnedToSender => S::ReturnedToSender,
         (None, S::Delivering | S::Delivered | S::Unreachable | S::ReturnedToSender) => line.state,
         (None, _) => standing.state,
@@ -280,7 +317,7 @@ pub struct Statement<'a> {
     pub perfection: Option<&'a str>,
     /// Names under `attestazioni/`, between [`LIST_SEPARATOR`].
     pub attestations: Option<&'a str>,
-    /// What the notices of this row ask for, as last reckoned, cents.
+    /// What the citizen owes by this row, cents ([`owed`]).
     pub due: Option<i64>,
     /// What was paid with them, cents, and when last.
     pub paid: Option<i64>,
@@ -294,12 +331,6 @@ impl Statement<'_> {
             (None, None) => None,
             (base, paper) => Some(base.unwrap_or(0) + paper.unwrap_or(0)),
         }
-    }
-
-    /// What the citizen owes with the notices of this row, cents: as it was reckoned by the rule of the act; of notices that no
-    /// managed PT has, what is asked and SEND's cost where it is added.
-    pub fn due(&self) -> Option<i64> {
-        self.due.or_else(|| self.amount.map(|amount| amount + self.citizen_cost.unwrap_or(0)))
     }
 }
 
@@ -332,7 +363,7 @@ impl Totals {
         self.paper += row.paper.unwrap_or(0);
         self.institution_cost += row.institution_cost().unwrap_or(0);
         self.citizen_cost += row.citizen_cost.unwrap_or(0);
-        self.due += row.due().unwrap_or(0);
+        self.due += row.due.unwrap_or(0);
         self.paid += row.paid.unwrap_or(0);
     }
 }
@@ -415,6 +446,11 @@ mod tests {
             ([&accepted[..], &[completed(0, "2026-11-23T08:00:00Z")]].concat(), [S::Completed, S::Accepted], false),
             (
                 [&accepted[..], &[line(S::ReturnedToSender, "ANALOG_WORKFLOW_RECIPIENT_DECEASED", Some(0)), rework.clone()]].concat(),
+                [S::Delivering, S::Accepted],
+                false,
+            ),
+            (
+                [&accepted[..], &[line(S::Delivered, "ANALOG_SUCCESS_WORKFLOW", Some(0)), rework.clone()]].concat(),
                 [S::Delivering, S::Accepted],
                 false,
             ),
@@ -504,6 +540,57 @@ mod tests {
             assert_eq!((all[0].due(), all[0].paid()), want, "{} {:?}", line.event, line.position);
         }
         assert_eq!((all[0].paid_at, all[0].state), (Some(at("2026-11-22T08:00:00Z")), S::Taken));
+    }
+
+    #[test]
+    fn one_debt_is_owed_once_however_many_notices_and_recipients_it_has() {
+        const TWO: &str = "302000000000000019|302000000000000020";
+        const OTHER: &str = "302000000000000021";
+        let reckoned = |dues: &[Option<i64>]| dues.iter().map(|due| NoticeStanding { due: *due, ..NoticeStanding::default() }).collect();
+        // Notices of a recipient, whether they are alternatives, what each asks for.
+        type One<'a> = (&'a str, bool, &'a [Option<i64>]);
+        // What, the recipients, what each row says.
+        type Case<'a> = (&'a str, &'a [One<'a>], &'a [Option<i64>]);
+        let table: [Case<'_>; 10] = [
+            ("reduced or full", &[(TWO, true, &[Some(2_940), Some(4_200)])], &[Some(4_200)]),
+            ("instalments", &[(TWO, false, &[Some(2_940), Some(4_200)])], &[Some(7_140)]),
+            ("one of them not reckoned yet", &[(TWO, true, &[Some(2_940), None])], &[Some(10_847)]),
+            ("no managed PT", &[(TWO, true, &[])], &[Some(10_847)]),
+            ("the notice travels with the first", &[(OTHER, false, &[Some(4_200)]), ("", false, &[])], &[Some(4_200), None]),
+            ("the notice travels with the second", &[("", false, &[]), (OTHER, false, &[Some(4_200)])], &[None, Some(4_200)]),
+            ("and no managed PT has it", &[(OTHER, false, &[]), ("", false, &[])], &[Some(10_847), None]),
+            ("each has one", &[(TWO, true, &[Some(1), Some(2)]), (OTHER, false, &[Some(3)])], &[Some(2), Some(3)]),
+            ("no notices", &[("", false, &[]), ("", false, &[])], &[Some(10_847), None]),
+            ("nobody", &[], &[]),
+        ];
+        for (what, recipients, want) in table {
+            let standing = |(index, (notices, alternatives, dues)): (u32, &One<'_>)| {
+                let terms = Terms { notices: (*notices).to_owned(), alternatives: *alternatives, amount: Some(10_000), ..Terms::default() };
+                Standing { citizen_cost: Some(847), payments: reckoned(dues), ..Standing::new(index, terms) }
+            };
+            let all: Vec<Standing> = (0..).zip(recipients.iter()).map(standing).collect();
+            assert_eq!(owed(&all), want, "{what}");
+        }
+    }
+
+    #[test]
+    fn other_content_keeps_what_was_told_of_the_notices_that_stay() {
+        let told = NoticeStanding { due: Some(4_200), paid: Some(1_000), presumed: false };
+        let of = |notices: &str| Standing::new(0, Terms { notices: notices.to_owned(), ..Terms::default() });
+        let when = Some(at("2026-11-22T08:00:00Z"));
+        let before = Standing { payments: vec![NoticeStanding::default(), told], paid_at: when, ..of("301|302") };
+        let table: [(&str, Vec<NoticeStanding>, Option<Timestamp>); 5] = [
+            ("301|302", vec![NoticeStanding::default(), told], when),
+            ("302", vec![told], when),
+            ("302|303", vec![told, NoticeStanding::default()], when),
+            ("301", vec![NoticeStanding::default()], None),
+            ("303", Vec::new(), None),
+        ];
+        for (notices, payments, paid_at) in table {
+            let mut fresh = of(notices);
+            fresh.keep_payments(std::slice::from_ref(&before));
+            assert_eq!((fresh.payments, fresh.paid_at), (payments, paid_at), "{notices}");
+        }
     }
 
     #[test]

@@ -353,7 +353,8 @@ fn moved_completions(before: &Summary, after: &Summary) -> Vec<(u32, Completion)
     changed.map(|(index, now)| (u32::try_from(index).unwrap_or(u32::MAX), now.completion)).collect()
 }
 
-/// What a rework says did not happen: the recipient is neither dead nor unreachable, as far as is known now.
+/// What a rework says did not happen: the recipient is neither dead nor unreachable, nor has anything been delivered, as far as is
+/// known now.
 fn taken_back(before: &Summary, after: &Summary) -> Vec<(u32, OutcomeState)> {
     let mut found = Vec::new();
     for ((index, was), now) in (0u32..).zip(&before.recipients).zip(&after.recipients) {
@@ -362,6 +363,9 @@ fn taken_back(before: &Summary, after: &Summary) -> Vec<(u32, OutcomeState)> {
         }
         if was.unreachable && !now.unreachable {
             found.push((index, OutcomeState::Unreachable));
+        }
+        if was.delivered && !now.delivered {
+            found.push((index, OutcomeState::Delivered));
         }
     }
     found
@@ -543,24 +547,28 @@ mod tests {
     }
 
     #[test]
-    fn a_rework_that_takes_back_a_death_or_an_unreachable_address_corrects_its_line() {
-        let of = |deceased: bool, unreachable: bool| {
+    fn a_rework_that_takes_back_a_death_a_delivery_or_an_unreachable_address_corrects_its_line() {
+        // Dead, unreachable, delivered.
+        let of = |(deceased, unreachable, delivered): (bool, bool, bool)| {
             let mut summary = summary(None);
-            (summary.recipients[0].deceased, summary.recipients[0].unreachable) = (deceased, unreachable);
+            summary.recipients[0] = RecipientSummary { deceased, unreachable, delivered, ..RecipientSummary::default() };
             summary
         };
         let table = [
-            ((true, false), (false, false), vec![OutcomeState::ReturnedToSender]),
-            ((false, true), (false, false), vec![OutcomeState::Unreachable]),
-            ((true, true), (false, false), vec![OutcomeState::ReturnedToSender, OutcomeState::Unreachable]),
-            ((true, false), (true, true), vec![]),
-            ((false, true), (false, true), vec![]),
+            ((true, false, false), (false, false, false), vec![OutcomeState::ReturnedToSender]),
+            ((false, true, false), (false, false, false), vec![OutcomeState::Unreachable]),
+            ((true, true, false), (false, false, false), vec![OutcomeState::ReturnedToSender, OutcomeState::Unreachable]),
+            ((false, false, true), (false, false, false), vec![OutcomeState::Delivered]),
+            ((true, false, false), (true, true, false), vec![]),
+            ((false, true, false), (false, true, false), vec![]),
+            ((false, false, true), (false, false, true), vec![]),
+            ((false, false, false), (false, false, true), vec![]),
         ];
         for (was, is, want) in table {
             let fact = Fact::Element {
                 element: element("NOTIFICATION_TIMELINE_REWORKED", "2026-11-23T10:00:00Z"),
-                before: of(was.0, was.1),
-                after: of(is.0, is.1),
+                before: of(was),
+                after: of(is),
             };
             let step = observe(&State::Completed { iun: IUN.into() }, ACT, &fact, now());
             let corrections: Vec<_> = step.lines.iter().filter(|line| line.event == "RETTIFICA").collect();

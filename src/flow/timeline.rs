@@ -43,6 +43,8 @@ pub struct Summary {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecipientSummary {
     pub completion: Option<(Timestamp, Perfection)>,
+    /// SEND calls the delivery a success; completion is another thing, and comes after it.
+    pub delivered: bool,
     pub unreachable: bool,
     pub deceased: bool,
     /// Paper, cents, net of VAT.
@@ -64,6 +66,13 @@ impl Summary {
     /// Every recipient is closed.
     pub fn is_closed(&self) -> bool {
         !self.recipients.is_empty() && self.recipients.iter().all(RecipientSummary::is_closed)
+    }
+    /// Whether an amount can follow from what has changed: from a delivery alone none does.
+    pub fn moves_amounts(&self, after: &Summary) -> bool {
+        let of = |summary: &Summary| -> Vec<RecipientSummary> {
+            summary.recipients.iter().map(|recipient| RecipientSummary { delivered: false, ..recipient.clone() }).collect()
+        };
+        (self.accepted_at, self.cancelled_at) != (after.accepted_at, after.cancelled_at) || of(self) != of(after)
     }
     /// The recipient with that index.
     pub fn recipient(&self, index: u32) -> Option<&RecipientSummary> {
@@ -93,6 +102,7 @@ pub fn summarise<'a>(elements: impl IntoIterator<Item = &'a ElementFacts>, recip
             recipient.completion = Some((at, how));
         }
         match element.category.as_str() {
+            "DIGITAL_SUCCESS_WORKFLOW" | "ANALOG_SUCCESS_WORKFLOW" => recipient.delivered = true,
             "COMPLETELY_UNREACHABLE" => recipient.unreachable = true,
             "ANALOG_WORKFLOW_RECIPIENT_DECEASED" => recipient.deceased = true,
             "SEND_ANALOG_DOMICILE" | "SEND_SIMPLE_REGISTERED_LETTER" => recipient.analog_cost += element.analog_cost.unwrap_or(0),
@@ -110,6 +120,8 @@ pub fn counts(category: &str) -> bool {
             | "NOTIFICATION_CANCELLED"
             | "NOTIFICATION_VIEWED"
             | "REFINEMENT"
+            | "DIGITAL_SUCCESS_WORKFLOW"
+            | "ANALOG_SUCCESS_WORKFLOW"
             | "COMPLETELY_UNREACHABLE"
             | "ANALOG_WORKFLOW_RECIPIENT_DECEASED"
             | "SEND_ANALOG_DOMICILE"
@@ -146,6 +158,20 @@ mod tests {
             assert!(!summary.is_closed(), "recipient 1 is still open");
         }
         assert!(summarise([&view, &other], 2).is_closed());
+    }
+
+    #[test]
+    fn a_delivery_is_known_and_moves_no_amount() {
+        for (category, delivered) in
+            [("DIGITAL_SUCCESS_WORKFLOW", true), ("ANALOG_SUCCESS_WORKFLOW", true), ("ANALOG_FAILURE_WORKFLOW", false)]
+        {
+            let none = summarise([], 2);
+            let summary = summarise([&element(category, Some(1), "2026-03-10T10:00:00Z", None)], 2);
+            assert_eq!([0, 1].map(|index| summary.recipients[index].delivered), [false, delivered], "{category}");
+            assert!(counts(category) == delivered && !none.moves_amounts(&summary), "{category}");
+            let viewed = summarise([&element("NOTIFICATION_VIEWED", Some(1), "2026-03-10T10:00:00Z", None)], 2);
+            assert!(summary.moves_amounts(&viewed), "{category}");
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn visit(row: &Statement<'_>, to: &mut impl Columns) {
     to.number("iva_percentuale", row.vat.map(u64::from));
     to.euro("diritti_ente", row.pa_fee.map(i64::from));
     to.euro("costo_cittadino", row.citizen_cost);
-    to.euro("dovuto", row.due());
+    to.euro("dovuto", row.due);
     to.utc("perfezionamento_mittente_utc", row.accepted_at);
     to.date("perfezionamento_mittente_data", row.accepted_at);
     to.utc("perfezionamento_destinatario_utc", row.completed_at);

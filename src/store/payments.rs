@@ -11,8 +11,9 @@ use super::positions::{self, Beside, PositionRow};
 use super::{Store, StoreError};
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
+use crate::domain::outcome::OutcomeLine;
 use crate::domain::position::{PaymentEvent, PaymentSeen};
-use crate::flow::position::PositionFact;
+use crate::flow::position::{PositionFact, PositionState, event};
 
 /// What became of a payment that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,8 @@ impl Store {
 
 fn payments_of(db: &Connection, creditor: &str, notice: &str) -> Result<Vec<PaymentEvent>, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT receipt, named, pt, paid_at, amount, whole, polled FROM payment WHERE creditor = ?1 AND notice = ?2 ORDER BY learnt_at",
+        "SELECT receipt, named, pt, paid_at, amount, whole, polled FROM payment WHERE creditor = ?1 AND notice = ?2 \
+         ORDER BY learnt_at, paid_at",
     )?;
     let rows = select.query_map([creditor, notice], |row| {
         let (receipt, named): (String, bool) = (row.get(0)?, row.get(1)?);
@@ -123,16 +125,47 @@ fn take(db: &Connection, event: &PaymentEvent, now: Timestamp) -> Result<Taken, 
     }
 }
 
-/// A position has just been joined: what was paid before is told now.
-pub(super) fn adopt(db: &Connection, id: PositionId, creditor: &str, notice: &str, now: Timestamp) -> Result<(), StoreError> {
+/// A position has just been joined by an act: what was paid before is told now. `alone`: nobody had it, so that parts too are news.
+pub(super) fn adopt(db: &Connection, id: PositionId, act: ActId, alone: bool, now: Timestamp) -> Result<(), StoreError> {
     let row = PositionRow::load(db, id)?;
-    if row.state == crate::flow::position::PositionState::Paid {
+    if row.state == PositionState::Paid {
         return Ok(());
     }
-    for event in payments_of(db, creditor, notice)?.into_iter().filter(|event| event.whole && event.pt == row.pt) {
-        positions::observe_one(db, id, &PositionFact::Paid { payment: event.payment, whole: true }, Beside::default(), now)?;
+    let known = payments_of(db, &row.creditor, &row.notice)?.into_iter().filter(|event| event.pt == row.pt && (event.whole || alone));
+    let mut told: Option<Vec<OutcomeLine>> = None;
+    for PaymentEvent { payment, whole, .. } in known {
+        if !whole {
+            // The act may have it already: it got other content, and names the notice again.
+            let told = match &mut told {
+                Some(told) => told,
+                None => told.insert(lines_of(db, act, &row.notice)?),
+            };
+            if told.iter().any(|line| tells(line, &payment)) {
+                continue;
+            }
+        }
+        positions::observe_one(db, id, &PositionFact::Paid { payment, whole }, Beside::default(), now)?;
     }
     Ok(())
+}
+
+/// Lines of an act about payments of a notice.
+fn lines_of(db: &Connection, act: ActId, notice: &str) -> Result<Vec<OutcomeLine>, StoreError> {
+    let mut select = db.prepare_cached("SELECT data FROM line WHERE act_id = ?1 ORDER BY line")?;
+    let mut found = Vec::new();
+    for data in select.query_map([act.0.as_bytes()], |row| row.get::<_, String>(0))? {
+        let line: OutcomeLine = serde_json::from_str(&data?)?;
+        if line.event == event::PAID && line.position.as_ref().is_some_and(|told| told.notice == notice) {
+            found.push(line);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a line tells a payment. Its name may have been learnt after it.
+fn tells(line: &OutcomeLine, payment: &PaymentSeen) -> bool {
+    let told = line.position.as_ref().filter(|told| told.amount == Some(payment.amount.get()) && line.happened_at == payment.paid_at);
+    told.is_some_and(|told| told.receipt.is_none() || told.receipt == payment.receipt)
 }
 
 /// Whether SEND is to be told of payments of an act, by its flow.

@@ -116,9 +116,10 @@ pub(super) fn join(db: &Connection, act: &ActRow, now: Timestamp) -> Result<(), 
         };
         db.prepare_cached("UPDATE position SET pt_id = CASE WHEN pt = ?2 THEN pt_id END, pt = ?2, costs = ?3 WHERE id = ?1")?
             .execute(params![row.id.0.as_bytes(), pt, costs.as_str()])?;
+        let alone = row.state == PositionState::Closed;
         follow(db, row.id, creditor, notice)?;
         observe_one(db, row.id, &PositionFact::Joined { managed: route.managed }, Beside::default(), now)?;
-        super::payments::adopt(db, row.id, creditor, notice, now)?;
+        super::payments::adopt(db, row.id, act.id, alone, now)?;
     }
     Ok(())
 }
@@ -249,7 +250,7 @@ pub(super) fn after_restore(db: &Connection, now: Timestamp) -> Result<(), Store
 pub(super) fn moves(fact: &Fact) -> bool {
     match fact {
         Fact::Accepted { .. } | Fact::PriceKnown { .. } => true,
-        Fact::Element { before, after, .. } => before != after,
+        Fact::Element { before, after, .. } => before.moves_amounts(after),
         _ => false,
     }
 }

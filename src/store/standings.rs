@@ -7,7 +7,7 @@ use super::codec::{at, ms, word};
 use super::engine::ActRow;
 use crate::domain::ids::ActId;
 use crate::domain::outcome::{OutcomeLine, OutcomeState, Perfection};
-use crate::domain::standing::{LIST_SEPARATOR, NoticeStanding, Standing, Terms, follow};
+use crate::domain::standing::{LIST_SEPARATOR, NoticeStanding, Standing, Terms, follow, owed};
 
 /// Takes a line that has just been written into account.
 pub(super) fn take(db: &Connection, act: &ActRow, line: &OutcomeLine) -> Result<(), StoreError> {
@@ -35,10 +35,14 @@ pub(super) fn take(db: &Connection, act: &ActRow, line: &OutcomeLine) -> Result<
     if changed { write(db, act, line, &all) } else { Ok(()) }
 }
 
-/// New content, given before anything reached SEND: what it asks for is new, how far the act is stays.
+/// New content, given before anything reached SEND: what it asks for is new, how far the act is stays, and what was paid.
 fn renewed(fresh: Vec<Standing>, before: &[Standing]) -> Vec<Standing> {
     let Some(first) = before.first() else { return fresh };
-    let keep = |new: Standing| Standing { state: first.state, suspended: first.suspended.clone(), ..new };
+    let keep = |new: Standing| {
+        let mut new = Standing { state: first.state, suspended: first.suspended.clone(), ..new };
+        new.keep_payments(before);
+        new
+    };
     fresh.into_iter().map(keep).collect()
 }
 
@@ -46,9 +50,10 @@ fn write(db: &Connection, act: &ActRow, line: &OutcomeLine, all: &[Standing]) ->
     let mut insert = db.prepare_cached(
         "INSERT INTO standing (source, line, recipient, recipients, act_id, at, closed, state, suspended, code, protocol, iun, notices, amount, \
          vat, pa_fee, base_fee, paper, citizen_cost, accepted_at, completed_at, perfection, attestations, due, paid, paid_at, payments, \
-         submission) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28)",
+         submission, alternatives) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29)",
     )?;
-    for one in all {
+    for (one, owed) in all.iter().zip(owed(all)) {
         insert.execute(params![
             act.source,
             line.line as i64,
@@ -73,11 +78,12 @@ fn write(db: &Connection, act: &ActRow, line: &OutcomeLine, all: &[Standing]) ->
             one.completed_at.map(ms),
             one.perfection.map(Perfection::as_str),
             one.attestations,
-            one.due(),
+            owed,
             one.paid(),
             one.paid_at.map(ms),
             encode_payments(&one.payments),
             act.submission,
+            one.alternatives,
         ])?;
     }
     Ok(())
@@ -86,11 +92,13 @@ fn write(db: &Connection, act: &ActRow, line: &OutcomeLine, all: &[Standing]) ->
 /// What the act asks for, as it lies in the store now.
 fn begin(db: &Connection, act: &ActRow) -> Result<Vec<Standing>, StoreError> {
     let id = act.id.0.as_bytes();
-    let asked = "SELECT a.amount, json_extract(c.json, '$.vat'), json_extract(c.json, '$.pa_fee') FROM act a \
+    let asked = "SELECT a.amount, json_extract(c.json, '$.vat'), json_extract(c.json, '$.pa_fee'), \
+                 json_extract(c.json, '$.position.notice_group') IS NOT NULL FROM act a \
                  LEFT JOIN act_content c ON c.act_id = a.id AND json_valid(c.json) WHERE a.id = ?1";
-    let (amount, vat, pa_fee) = db.prepare_cached(asked)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let mut all: Vec<Standing> =
-        (0..act.recipients).map(|recipient| Standing::new(recipient, Terms { notices: String::new(), amount, vat, pa_fee })).collect();
+    let terms = db.prepare_cached(asked)?.query_row([id], |row| {
+        Ok(Terms { notices: String::new(), amount: row.get(0)?, vat: row.get(1)?, pa_fee: row.get(2)?, alternatives: row.get(3)? })
+    })?;
+    let mut all: Vec<Standing> = (0..act.recipients).map(|recipient| Standing::new(recipient, terms.clone())).collect();
     let mut select = db.prepare_cached("SELECT recipient, notice_code FROM notice WHERE act_id = ?1 ORDER BY recipient, item")?;
     let notices = select.query_map([id], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)))?;
     for notice in notices {
@@ -109,7 +117,7 @@ fn begin(db: &Connection, act: &ActRow) -> Result<Vec<Standing>, StoreError> {
 fn last(db: &Connection, act: ActId) -> Result<Vec<Standing>, StoreError> {
     let mut select = db.prepare_cached(
         "SELECT recipient, closed, state, suspended, code, protocol, iun, notices, amount, vat, pa_fee, base_fee, paper, citizen_cost, \
-         accepted_at, completed_at, perfection, attestations, recipients, paid_at, payments FROM standing WHERE act_id = ?1 ORDER BY line DESC",
+         accepted_at, completed_at, perfection, attestations, recipients, paid_at, payments, alternatives FROM standing WHERE act_id = ?1 ORDER BY line DESC",
     )?;
     let mut rows = select.query([act.0.as_bytes()])?;
     let mut all = Vec::new();
@@ -147,6 +155,7 @@ fn read(row: &Row<'_>) -> Result<Standing, StoreError> {
         completed_at: when(15)?,
         perfection: perfection.map(|how| word(&how, "perfection")).transpose()?,
         attestations: row.get(17)?,
+        alternatives: row.get(21)?,
         paid_at: when(19)?,
         payments: row.get::<_, Option<String>>(20)?.map(|text| decode_payments(&text)).unwrap_or_default(),
     })

@@ -392,16 +392,17 @@ fn apply(
 /// What the elements stored so far say, as it was saved with each recipient.
 fn known_summary(db: &Connection, act: &ActRow) -> Result<Summary, StoreError> {
     let mut select = db.prepare_cached(
-        "SELECT completed_at, perfection, unreachable, deceased, analog_cost FROM recipient WHERE act_id = ?1 ORDER BY idx",
+        "SELECT completed_at, perfection, unreachable, deceased, analog_cost, delivered FROM recipient WHERE act_id = ?1 ORDER BY idx",
     )?;
     let rows = select.query_map([act.id.0.as_bytes()], |row| {
-        Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<String>>(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
     })?;
     let mut summary = Summary { accepted_at: act.accepted_at, ..Summary::default() };
     for row in rows {
-        let (completed_at, perfection, unreachable, deceased, analog_cost) = row?;
+        let (completed_at, perfection, unreachable, deceased, analog_cost, delivered) = row?;
         let how = perfection.map(|word| super::codec::word::<Perfection>(&word, "perfection")).transpose()?;
-        summary.recipients.push(RecipientSummary { completion: completed_at.map(at).zip(how), unreachable, deceased, analog_cost });
+        let completion = completed_at.map(at).zip(how);
+        summary.recipients.push(RecipientSummary { completion, delivered, unreachable, deceased, analog_cost });
     }
     Ok(summary)
 }
@@ -424,7 +425,8 @@ fn save_recipients(db: &Connection, act: &ActRow, before: &Summary, after: &Summ
             continue;
         }
         db.prepare_cached(
-            "UPDATE recipient SET completed_at = ?3, perfection = ?4, unreachable = ?5, deceased = ?6, analog_cost = ?7 WHERE act_id = ?1 AND idx = ?2",
+            "UPDATE recipient SET completed_at = ?3, perfection = ?4, unreachable = ?5, deceased = ?6, analog_cost = ?7, delivered = ?8 \
+             WHERE act_id = ?1 AND idx = ?2",
         )?
         .execute(params![
             act.id.0.as_bytes(),
@@ -434,6 +436,7 @@ fn save_recipients(db: &Connection, act: &ActRow, before: &Summary, after: &Summ
             recipient.unreachable,
             recipient.deceased,
             recipient.analog_cost,
+            recipient.delivered,
         ])?;
     }
     Ok(())

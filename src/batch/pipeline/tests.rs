@@ -176,3 +176,71 @@ fn digests_that_changed_places_in_one_row_refuse_that_row_and_those_of_another_r
         assert_eq!(got, want, "{what}");
     }
 }
+
+/// A file that nobody names, beside rows that ask for one that is not there: a name was misspelled, and the others go.
+#[test]
+fn a_misspelled_name_refuses_its_row_alone() {
+    const CSV: &str = "riferimento;ente;azione;codice_fiscale;documento_file_1\n";
+    let flow = crate::batch::validate::samples::flow;
+    let strict = FlowDefinition { acceptance: Acceptance::AllOrNothing, ..flow() };
+    let warning = FlowDefinition { unreferenced_files: UnreferencedFiles::Warn, ..flow() };
+    let open_flow = flow();
+    let refused = |name: &str| Err((Code::FileUnreferenced.as_str().to_owned(), name.to_owned()));
+    let near = Some("nello ZIP c'è «atto-1.pdf», che nessuna riga nomina");
+    // What; flow; names in the rows (one that begins with `!`: of a row without reference); names in the archive; or what the first
+    // row is told, the files that come back with it and the notices about files.
+    type Told<'a> = (Option<&'a str>, &'a str, &'a [&'a str]);
+    type Case<'a> = (&'a str, Option<&'a FlowDefinition>, &'a [&'a str], &'a [&'a str], Result<Told<'a>, (String, String)>);
+    let table: [Case<'_>; 10] = [
+        ("near", None, &["atto_1.pdf", "b.pdf"], &["atto-1.pdf", "b.pdf"], Ok((near, "atto_1.pdf atto-1.pdf", &[]))),
+        ("near, in a flow", Some(&open_flow), &["atto_1.pdf"], &["atto-1.pdf"], Ok((near, "atto_1.pdf atto-1.pdf", &[]))),
+        ("far", None, &["uno.pdf"], &["b7.pdf"], Ok((None, "uno.pdf b7.pdf", &["b7.pdf"]))),
+        ("one is not there at all", None, &["uno.pdf", "atto_1.pdf"], &["b7.pdf"], Ok((None, "uno.pdf b7.pdf", &["b7.pdf"]))),
+        ("more than are asked for", None, &["atto_1.pdf"], &["atto-1.pdf", "c.pdf"], refused("c.pdf")),
+        ("more than are asked for, of which one twice", None, &["uno.pdf", "uno.pdf"], &["b7.pdf", "c.pdf"], refused("b7.pdf")),
+        (
+            "a row that cannot be read asks too",
+            None,
+            &["!due.pdf", "uno.pdf"],
+            &["b7.pdf", "c.pdf"],
+            Ok((None, "uno.pdf b7.pdf c.pdf", &["b7.pdf", "c.pdf"])),
+        ),
+        ("nobody asks", None, &["b.pdf"], &["b.pdf", "c.pdf"], refused("c.pdf")),
+        ("all or nothing", Some(&strict), &["atto_1.pdf"], &["atto-1.pdf"], refused("atto-1.pdf")),
+        ("warned of anyway", Some(&warning), &["atto_1.pdf"], &["atto-1.pdf", "c.pdf"], Ok((near, "atto_1.pdf atto-1.pdf", &["c.pdf"]))),
+    ];
+    for (what, flow, rows, files, want) in table {
+        let row = |(number, name): (usize, &&str)| match name.strip_prefix('!') {
+            Some(name) => format!(";01234567897;;X;{name}\n"),
+            None => format!("A{number};01234567897;;X;{name}\n"),
+        };
+        let text: String = rows.iter().enumerate().map(row).collect();
+        let pdfs = files.iter().map(|file| piece(file, format!("%PDF-1.4 {file}")));
+        let bytes = zip(&std::iter::once(piece("lotto.csv", format!("{CSV}{text}"))).chain(pdfs).collect::<Vec<_>>());
+        let opened = open(&bytes, "lotto.zip", &CEILINGS).unwrap();
+        let facts = look_into(&bytes, &opened, "lotto.zip", &Hashing::default()).unwrap();
+        let mut told = Vec::new();
+        let by = Judge { flow, senders: None, today: None, max_acts: 100 };
+        let totals = judge(&bytes, &opened, facts, &by, &mut |judged| {
+            if let Judged::Bad { files, problems, .. } = judged {
+                let missing = problems.into_iter().find(|problem| problem.code == Code::FileMissing.as_str());
+                told.extend(missing.map(|problem| (problem.expected, files.join(" "))));
+            }
+            ControlFlow::Continue(())
+        });
+        let got = match totals {
+            Ok(totals) => {
+                let notices = totals.notices.iter().inspect(|notice| assert_eq!(notice.severity, Severity::Warning, "{what}"));
+                Ok((told[0].clone(), notices.map(|notice| notice.file.clone()).collect::<Vec<_>>()))
+            }
+            Err(Stopped::Refused(problem)) => Err((problem.code.to_string(), problem.file)),
+            Err(stopped) => panic!("{what}: {stopped}"),
+        };
+        let want = want.map(|(hint, files, notices)| {
+            ((hint.map(str::to_owned), files.to_owned()), notices.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        });
+        assert_eq!(got, want, "{what}");
+        let missing = rows.iter().filter(|name| !name.starts_with('!') && !files.contains(name)).count();
+        assert_eq!(told.len(), missing, "{what}: every row is told");
+    }
+}

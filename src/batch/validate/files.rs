@@ -3,6 +3,8 @@
 //! One table per drop, built once; names take the space they need and a fixed 64 bytes each, so that 200,000 files fit in
 //! some tens of MiB.
 
+use std::collections::HashSet;
+
 use crate::batch::fields as f;
 use crate::batch::fields::Field;
 use crate::batch::files::FileFacts;
@@ -34,6 +36,13 @@ pub struct FileTable {
     folded: Option<Vec<(u64, u32)>>,
     /// One bit per place in `files`.
     referenced: Vec<u64>,
+    /// Places in `files` by digest, then by name; made when a digest does not match for the first time.
+    by_digest: Option<Vec<u32>>,
+    /// Hashes of the names that find no file, of acts which are refused for it: more than there are files are not counted.
+    missing: HashSet<u64>,
+    /// Digests compared by [`FileTable::carrier_of`].
+    #[cfg(test)]
+    compared: std::cell::Cell<usize>,
     /// Entry of the batch file.
     batch_file: Option<u32>,
     /// The drop is a bare batch file: there is no archive to hold documents.
@@ -89,7 +98,19 @@ impl FileTable {
             _ => 0,
         };
         let referenced = vec![0; files.len().div_ceil(64)];
-        FileTable { names, files, top, folded: None, referenced, batch_file: None, bare: false }
+        FileTable {
+            names,
+            files,
+            top,
+            folded: None,
+            referenced,
+            by_digest: None,
+            missing: HashSet::new(),
+            #[cfg(test)]
+            compared: std::cell::Cell::default(),
+            batch_file: None,
+            bare: false,
+        }
     }
 
     /// The table of a bare batch file: an act that names a file is refused with a sentence of its own.
@@ -166,18 +187,49 @@ impl FileTable {
         files.map(|(_, slot)| (slot.entry, name_in(&self.names, slot)))
     }
 
-    /// The first file with that digest: who carries what a row's digest promised. `None`: nobody, or (`own`: entry, name) a file
-    /// of the row itself.
-    pub fn carrier_of(&self, sha256: Sha256, own: impl Fn(u32, &str) -> bool) -> Option<&str> {
-        let mut carriers = self.files.iter().filter(|slot| slot.sha256 == sha256).map(|slot| (slot.entry, name_in(&self.names, slot)));
-        let (entry, first) = carriers.next()?;
-        let found = own(entry, first) || carriers.any(|(entry, name)| own(entry, name));
-        (!found).then_some(first)
+    /// How many names of acts that are refused find no file.
+    pub fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    fn misses(&mut self, name: &str) {
+        if self.missing.len() < self.files.len() && !name.trim().is_empty() {
+            self.missing.insert(hash_without_case(name.trim()));
+        }
+    }
+
+    /// The first file with that digest: who carries what a row's digest promised. `None`: nobody, or a file in `own`, the folder of
+    /// the row (with its final `/`).
+    pub fn carrier_of(&mut self, sha256: Sha256, own: Option<&str>) -> Option<&str> {
+        let (files, names, by_digest) = (&self.files, &self.names, &mut self.by_digest);
+        let sorted = by_digest.get_or_insert_with(|| {
+            let mut places: Vec<u32> = (0..).zip(files.iter()).map(|(place, _)| place).collect();
+            places.sort_unstable_by_key(|place| (files.get(*place as usize).map(|slot| slot.sha256), *place));
+            places
+        });
+        let slot = |place: &u32| {
+            #[cfg(test)]
+            self.compared.set(self.compared.get() + 1);
+            files.get(*place as usize)
+        };
+        // By name among those of one digest, as the files are.
+        let from = |name: &str| {
+            sorted.partition_point(|place| slot(place).is_some_and(|slot| (slot.sha256, name_in(names, slot)) < (sha256, name)))
+        };
+        let carrier = |from: usize| {
+            let slot = sorted.get(from).and_then(slot).filter(|slot| slot.sha256 == sha256)?;
+            Some(name_in(names, slot))
+        };
+        let of_the_row = own.is_some_and(|folder| carrier(from(folder)).is_some_and(|name| name.starts_with(folder)));
+        if of_the_row { None } else { carrier(from("")) }
     }
 
     /// Marks the file that `name` means as named, and gives the name it has. `None`: there is none, or it is the batch file.
     pub fn claim(&mut self, name: &str) -> Option<&str> {
-        let place = self.find(name).ok()?;
+        let Ok(place) = self.find(name) else {
+            self.misses(name);
+            return None;
+        };
         let slot = self.files.get(place).filter(|slot| Some(slot.entry) != self.batch_file)?;
         Some(name_in(&self.names, slot))
     }
@@ -211,10 +263,11 @@ impl FileTable {
         let place = match self.find(&file.file) {
             Ok(place) => place,
             Err(absent) => {
+                self.misses(&file.file);
                 let finding = Finding::error(field, Code::FileMissing).found(&file.file);
                 out.push(match absent {
                     Absent::Missing => finding,
-                    Absent::Ambiguous => finding.expected("un solo file con questo nome"),
+                    Absent::Ambiguous => finding.expected("atteso: un solo file con questo nome"),
                 });
                 return None;
             }
@@ -463,15 +516,40 @@ mod tests {
         let real = Sha256::of(b"atto.pdf").to_hex();
         assert_eq!(resolved(&mut table, &mut act, &Rules::default()), [(Code::FileDigest, Some(real)), (Code::FileTwice, None)]);
         assert_eq!(table.unreferenced().count(), 4);
-        for (what, own, want) in [("nobody's", 1, Some("finto.pdf")), ("the row's own", 2, None)] {
-            assert_eq!(table.carrier_of(Sha256::of(b"finto.pdf"), |entry, _| entry == own), want, "{what}");
-        }
         let mut cancel = samples::act();
         cancel.action = Action::Cancel;
         cancel.documents = vec![FileRef::named("finto.pdf"), FileRef::named("assente.pdf")];
         assert_eq!(resolved(&mut table, &mut cancel, &Rules::default()), []);
         assert_eq!(table.unreferenced().count(), 3);
         assert_eq!(resolved(&mut FileTable::bare(), &mut samples::act(), &Rules::default()), [(Code::DocumentsNotAllowed, None)]);
+    }
+
+    #[test]
+    fn who_carries_a_digest_is_found_without_looking_at_every_file() {
+        let digest = |name: &str| Sha256::of(name.as_bytes());
+        let with = |entry, name: &str, content: &str| FileFacts { sha256: digest(content), ..fact(entry, name, None) };
+        let mut few = FileTable::new(vec![with(0, "2/b.pdf", "x"), with(1, "1/a.pdf", "x"), with(2, "1/c.pdf", "y")]);
+        let table = [
+            ("x", None, Some("1/a.pdf")),
+            ("x", Some("1/"), None),
+            ("x", Some("2/"), None),
+            ("x", Some("3/"), Some("1/a.pdf")),
+            ("y", Some("2/"), Some("1/c.pdf")),
+            ("z", Some("1/"), None),
+        ];
+        for (content, own, want) in table {
+            assert_eq!(few.carrier_of(digest(content), own), want, "{content} from {own:?}");
+        }
+        // Of half the files the content is the same.
+        const MANY: u32 = 20_000;
+        let content = |entry: u32| if entry.is_multiple_of(2) { "same".to_owned() } else { entry.to_string() };
+        let mut many = FileTable::new((0..MANY).map(|entry| with(entry, &format!("{entry}/a.pdf"), &content(entry))).collect());
+        for row in 0..MANY {
+            assert_eq!(many.carrier_of(digest(&format!("nobody's {row}")), Some(&format!("{row}/"))), None);
+        }
+        assert_eq!(many.carrier_of(digest("same"), Some("19998/")), None, "it is the row's own");
+        let most = (MANY as usize + 1) * 2 * 17;
+        assert!(many.compared.get() <= most, "{} digests compared for {MANY} questions", many.compared.get());
     }
 
     #[test]

@@ -138,6 +138,7 @@ CREATE TABLE recipient (
   idx INTEGER NOT NULL,
   completed_at INTEGER,
   perfection TEXT,
+  delivered INTEGER NOT NULL DEFAULT 0,
   unreachable INTEGER NOT NULL DEFAULT 0,
   deceased INTEGER NOT NULL DEFAULT 0,
   analog_cost INTEGER NOT NULL DEFAULT 0,

@@ -387,7 +387,8 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     (
         "PAGAMENTO_SCONOSCIUTO",
-        "Un partner tecnologico comunica il pagamento di un avviso che nessun atto nomina: è conservato e nessun importo cambia.",
+        "Un partner tecnologico comunica il pagamento di un avviso che nessun atto nomina: è conservato e nessun importo cambia. Non è di nessun gestionale: \
+         è avvisato l'ente, e quando arriva un atto che nomina l'avviso lo dice il suo esito.",
         "Verificare se l'atto deve ancora arrivare, o se l'avviso è di un altro programma.",
     ),
     (

@@ -212,3 +212,64 @@ async fn a_pt_that_asks_the_price_is_answered_although_the_position_could_not_be
     let sheet = world.store.price_sheet(&view.creditor, &view.notice).unwrap().unwrap();
     assert_eq!((view.state.as_str(), sheet.json.as_deref()), ("FERMA", Some("{}")));
 }
+
+#[tokio::test]
+async fn parts_paid_before_their_act_came_are_told_once_to_each_act() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.listen().await;
+    let early = act("a");
+    let (_, _, notice) = early.notices().next().map(|(index, creditor, notice)| (index, creditor.to_owned(), notice.to_owned())).unwrap();
+    let part = |day: u32, receipt: Option<&str>| {
+        let mut event = PaymentEvent { whole: false, ..payment(&notice, 2_000, receipt) };
+        event.payment.paid_at = format!("2026-11-{day}T10:00:00Z").parse().unwrap();
+        event
+    };
+    for event in [part(16, Some("IUR-1")), part(17, None), PaymentEvent { pt: "altro".to_owned(), ..part(18, None) }] {
+        assert_eq!(world.store.take_payment(event, world.now()).await.unwrap(), Taken::Unknown);
+    }
+    world.accept(vec![Act { amount: Some(Cents(10_000)), ..early }], flow(0)).await;
+    world.settle().await;
+    let told = |lines: Vec<OutcomeLine>| -> Vec<(u32, Option<i64>, Option<String>)> {
+        let paid = lines.into_iter().filter(|line| line.event == "PAGATO" && line.code.as_deref() == Some("PAGATO_IN_PARTE"));
+        paid.map(|line| (line.submission, line.position.as_ref().and_then(|told| told.amount), line.position.and_then(|told| told.receipt)))
+            .collect()
+    };
+    let first = vec![(1, Some(2_000), Some("IUR-1".to_owned())), (1, Some(2_000), None)];
+    assert_eq!(told(world.lines().await), first, "and nothing of another PT's");
+    assert_eq!(world.position("a").await.state, "DA_VERIFICARE");
+    let paid = world.count("SELECT paid FROM standing ORDER BY line DESC LIMIT 1");
+    assert_eq!(paid, 4_000);
+    // It is told as it comes, like before; a new submission of the act begins with all that was paid.
+    world.verified("a").await;
+    assert!(matches!(world.store.take_payment(part(19, None), world.now()).await.unwrap(), Taken::New(_)));
+    let third = [first.clone(), vec![(1, Some(2_000), None)]].concat();
+    assert_eq!(told(world.lines().await), third);
+    world.accepted(&["a"]).await;
+    world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
+    assert_eq!(world.position("a").await.state, "CHIUSA");
+    world.accept(vec![Act { amount: Some(Cents(9_000)), ..act("a") }], flow(0)).await;
+    world.settle().await;
+    let again: Vec<_> = third.iter().map(|(_, amount, receipt)| (2, *amount, receipt.clone())).collect();
+    assert_eq!(told(world.lines().await), [third, again].concat());
+}
+
+#[tokio::test]
+async fn other_content_of_an_act_tells_no_part_again_and_its_export_keeps_it() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.listen().await;
+    world.accept(vec![act("a")], flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    let notice = world.position("a").await.notice;
+    let part = PaymentEvent { whole: false, ..payment(&notice, 2_000, Some("IUR-1")) };
+    assert!(matches!(world.store.take_payment(part, world.now()).await.unwrap(), Taken::New(_)));
+    let change = Act { subject: Some("Oggetto corretto".to_owned()), amount: Some(Cents(9_000)), ..act("a") };
+    let (batch, _) = world.stage(vec![order(Action::Modify, change)], flow(0)).await;
+    world.finish(batch, false).await;
+    world.settle().await;
+    let lines = world.lines().await;
+    assert!(lines.iter().any(|line| line.event == "MODIFICATO"), "{:?}", events(&lines, "a"));
+    assert_eq!(lines.iter().filter(|line| line.event == "PAGATO").count(), 1);
+    assert_eq!(world.count("SELECT paid FROM standing ORDER BY line DESC LIMIT 1"), 2_000);
+}

@@ -618,14 +618,14 @@ pub(super) fn entry(code: Code) -> Entry {
         }
         Code::FileMissing => (
             "Il file non è nell'archivio",
-            ATTESO,
+            "{}",
             "Il nome nella riga è diverso da quello nell'archivio, o il file è stato dimenticato.",
             "Aggiungere il file all'archivio o correggere il nome, cartella compresa.",
         ),
         Code::FileUnreferenced => (
             "Un file dell'archivio non è citato da nessuna riga",
-            ATTESO,
-            "Una riga manca dal lotto, o nell'archivio è rimasto un file di troppo.",
+            "{}",
+            "Una riga manca dal lotto o scrive male il nome, oppure nell'archivio è rimasto un file di troppo.",
             "Aggiungere la riga dell'atto o togliere il file: un atto dimenticato non sarebbe mai notificato.",
         ),
         Code::FileShared => (
