@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 const ENTE: &str = "01234567897";
 const SOURCE: &str = "verbali";
+/// Who owes with the citizen of every act.
+const OTHER: &str = "VRDLCU85M41F205J";
 
 /// A flow with payments; `keys` are those of `[pagamenti]`.
 fn paying(name: &str, mode: &str, keys: &str) -> String {
@@ -56,7 +58,8 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
     let more = "[[ente.pagamenti]]\npt = \"gov\"\naux = 3\ncode = \"02\"\ncosts = \"push\"\n[[ente.pagamenti]]\npt = \"muto\"\naux = 3\n\
                 code = \"05\"\ncosts = \"nessuno\"\n[[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"07\"\ncosts = \"async\"\n\
                 [[ente.pagamenti]]\npt = \"efil\"\naux = 3\ncode = \"06\"\nente = \"01234567897\"\ncosts = \"push\"\n\
-                [[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"08\"\ncosts = \"push\"\n";
+                [[ente.pagamenti]]\npt = \"gpd\"\naux = 3\ncode = \"08\"\ncosts = \"push\"\n\
+                [[ente.pagamenti]]\npt = \"pu\"\naux = 3\ncode = \"09\"\ncosts = \"push\"\n";
     let key = format!("{ENTE}-pagamenti");
     let texts: Vec<String> = flows.iter().map(|(name, mode, keys)| paying(name, mode, keys)).collect();
     let names: Vec<&str> = flows.iter().map(|(name, ..)| *name).collect();
@@ -69,7 +72,9 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
         "[[pt]]\nname = \"gov\"\nkind = \"govpay\"\nurl = \"http://127.0.0.1:{port}/govpay/backend/api/pendenze/rs/basic/v2\"\n\
          username = \"messo\"\npassword = \"file:chiavi/pt\"\nwait_hours = {hours}\n[[pt]]\nname = \"muto\"\nkind = \"non_gestito\"\n\
          [[pt]]\nname = \"gpd\"\nkind = \"gpd\"\nurl = \"http://127.0.0.1:{port}/gpd/debt-positions-service\"\napi_key = \"file:chiavi/pt\"\n\
-         [[pt]]\nname = \"efil\"\nkind = \"efil\"\nurl = \"http://127.0.0.1:{port}/efil\"\napi_key = \"file:chiavi/pt\"\n"
+         [[pt]]\nname = \"efil\"\nkind = \"efil\"\nurl = \"http://127.0.0.1:{port}/efil\"\napi_key = \"file:chiavi/pt\"\n\
+         [[pt]]\nname = \"pu\"\nkind = \"pu\"\nurl = \"http://127.0.0.1:{port}/pu/sil\"\ntoken_url = \"http://127.0.0.1:{port}/pu/auth/oauth/token\"\n\
+         client_id = \"messo\"\nclient_secret = \"file:chiavi/pt\"\n"
     )
     .unwrap();
     Town { send, office, pts: ([127, 0, 0, 1], port).into(), clock }
@@ -78,6 +83,13 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
 impl Town {
     fn debt(&self, notice: &str, amount: i64, state: &str) {
         self.debt_until(notice, amount, state, None);
+    }
+
+    /// The debt of the second of two who owe jointly.
+    fn debt_of_other(&self, notice: &str, amount: i64) {
+        let debt = json!({"creditor": ENTE, "notice": notice, "position_id": format!("POS-{notice}"), "amount": amount, "state": "unpaid",
+            "payer_tax_id": OTHER, "payer_name": "Lucia Verdi", "remittance": "Verbale", "due_type": "MULTE"});
+        assert_eq!(http_json(self.pts, "POST", "/_pt/debts", &debt).0, 201);
     }
 
     fn debt_until(&self, notice: &str, amount: i64, state: &str, due_date: Option<Date>) {
@@ -332,6 +344,72 @@ fn a_position_is_cancelled_with_its_act_only_where_the_flow_wants_it() {
     wait_for("closed", SOON, || (town.show(&gone)["position"]["state"] == "CHIUSA").then_some(()));
     wait_for("the cost is taken back", SOON, || (town.held(&stays)["amount"] == 4_200).then_some(()));
     assert_eq!((town.held(&stays)["state"].as_str(), town.held(&paid)["state"].as_str()), (Some("unpaid"), Some("paid")));
+    town.office.stop();
+}
+
+/// An act of two who owe jointly, each with a notice of the whole: two rows of one reference.
+fn joint(reference: &str, notices: [&str; 2], ids: [&str; 2], id: &str) -> [Row; 2] {
+    let [first, second] =
+        [0, 1].map(|index| act(reference, notices[index]).with("avviso_posizione_id_1", ids[index]).with("posizione_id", id));
+    [first, second.with("codice_fiscale", OTHER).with("denominazione", "Lucia Verdi")]
+}
+
+#[test]
+fn each_of_several_notices_is_changed_by_its_own_id_and_one_payment_stops_the_others() {
+    let flows = [("solidale", "SYNC", "verify = \"refuse\"\nnotify_paid_to_send = true")];
+    let mut town = town(21_600, &flows, true);
+    let [shared_a, shared_b, own_a, own_b] = [61, 62, 63, 64].map(|number| notice(9, number));
+    let [gpd_a, gpd_b] = [65, 66].map(|number| notice(8, number));
+    for (a, b) in [(&shared_a, &shared_b), (&own_a, &own_b), (&gpd_a, &gpd_b)] {
+        town.debt(a, 4_200, "unpaid");
+        town.debt_of_other(b, 4_200);
+    }
+    town.office.start();
+    let office = &town.office;
+    let id = |notice: &str| format!("POS-{notice}");
+    let rows = [
+        joint("UNO", [&shared_a, &shared_b], ["", ""], &id(&shared_a)),
+        joint("CIASCUNO", [&own_a, &own_b], [&id(&own_a), &id(&own_b)], &id(&own_a)),
+        joint("GPD", [&gpd_a, &gpd_b], ["", ""], &id(&gpd_a)),
+    ];
+    office.answered(SOURCE, "solidale", "lotto.zip", &batch(rows.as_flattened()), "PRESA_IN_CARICO", &[]);
+    // GPD says which notices a position has: nobody waits for it to answer otherwise.
+    let line = office.wait_state(SOURCE, "GPD", "RIFIUTATO");
+    assert_eq!(line["codice"], "ID_POSIZIONE_MANCANTE", "{line:?}");
+    // PU does not: with one id for two nothing is changed, and the office is told of both.
+    for reference in ["UNO", "CIASCUNO"] {
+        office.wait_state(SOURCE, reference, "ACCETTATO");
+    }
+    let asks = |notice: &str| town.held(notice)["amount"].as_i64().unwrap();
+    wait_for("each has its cost", SOON, || (asks(&own_a) > 4_200 && asks(&own_b) > 4_200).then_some(()));
+    let told: Vec<_> = office.story(SOURCE, "UNO").into_iter().filter(|line| line["evento"] == "VERIFICA_AVVISO").collect();
+    let mut notices: Vec<&str> = told.iter().map(|line| line["avviso"].as_str()).collect();
+    notices.sort_unstable();
+    assert_eq!(notices, [shared_a.as_str(), shared_b.as_str()], "{told:?}");
+    assert!(told.iter().all(|line| line["codice"] == "ID_POSIZIONE_MANCANTE"), "{told:?}");
+    assert!(office.story(SOURCE, "CIASCUNO").iter().all(|line| line["evento"] != "VERIFICA_AVVISO"));
+    // One pays: the debt is paid, and the notice of the other is not asked for any more.
+    town.pay(&own_a);
+    let amount = town.held(&own_a)["paid_amount"].as_i64().unwrap();
+    let line = office.wait_line(SOURCE, "CIASCUNO", "the other stands still", |line| {
+        line["evento"] == "POSIZIONE_FERMA" && line["codice"] == "PAGATO_CON_ALTRO_AVVISO"
+    });
+    assert_eq!((line["avviso"].as_str(), line["importo_pagato"].as_str()), (own_b.as_str(), ""), "{line:?}");
+    wait_for("the operators are told", SOON, || office.alerted("PAGATO_CON_ALTRO_AVVISO").then_some(()));
+    let paid: Vec<_> = office.story(SOURCE, "CIASCUNO").into_iter().filter(|line| line["evento"] == "PAGATO").collect();
+    assert_eq!(paid.len(), 1, "one payment: {paid:?}");
+    assert_eq!((paid[0]["avviso"].as_str(), cents(&paid[0]["importo_pagato"])), (own_a.as_str(), amount));
+    assert_eq!(
+        (&town.show(&own_b)["position"]["state"], town.held(&own_b)["state"].as_str()),
+        (&json!("FERMA"), Some("unpaid")),
+        "untouched"
+    );
+    for notice in [&shared_a, &shared_b, &gpd_a, &gpd_b] {
+        assert_eq!((asks(notice), town.held(notice)["changes"].as_array().unwrap().len()), (4_200, 0), "{notice}");
+    }
+    let ran = office.command(&["posizione", "retry", ENTE, &own_b, "--reason", "dovuto a parte"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    wait_for("it goes on", SOON, || (town.show(&own_b)["position"]["state"] == "APERTA").then_some(()));
     town.office.stop();
 }
 

@@ -213,6 +213,34 @@ fn pu_asks_the_price_and_tells_the_payment() {
     world.office.stop();
 }
 
+/// PU's own ZIP has no IUD: the act goes to SEND all the same, and PU, which asks, is told the price.
+#[test]
+fn an_act_of_pu_without_the_id_of_its_position_is_served_and_priced() {
+    let clock = shared_clock(10_800);
+    let send = Simulator::start(&clock, "");
+    let mut world = World::new(&clock, &send.url(), "");
+    let flow = world.office.dir().join("flussi/multe.toml");
+    let text = std::fs::read_to_string(&flow).unwrap();
+    assert!(text.contains("verify = \"ignore\""));
+    std::fs::write(&flow, text.replace("verify = \"ignore\"", "verify = \"refuse\"")).unwrap();
+    world.owes(&debt(UNITARIA, 1, "unpaid", &Value::Null));
+    world.office.start();
+    world.deposits(&[row(UNITARIA, 1, "CDS").with("posizione_id", ""), row(UNITARIA, 2, "CDS").with("posizione_id", "")]);
+    let refused = world.office.wait_state("polizia", "ATTO-1-2", "RIFIUTATO");
+    assert_eq!(refused["codice"], "IUV_SCONOSCIUTO", "the notice itself is still looked for");
+    wait_for("the price of SEND", LIMIT, || {
+        let answer = world.native(&format!("{}/pt/unitaria", world.url()), ENTE, &notice(UNITARIA, 1));
+        (answer.status == 200).then_some(())
+    });
+    world.told("pu", &pu(&format!("{}/pt/unitaria", world.url()), &format!("{}/pt/unitaria", world.url()), PASSWORD));
+    let paid = world.pays("pu", &notice(UNITARIA, 1)).json();
+    assert_eq!((&paid["outcome"], &paid["price"]), (&json!("OK"), &json!("told")), "{paid}");
+    let amount = paid["amount"].as_i64().unwrap();
+    assert!(SUMS.contains(&(amount - COST)), "{amount}");
+    assert!(!world.office.alerted("ID_POSIZIONE_MANCANTE"));
+    world.office.stop();
+}
+
 #[test]
 fn before_send_has_it_what_the_position_asks_is_paid_and_what_is_over_is_not() {
     // Nobody is there: acts wait for SEND.

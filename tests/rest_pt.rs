@@ -356,6 +356,42 @@ fn before_send_has_it_the_positions_own_amount_holds_and_payments_count_once() {
 }
 
 #[test]
+fn a_pt_is_heard_of_its_notices_when_their_way_has_become_another() {
+    let mut world = World::new("1", "http://127.0.0.1:9", "");
+    let config = world.office.dir().join("messo.toml");
+    let edit = |from: &str, to: &str| {
+        let text = fs::read_to_string(&config).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(&config, text.replacen(from, to, 1)).unwrap();
+    };
+    edit("pt = \"unitaria\"\naux = 3\ncode", "pt = \"unitaria\"\ncode");
+    world.office.start();
+    world.deposit("multe.zip", 1);
+    let (url, code) = (world.url(), notice(UNITARIA, 1));
+    let base = format!("{url}/pt/unitaria");
+    let why = |world: &World| world.native(&base, ENTE, &code).json()["code"].clone();
+    wait_for("its PT may ask", LIMIT, || (why(&world) == "NOTICE_NOT_NOTIFIED").then_some(()));
+    world.office.stop();
+    // From now on GovPay has the notices of that code with aux 3: what lives stays where it is.
+    let first = "[[ente.pagamenti]]\npt = \"veneto\"";
+    let route = "[[ente.pagamenti]]\npt = \"govpay\"\naux = 3\ncode = \"03\"\nservice = \"GESTIONALE\"\ncosts = \"pull\"\n";
+    edit(first, &format!("{route}{first}"));
+    world.office.start();
+    assert_eq!(why(&world), "NOTICE_NOT_NOTIFIED", "the old PT asks");
+    let bearer = format!("Bearer {PASSWORD}");
+    let native = |body: &Value| world.post(&base, "/payment-notification", Some(&bearer), body);
+    assert_eq!(native(&native_event(&code, 7_000, "u1")).status, 200, "the old PT tells a payment");
+    world.office.wait_line("polizia", &reference(UNITARIA, 1), "the payment is told", |line| line["evento"] == "PAGATO");
+    assert!(!world.office.alerted("PAGAMENTO_SCONOSCIUTO"));
+    // Of a notice that no route gives to it nothing is kept, and somebody is told.
+    for _ in 0..2 {
+        assert_eq!(native(&native_event(&notice(VENETO, 1), 7_000, "u2")).status, 404);
+    }
+    world.wait_alert("PAGAMENTO_SCONOSCIUTO");
+    world.office.stop();
+}
+
+#[test]
 fn hostile_callers_get_nothing_and_cost_little() {
     let mut world = World::new("1", "http://127.0.0.1:9", "head_s = 2\nbody_s = 2\nmax_body_bytes = 65536\nmax_connections = 20\n");
     world.office.start();

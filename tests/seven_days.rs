@@ -72,6 +72,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("POSIZIONE_NON_TROVATA", "src/flow/position/tests.rs", "code::NOT_FOUND"),
     ("POSIZIONE_DI_ALTRI", "src/flow/position/tests.rs", "not(code::OTHER)"),
     ("IMPORTO_NON_CALCOLABILE", "src/flow/position/tests.rs", "code::NO_SUM"),
+    ("PAGATO_CON_ALTRO_AVVISO", "tests/payments.rs", "PAGATO_CON_ALTRO_AVVISO"),
     ("PAGATO_DUE_VOLTE", "src/store/tests/positions.rs", "PAGATO_DUE_VOLTE"),
     ("PAGAMENTO_SCONOSCIUTO", "tests/rest_pt.rs", "PAGAMENTO_SCONOSCIUTO"),
     ("CANCELLAZIONI_TRATTENUTE", "src/service/retention/tests.rs", "code == HELD"),

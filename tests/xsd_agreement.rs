@@ -78,6 +78,7 @@ fn whole() -> Node {
                                 leaf("creditore", "01234567897"),
                                 leaf("applicaCosti", "true"),
                                 group("allegato", file("avviso 1.pdf", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")),
+                                leaf("posizioneId", "IUPD-1"),
                             ],
                         ),
                         group("f24", vec![leaf("titolo", "Acconto"), leaf("applicaCosti", "0"), group("metadati", file("f24.json", &hex))]),

@@ -50,7 +50,7 @@ names! {
     MUNICIPALITY_DETAILS = "frazione", PROVINCE = "provincia", FOREIGN_STATE = "stato_estero",
     // numbered, of the recipient
     NOTICE = "avviso_numero", NOTICE_CREDITOR = "avviso_creditore", NOTICE_COST = "avviso_applica_costi", NOTICE_FILE = "avviso_file",
-    NOTICE_SHA = "avviso_sha256", F24_TITLE = "f24_titolo", F24_COST = "f24_applica_costi", F24_FILE = "f24_file", F24_SHA = "f24_sha256",
+    NOTICE_SHA = "avviso_sha256", NOTICE_POSITION = "avviso_posizione_id", F24_TITLE = "f24_titolo", F24_COST = "f24_applica_costi", F24_FILE = "f24_file", F24_SHA = "f24_sha256",
     // numbered, of the act
     DOCUMENT = "documento_file", DOCUMENT_TITLE = "documento_titolo", DOCUMENT_SHA = "documento_sha256", DOCUMENT_SHARED = "documento_condiviso",
     ECHO_NAME = "eco_nome", ECHO = "eco",

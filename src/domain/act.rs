@@ -204,6 +204,9 @@ pub enum Payment {
         apply_cost: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attachment: Option<FileRef>,
+        /// The PT's own id of the position of this notice alone ([`PositionData::position_id`] is of the act).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        position_id: Option<String>,
     },
     F24 {
         title: String,
@@ -245,7 +248,8 @@ pub struct StoredFile {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PositionData {
-    /// IUPD, IUD or idPendenza.
+    /// IUPD, IUD or idPendenza. With more than one notice only a PT that ties notices to it can be asked by it
+    /// ([`super::position::Capabilities::ties_position_id`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,6 +295,22 @@ impl Act {
         })
     }
 
+    /// What the act says of the position of a notice: with the notice's own id, else with that of the act when it has no other notice.
+    pub fn position_of(&self, creditor: &str, notice: &str) -> PositionData {
+        let mut data = self.position.clone().unwrap_or_default();
+        let payments = self.recipients.iter().flat_map(|recipient| &recipient.payments);
+        let own = payments.filter_map(|payment| match payment {
+            Payment::PagoPa { notice_code, creditor_tax_id, position_id, .. } if notice_code == notice && creditor_tax_id == creditor => {
+                position_id.clone()
+            }
+            _ => None,
+        });
+        let alone = || self.notices().all(|(_, its_creditor, its_code)| (its_creditor, its_code) == (creditor, notice));
+        let of_act = data.position_id.take();
+        data.position_id = own.into_iter().next().or_else(|| of_act.filter(|_| alone()));
+        data
+    }
+
     /// The digest of what would be served: equal for the same act dropped twice, whatever file and row it came from.
     ///
     /// Where the bytes lie (entry numbers) and the names of files do not count; their digests do.
@@ -330,5 +350,41 @@ impl FileRef {
     /// A file named by a row, nothing else known yet.
     pub fn named(file: impl Into<String>) -> FileRef {
         FileRef { file: file.into(), title: None, given_sha256: None, shared: false, stored: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_an_act_is_that_of_its_only_notice() {
+        const CREDITOR: &str = "01234567897";
+        let act = |notices: &[(&str, Option<&str>)], of_act: Option<&str>| -> Act {
+            let payment = |(code, id): &(&str, Option<&str>)| serde_json::json!({ "kind": "pagopa", "notice_code": code, "creditor_tax_id": CREDITOR, "apply_cost": true, "position_id": id });
+            let recipients: Vec<_> = notices
+                .iter()
+                .map(|one| serde_json::json!({ "recipient_type": "PF", "tax_id": "", "denomination": "", "payments": [payment(one)] }))
+                .collect();
+            let position = serde_json::json!({ "position_id": of_act, "due_type": "CDS" });
+            serde_json::from_value(serde_json::json!({ "sender_tax_id": CREDITOR, "reference": "V-1", "action": "inserisci", "documents": [], "recipients": recipients, "position": position })).unwrap()
+        };
+        type Case<'a> = (&'a [(&'a str, Option<&'a str>)], Option<&'a str>, &'a str, Option<&'a str>);
+        let table: [Case<'_>; 8] = [
+            (&[("A", None)], Some("I"), "A", Some("I")),
+            (&[("A", Some("IA"))], Some("I"), "A", Some("IA")),
+            (&[("A", None)], None, "A", None),
+            // One notice on two recipients is one.
+            (&[("A", None), ("A", None)], Some("I"), "A", Some("I")),
+            (&[("A", None), ("B", None)], Some("I"), "A", None),
+            (&[("A", Some("IA")), ("B", None)], Some("I"), "B", None),
+            (&[("A", Some("IA")), ("B", Some("IB"))], Some("I"), "B", Some("IB")),
+            (&[("A", Some("IA")), ("B", Some("IB"))], None, "A", Some("IA")),
+        ];
+        for (notices, of_act, asked, want) in table {
+            let data = act(notices, of_act).position_of(CREDITOR, asked);
+            assert_eq!(data.position_id.as_deref(), want, "{asked} of {notices:?}, act {of_act:?}");
+            assert_eq!(data.due_type.as_deref(), Some("CDS"), "the rest is of all of them");
+        }
     }
 }

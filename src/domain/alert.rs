@@ -136,6 +136,7 @@ pub const CODES: &[AlertCode] = &[
     once("IMPORTO_NON_CALCOLABILE", AlertKind::Payment),
     once("PAGATO_IMPORTO_DIVERSO", AlertKind::Payment),
     once("PAGATO_DUE_VOLTE", AlertKind::Payment),
+    once("PAGATO_CON_ALTRO_AVVISO", AlertKind::Payment),
     once("PAGAMENTO_SCONOSCIUTO", AlertKind::Payment),
     once("POSIZIONE_NON_PIU_SEGUITA", AlertKind::Payment),
     once("REVOCA_DI_PAGAMENTO", AlertKind::Payment),

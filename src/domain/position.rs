@@ -35,6 +35,8 @@ vocabulary!(
         Cancelled = "ANNULLATA",
         /// Past the last day on which its PT takes payments.
         Expired = "SCADUTA",
+        /// Its debt was paid with another of its notices: nothing was paid with this one.
+        PaidElsewhere = "PAGATA_CON_ALTRO_AVVISO",
     }
 );
 
@@ -161,8 +163,13 @@ pub struct Capabilities {
     pub verify: bool,
     /// The answer has the amount.
     pub tells_amount: bool,
-    /// Only by its own id of the position, never by notice.
+    /// Asked only by its own id of the position, never by notice.
     pub needs_position_id: bool,
+    /// Changed and cancelled only by that id.
+    pub changes_by_position_id: bool,
+    /// Asked by that id, it says which notices the position has: an id that is not that of the notice is found out before anything is
+    /// changed. Where it does not, the one id that an act states for several notices is of none of them.
+    pub ties_position_id: bool,
     /// The amount can be changed.
     pub update: bool,
     /// A change can move the last day of payment.
@@ -180,6 +187,8 @@ impl Capabilities {
         verify: false,
         tells_amount: false,
         needs_position_id: false,
+        changes_by_position_id: false,
+        ties_position_id: false,
         update: false,
         moves_date: false,
         answers_later: false,

@@ -107,7 +107,9 @@ impl PositionState {
             PositionState::Unverified => costs == CostChannel::Pull,
             // Its date may be moved by now.
             PositionState::Parked { code: why } if why == code::EXPIRED => true,
-            PositionState::Parked { code: why } => costs == CostChannel::Pull && why != code::CANCELLED && why != code::OTHER,
+            PositionState::Parked { code: why } => {
+                costs == CostChannel::Pull && ![code::CANCELLED, code::OTHER, code::PAID_ELSEWHERE].contains(&why.as_str())
+            }
             PositionState::Unmanaged | PositionState::Paid | PositionState::Closed => false,
         }
     }
@@ -322,6 +324,8 @@ pub enum PositionFact {
         payment: PaymentSeen,
         whole: bool,
     },
+    /// Another notice of the same debt was wholly paid.
+    PaidElsewhere,
     /// A job of it waits for a person.
     GaveUp {
         code: String,
@@ -354,6 +358,7 @@ impl PositionFact {
             PositionFact::ReadBack { .. } => "RILETTA",
             PositionFact::Moved => "FATTO_DELL_ATTO",
             PositionFact::Paid { .. } => "PAGATA",
+            PositionFact::PaidElsewhere => code::PAID_ELSEWHERE,
             PositionFact::GaveUp { .. } => "SOSPESA",
             PositionFact::Resumed => "RIPRESA",
             PositionFact::Restored => "RIPRISTINO",
@@ -455,6 +460,9 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
     match (state, fact) {
         (_, F::Paid { payment, whole }) => payment::told(state, row, payment, *whole),
         (S::Paid, _) => PositionStep::stay(state),
+        (_, F::PaidElsewhere) => payment::elsewhere(state),
+        // What else is met does not make it be asked for again.
+        (S::Parked { code }, F::GaveUp { .. } | F::NotVerified { .. }) if code == code::PAID_ELSEWHERE => PositionStep::stay(state),
         // The amount stays as it is, and a PT that asks is still told the prices that are known.
         (S::Unverified | S::Open | S::Changing { .. } | S::Parked { .. }, F::ActErased) => {
             let mut step = PositionStep::to(S::Unmanaged).tell(line(event::UNMANAGED, Some(code::ACT_ERASED)));
@@ -479,6 +487,7 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
 
         (S::Parked { code }, F::Verified { held }) if !code::is_explained_by_state(code) => match held.state {
             HeldState::Paid => payment::untold(row),
+            HeldState::PaidElsewhere => payment::elsewhere(state),
             _ => PositionStep::stay(state),
         },
         // SEND has it and its rule goes on: what is due says whether its PT is to be told another last day.
@@ -571,6 +580,7 @@ fn blocked(row: &PositionFacts, held: &Held) -> Option<PositionStep> {
         HeldState::BeingPaid => Some(PositionStep::park(code::BEING_PAID).at(PositionEffect::Verify, When::In(LOOK_AGAIN))),
         HeldState::Cancelled => Some(PositionStep::park(code::CANCELLED)),
         HeldState::Expired => Some(PositionStep::park(code::EXPIRED)),
+        HeldState::PaidElsewhere => Some(PositionStep::park(code::PAID_ELSEWHERE)),
         // Who reads it hands the payment over as a fact of its own; without one nothing is known of it but this.
         HeldState::Paid => Some(payment::untold(row)),
     }

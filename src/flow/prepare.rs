@@ -154,7 +154,7 @@ fn disagrees(policy: &Payments, amount: Option<Cents>, one: &Noticed, all: &[Not
                 (!agree).then_some(code::OTHER_AMOUNT)
             }
             HeldState::NotActive | HeldState::Cancelled | HeldState::Expired => Some(code::NOT_PAYABLE),
-            HeldState::Paid => Some(code::ALREADY_PAID),
+            HeldState::Paid | HeldState::PaidElsewhere => Some(code::ALREADY_PAID),
             HeldState::BeingPaid => None,
         },
     }
@@ -226,6 +226,7 @@ mod tests {
             (held(H::Cancelled, None), [refused(code::NOT_PAYABLE), told(code::NOT_PAYABLE), go()]),
             (held(H::Expired, None), [refused(code::NOT_PAYABLE), told(code::NOT_PAYABLE), go()]),
             (held(H::Paid, Some(4_200)), [refused(code::ALREADY_PAID), told(code::ALREADY_PAID), go()]),
+            (held(H::PaidElsewhere, Some(4_200)), [refused(code::ALREADY_PAID), told(code::ALREADY_PAID), go()]),
             (seen(Seen::Wrong(code::UNKNOWN)), [refused(code::UNKNOWN), told(code::UNKNOWN), go()]),
             (seen(Seen::Wrong(code::OTHER_CREDITOR)), [refused(code::OTHER_CREDITOR), told(code::OTHER_CREDITOR), go()]),
             (seen(Seen::Wrong(code::NO_SUM)), [refused(code::NO_SUM), told(code::NO_SUM), go()]),

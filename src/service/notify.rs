@@ -182,6 +182,7 @@ async fn prepare_one(hub: &Hub, job: &Leased, material: &SendMaterial, now: Time
         hours: settings.pts.iter().map(|pt| (pt.name.clone(), pt.wait_hours)).collect(),
         gpd: settings.pts.iter().filter(|pt| pt.kind == PtKind::Gpd).map(|pt| pt.name.clone()).collect(),
         asynchronous: routes.filter(|route| route.costs == CostChannel::Async).map(|route| route.pt.clone()).collect(),
+        without_id: super::positions::without_id(hub, &material.content),
         printed: None,
     };
     failpoint!("prepare.looked");

@@ -73,7 +73,7 @@ pub use mail::{
 pub use orders::{GuardRow, LegalFactRow, ProblemCount, RecipientRow};
 pub use pause::Pause;
 pub use payments::Taken;
-pub use position_acts::Route;
+pub use position_acts::{Route, costs_of};
 pub use position_material::{PositionMaterial, PositionView, Sheet};
 pub use position_orders::DaysOrder;
 pub use positions::Beside;

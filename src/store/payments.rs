@@ -15,6 +15,9 @@ use crate::domain::outcome::OutcomeLine;
 use crate::domain::position::{PaymentEvent, PaymentSeen};
 use crate::flow::position::{PositionFact, PositionState, event};
 
+/// Alert of a payment of a notice that nobody names, or that its PT has not.
+const UNKNOWN: &str = "PAGAMENTO_SCONOSCIUTO";
+
 /// What became of a payment that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -31,6 +34,13 @@ impl Store {
         let taken = self.write(move |db| take(db, &event, now)).await?;
         self.ring();
         Ok(taken)
+    }
+
+    /// A payment was told of a notice that its PT has not: a person is told once, as of one that no act names.
+    pub async fn payment_of_nobody(&self, pt: &str, creditor: &str, notice: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (about, creditor) = (format!("{pt} {notice}"), creditor.to_owned());
+        let told = move |db: &Connection| Alert::new(UNKNOWN, &about).sender(Some(&creditor)).raise_unless_told(db, None, now).map(drop);
+        self.write(told).await
     }
 
     /// The payments of a notice, in the order in which they were learnt.
@@ -119,7 +129,7 @@ fn take(db: &Connection, event: &PaymentEvent, now: Timestamp) -> Result<Taken, 
             Ok(Taken::New(row.id))
         }
         _ => {
-            Alert::new("PAGAMENTO_SCONOSCIUTO", &format!("{} {notice}", event.pt)).sender(Some(creditor)).raise(db, now)?;
+            Alert::new(UNKNOWN, &format!("{} {notice}", event.pt)).sender(Some(creditor)).raise(db, now)?;
             Ok(Taken::Unknown)
         }
     }

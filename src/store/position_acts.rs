@@ -65,7 +65,8 @@ fn route(db: &Connection, creditor: &str, notice: &str) -> Result<Option<Route>,
 
 /// The one way in which the cost reaches the citizen: where SEND writes it itself (ASYNC) nobody else ever adds it, and where it does
 /// not nobody waits for it.
-pub(super) fn costs_of(route: CostChannel, mode: Option<PagoPaIntMode>) -> CostChannel {
+#[must_use]
+pub fn costs_of(route: CostChannel, mode: Option<PagoPaIntMode>) -> CostChannel {
     match (mode, route) {
         (Some(PagoPaIntMode::Async), _) => CostChannel::Async,
         (_, CostChannel::Async) => CostChannel::None,

@@ -10,7 +10,7 @@ use super::position_acts::positions_of;
 use super::positions::PositionRow;
 use super::{Store, StoreError};
 use crate::domain::act::{Act, FeePolicy, PositionData};
-use crate::domain::amount_rule::{AmountFacts, RecipientFacts, Suspension};
+use crate::domain::amount_rule::{AmountFacts, AmountRule, RecipientFacts, Suspension, asks_for, rule_of};
 use crate::domain::calendar::{Calendar, in_rome};
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
@@ -395,6 +395,25 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
     }))
 }
 
+/// Positions whose debt was paid with another notice of their act: `paid` is one that has just been.
+pub(super) fn paid_with(db: &Connection, paid: &PositionRow) -> Result<Vec<PositionId>, StoreError> {
+    let several =
+        "SELECT EXISTS (SELECT 1 FROM act a JOIN notice n ON n.act_id = a.id WHERE a.id = ?1 AND a.positions > 1 AND n.notice_code <> ?2)";
+    if !db.prepare_cached(several)?.query_row(params![paid.act.0.as_bytes(), paid.notice], |row| row.get(0))? {
+        return Ok(Vec::new());
+    }
+    let mut flows = Flows::default();
+    let Some(own) = material(db, paid.id, &mut flows)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for id in positions_of(db, paid.act)? {
+        let Some(other) = material(db, id, &mut flows)?.filter(|other| other.id != own.id && other.act == own.act) else { continue };
+        if own.pays(&other) {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
 fn suspensions(db: &Connection, id: PositionId) -> Result<Vec<Suspension>, StoreError> {
     let mut select = db.prepare_cached("SELECT from_day, until_day FROM suspension WHERE position_id = ?1 ORDER BY seq")?;
     let rows = select.query_map([id.0.as_bytes()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))?;
@@ -408,11 +427,51 @@ fn suspensions(db: &Connection, id: PositionId) -> Result<Vec<Suspension>, Store
 }
 
 impl PositionMaterial {
-    /// What the batch says of the position, with the PT's own id where the batch has none.
+    /// What the batch says of the position, with the PT's own id where the batch has none. The one id of an act with several notices
+    /// is given only to a PT that `ties` an id and its notices: another would change, or cancel, the debt of somebody else.
     #[must_use]
-    pub fn data(&self) -> PositionData {
-        let mut data = self.content.position.clone().unwrap_or_default();
-        data.position_id = data.position_id.or_else(|| self.pt_id.clone());
+    pub fn data(&self, ties: bool) -> PositionData {
+        let mut data = self.content.position_of(&self.creditor, &self.notice);
+        let of_act = || self.content.position.as_ref().filter(|_| ties)?.position_id.clone();
+        data.position_id = data.position_id.or_else(|| self.pt_id.clone()).or_else(of_act);
         data
+    }
+
+    /// Whether its notice is of the whole amount of its act: it is the only one, or everybody who owes has one of their own and its PT held,
+    /// at first, what the rule asks for (several who owe jointly, each with a notice of the whole: art. 196 D.Lgs. 285/1992, art. 6 L.
+    /// 689/1981).
+    #[must_use]
+    pub fn is_of_the_whole(&self, rule: &AmountRule) -> bool {
+        if self.notices <= 1 {
+            return true;
+        }
+        let mut holders: Vec<usize> = self.content.notices().map(|(recipient, ..)| recipient).collect();
+        let all = holders.len();
+        holders.dedup();
+        holders.len() == all && self.asked_for_the_whole(rule)
+    }
+
+    /// Whether its PT held, at first, what the rule asks for. Nobody says it of a PT that does not tell amounts.
+    fn asked_for_the_whole(&self, rule: &AmountRule) -> bool {
+        match (self.facts.amount, self.base) {
+            (Some(amount), Some(base)) => amount == base || asks_for(rule, &self.facts, base),
+            _ => false,
+        }
+    }
+
+    /// Whether the debt of `other`, a notice of the same act, is paid with this one: both are of the whole, or the act says that its
+    /// notices are alternatives and this one is of the whole (a first instalment pays nothing but itself).
+    fn pays(&self, other: &PositionMaterial) -> bool {
+        let rule = rule_of(&self.content, self.flow.amount_rule.as_ref());
+        let grouped = self.content.position.as_ref().is_some_and(|data| data.notice_group.is_some());
+        (grouped && self.asked_for_the_whole(&rule)) || (self.is_of_the_whole(&rule) && other.is_of_the_whole(&rule))
+    }
+
+    /// The id that was asked by is that of the act, which has several notices, and nobody said yet of which it is.
+    #[must_use]
+    pub fn asks_by_shared_id(&self, asked: &PositionData) -> bool {
+        self.pt_id.is_none()
+            && asked.position_id.is_some()
+            && self.content.position_of(&self.creditor, &self.notice).position_id != asked.position_id
     }
 }

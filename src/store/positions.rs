@@ -228,10 +228,11 @@ impl Store {
 }
 
 /// What a PT says at the first question of a notice, and the act is judged by.
-const JUDGED: [&str; 6] = [
+const JUDGED: [&str; 7] = [
     position::code::NOT_FOUND,
     position::code::CANCELLED,
     position::code::EXPIRED,
+    position::code::PAID_ELSEWHERE,
     prepare::code::NO_ID,
     prepare::code::NOT_DESCRIBED,
     prepare::code::PARTS,
@@ -273,7 +274,13 @@ pub(super) fn observe_one(
     let facts = PositionFacts { again, being_paid, ..row.facts(!live, notified, tells, cancels) };
     let step = position::observe(&row.state, &facts, fact);
     let moved = before != row.wanted;
+    let news = row.state != PositionState::Paid && step.next == PositionState::Paid;
     save(db, &mut row, fact, step, moved, now)?;
+    if news {
+        for other in super::position_material::paid_with(db, &row)? {
+            observe_one(db, other, &PositionFact::PaidElsewhere, Beside::default(), now)?;
+        }
+    }
     if matches!(fact, PositionFact::Reckoned(_) | PositionFact::Verified { .. }) {
         position_orders::tell_asked(db, &row, now)?;
     }

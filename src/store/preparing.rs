@@ -46,6 +46,8 @@ pub struct Around {
     pub gpd: BTreeSet<String>,
     /// PTs at which, by some route, SEND is the one that writes the cost: of ASYNC acts alone.
     pub asynchronous: BTreeSet<String>,
+    /// Notices (PT, creditor, notice) of which the act states no id, at PTs that change a position by its id alone.
+    pub without_id: BTreeSet<(String, String, String)>,
     /// The printed notices of the act. `None`: not read; drawing them costs more than all the rest, so it is done last.
     pub printed: Option<Vec<Printed>>,
 }
@@ -61,6 +63,8 @@ struct Row {
     apply_cost: bool,
     /// The cost should be asked for with it, and cannot be.
     cost_lost: bool,
+    /// Its PT has said its id.
+    has_id: bool,
 }
 
 impl Row {
@@ -70,6 +74,12 @@ impl Row {
         match self.costs {
             _ if self.noticed.seen == Seen::Unmanaged => None,
             CostChannel::Async => (!around.gpd.contains(pt)).then_some(code::ASYNC_ELSEWHERE),
+            // Its amount would stay as it is, and nobody would know.
+            CostChannel::Push
+                if !self.has_id && around.without_id.contains(&(pt.clone(), self.creditor.clone(), self.told.notice.clone())) =>
+            {
+                Some(code::NO_ID)
+            }
             CostChannel::None if self.apply_cost && around.asynchronous.contains(pt) => Some(code::COST_NOT_ASKED),
             _ => self.cost_lost.then_some(code::COST_NOT_ASKED),
         }
@@ -155,19 +165,19 @@ fn prepare(
 fn rows(db: &Connection, act: ActId) -> Result<Vec<Row>, StoreError> {
     let mut select = db.prepare_cached(
         "SELECT n.recipient, p.creditor, p.notice, p.pt, p.costs, p.state_data, p.held_state, p.asked, p.wanted, \
-         p.reckoned_on IS NOT NULL OR p.fault IS NOT NULL, p.fault, n.apply_cost FROM notice n \
+         p.reckoned_on IS NOT NULL OR p.fault IS NOT NULL, p.fault, n.apply_cost, p.pt_id IS NOT NULL FROM notice n \
          JOIN position p ON p.notice = n.notice_code AND p.creditor = n.creditor WHERE n.act_id = ?1 ORDER BY n.recipient, n.item",
     )?;
-    type Sums = (Option<i64>, Option<i64>, bool, Option<String>, bool);
+    type Sums = (Option<i64>, Option<i64>, bool, Option<String>, bool, bool);
     type Found = (u32, String, String, String, String, String, Option<String>, Sums);
     let found: Vec<Found> = select
         .query_map([act.0.as_bytes()], |row| {
             let costs = row.get(4)?;
-            let sums = (row.get(7)?, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?);
+            let sums = (row.get(7)?, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?, row.get(12)?);
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, costs, row.get(5)?, row.get(6)?, sums))
         })?
         .collect::<Result<_, _>>()?;
-    let row = |(recipient, creditor, notice, pt, costs, state, held, (asked, wanted, reckoned, fault, apply_cost)): Found| {
+    let row = |(recipient, creditor, notice, pt, costs, state, held, (asked, wanted, reckoned, fault, apply_cost, has_id)): Found| {
         let state: PositionState = serde_json::from_str(&state)?;
         let held = held.map(|held| word::<HeldState>(&held, "held_state")).transpose()?;
         let costs = word::<CostChannel>(&costs, "costs")?;
@@ -175,7 +185,7 @@ fn rows(db: &Connection, act: ActId) -> Result<Vec<Row>, StoreError> {
         let seen = seen(&state, held, asked.map(Cents), wanted.map(Cents), reckoned);
         let cost_lost = fault.as_deref() == Some(code::COST_NOT_ASKED);
         let told = PositionTold { creditor: creditor.clone(), notice, pt, amount: None, cost: None, receipt: None };
-        Ok(Row { noticed: Noticed { recipient, by_send, seen }, told, creditor, costs, apply_cost, cost_lost })
+        Ok(Row { noticed: Noticed { recipient, by_send, seen }, told, creditor, costs, apply_cost, cost_lost, has_id })
     };
     let mut rows: Vec<Row> = found.into_iter().map(row).collect::<Result<_, StoreError>>()?;
     rows.dedup_by(|one, other| one.told.notice == other.told.notice && one.creditor == other.creditor);
@@ -209,6 +219,7 @@ fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wa
             parked::OTHER => Seen::Wrong(code::OTHER_CREDITOR),
             // SEND's cost cannot be written on one that is cancelled, whatever the flow says of the rest.
             parked::CANCELLED => Seen::Held { state: HeldState::Cancelled, asked, wanted },
+            parked::PAID_ELSEWHERE => Seen::Held { state: HeldState::PaidElsewhere, asked, wanted },
             parked::EXPIRED => Seen::Wrong(code::NOT_PAYABLE),
             parked::NO_SUM => Seen::Wrong(code::NO_SUM),
             code::NO_ID => Seen::Wrong(code::NO_ID),
@@ -238,6 +249,7 @@ mod tests {
             (parked_as(parked::NOT_FOUND), None, Seen::Wrong(code::UNKNOWN)),
             (parked_as(parked::OTHER), None, Seen::Wrong(code::OTHER_CREDITOR)),
             (parked_as(parked::CANCELLED), None, held(HeldState::Cancelled)),
+            (parked_as(parked::PAID_ELSEWHERE), None, held(HeldState::PaidElsewhere)),
             (parked_as(parked::EXPIRED), None, Seen::Wrong(code::NOT_PAYABLE)),
             (parked_as(parked::NO_SUM), None, Seen::Wrong(code::NO_SUM)),
             (parked_as(code::NO_ID), None, Seen::Wrong(code::NO_ID)),

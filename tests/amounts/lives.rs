@@ -3,13 +3,20 @@
 
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday, date};
+use messo::domain::act::{Act, PagoPaIntMode};
 use messo::domain::amount_rule::{
     AmountFacts, AmountFault, AmountPreset, AmountRule, AmountStep, BreakdownLine, Charge, CostBearers, CostPolicy, FromEvent,
     HolidayPolicy, PercentOf, RecipientFacts, Rounding, SanctionTable, StepAmount, Suspension, WhenMissing, WhoseCompletion, amount_due,
     next_change,
 };
+use messo::domain::calendar::Calendar;
+use messo::domain::ids::{ActId, PositionId};
 use messo::domain::money::Cents;
-use messo::domain::position::CostChannel;
+use messo::domain::position::{Capabilities, CostChannel};
+use messo::flow::definition;
+use messo::flow::position::PositionState;
+use messo::service::positions::reckon::reckon;
+use messo::store::{PositionMaterial, costs_of};
 use proptest::prelude::*;
 
 const LIVES: usize = 100_000;
@@ -86,7 +93,11 @@ struct Served {
 #[derive(Clone, Debug)]
 struct Life {
     rule: AmountRule,
-    channel: CostChannel,
+    /// How SEND takes the act, and how its route says that the cost goes: together they make one channel.
+    mode: Option<PagoPaIntMode>,
+    route: CostChannel,
+    /// Notices of the act; of two, the one that is looked at is of the whole or of the few cents that its PT held.
+    notices: Notices,
     amount: i64,
     minimum: i64,
     maximum: i64,
@@ -103,6 +114,26 @@ struct Life {
     priced: Option<i32>,
     pa_fee: u32,
     vat: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Notices {
+    One,
+    /// Who owes jointly has each a notice of the whole.
+    EachOfTheWhole,
+    /// Instalments of one recipient: this one is of so many cents.
+    Part(i64),
+}
+
+/// Which ways of an act and of its route the PT's amount has SEND's cost in it, and which answer it when the PT asks.
+fn asked_by_messo(mode: Option<PagoPaIntMode>, route: CostChannel) -> (bool, bool) {
+    match (mode, route) {
+        // SEND writes it itself.
+        (Some(PagoPaIntMode::Async), _) => (false, false),
+        (_, CostChannel::Push) => (true, false),
+        (_, CostChannel::Pull) => (false, true),
+        (_, CostChannel::Async | CostChannel::None) => (false, false),
+    }
 }
 
 fn drawn(dice: &mut Dice) -> Life {
@@ -150,7 +181,13 @@ fn drawn(dice: &mut Dice) -> Life {
     let held = held.collect();
     let minimum = 1_000 + i64::try_from(dice.roll(50_000)).unwrap();
     Life {
-        channel: CostChannel::ALL[dice.roll(4) as usize],
+        mode: [None, Some(PagoPaIntMode::None), Some(PagoPaIntMode::Sync), Some(PagoPaIntMode::Async)][dice.roll(4) as usize],
+        route: CostChannel::ALL[dice.roll(4) as usize],
+        notices: match dice.roll(4) {
+            0 if recipients > 1 => Notices::EachOfTheWhole,
+            1 => Notices::Part(7 + i64::try_from(dice.roll(90)).unwrap()),
+            _ => Notices::One,
+        },
         amount: minimum,
         minimum,
         maximum: minimum * 4,
@@ -305,29 +342,124 @@ impl Life {
         due + charge + self.rule.extra.map_or(0, |extra| extra.0)
     }
 
+    /// What the store knows of its position on a day.
+    fn material(&self, blank: &PositionMaterial, on: i32) -> PositionMaterial {
+        let mut material = PositionMaterial { facts: self.facts(on), costs: costs_of(self.route, self.mode), ..blank.clone() };
+        material.live = self.withdrawn.is_none_or(|at| at > on);
+        material.iun = self.accepted.filter(|at| *at <= on).map(|_| "IUN-1".to_owned());
+        material.content.amount = Some(Cents(self.amount));
+        material.content.amount_rule = Some(self.rule.clone());
+        let owes = material.content.recipients.remove(0);
+        let with = |codes: &[&str]| {
+            let mut one = owes.clone();
+            one.payments.retain(|payment| {
+                matches!(payment, messo::domain::act::Payment::PagoPa { notice_code, .. } if codes.contains(&notice_code.as_str()))
+            });
+            one
+        };
+        material.content.recipients = (0..self.served.len())
+            .map(|index| match self.notices {
+                Notices::One | Notices::EachOfTheWhole if index == self.holder => with(&NOTICES[..1]),
+                Notices::EachOfTheWhole if index == (self.holder + 1) % self.served.len() => with(&NOTICES[1..]),
+                Notices::Part(_) if index == self.holder => with(&NOTICES),
+                _ => with(&[]),
+            })
+            .collect();
+        material.notices = material.content.notices().count();
+        material.base = Some(Cents(if let Notices::Part(base) = self.notices { base } else { self.amount }));
+        material
+    }
+
     /// What the citizen bears of SEND's price.
     fn cost(&self, on: i32) -> i64 {
-        let asked = matches!(self.channel, CostChannel::Push | CostChannel::Pull) && self.rule.costs == CostPolicy::Added;
+        let (pushed, told) = asked_by_messo(self.mode, self.route);
+        let asked = (pushed || told) && self.rule.costs == CostPolicy::Added;
         if !asked || !self.applies || !self.notified(on) {
             return 0;
         }
         match self.rule.bearers {
+            // Of a part nobody asks the rule who bears it.
+            _ if matches!(self.notices, Notices::Part(_)) => self.price(self.holder, on),
             CostBearers::Holder => self.price(self.holder, on),
             CostBearers::All => (0..self.served.len()).map(|index| self.price(index, on)).sum(),
         }
     }
 }
 
+const NOTICES: [&str; 2] = ["302000000000000184", "302000000000000285"];
+
+/// A position to be filled in, of an act whose one recipient has both notices.
+fn blank() -> PositionMaterial {
+    let creditor = "01234567897".to_owned();
+    let payments =
+        NOTICES.map(|code| serde_json::json!({ "kind": "pagopa", "notice_code": code, "creditor_tax_id": creditor, "apply_cost": true }));
+    let content: Act = serde_json::from_value(serde_json::json!({
+        "sender_tax_id": creditor, "reference": "V-1", "action": "inserisci", "documents": [],
+        "recipients": [{ "recipient_type": "PF", "tax_id": "RSSMRA80A01H501U", "denomination": "Mario Rossi", "payments": payments }],
+    }))
+    .unwrap();
+    PositionMaterial {
+        id: PositionId(uuid::Uuid::nil()),
+        creditor: creditor.clone(),
+        notice: NOTICES[0].to_owned(),
+        pt: "regione".to_owned(),
+        costs: CostChannel::None,
+        state: PositionState::Open,
+        revision: 0,
+        asked: None,
+        wanted: None,
+        pt_id: None,
+        base: None,
+        notices: 1,
+        touched: false,
+        next_day: None,
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+        act: ActId(uuid::Uuid::nil()),
+        sender: creditor,
+        live: true,
+        cancels: false,
+        iun: None,
+        flow: definition::shipped().into_iter().find(|flow| flow.name == "cds").unwrap(),
+        content,
+        facts: AmountFacts::default(),
+        viewed: None,
+    }
+}
+
+/// What the PT holds when messo has done its part, and what it is told when it asks: together the rule and SEND's price, once,
+/// whatever the act, its route and its other notices.
+fn reaches_the_citizen_once(what: usize, life: &Life, blank: &PositionMaterial, on: i32, due: i64, cost: i64) {
+    let can = Capabilities { verify: true, tells_amount: true, update: true, moves_date: true, ..Capabilities::NOTHING };
+    let (sum, sheet) = reckon(&life.material(blank, on), Calendar::default(), Some(can), date_of(on))
+        .unwrap_or_else(|fault| panic!("{what}: {fault}: {life:?} on {}", date_of(on)));
+    let (pushed, told) = asked_by_messo(life.mode, life.route);
+    let in_amount = if pushed { cost } else { 0 };
+    assert_eq!((sum.amount.0, sum.cost.0), (due + in_amount, in_amount), "{what}: {life:?} on {}: {sum:?}", date_of(on));
+    assert_eq!(sum.may_push, !told && life.notified(on), "{what}: pushed where the PT does not ask, and only what SEND has: {life:?}");
+    let price = sheet.and_then(|sheet| sheet.on(date_of(on))).map(|price| (price.day.due.0, price.day.cost.0, price.day.total.0));
+    // Answered to a PT that asks; elsewhere nobody is told it.
+    assert_eq!(price, life.notified(on).then_some((due, cost, due + cost)), "{what}: {life:?} on {}", date_of(on));
+}
+
 #[test]
 fn what_is_asked_is_the_rule_and_the_price_once() {
     let world = World::new();
+    let blank = blank();
+    let (mut ways, mut parts) = (std::collections::BTreeMap::new(), 0);
     let mut dice = Dice(0x5EED_0F4A_C0FF_EE11);
     let (mut with_cost, mut stale, mut suspended, mut steps) = (0, 0, 0, [0_usize; 3]);
     for life in 0..LIVES {
         let life_of = drawn(&mut dice);
-        let rule = life_of.rule.under(life_of.channel);
+        let rule = life_of.rule.under(costs_of(life_of.route, life_of.mode));
         let on = dice.day(life_of.act, life_of.act + 420);
+        *ways.entry((life_of.mode, life_of.route, life_of.notices == Notices::EachOfTheWhole)).or_insert(0) += 1;
         let facts = life_of.facts(on);
+        if let Notices::Part(base) = life_of.notices {
+            // The steps are of the whole: this one stays as its PT had it.
+            parts += 1;
+            reaches_the_citizen_once(life, &life_of, &blank, on, base, life_of.cost(on));
+            continue;
+        }
         let got = amount_due(&rule, &facts, date_of(on)).unwrap_or_else(|fault| panic!("{life}: {fault}: {life_of:?} on {}", date_of(on)));
         let (due, cost) = (life_of.due(&world, on), life_of.cost(on));
         assert_eq!((got.due.0, got.cost.0, got.total.0), (due, cost, due + cost), "{life}: {life_of:?} on {}: {got:?}", date_of(on));
@@ -339,6 +471,7 @@ fn what_is_asked_is_the_rule_and_the_price_once() {
             let then = amount_due(&rule, &facts, change).unwrap();
             assert!(change > date_of(on) && before.total == got.total && then.total != got.total, "{life}: {life_of:?} {change}");
         }
+        reaches_the_citizen_once(life, &life_of, &blank, on, due, cost);
         with_cost += usize::from(cost > 0);
         let holder = &facts.recipients[life_of.holder];
         stale += usize::from(cost > 0 && holder.price.is_some() && holder.priced_paper != holder.analog_cost);
@@ -350,6 +483,7 @@ fn what_is_asked_is_the_rule_and_the_price_once() {
         with_cost > LIVES / 20 && stale > LIVES / 100 && suspended > LIVES / 20 && steps.iter().all(|count| *count > LIVES / 50),
         "{with_cost} {stale} {suspended} {steps:?}"
     );
+    assert!(ways.len() == 32 && ways.values().all(|count| *count > LIVES / 200) && parts > LIVES / 10, "{parts} {ways:?}");
 }
 
 #[test]
@@ -359,7 +493,7 @@ fn more_facts_never_ask_less_and_a_stop_never_asks_more() {
         let mut drawn = drawn(&mut dice);
         // Rules whose steps only grow.
         drawn.rule = AmountRule { steps: AmountPreset::Cds.rule().steps, ..drawn.rule };
-        let rule = drawn.rule.under(drawn.channel);
+        let rule = drawn.rule.under(costs_of(drawn.route, drawn.mode));
         let on = dice.day(drawn.act, drawn.act + 420);
         let facts = drawn.facts(on);
         let sum = |facts: &AmountFacts, day: Date| amount_due(&rule, facts, day).unwrap().total;

@@ -498,6 +498,8 @@ pub fn csv(rows: &[Row]) -> String {
 pub fn batch(rows: &[Row]) -> Vec<u8> {
     let mut entries = vec![("lotto.csv".to_owned(), csv(rows).into_bytes())];
     entries.extend(rows.iter().filter_map(|row| Some((row.cells.get("documento_file_1")?.clone(), row.pdf()))));
+    // The rows of one act name the same one.
+    entries.dedup_by(|one, other| one.0 == other.0);
     zip_entries(entries.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
 }
 

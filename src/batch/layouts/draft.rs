@@ -81,7 +81,7 @@ slots! {
     Municipality = MUNICIPALITY Recipient 256, MunicipalityDetails = MUNICIPALITY_DETAILS Recipient 256,
     Province = PROVINCE Recipient 256, ForeignState = FOREIGN_STATE Recipient 256,
     Notice = NOTICE Notice 18, NoticeCreditor = NOTICE_CREDITOR Notice 11, NoticeCost = NOTICE_COST Notice 5,
-    NoticeFile = NOTICE_FILE Notice 512, NoticeSha = NOTICE_SHA Notice 64,
+    NoticeFile = NOTICE_FILE Notice 512, NoticeSha = NOTICE_SHA Notice 64, NoticePosition = NOTICE_POSITION Notice 128,
     F24Title = F24_TITLE F24 512, F24Cost = F24_COST F24 5, F24File = F24_FILE F24 512, F24Sha = F24_SHA F24 64,
     Document = DOCUMENT Document 512, DocumentTitle = DOCUMENT_TITLE Document 512, DocumentSha = DOCUMENT_SHA Document 64,
     DocumentShared = DOCUMENT_SHARED Document 5,
@@ -139,6 +139,8 @@ struct PaymentDraft {
     cost: Option<bool>,
     file: Option<String>,
     sha: Option<Sha256>,
+    /// The PT's own id of the position of a notice.
+    position: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -420,6 +422,7 @@ impl Draft {
             Slot::NoticeCost => self.payment(false, item).cost = self.flag(field, text, dialect),
             Slot::NoticeFile => self.payment(false, item).file = Some(self.text(field, slot, text)),
             Slot::NoticeSha => self.payment(false, item).sha = self.sha(field, text),
+            Slot::NoticePosition => self.payment(false, item).position = Some(self.text(field, slot, text)),
             Slot::F24Title => self.payment(true, item).code = self.text(field, slot, text),
             Slot::F24Cost => self.payment(true, item).cost = self.flag(field, text, dialect),
             Slot::F24File => self.payment(true, item).file = Some(self.text(field, slot, text)),

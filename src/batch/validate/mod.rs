@@ -168,6 +168,7 @@ pub(crate) mod samples {
             creditor_tax_id: "15376371009".to_owned(),
             apply_cost: true,
             attachment: None,
+            position_id: None,
         }
     }
 

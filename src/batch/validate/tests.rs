@@ -522,7 +522,7 @@ fn line_breaks_of_descriptions_become_spaces() {
 
 fn second_notice(apply_cost: bool) -> Payment {
     let (notice_code, creditor_tax_id) = ("001000000000000141".to_owned(), "15376371009".to_owned());
-    Payment::PagoPa { notice_code, creditor_tax_id, apply_cost, attachment: None }
+    Payment::PagoPa { notice_code, creditor_tax_id, apply_cost, attachment: None, position_id: None }
 }
 
 #[test]

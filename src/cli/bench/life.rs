@@ -387,6 +387,7 @@ fn act(sender: &str, number: u64) -> Act {
                 creditor_tax_id: sender.to_owned(),
                 apply_cost: true,
                 attachment: None,
+                position_id: None,
             }],
         }],
         documents: vec![FileRef { title: Some("Verbale".to_owned()), stored: Some(stored), ..FileRef::named(document) }],

@@ -45,6 +45,9 @@ pub struct PtSettings {
     pub clock: Clock,
 }
 
+/// Code of a `NotFound`: the PT has a position of the id that it was asked by, and it is of another notice.
+pub const OTHER_NOTICE: &str = "ID_DI_ALTRO_AVVISO";
+
 /// Bytes of a file of authorities.
 const MOST_CA: u64 = 4 << 20;
 

@@ -166,6 +166,11 @@ pub(super) fn refused(code: &str) -> ConnectorError {
     ConnectorError::Refused(problem(0, code))
 }
 
+/// The position of the id that was asked by has not the notice.
+pub(super) fn other_notice() -> ConnectorError {
+    ConnectorError::NotFound(problem(0, super::OTHER_NOTICE))
+}
+
 /// A state that the interface of the partner does not know.
 pub(super) fn unknown_state(state: &str) -> ConnectorError {
     ConnectorError::Protocol { what: format!("unknown state {}", code_only(state)) }
@@ -175,7 +180,9 @@ pub(super) fn unknown_state(state: &str) -> ConnectorError {
 pub(super) fn touchable(state: HeldState) -> Result<(), ConnectorError> {
     match state {
         HeldState::Payable | HeldState::NotActive | HeldState::Expired => Ok(()),
-        HeldState::BeingPaid | HeldState::Paid | HeldState::Cancelled => Err(ConnectorError::Conflict(problem(0, state.as_str()))),
+        HeldState::BeingPaid | HeldState::Paid | HeldState::PaidElsewhere | HeldState::Cancelled => {
+            Err(ConnectorError::Conflict(problem(0, state.as_str())))
+        }
     }
 }
 

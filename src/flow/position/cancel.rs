@@ -5,11 +5,11 @@ use super::{Pending, PositionEffect, PositionFacts, PositionState, PositionStep,
 use crate::domain::money::Cents;
 
 /// Whether a position in `state` can still be cancelled. One that is being paid is looked at again by itself; one that its PT has
-/// cancelled, does not know or says to be somebody else's is left alone.
+/// cancelled, does not know or says to be somebody else's, and one whose debt is paid, is left alone.
 pub(super) fn may_begin(state: &PositionState) -> bool {
     match state {
         PositionState::Unverified | PositionState::Open | PositionState::Changing { .. } => true,
-        PositionState::Parked { code } => ![code::CANCELLED, code::NOT_FOUND, code::OTHER].contains(&code.as_str()),
+        PositionState::Parked { code } => ![code::CANCELLED, code::NOT_FOUND, code::OTHER, code::PAID_ELSEWHERE].contains(&code.as_str()),
         PositionState::Unmanaged | PositionState::Paid | PositionState::Closed => false,
     }
 }

@@ -40,15 +40,25 @@ pub(super) fn told(state: &PositionState, row: &PositionFacts, payment: &Payment
     }
     // A PT may call it paid before anybody tells the payment.
     let again = matches!(state, PositionState::Paid) && row.paid_known;
+    let elsewhere = matches!(state, PositionState::Parked { code } if code == code::PAID_ELSEWHERE);
     let stale = told.code.clone();
     let mut step = PositionStep::to(PositionState::Paid).tell(told);
     // Accepted, and told: the office decides about the difference.
     step.flags.extend(stale);
-    if again {
+    if again || elsewhere {
         // Two receipts for one debt: a person gives one back.
         step.flags.push(code::PAID_TWICE.to_owned());
     }
     if row.tells_payment && !again { step.then(PositionEffect::TellPayment) } else { step }
+}
+
+/// The debt was paid with another notice: nothing was received on this one, and nothing more is asked for with it.
+pub(super) fn elsewhere(state: &PositionState) -> PositionStep {
+    match state {
+        PositionState::Unverified | PositionState::Open | PositionState::Changing { .. } => PositionStep::park(code::PAID_ELSEWHERE),
+        PositionState::Parked { code } if code != code::PAID_ELSEWHERE => PositionStep::park(code::PAID_ELSEWHERE),
+        state => PositionStep::stay(state),
+    }
 }
 
 /// Its PT calls it paid and tells no payment: it is taken to be of what that PT asked for, and said to be so.

@@ -107,6 +107,21 @@ fn each_fact_moves_each_state_as_written() {
         (S::Unverified, verified(HeldState::BeingPaid, None), "FERMA", vec!["VERIFICA_POSIZIONE"]),
         (S::Unverified, verified(HeldState::Cancelled, None), "FERMA", vec![]),
         (S::Unverified, verified(HeldState::Paid, None), "PAGATA", vec![]),
+        // Nothing was received on it: no payment is told to anybody, and nothing else makes it be asked for again but a person.
+        (S::Unverified, verified(HeldState::PaidElsewhere, None), "FERMA", vec![]),
+        (S::Open, verified(HeldState::PaidElsewhere, None), "FERMA", vec![]),
+        (changing(10_847, Stage::Offered), read(HeldState::PaidElsewhere, None, false), "FERMA", vec![]),
+        (S::Open, F::PaidElsewhere, "FERMA", vec![]),
+        (changing(10_847, Stage::ToPush), F::PaidElsewhere, "FERMA", vec![]),
+        (parked(code::EXPIRED), F::PaidElsewhere, "FERMA", vec![]),
+        (S::Paid, F::PaidElsewhere, "PAGATA", vec![]),
+        (S::Unmanaged, F::PaidElsewhere, "NON_GESTITA", vec![]),
+        (S::Closed, F::PaidElsewhere, "CHIUSA", vec![]),
+        (parked(code::PAID_ELSEWHERE), verified(payable, Some(10_000)), "FERMA", vec![]),
+        (parked(code::PAID_ELSEWHERE), reckoned_fact(sum(20_000)), "FERMA", vec![]),
+        (parked(code::PAID_ELSEWHERE), F::Moved, "FERMA", vec![]),
+        (parked(code::PAID_ELSEWHERE), F::Resumed, "DA_VERIFICARE", vec!["VERIFICA_POSIZIONE"]),
+        (parked(code::PAID_ELSEWHERE), verified(HeldState::Paid, None), "PAGATA", vec![]),
         (S::Unverified, F::Unverifiable, "APERTA", vec!["RICALCOLA"]),
         (S::Unverified, F::NotVerified { code: code::NOT_FOUND }, "FERMA", vec![]),
         (S::Open, reckoned_fact(sum(10_000)), "APERTA", vec![]),
@@ -270,9 +285,31 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
     assert_eq!(told(wanted.clone(), PositionState::Paid, 10_847), ("PAGATA", None, vec![]));
     let known = PositionFacts { paid_known: true, ..wanted };
     assert_eq!(told(known, PositionState::Paid, 10_847), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
+    // The debt was paid with another of its notices before.
+    assert_eq!(told(row(), parked(code::PAID_ELSEWHERE), 10_000), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
     let tells = PositionFacts { tells_payment: true, ..row() };
     let step = observe(&PositionState::Open, &tells, &PositionFact::Paid { payment: payment(1), whole: true });
     assert_eq!(effects(&step), ["COMUNICA_PAGAMENTO"]);
+}
+
+#[test]
+fn what_was_paid_with_another_notice_has_no_amount_and_stays_so_until_a_person_says_otherwise() {
+    let tells = PositionFacts { tells_payment: true, ..row() };
+    for fact in [PositionFact::PaidElsewhere, PositionFact::Verified { held: held(HeldState::PaidElsewhere, Some(10_000)) }] {
+        let step = observe(&PositionState::Open, &tells, &fact);
+        assert_eq!(step.next, parked(code::PAID_ELSEWHERE), "{fact:?}");
+        assert_eq!((step.flags.as_slice(), effects(&step).as_slice()), (&[code::PAID_ELSEWHERE.to_owned()][..], &[][..]), "{fact:?}");
+        let told = &step.lines[0];
+        assert_eq!(
+            (told.event, told.code.as_deref(), told.amount, &told.payment),
+            (event::PARKED, Some(code::PAID_ELSEWHERE), None, &None)
+        );
+        let again = observe(&step.next, &tells, &fact);
+        assert!(again.next == step.next && again.lines.is_empty() && again.flags.is_empty(), "told once: {again:?}");
+    }
+    for fact in [PositionFact::GaveUp { code: "TENTATIVI_ESAURITI".to_owned() }, PositionFact::NotVerified { code: code::NOT_FOUND }] {
+        assert_eq!(observe(&parked(code::PAID_ELSEWHERE), &row(), &fact).next, parked(code::PAID_ELSEWHERE), "{fact:?}");
+    }
 }
 
 #[test]
@@ -608,6 +645,8 @@ fn of_a_pt_that_asks_the_price_what_is_parked_is_reckoned() {
         (PositionState::Unverified, is(HeldState::Cancelled), false),
         (PositionState::Unverified, is(HeldState::Paid), false),
         (parked(code::CANCELLED), PositionFact::Moved, false),
+        (PositionState::Open, PositionFact::PaidElsewhere, false),
+        (parked(code::PAID_ELSEWHERE), PositionFact::Moved, false),
     ];
     for (state, fact, want) in table {
         let reckons = |row| effects(&observe(&state, row, &fact)).contains(&"RICALCOLA");

@@ -26,6 +26,8 @@ pub mod code {
     pub const UNTOLD: &str = "PAGATO_IMPORTO_NON_COMUNICATO";
     /// The personal data of its act was deleted before it was paid.
     pub const ACT_ERASED: &str = "POSIZIONE_NON_PIU_SEGUITA";
+    /// The debt was paid with another of its notices: nothing is asked for with this one until a person says so.
+    pub const PAID_ELSEWHERE: &str = "PAGATO_CON_ALTRO_AVVISO";
     /// Another receipt of the whole.
     pub const PAID_TWICE: &str = "PAGATO_DUE_VOLTE";
 

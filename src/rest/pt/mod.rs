@@ -252,9 +252,10 @@ impl Desk {
         Ok((caller, body))
     }
 
-    /// Whether that PT has the notice of that ente.
+    /// Whether that PT has, or had, the notice of that ente: any route to it that fits, for a position stays at its PT when another
+    /// route comes before its own. What is answered and kept of it is compared with the PT of the position again.
     fn is_of(&self, pt: &str, creditor: &str, notice: &str) -> bool {
-        self.hub.settings().institution(creditor).and_then(|ente| ente.route(notice)).is_some_and(|route| route.pt == pt)
+        positions::partners::route(&self.hub.settings(), creditor, notice, pt).is_some()
     }
 
     /// The price of a notice, from what is known.
@@ -309,6 +310,11 @@ impl Desk {
         };
         if !is_notice(&notice) || !self.is_of(&caller.pt, &paid.creditor, &notice) {
             tracing::warn!(pt = caller.pt, creditor = paid.creditor, notice, "un pagamento di un avviso che non è di questo partner");
+            // Of one of our enti: its way has gone, and somebody has paid.
+            if is_notice(&notice) && self.hub.settings().institution(&paid.creditor).is_some() {
+                let told = positions::payment_of_nobody(&self.hub, &caller.pt, &paid.creditor, &notice).await;
+                told.map_err(|error| self.broken(&caller.pt, &error))?;
+            }
             return Err(Untaken::NotOurs);
         }
         if !(1..=99_999_999_999).contains(&paid.amount.0) {

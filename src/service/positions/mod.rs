@@ -9,11 +9,14 @@ mod push;
 pub mod reckon;
 mod verify;
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::dispatch::End;
 use super::{Hub, rome};
+use crate::domain::act::Act;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
 use crate::domain::position::{PaymentEvent, Undone, WhyUndone};
@@ -82,6 +85,22 @@ pub enum PaymentTaken {
     Unknown,
 }
 
+/// The notices of an act (PT, creditor, notice) of which it states no id, at PTs that change a position by its id alone.
+#[must_use]
+pub fn without_id(hub: &Hub, act: &Act) -> BTreeSet<(String, String, String)> {
+    let of_act = act.position.as_ref().is_some_and(|data| data.position_id.is_some());
+    let mut without = BTreeSet::new();
+    for channel in hub.partners.values() {
+        let can = channel.partner.capabilities();
+        if !can.changes_by_position_id || (can.ties_position_id && of_act) {
+            continue;
+        }
+        let unnamed = act.notices().filter(|(_, creditor, notice)| act.position_of(creditor, notice).position_id.is_none());
+        without.extend(unnamed.map(|(_, creditor, notice)| (channel.config.name.clone(), creditor.to_owned(), notice.to_owned())));
+    }
+    without
+}
+
 /// The price of a notice, from what is known: one look, never a call.
 pub async fn price(hub: &Hub, pt: &str, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
     let sheet = hub.store.price_sheet(creditor, notice)?;
@@ -98,6 +117,11 @@ pub fn price_though_expired(hub: &Hub, pt: &str, creditor: &str, notice: &str) -
 /// A PT tells that a notice was paid. Durable when it returns.
 pub async fn paid(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreError> {
     payments::take(hub, event).await
+}
+
+/// A PT tells the payment of a notice of one of our enti that no route gives to it: a person is told, and nothing is kept.
+pub async fn payment_of_nobody(hub: &Hub, pt: &str, creditor: &str, notice: &str) -> Result<(), StoreError> {
+    hub.store.payment_of_nobody(pt, creditor, notice, hub.clock.now()).await
 }
 
 /// Bytes of a ticket at most: PTs give back those of messo, or short numbers of theirs.

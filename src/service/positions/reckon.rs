@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::partners;
 use super::{Over, Price, PriceAnswer, PriceDay};
 use crate::domain::amount_rule::{
-    AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, CostPolicy, FromEvent, amount_due, asks_for, rule_of,
+    AmountFacts, AmountFault, AmountRule, Breakdown, BreakdownLine, CostPolicy, FromEvent, amount_due, rule_of,
 };
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::PositionId;
@@ -74,27 +74,8 @@ impl PriceDay {
 #[must_use]
 pub fn rule(material: &PositionMaterial) -> AmountRule {
     let whole = rule_of(&material.content, material.flow.amount_rule.as_ref());
-    let rule = if is_of_the_whole(material, &whole) { whole } else { AmountRule::flat(whole.costs) };
+    let rule = if material.is_of_the_whole(&whole) { whole } else { AmountRule::flat(whole.costs) };
     rule.under(material.costs)
-}
-
-/// Whether a notice is of the whole amount of its act: it is the only one, or everybody who owes has one of their own and its PT held, at
-/// first, what the rule asks for (several who owe jointly, each with a notice of the whole: art. 196 D.Lgs. 285/1992, art. 6 L. 689/1981).
-fn is_of_the_whole(material: &PositionMaterial, rule: &AmountRule) -> bool {
-    if material.notices <= 1 {
-        return true;
-    }
-    let mut holders: Vec<usize> = material.content.notices().map(|(recipient, ..)| recipient).collect();
-    let each_has_one = {
-        let all = holders.len();
-        holders.dedup();
-        holders.len() == all
-    };
-    match (material.facts.amount, material.base) {
-        (Some(amount), Some(base)) => each_has_one && (amount == base || asks_for(rule, &material.facts, base)),
-        // Nobody says what it is of.
-        _ => false,
-    }
 }
 
 /// What is due on `today`, line by line.
@@ -104,7 +85,7 @@ pub fn breakdown(material: &PositionMaterial, calendar: Calendar, today: Date) -
 
 /// What the amount depends on: of a part of the act's amount the base is what its PT held.
 fn facts(material: &PositionMaterial, calendar: Calendar) -> AmountFacts {
-    let whole = is_of_the_whole(material, &rule_of(&material.content, material.flow.amount_rule.as_ref()));
+    let whole = material.is_of_the_whole(&rule_of(&material.content, material.flow.amount_rule.as_ref()));
     let amount = if whole { material.facts.amount.or(material.base) } else { material.base };
     AmountFacts { amount, calendar, ..material.facts.clone() }
 }
@@ -116,7 +97,7 @@ pub fn reckon(
     can: Option<Capabilities>,
     today: Date,
 ) -> Result<(Reckoning, Option<PriceSheet>), AmountFault> {
-    let known = can.is_some_and(|can| !can.needs_position_id || material.data().position_id.is_some());
+    let known = can.is_some_and(|can| !can.changes_by_position_id || material.data(can.ties_position_id).position_id.is_some());
     let cancels = (material.cancels && !material.live).then(|| known && can.is_some_and(|can| can.cancel));
     if cancels == Some(true) {
         return Ok((ending(material, today), None));
@@ -291,6 +272,7 @@ pub fn answer(pt: &str, sheet: Option<Sheet>, today: Date) -> PriceAnswer {
         // Refused before SEND or by it: the debt is as good as before, and its act may come again.
         ("CHIUSA", _) if !sheet.refused => return PriceAnswer::NotPayable(Over::Withdrawn),
         ("CHIUSA", _) => return PriceAnswer::NotYet,
+        (_, Some(code::PAID_ELSEWHERE)) => return PriceAnswer::NotPayable(Over::Paid),
         (_, Some(code::CANCELLED)) => return PriceAnswer::NotPayable(Over::Withdrawn),
         (_, Some(code::EXPIRED)) => return PriceAnswer::NotPayable(Over::Expired),
         _ => {}

@@ -119,7 +119,7 @@ fn nothing_is_told_before_send_has_it_nor_to_a_pt_that_takes_nothing() {
     assert!(told(&push, can()));
     assert!(!told(&push, None), "the PT is gone from the configuration");
     assert!(!told(&push, Some(Capabilities::NOTHING)));
-    let by_id = Some(Capabilities { needs_position_id: true, ..can().unwrap() });
+    let by_id = Some(Capabilities { changes_by_position_id: true, ..can().unwrap() });
     assert!(!told(&push, by_id), "its own id is not known");
     assert!(told(&PositionMaterial { pt_id: Some("IUPD-1".to_owned()), ..push.clone() }, by_id));
     let unheard = PositionMaterial { facts: AmountFacts { notified: false, ..push.facts.clone() }, ..push.clone() };
@@ -139,7 +139,7 @@ fn what_is_to_be_cancelled_with_its_act_needs_no_sum() {
     let cancels = |can| reckon(&material, Calendar::default(), can, TUESDAY).map(|(sum, _)| (sum.cancels, sum.last, sum.amount));
     let can_cancel = Capabilities { cancel: true, ..can().unwrap() };
     assert_eq!(cancels(Some(can_cancel)), Ok((Some(true), true, Cents(4_200))));
-    let by_id = Some(Capabilities { needs_position_id: true, ..can_cancel });
+    let by_id = Some(Capabilities { changes_by_position_id: true, ..can_cancel });
     assert!(cancels(by_id).is_err(), "the PT could not be told which: what is due is reckoned, and there is no sum");
     let left = PositionMaterial { live: false, cancels: true, ..self::material(CostChannel::Push) };
     assert_eq!(reckon(&left, Calendar::default(), can(), TUESDAY).unwrap().0.cancels, Some(false), "a PT that cannot");
@@ -190,6 +190,50 @@ fn a_notice_of_the_whole_follows_the_rule_although_there_are_others() {
     for recipient in [0, 1] {
         let fault = reckon(&other(recipient, None), Calendar::default(), can(), TUESDAY).unwrap_err();
         assert_eq!(fault, AmountFault::NoBase, "{recipient}: nobody tells");
+    }
+}
+
+/// PU and others find a debt by its id alone and do not say whose it is: with the id of the act the debt of the other debtor would be
+/// rewritten.
+#[test]
+fn the_id_of_an_act_with_several_notices_is_of_none_of_them() {
+    const SECOND: &str = "001000000000000141";
+    let by_id = Capabilities { changes_by_position_id: true, cancel: true, ..can().unwrap() };
+    let ties = Capabilities { ties_position_id: true, ..by_id };
+    let joint = |own: Option<&str>, pt_id: Option<&str>| {
+        let mut material = PositionMaterial { notices: 2, base: Some(Cents(10_000)), ..material(CostChannel::Push) };
+        material.content.position.as_mut().unwrap().position_id = Some("IUD-A".to_owned());
+        let mut other = material.content.recipients[0].clone();
+        other.payments = vec![
+            serde_json::from_value(json!({
+                "kind": "pagopa", "notice_code": SECOND, "creditor_tax_id": ENTE, "apply_cost": true, "position_id": own,
+            }))
+            .unwrap(),
+        ];
+        material.content.recipients.push(other);
+        material.facts.recipients.push(RecipientFacts::default());
+        (material.facts.holder, material.notice, material.pt_id) = (1, SECOND.to_owned(), pt_id.map(str::to_owned));
+        material
+    };
+    let table = [
+        // own id, id that the PT has told, whether the PT ties; the id it is asked by, whether it may be changed
+        (None, None, by_id, None, false),
+        (None, None, ties, Some("IUD-A"), true),
+        (Some("IUD-B"), None, by_id, Some("IUD-B"), true),
+        (Some("IUD-B"), Some("IUD-C"), ties, Some("IUD-B"), true),
+        (None, Some("IUD-B"), by_id, Some("IUD-B"), true),
+        (None, Some("IUD-B"), ties, Some("IUD-B"), true),
+    ];
+    for (own, told, can, want, changes) in table {
+        let material = joint(own, told);
+        let data = material.data(can.ties_position_id);
+        assert_eq!(data.position_id.as_deref(), want, "{own:?} {told:?} {can:?}");
+        assert_eq!(material.asks_by_shared_id(&data), want == Some("IUD-A"), "{own:?} {told:?} {can:?}");
+        let (sum, _) = reckon(&material, Calendar::default(), Some(can), TUESDAY).unwrap();
+        assert_eq!(sum.may_push, changes, "{own:?} {told:?} {can:?}");
+        let ended = PositionMaterial { live: false, cancels: true, ..material };
+        let (sum, _) = reckon(&ended, Calendar::default(), Some(can), TUESDAY).unwrap();
+        assert_eq!(sum.cancels, Some(changes), "cancelled no more than changed: {own:?} {told:?} {can:?}");
     }
 }
 

@@ -8,11 +8,13 @@ use super::partners::{self, PtChannel, after_error, heard};
 use super::reckon;
 use crate::config::PaymentRoute;
 use crate::connectors::ConnectorError;
+use crate::connectors::pt::OTHER_NOTICE;
 use crate::domain::act::RecipientType;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
 use crate::domain::position::{Asked, Change, CostChannel, Held, HeldState, Payer, PaymentEvent};
 use crate::flow::position::{PositionEffect, PositionFact, code};
+use crate::flow::prepare;
 use crate::flow::retry::FailureClass;
 use crate::service::Hub;
 use crate::service::dispatch::End;
@@ -43,8 +45,8 @@ pub async fn subject(hub: &Hub, id: PositionId) -> Result<Subject, End> {
         tax_id: recipient.tax_id.clone(),
         denomination: recipient.denomination.clone(),
     });
-    let asked =
-        Asked { creditor: material.creditor.clone(), notice: material.notice.clone(), data: material.data(), payers: payers.collect() };
+    let data = material.data(channel.partner.capabilities().ties_position_id);
+    let asked = Asked { creditor: material.creditor.clone(), notice: material.notice.clone(), data, payers: payers.collect() };
     Ok(Subject { channel, route: route.clone(), asked, material })
 }
 
@@ -61,7 +63,7 @@ pub enum Answered {
 pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
     let channel = &subject.channel;
     if channel.partner.capabilities().needs_position_id && subject.asked.data.position_id.is_none() {
-        return Answered::Not("ID_POSIZIONE_MANCANTE");
+        return Answered::Not(prepare::code::NO_ID);
     }
     let answer = {
         let _turn = channel.turn(1).await;
@@ -75,6 +77,12 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
                 return Answered::Ends(end);
             }
             return Answered::Not(match &error {
+                // The one id that the act states for its notices is of another of them.
+                ConnectorError::NotFound(problem)
+                    if problem.has(OTHER_NOTICE) && subject.material.asks_by_shared_id(&subject.asked.data) =>
+                {
+                    prepare::code::NO_ID
+                }
                 // A PT that has it not asks messo for all of it.
                 ConnectorError::NotFound(_) => unfit(subject, None).unwrap_or(code::NOT_FOUND),
                 ConnectorError::Protocol { what } => {

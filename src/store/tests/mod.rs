@@ -427,7 +427,13 @@ fn act(reference: &str) -> Act {
 }
 
 fn recipient(tax_id: &str, notice_code: Option<String>) -> Recipient {
-    let payment = |notice_code| Payment::PagoPa { notice_code, creditor_tax_id: ENTE.to_owned(), apply_cost: true, attachment: None };
+    let payment = |notice_code| Payment::PagoPa {
+        notice_code,
+        creditor_tax_id: ENTE.to_owned(),
+        apply_cost: true,
+        attachment: None,
+        position_id: None,
+    };
     Recipient {
         recipient_type: RecipientType::Pf,
         tax_id: tax_id.to_owned(),

@@ -346,6 +346,60 @@ async fn a_payment_is_told_once_and_one_of_nobody_waits_for_its_act() {
 }
 
 #[tokio::test]
+async fn one_of_several_notices_of_a_debt_is_paid_and_the_others_stand_still() {
+    // (who has the notices, what each PT holds at first, alternatives) -> whether the second stands still once the first is paid.
+    let table = [
+        ("a notice each, of the whole", [0, 1], [10_000, 10_000], false, true),
+        ("a half each", [0, 1], [5_000, 5_000], false, false),
+        ("the whole and a part", [0, 1], [10_000, 5_000], false, false),
+        ("instalments", [0, 0], [5_000, 5_000], false, false),
+        ("instalments that a whole one may take the place of", [0, 0], [5_000, 10_000], true, false),
+        ("the whole, and instalments in its place", [0, 0], [10_000, 5_000], true, true),
+        ("two of the whole that nobody says to be one debt", [0, 0], [10_000, 10_000], false, false),
+    ];
+    for (what, holders, amounts, grouped, want) in table {
+        let world = World::new();
+        world.routes(CostChannel::Push, true).await;
+        world.listen().await;
+        let codes = ["302000000000000184", "302000000000000285"];
+        let mut joint = Act { amount: Some(Cents(10_000)), ..act("a") };
+        joint.recipients = vec![recipient("RSSMRA80A01H501U", None), recipient("VRDLGU85M41F205X", None)];
+        for (holder, code) in holders.into_iter().zip(codes) {
+            let payments = recipient("", Some(code.to_owned())).payments;
+            joint.recipients[holder].payments.extend(payments);
+        }
+        joint.position = Some(crate::domain::act::PositionData { notice_group: grouped.then(|| "G-1".to_owned()), ..Default::default() });
+        world.accept(vec![joint], flow(0)).await;
+        world.settle().await;
+        let mut ids = Vec::new();
+        for (code, amount) in codes.into_iter().zip(amounts) {
+            let id = world.store.position_of_notice(ENTE, code).await.unwrap().unwrap().id;
+            assert_eq!(world.say(id, PositionFact::Verified { held: held(amount) }, None).await, "APERTA", "{what}");
+            ids.push(id);
+        }
+        let second = || async { world.store.position(ids[1]).await.unwrap().unwrap() };
+        world.store.take_payment(payment(codes[0], amounts[0], Some("IUR-1")), world.now()).await.unwrap();
+        let stands = second().await;
+        let parked = want.then_some(code::PAID_ELSEWHERE);
+        assert_eq!((stands.park_code.as_deref(), stands.paid), (parked, None), "{what}: {stands:?}");
+        let lines = world.lines().await;
+        assert_eq!(events(&lines, "a").contains(&"POSIZIONE_FERMA".to_owned()), want, "{what}");
+        assert_eq!(lines.iter().filter(|line| line.event == "PAGATO").count(), 1, "{what}: one payment");
+        let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
+        assert_eq!(alerts.iter().any(|alert| alert.code == code::PAID_ELSEWHERE), want, "{what}");
+        // Nothing more is asked for with it, whatever happens to the act, until a person says so.
+        world.say(ids[1], PositionFact::Moved, None).await;
+        world.reckon(&sum(15_000, None)).await;
+        assert_eq!(second().await.state == "FERMA", want, "{what}");
+        if want {
+            assert!(world.store.resume_position(ids[1], "ufficio", "dovuto a parte", world.now()).await.unwrap());
+            assert_eq!(second().await.state, "DA_VERIFICARE");
+            assert_eq!(world.say(ids[1], PositionFact::Verified { held: held(amounts[1]) }, None).await, "APERTA", "it goes on");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_gives_up_parks_the_position_and_a_person_lets_it_go_on() {
     let world = World::new();
     world.routes(CostChannel::Push, true).await;

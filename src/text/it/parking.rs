@@ -236,8 +236,9 @@ pub const CODES: &[(&str, &str, &str)] = &[
     // payments
     (
         "ID_POSIZIONE_MANCANTE",
-        "Il partner tecnologico conosce le posizioni solo dal loro identificativo, e l'atto non lo indica.",
-        "Depositare di nuovo l'atto con posizione_id, poi messo posizione retry.",
+        "Il partner tecnologico conosce le posizioni solo dal loro identificativo, e l'atto non lo indica, oppure ne indica uno solo per più avvisi: \
+         l'importo dell'avviso resta com'è.",
+        "Depositare di nuovo l'atto con posizione_id (con più avvisi avviso_posizione_id_n, uno per avviso), poi messo posizione retry.",
     ),
     (
         "VERIFICA_RESPINTA_DAL_PT",
@@ -382,14 +383,19 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("PAGATO_IN_PARTE", "Di un avviso è stata pagata solo una parte.", "Nessuna azione: si attende il resto."),
     (
         "PAGATO_DUE_VOLTE",
-        "Di un avviso sono arrivate due ricevute di pagamento diverse.",
+        "Di un avviso, o di due avvisi dello stesso debito, sono arrivate due ricevute di pagamento diverse.",
         "Verificare i due pagamenti; se sono davvero due, uno va restituito.",
     ),
     (
+        "PAGATO_CON_ALTRO_AVVISO",
+        "Il debito è stato pagato con un altro dei suoi avvisi: su questo non è arrivato nulla, e messo non lo aumenta più.",
+        "Annullarlo presso il partner tecnologico, dove si può ancora pagare; se invece è dovuto a parte, messo posizione retry.",
+    ),
+    (
         "PAGAMENTO_SCONOSCIUTO",
-        "Un partner tecnologico comunica il pagamento di un avviso che nessun atto nomina: è conservato e nessun importo cambia. Non è di nessun gestionale: \
-         è avvisato l'ente, e quando arriva un atto che nomina l'avviso lo dice il suo esito.",
-        "Verificare se l'atto deve ancora arrivare, o se l'avviso è di un altro programma.",
+        "Un partner tecnologico comunica il pagamento di un avviso che nessun atto nomina, o che la configurazione non affida a lui: nessun importo \
+         cambia. Non è di nessun gestionale: è avvisato l'ente. Il primo è conservato: quando arriva un atto che nomina l'avviso lo dice il suo esito.",
+        "Verificare se l'atto deve ancora arrivare, se l'avviso è di un altro programma, o se manca il suo percorso in [[ente.pagamenti]].",
     ),
     (
         "POSIZIONE_NON_PIU_SEGUITA",

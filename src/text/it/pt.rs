@@ -223,6 +223,7 @@ fn state(state: HeldState) -> &'static str {
         HeldState::Paid => "pagata",
         HeldState::Cancelled => "annullata",
         HeldState::Expired => "scaduta",
+        HeldState::PaidElsewhere => "pagata con un altro avviso",
     }
 }
 

@@ -118,7 +118,13 @@ impl Draft {
         let file = draft.file.map(|file| named(&file, None, draft.sha, false, names));
         match draft.f24 {
             true => Payment::F24 { title: draft.code, apply_cost, metadata: file.unwrap_or_else(|| FileRef::named("")) },
-            false => Payment::PagoPa { notice_code: draft.code, creditor_tax_id: draft.creditor, apply_cost, attachment: file },
+            false => Payment::PagoPa {
+                notice_code: draft.code,
+                creditor_tax_id: draft.creditor,
+                apply_cost,
+                attachment: file,
+                position_id: draft.position,
+            },
         }
     }
 

@@ -196,6 +196,7 @@ static NOTICE: Group = list(
         must("creditore", Slot::NoticeCreditor),
         must("applicaCosti", Slot::NoticeCost),
         group("allegato", &ATTACHMENT, false),
+        may("posizioneId", Slot::NoticePosition),
     ],
 );
 

@@ -59,6 +59,7 @@ fn relative(field: Field) -> Option<String> {
         f::F24_COST => f24("/applicaCosti"),
         f::NOTICE_FILE => notice("/allegato/file"),
         f::NOTICE_SHA => notice("/allegato/sha256"),
+        f::NOTICE_POSITION => notice("/posizioneId"),
         f::F24_TITLE => f24("/titolo"),
         f::F24_FILE => f24("/metadati/file"),
         f::F24_SHA => f24("/metadati/sha256"),

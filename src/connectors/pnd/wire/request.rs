@@ -170,7 +170,7 @@ pub fn new_notification<'a>(act: &'a Act, parts: &SendParts<'a>) -> Result<NewNo
         let mut payments = Vec::with_capacity(recipient.payments.len());
         for payment in &recipient.payments {
             payments.push(match payment {
-                Payment::PagoPa { notice_code, creditor_tax_id, apply_cost, attachment: file } => PaymentItem::PagoPa {
+                Payment::PagoPa { notice_code, creditor_tax_id, apply_cost, attachment: file, .. } => PaymentItem::PagoPa {
                     notice_code,
                     creditor_tax_id,
                     apply_cost: *apply_cost,
@@ -397,6 +397,7 @@ mod tests {
             creditor_tax_id: "77777777777".into(),
             apply_cost: true,
             attachment,
+            position_id: None,
         };
         act.recipients = vec![
             act::Recipient {

@@ -163,7 +163,9 @@ pub fn judge(operation: &Operation, format: Format, answer: &Answer, writes: boo
         Some(Meaning::Uncertain) if writes => ConnectorError::Uncertain { what: shown },
         Some(Meaning::Uncertain) => temporary(shown, None),
         Some(Meaning::State(state)) if !writes => return Ok(Told::State(*state)),
-        Some(Meaning::State(HeldState::Paid | HeldState::BeingPaid | HeldState::Cancelled)) => ConnectorError::Conflict(said),
+        Some(Meaning::State(HeldState::Paid | HeldState::PaidElsewhere | HeldState::BeingPaid | HeldState::Cancelled)) => {
+            ConnectorError::Conflict(said)
+        }
         Some(Meaning::State(_)) => ConnectorError::Unclassified(said),
         None if answer.status >= 500 && writes => ConnectorError::Uncertain { what: shown },
         None if answer.status >= 500 => temporary(shown, None),

@@ -116,12 +116,20 @@ impl Declared {
             verify: true,
             tells_amount: verify.answer.amount.is_some(),
             needs_position_id: self.needs_position_id,
+            changes_by_position_id: self.needs_position_id,
+            ties_position_id: self.ties_position_id(),
             update: update.is_some(),
             moves_date: update.as_ref().is_some_and(|update| self.definition.templates.names(update, "scadenza")),
             answers_later: update.as_ref().is_some_and(|update| update.answer.ticket.is_some()),
             fee_apart: false,
             cancel: cancel.is_some(),
         }
+    }
+
+    /// Asked by its id of a position, it says of which notice that is.
+    fn ties_position_id(&self) -> bool {
+        let places = &self.definition.verify.answer;
+        self.needs_position_id && (places.notice.is_some() || places.iuv.is_some())
     }
 
     /// What it holds for a notice.
@@ -196,7 +204,11 @@ impl Declared {
         };
         let places = &verify.answer;
         let text = |place: &Option<Place>| place.as_ref().and_then(|place| tree.text(place));
-        about(places, &tree, asked)?;
+        about(places, &tree, asked).map_err(|error| match error {
+            // It answered what it was asked: the id is of another notice.
+            ConnectorError::Protocol { what } if what == OTHER && self.ties_position_id() => super::rest::other_notice(),
+            error => error,
+        })?;
         held.notice = (places.notice.is_some() || places.iuv.is_some()).then(|| asked.notice.clone());
         held.creditor = text(&places.creditor);
         if held.creditor.as_ref().is_some_and(|creditor| *creditor != asked.creditor && Some(creditor) != route.ente.as_ref()) {
@@ -318,6 +330,9 @@ impl Declared {
     }
 }
 
+/// An answer about another notice than the one asked for.
+const OTHER: &str = "the answer is about another notice";
+
 /// Refuses an answer about another notice, or one that should say which it is about and does not.
 fn about(places: &definition::Places, tree: &Tree, asked: &Asked) -> Result<(), ConnectorError> {
     let iuv = notice_code::iuv(&asked.notice).unwrap_or_default();
@@ -325,7 +340,7 @@ fn about(places: &definition::Places, tree: &Tree, asked: &Asked) -> Result<(), 
         let Some(place) = place else { continue };
         match tree.text(place) {
             Some(found) if found == wanted => {}
-            Some(_) => return Err(protocol("the answer is about another notice")),
+            Some(_) => return Err(protocol(OTHER)),
             None => return Err(protocol("the answer does not say which notice it is about")),
         }
     }

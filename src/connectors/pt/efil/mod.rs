@@ -57,6 +57,8 @@ impl EFil {
             verify: true,
             tells_amount: true,
             needs_position_id: false,
+            changes_by_position_id: false,
+            ties_position_id: false,
             update: true,
             moves_date: true,
             answers_later: false,

@@ -56,6 +56,8 @@ impl Exchange {
             verify: false,
             tells_amount: false,
             needs_position_id: true,
+            changes_by_position_id: true,
+            ties_position_id: false,
             update: true,
             moves_date: true,
             answers_later: true,

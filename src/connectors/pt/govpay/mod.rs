@@ -39,6 +39,8 @@ impl GovPay {
             verify: true,
             tells_amount: true,
             needs_position_id: false,
+            changes_by_position_id: false,
+            ties_position_id: false,
             update: true,
             moves_date: true,
             answers_later: false,

@@ -54,6 +54,8 @@ impl Gpd {
             verify: true,
             tells_amount: true,
             needs_position_id: true,
+            changes_by_position_id: true,
+            ties_position_id: true,
             update: true,
             moves_date: true,
             answers_later: false,

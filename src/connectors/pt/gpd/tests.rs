@@ -115,8 +115,9 @@ fn knows_every_state() {
         ("PAID", "PAID", Some(H::Paid)),
         ("PAID", "PARTIALLY_REPORTED", Some(H::Paid)),
         ("PAID", "REPORTED", Some(H::Paid)),
-        ("PAID", "UNPAID", Some(H::Paid)), // by another of its notices
-        ("PAID", "UNPAYABLE", Some(H::Paid)),
+        ("PAID", "UNPAID", Some(H::PaidElsewhere)),
+        ("PAID", "UNPAYABLE", Some(H::PaidElsewhere)),
+        ("PAID", "EXPIRED", Some(H::PaidElsewhere)),
         ("UNPAYABLE", "UNPAYABLE", Some(H::Cancelled)),
         ("UNPAYABLE", "UNPAID", Some(H::Cancelled)),
         ("UNPAYABLE", "EXPIRED", Some(H::Expired)),
@@ -140,7 +141,8 @@ fn knows_every_state() {
         ("PARTIALLY_PAID", "PO_UNPAID", Some(H::Payable)),
         ("INVALID", "PO_UNPAID", Some(H::Cancelled)),
         ("EXPIRED", "PO_UNPAID", Some(H::Expired)),
-        ("PAID", "PO_UNPAID", Some(H::Paid)),
+        ("PAID", "PO_UNPAID", Some(H::PaidElsewhere)),
+        ("REPORTED", "PO_UNPAID", Some(H::PaidElsewhere)),
         ("REPORTED", "PO_REPORTED", Some(H::Paid)),
         ("PAID", "PO_PAID", Some(H::Paid)),
         ("PAID", "PO_PARTIALLY_REPORTED", Some(H::Paid)),
@@ -176,7 +178,6 @@ fn what_is_about_something_else_is_never_used() {
         ("another position", "/iupd".to_owned(), json!("IUPD-2")),
         ("another creditor", "/organizationFiscalCode".to_owned(), json!("09876543210")),
         ("another creditor inside", at("organizationFiscalCode"), json!("09876543210")),
-        ("another notice", at("nav"), json!("302000000000000285")),
         ("no amount", at("amount"), json!(null)),
         ("an amount of words", at("amount"), json!("100")),
         ("a negative amount", at("amount"), json!(-1)),
@@ -283,11 +284,21 @@ fn transfers_sum_up_or_nothing_is_written() {
     for (what, value, change, want) in table {
         assert_eq!(parts(value, &change), want, "{what}");
     }
-    let table = [("PAID", "PAID", "PAGATA"), ("UNPAYABLE", "UNPAYABLE", "ANNULLATA")];
+    let table = [("PAID", "PAID", "PAGATA"), ("PAID", "UNPAID", "PAGATA_CON_ALTRO_AVVISO"), ("UNPAYABLE", "UNPAYABLE", "ANNULLATA")];
     for (position, unit, code) in table {
         let value = with(v3(), &[("/status", json!(position)), (&at("status"), json!(unit))]);
         assert_eq!(parts(&value, &change(9_000, 0, None)), Err(ConnectorError::Conflict(problem(0, code))), "{position}");
     }
+}
+
+#[test]
+fn paid_with_another_notice_there_is_no_payment_and_a_position_without_the_notice_is_of_another() {
+    let mut paid = with(v3(), &[("/status", json!("PAID"))]);
+    paid["paymentDate"] = json!("2026-06-06T10:00:00Z");
+    assert_eq!(read(V3, &paid).unwrap().payment, None, "whoever paid did not pay with this one");
+    let other = with(v3(), &[(&at("nav"), json!("302000000000000285"))]);
+    assert_eq!(read(V3, &other), Err(rest::other_notice()));
+    assert_eq!(rewritten(V3, other.to_string().as_bytes(), &asked(), &change(9_000, 0, None)).map(drop), Err(rest::other_notice()));
 }
 
 #[test]

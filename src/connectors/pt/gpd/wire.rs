@@ -90,7 +90,7 @@ pub(super) fn held(edition: Edition, body: &[u8], asked: &Asked) -> Result<Held,
     let unit = about(edition, &position, asked)?;
     let (whole, fee) = amounts(unit)?;
     let state = state(edition, &position, unit)?;
-    let payment = (state == HeldState::Paid && status(unit) != Some("UNPAID") && status(unit) != Some("PO_UNPAID"))
+    let payment = (state == HeldState::Paid)
         .then(|| {
             let paid_at = text(unit, "paymentDate").or_else(|| text(&position, "paymentDate")).and_then(rest::instant)?;
             Some(PaymentSeen { paid_at, amount: whole, receipt: text(unit, "idReceipt").map(str::to_owned) })
@@ -199,7 +199,7 @@ fn about<'a>(edition: Edition, position: &'a Object, asked: &Asked) -> Result<&'
     match (found.next(), found.next()) {
         (Some(unit), None) if other(unit) => Err(protocol("the answer is about another creditor")),
         (Some(unit), None) => Ok(unit),
-        (None, _) => Err(protocol("the position has not this notice")),
+        (None, _) => Err(rest::other_notice()),
         _ => Err(protocol("the position has this notice twice")),
     }
 }
@@ -240,7 +240,7 @@ fn state_v3(position: &str, unit: &str) -> Result<HeldState, ConnectorError> {
     Ok(match (unit, position) {
         ("PAID" | "PARTIALLY_REPORTED" | "REPORTED", _) => HeldState::Paid,
         // By another of its notices.
-        ("UNPAID" | "UNPAYABLE" | "EXPIRED", "PAID") => HeldState::Paid,
+        ("UNPAID" | "UNPAYABLE" | "EXPIRED", "PAID") => HeldState::PaidElsewhere,
         ("EXPIRED", _) => HeldState::Expired,
         ("UNPAYABLE", _) | ("UNPAID", "UNPAYABLE") => HeldState::Cancelled,
         ("UNPAID", "DRAFT" | "PUBLISHED") => HeldState::NotActive,
@@ -256,7 +256,8 @@ fn state_v1(position: &str, unit: &str) -> Result<HeldState, ConnectorError> {
         other => return Err(rest::unknown_state(other)),
     }
     Ok(match position {
-        "PAID" | "REPORTED" => HeldState::Paid,
+        // By another of its notices.
+        "PAID" | "REPORTED" => HeldState::PaidElsewhere,
         "INVALID" => HeldState::Cancelled,
         "EXPIRED" => HeldState::Expired,
         "DRAFT" | "PUBLISHED" => HeldState::NotActive,

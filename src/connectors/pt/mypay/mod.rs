@@ -91,6 +91,8 @@ impl MyPay {
             verify: open_positions || paid || check,
             tells_amount: open_positions,
             needs_position_id: !open_positions,
+            changes_by_position_id: !open_positions,
+            ties_position_id: false,
             update: import,
             moves_date: import,
             answers_later: false,

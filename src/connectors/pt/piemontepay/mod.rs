@@ -75,6 +75,8 @@ impl PiemontePay {
             verify: rest,
             tells_amount: false,
             needs_position_id: !rest,
+            changes_by_position_id: !rest,
+            ties_position_id: false,
             update: true,
             moves_date: true,
             answers_later: !rest,

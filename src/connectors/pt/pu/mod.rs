@@ -41,7 +41,9 @@ impl Pu {
         Capabilities {
             verify: true,
             tells_amount: true,
-            needs_position_id: true,
+            needs_position_id: false,
+            changes_by_position_id: true,
+            ties_position_id: false,
             update: true,
             moves_date: true,
             answers_later: false,
