@@ -41,15 +41,15 @@ fn is_code(word: &str) -> bool {
     word.len() > 4 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit())
 }
 
-/// `const NAME: &str = "CODE";` of a file.
-fn constants(text: &str) -> BTreeMap<&str, &str> {
-    let mut found = BTreeMap::new();
+/// `const NAME: &str = "CODE";` of a file: a name may stand for one in each of its modules.
+fn constants(text: &str) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for rest in text.split("const ").skip(1) {
         if let Some((name, value)) = rest.split_once(": &str = ")
             && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
             && let Some(code) = literal(value)
         {
-            found.insert(name, code);
+            found.entry(name).or_default().insert(code);
         }
     }
     found
@@ -106,14 +106,17 @@ const HANDED_OVER: &[(&str, &str, &str)] = &[
     ("PAGATO_IMPORTO_DIVERSO", "src/flow/position/payment.rs", "told.code = Some(code::OTHER_AMOUNT.to_owned());"),
 ];
 
+fn only<'t>(codes: Option<&BTreeSet<&'t str>>) -> Option<&'t str> {
+    codes.filter(|codes| codes.len() == 1).and_then(|codes| codes.first().copied())
+}
+
 /// Every code that stands, as a literal or by its constant, where operators are told; each with its file.
 fn raised(sources: &[(PathBuf, String)]) -> BTreeSet<(String, PathBuf)> {
     // A name that stands for several codes says nothing but in the file that has it.
     let mut everywhere: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, code) in sources.iter().flat_map(|(_, text)| constants(text)) {
-        everywhere.entry(name).or_default().insert(code);
+    for (name, codes) in sources.iter().flat_map(|(_, text)| constants(text)) {
+        everywhere.entry(name).or_default().extend(codes);
     }
-    let only = |name: &str| everywhere.get(name).filter(|codes| codes.len() == 1).and_then(|codes| codes.first().copied());
     let mut raised = BTreeSet::new();
     for (path, text) in sources {
         if path.ends_with("domain/alert.rs") {
@@ -125,7 +128,7 @@ fn raised(sources: &[(PathBuf, String)]) -> BTreeSet<(String, PathBuf)> {
             for rest in text.split(call).skip(1) {
                 let path_of: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == ':').collect();
                 let name = path_of.rsplit("::").next().unwrap_or_default();
-                let code = literal(rest).or_else(|| own.get(name).copied()).or_else(|| only(name));
+                let code = literal(rest).or_else(|| only(own.get(name))).or_else(|| only(everywhere.get(name)));
                 raised.extend(code.map(|code| (code.to_owned(), path.clone())));
             }
         }

@@ -145,7 +145,7 @@ fn orders() -> Vec<String> {
         word
     };
     let books = read("src/service/operate/books.rs");
-    let looks = books.split("const LOOKS: &[&str] = &[").nth(1).unwrap().split("];").next().unwrap();
+    let looks = books.split("const LOOKS: ").nth(1).unwrap().split("];").next().unwrap();
     variants.map(snake).filter(|name| !looks.contains(&format!("\"{name}\""))).collect()
 }
 

@@ -35,7 +35,7 @@ enum What {
         config: PathBuf,
     },
     /// Chiede a un PT di un avviso e dice che cosa ha risposto. Non cambia niente, salvo --change con --yes.
-    Try(Question),
+    Try(Box<Question>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -89,7 +89,7 @@ pub fn run(args: Args) -> ExitCode {
     };
     match args.what {
         What::List { .. } => list(&loaded.config),
-        What::Try(question) => try_one(&loaded.config, question),
+        What::Try(question) => try_one(&loaded.config, *question),
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 /// A position of an act that SEND has, and the change of its amount that is due.
 async fn changing(due_date: Option<Date>) -> (World, PositionId) {
     let (world, id) = open().await;
-    world.reckon(&Reckoning { due_date, ..sum(10_847, None) }).await;
+    world.reckon(&Reckoning { due_date, stated_due: due_date, ..sum(10_847, None) }).await;
     assert_eq!(world.say(id, PositionFact::Offered, None).await, "IN_MODIFICA");
     (world, id)
 }
