@@ -221,7 +221,7 @@ fn a_copy_taken_while_acts_flow_is_put_back_and_nothing_is_done_twice() {
         assert!(refused.output().contains("un ripristino è cominciato e non è finito"), "{}", refused.output());
         assert_eq!(after.refused(&["status"]), "RIPRISTINO_NON_FINITO");
     }
-    let restored = after.ask(&["restore", copies, "--at", &name, "--clock", &clock]);
+    let restored = after.ask(&["restore", copies, "--at", &name, "--clock", &clock, "--reason", "disco guasto"]);
     println!(
         "restored: {}",
         serde_json::json!({ "open": restored["open"], "gaps": restored["gaps"].as_array().unwrap().iter().map(|gap| (gap["kind"].clone(), gap["count"].clone())).collect::<Vec<_>>() })
@@ -229,6 +229,15 @@ fn a_copy_taken_while_acts_flow_is_put_back_and_nothing_is_done_twice() {
     assert_eq!((restored["held"].as_bool(), restored["backup"].as_str()), (Some(true), Some(name.as_str())));
     assert!(restored["open"].as_u64().unwrap() > 0, "{restored}");
     assert!(gap(&restored, "LOTTO").1 <= 2 && gap(&restored, "ATTO").1 > 0 && gap(&restored, "NUMERI").0 >= 1, "{restored:#}");
+
+    let books = after.ask(&["audit", "--command", "restore"]);
+    let order = &books["orders"][0];
+    assert_eq!(
+        (order["why"].as_str(), order["outcome"].as_str(), order["about"]["backup"].as_str()),
+        (Some("disco guasto"), Some("OK"), Some(name.as_str())),
+        "{books}"
+    );
+    assert_eq!(books["orders"].as_array().unwrap().len(), 1, "of the restore that was interrupted nothing is left: {books}");
 
     // Held: what is asked is asked, nothing new is sent.
     let mut hub = after.start();
@@ -301,7 +310,7 @@ fn a_copy_taken_while_acts_flow_is_put_back_and_nothing_is_done_twice() {
     assert!(hub.terminate(SOON).success());
 
     // Without a hub the command copies by itself, and only what is new.
-    let again = after.ask(&["backup", copies, "--keep", "1"]);
+    let again = after.ask(&["backup", copies, "--keep", "1", "--reason", "spazio"]);
     assert_eq!(again["removed"], serde_json::json!([name]), "{again}");
     assert_eq!(after.ask(&["backup", copies, "--verify"])["faults"], 0);
     assert_eq!(after.refused(&["backup", house.path("case").to_str().unwrap()]), "CARTELLA_NON_VUOTA");
@@ -407,7 +416,7 @@ fn a_disk_that_fills_up_undoes_the_copy_and_nothing_else() {
     }
     house.drop_file(POLIZIA.0, "tre.zip", &Lot::of(POLIZIA.1, acts("TRE", 3)).zip());
     receipts(3);
-    let second = site.ask(&["backup", here, "--keep", "1"]);
+    let second = site.ask(&["backup", here, "--keep", "1", "--reason", "spazio"]);
     assert_eq!(second["removed"], serde_json::json!([first]), "{second}");
     assert_eq!(site.ask(&["backup", here, "--verify"])["faults"], 0);
     assert!(hub.terminate(SOON).success());

@@ -183,3 +183,51 @@ fn broken_files_are_answered_with_problems() {
     });
     assert!(broken.is_ok(), "{broken:?}");
 }
+
+/// `messo check` says which alerts nobody would be told of.
+#[test]
+fn check_says_which_alerts_would_reach_nobody() {
+    let base = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/valid/minimo.toml")).unwrap();
+    let (id, all) = ("02438750586", "persona, chiavi, remoti, flusso-eventi");
+    let (nobody, general) = ("manca [mail]", "[mail] to è vuoto");
+    let of_ente = |kinds: &str| format!("dell'ente {id} nessuno riceve gli avvisi di genere {kinds}:");
+    let mail = "[mail]\nhost = \"localhost\"\nfrom = \"messo@e.it\"\ntls = \"nessuno\"\n";
+    let to = "to = [\"ced@e.it\"]\n";
+    let rule = |more: &str| format!("[[ente.avvisi]]\nto = [\"a@e.it\"]\n{more}");
+    // `[mail]`, rules of the ente, what is said
+    let table: Vec<(String, String, Vec<String>)> = vec![
+        (String::new(), String::new(), vec![nobody.to_owned()]),
+        (mail.to_owned(), String::new(), vec![general.to_owned(), of_ente(all)]),
+        (format!("{mail}{to}"), String::new(), vec![of_ente(all)]),
+        (format!("{mail}{to}"), rule("flows = [\"cds\"]"), vec![of_ente(all)]),
+        (format!("{mail}{to}"), rule("kinds = [\"persona\", \"lotti\"]"), vec![of_ente("chiavi, remoti, flusso-eventi")]),
+        (
+            format!("{mail}{to}"),
+            rule("kinds = [\"persona\"]") + "\n" + &rule("kinds = [\"chiavi\", \"remoti\", \"flusso-eventi\"]"),
+            vec![],
+        ),
+        (
+            format!("{mail}{to}"),
+            rule("kinds = [\"persona\", \"chiavi\", \"flusso-eventi\"]") + "\n[[ente.avvisi]]\nkinds = [\"remoti\"]\noff = true",
+            vec![],
+        ),
+        (format!("{mail}{to}"), rule(""), vec![]),
+    ];
+    for (mail, rules, want) in table {
+        let folder = tempfile::tempdir().unwrap();
+        let (head, ente) = base.split_once("[[ente]]").unwrap();
+        let (ente, source) = ente.split_once("[[gestionale]]").unwrap();
+        let text = format!("{head}{mail}\n[[ente]]{ente}\n{rules}\n[[gestionale]]{source}");
+        std::fs::write(folder.path().join("messo.toml"), &text).unwrap();
+        let mut check = Command::new(env!("CARGO_BIN_EXE_messo"));
+        let output = check.args(["check", "--config"]).arg(folder.path().join("messo.toml")).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}{}\n{text}", String::from_utf8_lossy(&output.stderr));
+        let lines: Vec<&str> =
+            said.lines().filter(|line| ["riceve posta", "[mail] to", "nessuno riceve"].iter().any(|word| line.contains(word))).collect();
+        assert_eq!(lines.len(), want.len(), "{mail}{rules}: {said}");
+        for (line, want) in lines.iter().zip(&want) {
+            assert!(line.starts_with("avviso: ") && line.contains(want), "{want:?} in {line}");
+        }
+    }
+}

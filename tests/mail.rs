@@ -294,6 +294,55 @@ fn the_test_command_says_what_failed_and_where() {
     drop(silent);
 }
 
+/// The password is where systemd puts it for the service alone: the hub makes the trial, and without it the command says what to do.
+#[test]
+fn the_hub_tries_with_the_secrets_that_only_it_has() {
+    if !ready() {
+        return;
+    }
+    let mut house = House::new(&secured("starttls").replace("file:password", "credential:segreti_posta"), "");
+    let says = |(code, text): (Option<i32>, String), want: i32, words: &[&str]| {
+        assert_eq!(code, Some(want), "{text}");
+        for word in words {
+            assert!(text.contains(word), "{word:?} in {text}");
+        }
+    };
+    let secrets = house.path("credenziali");
+    std::fs::create_dir(&secrets).unwrap();
+    std::fs::write(secrets.join("segreti_posta"), "parola d'ordine").unwrap();
+    house.serve("starttls", LOGIN);
+    let command = "systemd-run --pipe --wait --collect -p User=messo -p LoadCredential=segreti:/etc/messo/credenziali messo mail test";
+    says(house.prove(&[]), 1, &["credential: la legge soltanto il servizio", "systemctl start messo", command]);
+
+    let mut hub = Child::spawn("messo run", house.command().env("CREDENTIALS_DIRECTORY", &secrets));
+    hub.wait_line("messo è in servizio", Duration::from_secs(30));
+    let sent = house.prove(&["--to", "anna.rossi@e.it"]);
+    assert!(!sent.1.contains("reload"), "{}", sent.1);
+    says(sent, 0, &["Prova fatta dal servizio acceso", "Server: localhost:", "- cifratura (STARTTLS)", "consegnato al server: taken as"]);
+    assert_eq!(house.taken()[0].to, "anna.rossi@e.it");
+    // What is tried is the file; what the hub works with is another thing, and said.
+    let config = std::fs::read_to_string(house.path("messo.toml")).unwrap();
+    std::fs::write(house.path("messo.toml"), config.replace("collect_minutes = 1", "collect_minutes = 2")).unwrap();
+    says(house.prove(&[]), 0, &["consegnato", "il servizio lavora ancora con la configurazione di prima", "systemctl reload messo"]);
+    std::fs::write(secrets.join("segreti_posta"), "sbagliata").unwrap();
+    says(house.prove(&[]), 1, &["al passo «accesso con utente e password»", "utente o password non sono accettati"]);
+    std::fs::remove_file(secrets.join("segreti_posta")).unwrap();
+    says(house.prove(&[]), 1, &["segreti_posta non si legge"]);
+
+    let output = common::messo(&["audit", "--orders", "--json", "--config"]).arg(house.path("messo.toml")).output().unwrap();
+    let books: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let orders: Vec<(&str, &str)> = books["orders"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|order| (order["command"].as_str().unwrap(), order["outcome"].as_str().unwrap()))
+        .collect();
+    let (good, bad) = (("mail_test", "OK"), ("mail_test", "PROVA_NON_RIUSCITA"));
+    assert_eq!(orders, [bad, bad, good, good], "{books}");
+    assert!(!books.to_string().contains("anna.rossi"), "an address in the books: {books}");
+    assert!(hub.terminate(STOP).success());
+}
+
 #[test]
 fn templates_of_operators_are_checked_and_used() {
     if !ready() {

@@ -96,19 +96,73 @@ fn configurations_in_the_documents_are_read_by_the_program() {
     assert!(seen > 0, "no whole configuration in the documents");
 }
 
-/// The unit hands each file FILE of /etc/messo/credenziali over as `send_FILE`: any other name is never found.
+/// The unit hands each file FILE of /etc/messo/credenziali over as `segreti_FILE`: any other name is never found, in what is commented
+/// out and in the documents no less than in what is not.
 #[test]
-fn credentials_of_the_example_have_the_prefix_of_the_unit() {
-    assert!(read("systemd/messo.service").lines().any(|line| line.starts_with("LoadCredential=send:")), "the unit's prefix is send_");
+fn credentials_of_the_example_and_the_documents_have_the_prefix_of_the_unit() {
+    let unit = read("systemd/messo.service");
+    assert!(unit.lines().any(|line| line.starts_with("LoadCredential=segreti:")), "the unit's prefix is segreti_");
+    let mut texts = documents();
+    texts.extend(fs::read_dir(root().join("docs/pt")).unwrap().map(|entry| entry.unwrap().path()));
+    texts.extend(fs::read_dir(root().join("config/pt")).unwrap().map(|entry| entry.unwrap().path()));
+    texts.push(root().join("config/messo.example.toml"));
+    let mut seen = 0;
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        for (index, line) in text.lines().enumerate() {
+            for name in line.split("\"credential:").skip(1).filter_map(|rest| rest.split('"').next()) {
+                seen += 1;
+                assert!(name.starts_with("segreti_"), "{}:{}: credential:{name}", path.display(), index + 1);
+            }
+        }
+    }
+    assert!(seen > 12, "only {seen}");
+    // What is not commented out is made by the README.
     let text = read("config/messo.example.toml");
-    // What is commented out is nobody's yet.
-    let text: String = text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
-    let names: Vec<&str> = text.split("\"credential:").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let used: String = text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    let names: Vec<&str> = used.split("\"credential:").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(!names.is_empty(), "no credential in the example");
     for name in names {
-        assert!(name.starts_with("send_"), "{name}");
-        let file = format!("/etc/messo/credenziali/{}", name.trim_start_matches("send_"));
+        let file = format!("/etc/messo/credenziali/{}", name.trim_start_matches("segreti_"));
         assert!(read("README.md").lines().any(|line| line.ends_with(&file)), "README.md does not make {file}");
+    }
+}
+
+/// Names of the orders in the language of the socket, as the source has them.
+fn orders() -> Vec<String> {
+    let source = read("src/service/control.rs");
+    let body = source.split("pub enum Request {\n").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let variants =
+        body.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    let snake = |name: &str| {
+        let mut word = String::new();
+        for c in name.chars().take_while(char::is_ascii_alphabetic) {
+            if c.is_ascii_uppercase() && !word.is_empty() {
+                word.push('_');
+            }
+            word.push(c.to_ascii_lowercase());
+        }
+        word
+    };
+    let books = read("src/service/operate/books.rs");
+    let looks = books.split("const LOOKS: ").nth(1).unwrap().split("];").next().unwrap();
+    variants.map(snake).filter(|name| !looks.contains(&format!("\"{name}\""))).collect()
+}
+
+/// What `messo audit --command` may be asked for is written where operators look.
+#[test]
+fn every_order_is_among_those_that_the_books_can_be_searched_for() {
+    let page = read("docs/comandi.md");
+    let row = page.lines().find(|line| line.starts_with("| `--command ORDINE` |")).unwrap();
+    let named: Vec<&str> = row.split('`').skip(3).step_by(2).collect();
+    let orders = orders();
+    assert!(orders.len() > 15 && orders.iter().any(|name| name == "pt_try"), "{orders:?}");
+    for order in &orders {
+        assert!(named.contains(&order.as_str()), "docs/comandi.md does not name {order}");
+    }
+    for name in named {
+        let outside = ["restore", "retention"].contains(&name);
+        assert!(outside || orders.iter().any(|order| order == name), "docs/comandi.md names {name}, which is no order");
     }
 }
 
@@ -142,37 +196,74 @@ fn default_row(line: &str) -> Option<(&str, &str)> {
     (key.contains('.') && a_default).then_some((key, value))
 }
 
+/// Every unit that is shipped.
+const UNITS: [&str; 3] = ["messo.service", "messo-backup.service", "messo-backup.timer"];
+
 #[test]
-fn systemd_accepts_the_unit() {
+fn systemd_accepts_the_units() {
     if !common::require("systemd-analyze") {
         return;
     }
-    // The program is not installed here: another one stands in its place.
-    let unit: String =
-        read("systemd/messo.service").lines().map(|line| format!("{}\n", line.replace("/usr/bin/messo", "/bin/true"))).collect();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("messo.service");
-    fs::write(&path, unit).unwrap();
-    let run = Command::new("systemd-analyze").args(["verify", "--man=no", "--recursive-errors=no"]).arg(&path).output().unwrap();
-    let said = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success() && !said.contains("messo.service"), "systemd-analyze verify: {said}");
+    for name in UNITS {
+        // The program is not installed here: another one stands in its place.
+        let unit = read(&format!("systemd/{name}")).replace("/usr/bin/messo", "/bin/true");
+        fs::write(folder.path().join(name), unit).unwrap();
+    }
+    for name in UNITS {
+        let path = folder.path().join(name);
+        let run = Command::new("systemd-analyze").args(["verify", "--man=no", "--recursive-errors=no"]).arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success() && !said.contains("messo"), "systemd-analyze verify {name}: {said}");
+    }
 }
 
-/// What an attacker inside the service could still reach, as systemd counts it: 0 nothing, 10 everything.
+/// What an attacker inside a service could still reach, as systemd counts it: 0 nothing, 10 everything.
 #[test]
-fn the_unit_exposes_little() {
+fn the_units_expose_little() {
     if !common::require("systemd-analyze") {
         return;
     }
-    let unit = root().join("systemd/messo.service");
-    let run = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager"]).arg(&unit).output().unwrap();
-    let said = String::from_utf8_lossy(&run.stdout);
-    let level = said.split("Overall exposure level for messo.service: ").nth(1).unwrap_or_else(|| panic!("{said}"));
-    let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
-    assert!(level <= 1.5, "exposure {level}:\n{said}");
-    let threshold =
-        Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=15", "--no-pager"]).arg(&unit).output();
-    assert!(threshold.unwrap().status.success(), "{said}");
+    for name in ["messo.service", "messo-backup.service"] {
+        let unit = root().join("systemd").join(name);
+        let run = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager"]).arg(&unit).output().unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        let level = said.split(&format!("Overall exposure level for {name}: ")).nth(1).unwrap_or_else(|| panic!("{said}"));
+        let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
+        assert!(level <= 1.5, "exposure {level}:\n{said}");
+        let threshold =
+            Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=15", "--no-pager"]).arg(&unit).output();
+        assert!(threshold.unwrap().status.success(), "{said}");
+    }
+}
+
+/// The nightly copy is ordered with words that the program takes, where both it and the hub may write.
+#[test]
+fn the_nightly_copy_is_ordered_as_the_program_wants_it() {
+    let unit = read("systemd/messo-backup.service");
+    let of = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("no {key}")).to_owned();
+    let folder = of("Environment=COPIE=");
+    assert_eq!(of("ReadWritePaths=-"), folder);
+    assert!(of("RequiresMountsFor=").split(' ').any(|path| path == folder), "its mount is waited for");
+    let hub = read("systemd/messo.service");
+    assert!(hub.lines().any(|line| line.starts_with("ReadWritePaths=") && line.ends_with(&format!(" -{folder}"))), "the hub writes there");
+    let made = read("systemd/messo.tmpfiles");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert!(made.lines().any(|line| words(line) == ["d", &folder, "0700", "messo", "messo"]), "it is made, for messo alone");
+    let order = of("ExecStart=/usr/bin/messo ").replace("${COPIE}", &folder).replace("${TENUTE}", &of("Environment=TENUTE="));
+    // Read as the program reads it, and refused only because there is no such file.
+    let nowhere = tempfile::tempdir().unwrap().path().join("messo.toml");
+    let order = order.replace("/etc/messo/messo.toml", &nowhere.display().to_string());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{} {order} --json", common::messo_bin())]);
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(2) && said.contains("\"CONFIGURAZIONE\""), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    // The same words in the documents: a copy that deletes older ones says why.
+    for line in read("docs/backup.md").lines().filter(|line| line.contains("messo backup /") && line.contains("--keep")) {
+        assert!(line.contains("--reason"), "{line}");
+        assert!(!line.contains("/var/log"), "messo writes nothing there: {line}");
+    }
 }
 
 /// Readiness, watchdog, credentials and restarts are what the program and docs/esercizio.md count on.
@@ -188,7 +279,7 @@ fn the_unit_says_what_the_program_counts_on() {
         "TimeoutStopSec=90s",
         "ExecReload=/usr/bin/messo check --config /etc/messo/messo.toml",
         "ExecReload=/bin/kill -HUP $MAINPID",
-        "LoadCredential=send:/etc/messo/credenziali",
+        "LoadCredential=segreti:/etc/messo/credenziali",
         "LimitCORE=0",
     ] {
         assert!(unit.lines().any(|found| found == line), "{line}");
@@ -223,7 +314,9 @@ fn sysusers_and_tmpfiles_make_the_user_and_its_folders() {
     run("systemd-tmpfiles", &["--create"], "systemd/messo.tmpfiles");
     let uid: u32 = user.split(':').nth(2).unwrap().parse().unwrap();
     use std::os::unix::fs::MetadataExt;
-    for (folder, mode, owner) in [("etc/messo", 0o750, 0), ("etc/messo/credenziali", 0o700, 0), ("srv/messo", 0o751, uid)] {
+    for (folder, mode, owner) in
+        [("etc/messo", 0o750, 0), ("etc/messo/credenziali", 0o700, 0), ("srv/messo", 0o751, uid), ("srv/copie-messo", 0o700, uid)]
+    {
         let found = fs::metadata(place.path().join(folder)).unwrap();
         assert_eq!((found.mode() & 0o7777, found.uid()), (mode, owner), "{folder}");
     }

@@ -47,6 +47,7 @@ struct Town {
     send: Simulator,
     office: Office,
     pts: SocketAddr,
+    health: SocketAddr,
     clock: String,
 }
 
@@ -67,9 +68,10 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
     fs::write(office.dir().join("chiavi/pt"), "prova-prova").unwrap();
     let mut config = fs::OpenOptions::new().append(true).open(office.dir().join("messo.toml")).unwrap();
     let hours = if started { 48 } else { 1 };
+    let health: SocketAddr = ([127, 0, 0, 1], free_port()).into();
     write!(
         config,
-        "[[pt]]\nname = \"gov\"\nkind = \"govpay\"\nurl = \"http://127.0.0.1:{port}/govpay/backend/api/pendenze/rs/basic/v2\"\n\
+        "[salute]\nlisten = \"{health}\"\n[[pt]]\nname = \"gov\"\nkind = \"govpay\"\nurl = \"http://127.0.0.1:{port}/govpay/backend/api/pendenze/rs/basic/v2\"\n\
          username = \"messo\"\npassword = \"file:chiavi/pt\"\nwait_hours = {hours}\n[[pt]]\nname = \"muto\"\nkind = \"non_gestito\"\n\
          [[pt]]\nname = \"gpd\"\nkind = \"gpd\"\nurl = \"http://127.0.0.1:{port}/gpd/debt-positions-service\"\napi_key = \"file:chiavi/pt\"\n\
          [[pt]]\nname = \"efil\"\nkind = \"efil\"\nurl = \"http://127.0.0.1:{port}/efil\"\napi_key = \"file:chiavi/pt\"\n\
@@ -77,7 +79,7 @@ fn town(factor: u32, flows: &[(&str, &str, &str)], started: bool) -> Town {
          client_id = \"messo\"\nclient_secret = \"file:chiavi/pt\"\n"
     )
     .unwrap();
-    Town { send, office, pts: ([127, 0, 0, 1], port).into(), clock }
+    Town { send, office, pts: ([127, 0, 0, 1], port).into(), health, clock }
 }
 
 impl Town {
@@ -108,6 +110,14 @@ impl Town {
         let (status, body) = http(self.pts, "GET", &format!("/_pt/debts/{ENTE}/{notice}"), &[]);
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// A figure of the page that Prometheus reads; 0: it is not there.
+    fn figure(&self, name: &str) -> u64 {
+        let (status, page) = http(self.health, "GET", "/metrics", &[]);
+        assert_eq!(status, 200, "{page}");
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
     }
 
     fn show(&self, notice: &str) -> Value {
@@ -423,6 +433,10 @@ fn a_pt_that_does_not_answer_is_waited_for_then_a_person_resumes() {
     assert_eq!(line["codice"], "PT_NON_RISPONDE");
     assert!(town.send.of("ATTESA").is_empty());
     wait_for("operators are told of the PT", SOON, || town.office.alerted("PT_NON_RAGGIUNGIBILE").then_some(()));
+    let calls = |outcome: &str| format!("messo_remote_calls_total{{remote=\"pt/gov\",operation=\"read\",outcome=\"{outcome}\"}}");
+    assert!(town.figure(&calls("no_answer")) > 0 && town.figure(&calls("ok")) == 0);
+    assert_eq!(town.figure("messo_remote_up{remote=\"pt/gov\"}"), 0);
+    assert_eq!(town.figure("messo_remote_up{remote=\"pt/gpd\"}"), 1, "nobody has asked it");
 
     let _partners = Simulator::start_with_partners(&town.clock, town.pts.port());
     town.debt(&good, 4_200, "unpaid");
@@ -431,6 +445,8 @@ fn a_pt_that_does_not_answer_is_waited_for_then_a_person_resumes() {
     town.office.wait_state(SOURCE, "ATTESA", "ACCETTATO");
     town.send.only("ATTESA");
     wait_for("operators are told that it is back", SOON, || town.office.alerted("PT_DI_NUOVO_RAGGIUNGIBILE").then_some(()));
+    assert!(town.figure(&calls("ok")) > 0);
+    assert_eq!(town.figure("messo_remote_up{remote=\"pt/gov\"}"), 1);
     town.office.stop();
 }
 
@@ -475,7 +491,7 @@ fn check_warns_of_flows_whose_mode_fits_no_way() {
         assert_eq!(ran.code, 0, "{mode} {costs}: {ran:?}");
         match said {
             Some(said) => assert!(ran.out.contains(said) && ran.out.contains("multe"), "{mode} {costs}: {ran:?}"),
-            None => assert!(!ran.out.contains("avviso:"), "{mode} {costs}: {ran:?}"),
+            None => assert!(!ran.out.contains("avviso: i flussi"), "{mode} {costs}: {ran:?}"),
         }
     }
     let enti = [Ente { tax_id: ENTE, key: &key, more: elsewhere }];

@@ -656,7 +656,7 @@ async fn a_person_tries_a_partner() {
         (output.status.code().unwrap(), said)
     };
     let (own, unknown) = (notice(number), notice(999));
-    let table: [(&[&str], i32, &str); 11] = [
+    let table: [(&[&str], i32, &str); 12] = [
         (&["check"], 0, "configurazione valida"),
         (
             &["pt", "list"],
@@ -671,16 +671,60 @@ async fn a_person_tries_a_partner() {
         (&["pt", "try", "nessuno", "--notice", &own], 2, "«nessuno» non è nella configurazione"),
         (&["pt", "try", "altro", "--notice", &own], 2, "nessun ente affida avvisi"),
         (&["pt", "try", "locale", "--notice", &own, "--change", "120,00"], 2, "aggiungere --yes"),
-        (&["pt", "try", "locale", "--notice", &own, "--change", "0", "--yes"], 1, "RIFIUTATO"),
+        (&["pt", "try", "locale", "--notice", &own, "--change", "0", "--yes", "--reason", "prova"], 1, "RIFIUTATO"),
+        (&["pt", "try", "locale", "--notice", &own, "--change", "120,00", "--yes"], 2, "manca il motivo"),
     ];
     for (words, code, want) in table {
         let (got, said) = run(words);
         assert!(got == code && said.contains(want), "{words:?}: {got}\n{said}");
         assert_eq!(world.of(number).amount, AMOUNT, "{words:?}");
     }
-    let (code, said) = run(&["pt", "try", "locale", "--notice", &own, "--change", "120,50", "--yes"]);
-    assert!(code == 0 && said.contains("Importo: 120,50 euro"), "{code}\n{said}");
+    let (code, said) = run(&["pt", "try", "locale", "--notice", &own, "--change", "120,50", "--yes", "--reason", "concordato con il PT"]);
+    assert!(code == 0 && said.contains("non c'è un registro degli ordini") && said.contains("Importo: 120,50 euro"), "{code}\n{said}");
     assert_eq!(world.of(number).amount, 12_050);
+    // The password is where systemd puts it for the service alone.
+    let config = std::fs::read_to_string(at.join("messo.toml")).unwrap();
+    std::fs::write(at.join("messo.toml"), config.replace("file:segreto", "credential:segreti_pt-locale")).unwrap();
+    std::fs::create_dir(at.join("credenziali")).unwrap();
+    std::fs::create_dir_all(at.join("case")).unwrap();
+    std::fs::copy(at.join("segreto"), at.join("credenziali/segreti_pt-locale")).unwrap();
+    for words in [&["pt", "list"][..], &["pt", "try", "locale", "--notice", &own]] {
+        let (code, said) = run(words);
+        assert!(
+            code == 1 && said.contains("LoadCredential=segreti:/etc/messo/credenziali messo pt try locale"),
+            "{words:?}: {code}\n{said}"
+        );
+    }
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messo"));
+    command.args(["run", "--config"]).arg(at.join("messo.toml")).env("X", "chiave").env("CREDENTIALS_DIRECTORY", at.join("credenziali"));
+    let mut hub = common::Child::spawn("messo run", &mut command);
+    tokio::task::block_in_place(|| hub.wait_line("messo è in servizio", std::time::Duration::from_secs(60)));
+    let change = |amount: &'static str| ["pt", "try", "locale", "--notice", &*own, "--change", amount, "--yes", "--reason", "prova del PT"];
+    for (words, code, want) in [
+        (&["pt", "list"][..], 0, "locale (un PT dichiarativo)"),
+        (&["pt", "try", "locale", "--notice", &own][..], 0, "Prova fatta dal servizio acceso"),
+        (
+            &["pt", "try", "locale", "--notice", &unknown, "--debtor", DEBTOR, "--debtor-name", "Mario Rossi"][..],
+            1,
+            "NON CONOSCE QUESTO AVVISO",
+        ),
+        (&change("130,00")[..], 0, "Importo: 130,00 euro"),
+        (&change("0")[..], 1, "RIFIUTATO"),
+    ] {
+        let (got, said) = run(words);
+        assert!(got == code && said.contains(want), "{words:?}: {got}\n{said}");
+    }
+    assert_eq!(world.of(number).amount, 13_000);
+    assert!(tokio::task::block_in_place(|| hub.terminate(std::time::Duration::from_secs(20))).success());
+    // With the hub off the store's books are opened for it.
+    assert_eq!(run(&change("131,00")).0, 1, "no credentials");
+    let (_, said) = run(&["audit", "--orders", "--json"]);
+    let books: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let orders: Vec<_> =
+        books["orders"].as_array().unwrap().iter().map(|order| (&order["command"], &order["why"], &order["outcome"])).collect();
+    let one = |outcome: &str| (json!("pt_try"), json!("prova del PT"), json!(outcome));
+    let want = [one("PROVA_NON_RIUSCITA"), one("PROVA_NON_RIUSCITA"), one("OK")];
+    assert_eq!(orders, want.iter().map(|(command, why, outcome)| (command, why, outcome)).collect::<Vec<_>>(), "{books}");
     let text = std::fs::read_to_string(at.join("pt.toml")).unwrap();
     std::fs::write(at.join("pt.toml"), text.replacen("{{ importo }}", "{{ importi }}", 1)).unwrap();
     let line = 1 + text.lines().position(|line| line.contains("{{ importo }}")).unwrap();

@@ -67,6 +67,7 @@ impl World {
             client_secret: secret,
             http: self.http.clone(),
             clock: Clock::REAL,
+            calls: Arc::default(),
         };
         Partner::new(settings).unwrap()
     }

@@ -61,17 +61,17 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("GRUPPO_RIFIUTATO", "src/store/tests/daily.rs", "told(\"GRUPPO_RIFIUTATO\")"),
     ("FATTO_INATTESO", "src/store/tests/road.rs", "FATTO_INATTESO"),
     ("EVENTO_SCONOSCIUTO", "src/store/tests/road.rs", "EVENTO_SCONOSCIUTO"),
-    ("RIFIUTO_SENZA_MOTIVO", "src/domain/send.rs", "(\"\", NO_REASON)"),
+    ("RIFIUTO_SENZA_MOTIVO", "src/store/tests/positions/flagged.rs", "alert.code == NO_REASON"),
     ("DEPOSITO_ACCANTONATO", "src/service/queue/tests.rs", "DEPOSITO_ACCANTONATO"),
     ("DEPOSITO_ABBANDONATO", "src/service/queue/tests.rs", "DEPOSITO_ABBANDONATO"),
     ("ID_POSIZIONE_MANCANTE", "tests/pt_contract_soap/piemontepay.rs", "ID_POSIZIONE_MANCANTE"),
     ("VERIFICA_RESPINTA_DAL_PT", "src/store/tests/positions/told.rs", "VERIFICA_RESPINTA_DAL_PT"),
-    ("POSIZIONE_IN_PAGAMENTO", "src/flow/position/tests.rs", "code::BEING_PAID"),
-    ("IMPORTO_NON_CAMBIATO", "src/flow/position/tests.rs", "code::NOT_CHANGED"),
-    ("IMPORTO_RESPINTO_DAL_PT", "src/flow/position/tests.rs", "code::REFUSED"),
-    ("POSIZIONE_NON_TROVATA", "src/flow/position/tests.rs", "code::NOT_FOUND"),
-    ("POSIZIONE_DI_ALTRI", "src/flow/position/tests.rs", "not(code::OTHER)"),
-    ("IMPORTO_NON_CALCOLABILE", "src/flow/position/tests.rs", "code::NO_SUM"),
+    ("POSIZIONE_IN_PAGAMENTO", "src/store/tests/positions/flagged.rs", "(code::BEING_PAID, From::"),
+    ("IMPORTO_NON_CAMBIATO", "src/store/tests/positions/flagged.rs", "[code::NOT_CHANGED]"),
+    ("IMPORTO_RESPINTO_DAL_PT", "src/store/tests/positions/flagged.rs", "(code::REFUSED, From::"),
+    ("POSIZIONE_NON_TROVATA", "src/store/tests/positions/flagged.rs", "(code::NOT_FOUND, From::"),
+    ("POSIZIONE_DI_ALTRI", "src/store/tests/positions/flagged.rs", "(code::OTHER, From::"),
+    ("IMPORTO_NON_CALCOLABILE", "src/store/tests/positions/flagged.rs", "(code::NO_SUM, From::"),
     ("PAGATO_CON_ALTRO_AVVISO", "tests/payments.rs", "PAGATO_CON_ALTRO_AVVISO"),
     ("PAGATO_DUE_VOLTE", "src/store/tests/positions.rs", "PAGATO_DUE_VOLTE"),
     ("PAGAMENTO_SCONOSCIUTO", "tests/rest_pt.rs", "PAGAMENTO_SCONOSCIUTO"),
@@ -79,11 +79,13 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("CANCELLAZIONI_RIPRESE", "src/service/retention/tests.rs", "code == RESUMED"),
     ("IMPORTO_NON_RIPARTIBILE", "tests/pt_pull.rs", "IMPORTO_NON_RIPARTIBILE"),
     ("POSIZIONE_NON_DESCRITTA", "tests/pt_pull.rs", "POSIZIONE_NON_DESCRITTA"),
-    ("POSIZIONE_NON_ANNULLATA", "src/flow/position/tests.rs", "code::NOT_CANCELLED"),
+    ("POSIZIONE_NON_ANNULLATA", "src/store/tests/positions/flagged.rs", "vec![code::NOT_CANCELLED.to_owned()]"),
     ("POSIZIONE_NON_PIU_SEGUITA", "src/store/tests/positions.rs", "POSIZIONE_NON_PIU_SEGUITA"),
-    ("SCADENZA_NON_SPOSTATA", "src/flow/position/tests.rs", "code::NOT_REOPENED"),
+    ("SCADENZA_NON_SPOSTATA", "src/store/tests/positions/flagged.rs", "(code::NOT_REOPENED, From::"),
     ("PT_CERTIFICATO_NON_VALIDO", "src/store/tests/positions.rs", "PT_CERTIFICATO_NON_VALIDO"),
     ("PT_CERTIFICATO_DA_RIPROVARE", "src/store/tests/positions.rs", "PT_CERTIFICATO_DA_RIPROVARE"),
+    ("COPIA_IN_RITARDO", "src/service/alerts.rs", "house.told(COPY_OLD)"),
+    ("COPIA_RIUSCITA", "src/service/alerts.rs", "house.told(COPY_MADE)"),
     ("REVOCA_DI_PAGAMENTO", "tests/rest_pt.rs", "REVOCA_DI_PAGAMENTO"),
 ];
 
@@ -386,6 +388,6 @@ fn judge(office: &Office, begun: Timestamp) {
     assert!(refused.code == 1 && refused.err.contains("non è nella configurazione"), "{refused:?}");
     assert_eq!(office.command(&["report", "--date", "2099-01-01"]).code, 2);
     let before = told(office).len();
-    assert_eq!(office.ask(&["report", "--ente", GOOD, "--send"])["queued"], true);
+    assert_eq!(office.ask(&["report", "--ente", GOOD, "--send", "--reason", "prova"])["queued"], true);
     assert!(told(office).len() > before, "an order sends it again");
 }

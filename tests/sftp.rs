@@ -185,8 +185,13 @@ fn passwords_and_keys_open_and_strangers_are_banned_for_a_while() {
     house.stop();
     house.start_again();
     assert!(!house.sftp(&[], "pwd\n").ok, "a restart forgets no ban");
-    assert_eq!(house.office().ask(&["defender", "lift", "127.0.0.1"])["bans"].as_array().unwrap().len(), 0);
-    assert_eq!(house.office().command(&["defender", "lift", "127.0.0.1"]).code, 1, "once");
+    assert_eq!(house.office().command(&["defender", "lift", "127.0.0.1"]).code, 2, "without a reason");
+    assert_eq!(house.office().command(&["defender", "lift", "127.0.0.1", "--reason", "è di RSSMRA80A01H501U"]).code, 2, "a codice fiscale");
+    assert_eq!(
+        house.office().ask(&["defender", "lift", "127.0.0.1", "--reason", "era il gestionale"])["bans"].as_array().unwrap().len(),
+        0
+    );
+    assert_eq!(house.office().command(&["defender", "lift", "127.0.0.1", "--reason", "era il gestionale"]).code, 1, "once");
     let ran = house.sftp(&[], "pwd\n");
     assert!(ran.ok, "{}", ran.text);
     house.stop();
@@ -248,7 +253,7 @@ fn operators_prepare_passwords_and_read_fingerprints() {
     let printed = house.office().command(&["sftp", "keys"]);
     assert_eq!((printed.code, printed.out.matches("SHA256:").count()), (0, 3), "{}", printed.out);
     assert_eq!(house.office().command(&["sftp", "status"]).code, 3, "nobody is there to ask");
-    assert_eq!(house.office().command(&["defender", "lift", "pippo"]).code, 2);
+    assert_eq!(house.office().command(&["defender", "lift", "pippo", "--reason", "prova"]).code, 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::hub::{self, Common};
+use super::hub::{self, Common, OptionalReason};
 use super::table::{pairs, plain, section, when};
 use crate::service::backup::verify;
 use crate::service::control::Request;
@@ -24,9 +24,11 @@ pub struct Args {
     /// Con --verify: quale copia; senza, la più recente.
     #[arg(long, value_name = "NOME", requires = "verify")]
     at: Option<String>,
-    /// Quante copie tenere: le più vecchie sono tolte. Senza, tutte.
-    #[arg(long, value_name = "N", conflicts_with = "verify", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Quante copie tenere: le più vecchie sono tolte, e va detto il motivo. Senza, tutte.
+    #[arg(long, value_name = "N", conflicts_with = "verify", requires = "reason", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     keep: Option<u32>,
+    #[command(flatten)]
+    reason: OptionalReason,
     #[command(flatten)]
     common: Common,
 }
@@ -37,7 +39,7 @@ pub fn run(args: Args) -> ExitCode {
     if args.verify {
         return check(&dir, args.at.as_deref(), args.common.json);
     }
-    let request = Request::Backup { dir: dir.display().to_string(), keep: args.keep };
+    let request = Request::Backup { dir: dir.display().to_string(), keep: args.keep, reason: args.reason.reason };
     hub::run(&args.common, request, print)
 }
 

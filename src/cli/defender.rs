@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use super::hub::{self, Common};
+use super::hub::{self, Common, Reason};
 use super::table::{section, when};
 use crate::service::control::Request;
 use crate::service::report::DefenderReport;
@@ -27,6 +27,8 @@ enum What {
         /// Indirizzo IP, come lo mostra l'elenco.
         address: String,
         #[command(flatten)]
+        reason: Reason,
+        #[command(flatten)]
         common: Common,
     },
 }
@@ -35,7 +37,7 @@ enum What {
 pub fn run(args: Args) -> ExitCode {
     match args.what {
         What::List { common } => hub::run(&common, Request::Defender, print),
-        What::Lift { address, common } => hub::run(&common, Request::DefenderLift { address }, print),
+        What::Lift { address, reason, common } => hub::run(&common, Request::DefenderLift { address, reason: reason.reason }, print),
     }
 }
 

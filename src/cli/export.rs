@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::hub::{self, Common};
+use super::hub::{self, Common, OptionalReason};
 use super::table::pairs;
 use crate::outbox::verify::{self, Finding};
 use crate::service::control::Request;
@@ -26,6 +26,8 @@ pub struct Args {
     /// Soltanto questo gestionale (obbligatorio con i numeri, che sono suoi).
     #[arg(long, value_name = "GESTIONALE")]
     source: Option<String>,
+    #[command(flatten)]
+    reason: OptionalReason,
     #[command(flatten)]
     common: Common,
 }
@@ -52,7 +54,7 @@ pub fn run(args: Args) -> ExitCode {
     }
     let from = args.from.unwrap_or_default();
     let to = args.to.unwrap_or_else(|| from.clone());
-    let request = Request::Export { source: args.source, from, to };
+    let request = Request::Export { source: args.source, from, to, reason: args.reason.reason };
     hub::run(&args.common, request, |report: &ExportReport| {
         let written = pairs(&[("File scritti", report.files.to_string())]);
         report.copies.iter().fold(written, |text, copy| text + copy + "\n")

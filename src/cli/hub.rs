@@ -13,13 +13,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, monotonic};
-use crate::config::{self, Config};
+use crate::config::{self, Config, LoadedConfig};
 use crate::service::backup::Backup;
 use crate::service::control::{Answer, Envelope, Failure, PROTOCOL, Request, carry_out};
 use crate::service::daily::Ente;
 use crate::service::operate::{Operator, Place};
 use crate::service::rebuild::Rebuilder;
+use crate::service::report::TrialReport;
 use crate::service::retention::Eraser;
+use crate::service::trial;
 use crate::service::who::Who;
 use crate::service::{Hub, supervisor};
 use crate::store::{Store, StoreError};
@@ -34,6 +36,14 @@ pub struct Common {
     /// Scrive un solo oggetto JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Why something is done that harms nothing: kept with the user, if it is said.
+#[derive(Debug, clap::Args)]
+pub struct OptionalReason {
+    /// Motivo: resta nel registro degli ordini con l'utente. Nessun codice fiscale.
+    #[arg(long, value_name = "MOTIVO", alias = "motivo")]
+    pub reason: Option<String>,
 }
 
 /// Why an order is given: kept in the history, with the user.
@@ -58,12 +68,47 @@ pub fn run<T: Serialize + DeserializeOwned>(common: &Common, request: Request, p
 
 /// Asks, and gives the report to a command that has more to ask.
 pub(super) fn asked<T: DeserializeOwned>(common: &Common, request: Request) -> Result<T, Failure> {
-    match ask(&common.config, request)? {
+    read(ask(&common.config, request)?)
+}
+
+fn read<T: DeserializeOwned>(answer: Answer) -> Result<T, Failure> {
+    match answer {
         Answer::Report(report) => {
             serde_json::from_str::<T>(report.get()).map_err(|error| failure("RISPOSTA_NON_VALIDA", error.to_string()))
         }
         Answer::Error(failure) => Err(failure),
     }
+}
+
+/// Lets a running hub try something, and prints what it says. `None`: none runs, or it does not let this user in.
+pub(super) fn tried(config: &Config, request: Request) -> Option<ExitCode> {
+    let socket = config.control_path();
+    let stream = UnixStream::connect(&socket).ok()?;
+    say(words::TRIED_BY_HUB.to_owned());
+    let answer = ask_hub(stream, &socket.display().to_string(), &request).and_then(read::<TrialReport>);
+    Some(match answer {
+        Ok(report) => told(report),
+        Err(failure) => {
+            eprintln!("messo: {}", super::table::plain(&failure.message));
+            ExitCode::from(failure.exit)
+        }
+    })
+}
+
+/// Prints what a trial said.
+pub(super) fn told(report: TrialReport) -> ExitCode {
+    report.lines.into_iter().for_each(say);
+    went(report.good)
+}
+
+/// The exit code of a trial.
+pub(super) fn went(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A line of a trial. A reader that went away is no error.
+pub(super) fn say(line: String) {
+    let _ = write!(std::io::stdout(), "{}", super::table::plain_lines(&line));
 }
 
 /// Prints a report or why there is none, gives the exit code.
@@ -156,8 +201,8 @@ fn ask_hub(mut stream: UnixStream, shown: &str, request: &Request) -> Result<Ans
     let mut line = serde_json::to_vec(&envelope).map_err(|_| broke_off())?;
     line.push(b'\n');
     let mut answer = Vec::new();
-    // A copy takes as long as it takes.
-    let answer_within = if matches!(request, Request::Backup { .. }) { None } else { Some(ANSWER) };
+    // A copy takes as long as it takes, and a mail server that stalls is waited for at each step.
+    let answer_within = if matches!(request, Request::Backup { .. } | Request::MailTest { .. }) { None } else { Some(ANSWER) };
     let asked = stream.set_write_timeout(Some(PATIENCE)).and_then(|()| stream.set_read_timeout(answer_within));
     // A request that is too long is answered before it is read to its end.
     let _ = asked.and_then(|()| stream.write_all(&line)).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
@@ -212,6 +257,9 @@ fn ask_store(store: Store, request: Request, config: &Path, read: &Config) -> Re
         let backup = Backup { store: store.clone(), config: load(config)?, config_file: config.to_owned(), stop: Arc::new(|| false) };
         operator = operator.with_keeper(Arc::new(backup));
     }
+    if matches!(request, Request::PtTry(_)) {
+        operator = operator.with_trier(Arc::new(trial::Here(whole(config)?.config)));
+    }
     if matches!(request, Request::PersonFind { .. } | Request::PersonErase { .. }) {
         operator = operator.with_eraser(Arc::new(Eraser(for_files(&store, config)?)));
     }
@@ -222,9 +270,13 @@ fn ask_store(store: Store, request: Request, config: &Path, read: &Config) -> Re
 
 /// The files are written here and now: the folders of gestionali and the flows are needed, hence the whole configuration.
 fn for_files(store: &Store, config: &Path) -> Result<Arc<Hub>, Failure> {
+    supervisor::for_files(whole(config)?, store.clone())
+        .map_err(|error| failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&error.to_string())))
+}
+
+/// The configuration as the hub reads it, checked.
+fn whole(config: &Path) -> Result<LoadedConfig, Failure> {
     let refused =
         |detail: &str| Failure { exit: 2, ..failure("CONFIGURAZIONE", words::config_unreadable(&config.display().to_string(), detail)) };
-    let loaded = config::load(config).map_err(|problems| refused(crate::text::it::config::lines(&problems).trim_end()))?;
-    supervisor::for_files(loaded, store.clone())
-        .map_err(|error| failure("ARCHIVIO_NON_DISPONIBILE", words::store_failed(&error.to_string())))
+    config::load(config).map_err(|problems| refused(crate::text::it::config::lines(&problems).trim_end()))
 }

@@ -1,14 +1,15 @@
-//! `messo mail test`: sends one mail and says what failed, at which step. Exit codes: 0 taken by the server for every recipient,
-//! 1 not, 2 wrongly asked.
+//! `messo mail test`: sends one mail and says what failed, at which step. The hub sends it if one runs: it has the secrets. Exit
+//! codes: 0 taken by the server for every recipient, 1 not, 2 wrongly asked, 3 the hub does not answer.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::hub;
 use super::table::plain;
 use crate::config;
-use crate::connectors::mail::{MailError, Seen, ServerError, Step, recipient};
-use crate::service::mail::proof::{self, ProofError, Told};
+use crate::connectors::mail::recipient;
+use crate::service::control::Request;
+use crate::service::trial;
 use crate::text::it;
 use crate::text::it::mail as words;
 
@@ -50,57 +51,16 @@ pub fn run(args: Args) -> ExitCode {
     if let Some(bad) = to.iter().find(|address| recipient(address).is_none()) {
         return wrong(&words::not_an_address(&plain(bad)));
     }
-    say(&format!("Server: {}:{} ({})", plain(&mail.host), mail.port(), format!("{:?}", mail.tls).to_lowercase()));
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return wrong(&error.to_string()),
-    };
-    match runtime.block_on(proof::prove(&loaded.config, mail, &to, tell)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(ProofError::Server(ServerError::Password(error))) => {
-            eprintln!("messo: {}", words::secret(&error));
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("messo: {error}");
-            ExitCode::FAILURE
-        }
+    if let Some(code) = hub::tried(&loaded.config, Request::MailTest { to: to.clone() }) {
+        return code;
+    }
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => hub::went(runtime.block_on(trial::mail(&loaded.config, &to, &mut hub::say))),
+        Err(error) => wrong(&error.to_string()),
     }
 }
 
 fn wrong(why: &str) -> ExitCode {
     eprintln!("messo: {why}");
     ExitCode::from(2)
-}
-
-fn tell(told: Told<'_>) {
-    match told {
-        Told::Step(step) => say(&format!("- {}", words::step(step.as_str()))),
-        Told::Recipient(address) => {
-            say(&format!("- {}", words::step(Step::From.as_str())));
-            say(&format!("- {} {}", words::step(Step::Recipient.as_str()), plain(address)));
-        }
-        Told::Taken(answer) => say(&format!("  consegnato al server: {}", plain(answer))),
-        Told::Failed(error) => say(&failure(error)),
-    }
-}
-
-/// Where it failed, what the server said, what to look at.
-fn failure(error: &MailError) -> String {
-    let (step, seen) = error.place();
-    let code = error.code();
-    let what = code.split_once(' ').map_or("", |(_, what)| what);
-    let detail = match seen {
-        Seen::Answer { code, words } => format!("il server ha risposto {code} {}", plain(words)),
-        Seen::Silence if step == Step::Message => "il server non ha risposto in tempo (message_timeout_s)".to_owned(),
-        Seen::Silence => "il server non ha risposto in tempo (timeout_s)".to_owned(),
-        Seen::Broken(why) | Seen::Unprotected(why) | Seen::Nonsense(why) => plain(why),
-    };
-    format!("  NON RIUSCITO al passo «{}»: {detail}\n  {}", words::step(step.as_str()), words::advice(step.as_str(), what))
-}
-
-/// A reader that went away is no error.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use super::hub::{self, Common};
+use super::hub::{self, Common, OptionalReason};
 use super::table::pairs;
 use crate::service::control::Request;
 use crate::service::report::RebuildReport;
@@ -17,6 +17,8 @@ pub struct Args {
     /// Soltanto questo gestionale (obbligatorio con --from: i numeri sono suoi).
     #[arg(long, value_name = "GESTIONALE")]
     source: Option<String>,
+    #[command(flatten)]
+    reason: OptionalReason,
     #[command(flatten)]
     common: Common,
 }
@@ -35,7 +37,7 @@ struct What {
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     debug_assert!(args.what.rebuild || args.what.from.is_some());
-    let request = Request::PublishRebuild { source: args.source, from: args.what.from };
+    let request = Request::PublishRebuild { source: args.source, from: args.what.from, reason: args.reason.reason };
     hub::run(&args.common, request, |report: &RebuildReport| {
         let erased = if report.erased > 0 { privacy::not_given_again(report.erased, report.erased_at) } else { String::new() };
         pairs(&[("File scritti", report.files.to_string()), ("Cartelle", report.folders.join(" ")), ("File che non tornano", erased)])

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use jiff::civil::Date;
 
-use super::hub::{self, Common};
+use super::hub::{self, Common, OptionalReason};
 use super::table::{euro, known, pairs, section, when};
 use crate::domain::daily::{DailyReport, SHOWN};
 use crate::domain::outcome::ReceiptState;
@@ -22,9 +22,11 @@ pub struct Args {
     /// Soltanto l'ente con questo codice fiscale.
     #[arg(long, value_name = "CODICE_FISCALE")]
     ente: Option<String>,
-    /// Lo invia anche per posta a chi riceve il rapporto.
-    #[arg(long)]
+    /// Lo invia anche per posta a chi riceve il rapporto: va detto il motivo.
+    #[arg(long, requires = "reason")]
     send: bool,
+    #[command(flatten)]
+    reason: OptionalReason,
     #[command(flatten)]
     common: Common,
 }
@@ -32,7 +34,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
     let send = args.send;
-    hub::run(&args.common, Request::Report { day: args.date, sender: args.ente, send }, print)
+    hub::run(&args.common, Request::Report { day: args.date, sender: args.ente, send, reason: args.reason.reason }, print)
 }
 
 fn day(text: &str) -> Result<Date, String> {

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use super::act::order_text;
 use super::backup::tell;
-use super::hub::{self, Common, Reason};
+use super::hub::{self, Common, OptionalReason, Reason};
 use super::table::{pairs, section, when, when_known};
 use crate::clock::Clock;
 use crate::config;
-use crate::service::control::Request;
+use crate::service::control::{Failure, Request};
 use crate::service::report::{GapEntry, GapSection, RestoreReport};
 use crate::service::restore::restore;
+use crate::service::who::Who;
 use crate::text::it;
 use crate::text::it::backup as words;
 
@@ -29,6 +30,8 @@ pub struct Args {
     /// Orologio degli affari: come in «messo run».
     #[arg(long, hide = true)]
     clock: Option<Clock>,
+    #[command(flatten)]
+    reason: OptionalReason,
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
@@ -64,13 +67,13 @@ pub fn run(args: Args) -> ExitCode {
         (Some(Action::Release { skip_resync, accept_gaps, reason, common }), _) => {
             hub::run(&common, Request::ReleaseRestore { skip_resync, accept_gaps, reason: reason.reason }, order_text)
         }
-        (None, Some(dir)) => put_back(&dir, args.at.as_deref(), &args.common, args.clock.unwrap_or(Clock::REAL)),
+        (None, Some(dir)) => put_back(&dir, args.at.as_deref(), &args.common, args.reason.reason, args.clock.unwrap_or(Clock::REAL)),
         // The command line has refused it before.
         (None, None) => ExitCode::from(2),
     }
 }
 
-fn put_back(dir: &std::path::Path, at: Option<&str>, common: &Common, clock: Clock) -> ExitCode {
+fn put_back(dir: &std::path::Path, at: Option<&str>, common: &Common, why: Option<String>, clock: Clock) -> ExitCode {
     let loaded = match config::load(&common.config) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -78,12 +81,17 @@ fn put_back(dir: &std::path::Path, at: Option<&str>, common: &Common, clock: Clo
             return ExitCode::from(2);
         }
     };
-    match restore(dir, at, &loaded, clock) {
+    let who = Who::this_process(std::env::var("SUDO_USER").ok().as_deref());
+    match restore(dir, at, &loaded, (&who, why), clock) {
         Ok(report) => {
             hub::put(&if common.json { hub::json(&report) } else { print(&report) });
             ExitCode::SUCCESS
         }
         Err(error) if error.code == "NESSUNA_COPIA" => tell(error.code, &words::fault(error.code, &error.about, ""), common.json),
+        Err(error) if error.code.starts_with("MOTIVO_") => {
+            let failure = Failure { code: error.code.to_owned(), message: error.about, exit: 2, candidates: Vec::new() };
+            hub::tell::<RestoreReport>(common, Err(failure), print)
+        }
         Err(error) => tell(error.code, &words::not_restored(error.code, &error.about), common.json),
     }
 }

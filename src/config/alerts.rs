@@ -14,6 +14,8 @@ pub(super) const ALERTS: &[Key] = &[
     may("disk_free_bytes", Kind::Whole(0, 1 << 44)),
     may("report", Kind::Flag),
     may("report_at", Kind::TimeOfDay),
+    // Two weeks: who makes copies makes more of them.
+    may("backup_hours", Kind::Whole(0, 336)),
 ];
 
 pub(super) const EXPECTED: &[Key] =
@@ -33,11 +35,20 @@ pub struct Alerts {
     pub report: bool,
     /// Rome time at which the report of the day before is made.
     pub report_at: Time,
+    /// The last copy that was made is older than so many hours, where copies are made (0: never told).
+    pub backup_hours: u32,
 }
 
 impl Default for Alerts {
     fn default() -> Self {
-        Alerts { send_down_minutes: 15, disk_free_percent: 5, disk_free_bytes: 2 << 30, report: true, report_at: time(7, 0, 0, 0) }
+        Alerts {
+            send_down_minutes: 15,
+            disk_free_percent: 5,
+            disk_free_bytes: 2 << 30,
+            report: true,
+            report_at: time(7, 0, 0, 0),
+            backup_hours: 48,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::alert::AlertKind;
 use crate::flow::shape::{Key, Kind, ShapeFault, may, need};
 
 /// `[mail]`: without it nothing is mailed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MailConfig {
     /// Name or address of the server.

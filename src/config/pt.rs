@@ -33,7 +33,7 @@ vocabulary!(
 );
 
 /// `[[pt]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PtConfig {
     /// Name in routes, logs, esiti and commands. `[a-z0-9-]{1,32}`.
@@ -102,7 +102,7 @@ fn two_days() -> u32 {
 }
 
 /// `[pt.chiama]`: credentials with which the PT calls messo.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PtCalls {
     pub username: String,
@@ -126,7 +126,7 @@ pub struct PtCalls {
 }
 
 /// `[[ente.pagamenti]]`: which notices of the ente are whose. The first that fits is taken.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentRoute {
     /// Name of a `[[pt]]`.

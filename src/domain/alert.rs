@@ -113,6 +113,8 @@ pub const CODES: &[AlertCode] = &[
     once("RIFIUTO_SENZA_MOTIVO", AlertKind::Anomaly),
     begins("RENDICONTAZIONE_IN_RITARDO", AlertKind::Person, "RENDICONTAZIONE_RIUSCITA"),
     ends("RENDICONTAZIONE_RIUSCITA", AlertKind::Person),
+    begins("COPIA_IN_RITARDO", AlertKind::Person, "COPIA_RIUSCITA"),
+    ends("COPIA_RIUSCITA", AlertKind::Person),
     begins("RIPRISTINO_DA_RILASCIARE", AlertKind::Person, "RIPRISTINO_RILASCIATO"),
     ends("RIPRISTINO_RILASCIATO", AlertKind::Person),
     once("NOME_GIA_PRESENTE", AlertKind::Person),

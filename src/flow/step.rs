@@ -107,7 +107,8 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
             .tell(LineDraft::new(OutcomeState::Sent, "INVIATO", now)),
         (S::Sending, F::NotTaken { reasons, at }) => {
             let line = refusal_line(reasons, *at, None);
-            Step::to(S::Refused { code: first_code(reasons).to_owned() }).then(after_refusal(act, Do::WriteReject)).tell(line)
+            let step = Step::to(S::Refused { code: first_code(reasons).to_owned() }).then(after_refusal(act, Do::WriteReject)).tell(line);
+            unexplained(step, reasons, fact)
         }
         (S::Sending | S::AwaitingAcceptance { .. }, F::Accepted { iun, .. }) => Step::to(S::InDelivery { iun: iun.clone() }),
         // SEND has it although we thought otherwise (a lost answer, a store restored from a copy): what SEND says counts.
@@ -133,9 +134,12 @@ pub fn observe(state: &State, act: ActFacts, fact: &Fact, now: Timestamp) -> Ste
         {
             Step::stay(state)
         }
-        (S::Sending | S::AwaitingAcceptance { .. }, F::Refused { reasons, at, cost }) => refused(act, reasons, *at, *cost),
+        (S::Sending | S::AwaitingAcceptance { .. }, F::Refused { reasons, at, cost }) => {
+            unexplained(refused(act, reasons, *at, *cost), reasons, fact)
+        }
         (S::Held { .. } | S::Preparing | S::Uploading, F::Refused { reasons, at, cost }) => {
-            refused(act, reasons, *at, *cost).flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
+            let step = unexplained(refused(act, reasons, *at, *cost), reasons, fact);
+            step.flag("FATTO_INATTESO", format!("{} in {}", fact.name(), state.name()))
         }
         // Learnt by asking before: the element of the timeline alone says what it cost.
         (S::Refused { code }, F::Refused { reasons, at, cost: Some(cost) }) => {
@@ -225,6 +229,12 @@ fn refused(act: ActFacts, reasons: &[RefusalReason], at: Timestamp, cost: Option
     let again = technical && act.resubmissions == 0 && !act.cancel_wanted;
     let next = if again { Effect::Resubmit } else { Effect::WriteReject };
     step.then(after_refusal(act, next))
+}
+
+/// A refusal that says not why can only be cleared up with SEND: a person is told.
+fn unexplained(step: Step, reasons: &[RefusalReason], fact: &Fact) -> Step {
+    let said = reasons.iter().any(|reason| reason.code != NO_REASON);
+    if said { step } else { step.flag(NO_REASON, fact.name()) }
 }
 
 fn first_code(reasons: &[RefusalReason]) -> &str {

@@ -31,6 +31,15 @@ const PT_DOWN: &str = "PT_NON_RAGGIUNGIBILE";
 const PT_UP: &str = "PT_DI_NUOVO_RAGGIUNGIBILE";
 const DISK_LOW: &str = "DISCO_QUASI_PIENO";
 const DISK_FREE: &str = "DISCO_DI_NUOVO_LIBERO";
+/// The last copy that was made is old.
+const COPY_OLD: &str = "COPIA_IN_RITARDO";
+const COPY_MADE: &str = "COPIA_RIUSCITA";
+/// What an alert about copies is about.
+const COPIES: &str = "copie";
+/// Where no copy was made for so long nobody makes any, or makes them by other means.
+const COPIES_SOUGHT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Orders that are looked through for the last copy.
+const COPIES_LOOKED: usize = 1_000;
 /// Beside a silence: what was expected.
 const EXPECTED: &str = "atteso";
 /// A disk that does not answer within this (a share that hangs) is asked again later (real time).
@@ -74,6 +83,7 @@ impl Watch {
         tell("partner tecnologici", partner_outages(hub, &told, now).await);
         tell("quote", quotas(hub, &told, now).await);
         tell("dischi", self.disks(hub, &told, now).await);
+        tell("copie di sicurezza", copies(hub, &told, now).await);
         tell("depositi attesi", self.silences(hub, &told, now).await);
         tell("rapporto del giorno", daily::nightly(hub, now).await);
     }
@@ -209,6 +219,7 @@ fn expectation(hub: &Hub, source: &SourceSystem, expected: &Expected) -> Expecta
 fn stays(hub: &Hub, settings: &Config, trouble: &Trouble) -> bool {
     let (name, alerts) = (trouble.about.as_str(), &settings.alerts);
     match alert::code(&trouble.code).map(|row| row.kind) {
+        _ if trouble.code == COPY_OLD => alerts.backup_hours > 0,
         _ if trouble.code == LATE => settings.source(name).is_some_and(|source| source.export.attiva),
         Some(AlertKind::Remote | AlertKind::Quota) => settings.institution(name).is_some(),
         Some(AlertKind::Payment | AlertKind::Key) => is_configured(settings, name),
@@ -233,6 +244,25 @@ fn is_configured(settings: &Config, channel: &str) -> bool {
         Some(("pt", pt)) => settings.pt(pt).is_some(),
         Some((sender, _)) => settings.institution(sender).is_some(),
         None => settings.pt(channel).is_some(),
+    }
+}
+
+/// Copies were made, and have not been for long: whoever makes them (a timer, cron) has nobody who looks.
+async fn copies(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+    let hours = hub.settings().alerts.backup_hours;
+    if hours == 0 {
+        return Ok(());
+    }
+    let since = now.checked_sub(COPIES_SOUGHT).unwrap_or(Timestamp::UNIX_EPOCH);
+    let orders = hub.store.orders((since, now), None, Some("backup"), COPIES_LOOKED).await?;
+    let made = orders.iter().filter(|order| order.outcome.as_deref() == Some("OK")).filter_map(|order| order.ended_at).max();
+    let Some(made) = made else { return Ok(()) };
+    let known = is_told(told, COPY_OLD, COPIES);
+    let notice = |code: &str| Notice { code: code.to_owned(), about: COPIES.to_owned(), ..Notice::default() };
+    match now.duration_since(made) >= SignedDuration::from_hours(hours.into()) {
+        true if !known => hub.store.begins(notice(COPY_OLD), None, now).await.map(drop),
+        false if known => hub.store.ends(COPY_OLD, notice(COPY_MADE), now).await.map(drop),
+        _ => Ok(()),
     }
 }
 
@@ -365,6 +395,7 @@ impl Room {
 mod tests {
     use super::*;
     use crate::service::tests::{House, SOURCE};
+    use crate::store::OrderLine;
 
     const DROPS: &str =
         "atteso = [{ by = \"07:00\", days = [\"lun\", \"mar\", \"mer\", \"gio\", \"ven\", \"sab\", \"dom\"], holidays = true }]\n";
@@ -391,6 +422,41 @@ mod tests {
         let watch = Watch { finding: Duration::ZERO, ..Watch::new(&house.hub) };
         let begun = house.hub.clock.now();
         (watch, move |hours| begun + SignedDuration::from_hours(hours))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn copies_that_are_no_longer_made_are_told_once_and_their_end_too() {
+        let house = House::with("", "");
+        let (mut watch, at) = watched(&house);
+        let order = |outcome: &'static str, hours: i64| {
+            let line = OrderLine { who: "messo".to_owned(), command: "backup".to_owned(), about: "{}".to_owned(), why: None };
+            let (store, at) = (house.hub.store.clone(), at(hours));
+            async move {
+                let id = store.note_order(line, at).await.unwrap();
+                store.note_outcome(id, outcome, at).await.unwrap();
+            }
+        };
+        watch.round(&house.hub, at(100)).await;
+        order("DISCO_PIENO", 100).await;
+        watch.round(&house.hub, at(200)).await;
+        assert_eq!(house.open().await, Vec::<String>::new(), "no copy was ever made");
+        order("OK", 200).await;
+        order("DISCO_PIENO", 240).await;
+        watch.round(&house.hub, at(247)).await;
+        assert_eq!(house.open().await, Vec::<String>::new());
+        for hours in [248, 250] {
+            watch.round(&house.hub, at(hours)).await;
+            assert_eq!((house.open().await, house.told(COPY_OLD).await), (vec![COPY_OLD.to_owned()], 1), "{hours}");
+        }
+        order("OK", 251).await;
+        watch.round(&house.hub, at(252)).await;
+        assert_eq!((house.open().await, house.told(COPY_MADE).await), (vec![], 1));
+        // Switched off while it lasts: forgotten without a word.
+        watch.round(&house.hub, at(300)).await;
+        assert_eq!(house.told(COPY_OLD).await, 2);
+        house.reload(|config| config.alerts.backup_hours = 0);
+        watch.round(&house.hub, at(301)).await;
+        assert_eq!((house.open().await, house.told(COPY_MADE).await), (vec![], 1));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::operate::{BooksWanted, OperateError, Operator, TaxId};
-use super::report::PersonStage;
+use super::operate::{BooksWanted, OperateError, Operator, PtQuestion, TaxId, reasoned};
+use super::report::{PersonStage, TrialReport};
 use super::who::Who;
 use crate::domain::ids::{ActId, BatchId};
 use crate::text::it::operate as words;
@@ -86,6 +86,8 @@ pub enum Request {
     Backup {
         dir: String,
         keep: Option<u32>,
+        /// Wanted with `keep`, which deletes copies.
+        reason: Option<String>,
     },
     Restored,
     ReleaseRestore {
@@ -142,12 +144,14 @@ pub enum Request {
     PublishRebuild {
         source: Option<String>,
         from: Option<u64>,
+        reason: Option<String>,
     },
     /// Both numbers or both nights.
     Export {
         source: Option<String>,
         from: String,
         to: String,
+        reason: Option<String>,
     },
     /// Instants: `None` is as far as there is.
     Audit {
@@ -183,6 +187,7 @@ pub enum Request {
     Defender,
     DefenderLift {
         address: String,
+        reason: String,
     },
     Sftp,
     /// Instants as above.
@@ -196,7 +201,15 @@ pub enum Request {
         day: Option<Date>,
         sender: Option<String>,
         send: bool,
+        /// Wanted with `send`.
+        reason: Option<String>,
     },
+    /// Addresses; never empty.
+    MailTest {
+        to: Vec<String>,
+    },
+    PtList,
+    PtTry(PtQuestion),
 }
 
 /// One answer line: a report of `service::report`, or why there is none.
@@ -245,15 +258,22 @@ pub async fn carry_out(operator: &Operator, request: Request, who: &Who) -> Answ
         Ok(order) => order,
         Err(error) => return Answer::Error(error.into()),
     };
+    let trial = matches!(request, Request::MailTest { .. } | Request::PtTry(_));
     let answer = perform(operator, request, who).await;
     if let Some(order) = order {
         let outcome = match &answer {
+            Answer::Report(report) if trial && !went_well(report) => "PROVA_NON_RIUSCITA",
             Answer::Report(_) => "OK",
             Answer::Error(failure) => &failure.code,
         };
         operator.end_order(order, outcome).await;
     }
     answer
+}
+
+/// A trial answers a report however it went.
+fn went_well(report: &RawValue) -> bool {
+    serde_json::from_str::<TrialReport>(report.get()).is_ok_and(|report| report.good)
 }
 
 async fn perform(operator: &Operator, request: Request, who: &Who) -> Answer {
@@ -266,7 +286,10 @@ async fn perform(operator: &Operator, request: Request, who: &Who) -> Answer {
         Request::PauseBatch { text, reason } => report(operator.pause_batch(&text, who, &reason).await),
         Request::ResumeBatch { text, reason } => report(operator.resume_batch(&text, who, &reason).await),
         Request::ReplayBatch { text, reason } => report(operator.replay_batch(&text, who, &reason).await),
-        Request::Backup { dir, keep } => report(operator.backup(&dir, keep).await),
+        Request::Backup { dir, keep, reason } => match reasoned(reason.as_deref(), keep.is_some()) {
+            Ok(()) => report(operator.backup(&dir, keep).await),
+            Err(error) => Err(error),
+        },
         Request::Restored => report(operator.restore_status().await),
         Request::ReleaseRestore { skip_resync, accept_gaps, reason } => {
             report(operator.release_restore(skip_resync, accept_gaps, who, &reason).await)
@@ -290,12 +313,27 @@ async fn perform(operator: &Operator, request: Request, who: &Who) -> Answer {
         Request::PersonFind { tax_id, from } => report(operator.find_person(&tax_id, from).await),
         Request::PersonErase { tax_id, acts, batches, reason } => report(operator.erase_person(&tax_id, acts, batches, who, &reason).await),
         Request::Defender => report(operator.bans().await),
-        Request::DefenderLift { address } => report(operator.lift_ban(&address, who).await),
+        Request::DefenderLift { address, reason } => match reasoned(Some(&reason), true) {
+            Ok(()) => report(operator.lift_ban(&address, who).await),
+            Err(error) => Err(error),
+        },
         Request::Sftp => report(operator.sftp()),
         Request::Alerts { from, to, limit } => report(operator.alerts(from, to, limit).await),
-        Request::Report { day, sender, send } => report(operator.report(day, sender.as_deref(), send).await),
-        Request::Export { source, from, to } => report(operator.export(source.as_deref(), &from, &to).await),
-        Request::PublishRebuild { source, from } => report(operator.rebuild(source.as_deref(), from).await),
+        Request::Report { day, sender, send, reason } => match reasoned(reason.as_deref(), send) {
+            Ok(()) => report(operator.report(day, sender.as_deref(), send).await),
+            Err(error) => Err(error),
+        },
+        Request::Export { source, from, to, reason } => match reasoned(reason.as_deref(), false) {
+            Ok(()) => report(operator.export(source.as_deref(), &from, &to).await),
+            Err(error) => Err(error),
+        },
+        Request::PublishRebuild { source, from, reason } => match reasoned(reason.as_deref(), false) {
+            Ok(()) => report(operator.rebuild(source.as_deref(), from).await),
+            Err(error) => Err(error),
+        },
+        Request::MailTest { to } => report(operator.try_mail(&to).await),
+        Request::PtList => report(operator.try_pts().await),
+        Request::PtTry(question) => report(operator.try_pt(&question).await),
     };
     match outcome {
         Ok(report) => Answer::Report(report),

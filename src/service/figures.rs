@@ -120,11 +120,16 @@ fn loops(hub: &Hub, page: &mut Page) {
 
 fn remotes(hub: &Hub, page: &mut Page) {
     let channels = hub.channels.all();
-    page.family("messo_remote_up", Kind::Gauge, "Whether SEND answers an ente: 0 while calls are held back.");
+    page.family("messo_remote_up", Kind::Gauge, "Whether SEND answers an ente, or a PT answers: 0 while calls are held back.");
     let mut last = "";
     for channel in channels.values().filter(|channel| std::mem::replace(&mut last, channel.sender.as_str()) != channel.sender) {
         let up = !matches!(channel.remote.weather(), Weather::Down { .. });
         page.sample("messo_remote_up", &[("remote", "send"), ("ente", &channel.sender)], Value::Flag(up));
+    }
+    // One circuit each, whatever enti it serves.
+    for pt in hub.partners.all().values().filter(|pt| pt.config.is_managed()) {
+        let up = !matches!(pt.remote.weather(), Weather::Down { .. });
+        page.sample("messo_remote_up", &[("remote", &pt.name)], Value::Flag(up));
     }
     page.family("messo_stream_listening", Kind::Gauge, "Whether the stream of events of a key is read; nothing is sent before.");
     for channel in channels.values() {

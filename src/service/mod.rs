@@ -32,6 +32,7 @@ pub mod streams;
 pub mod supervisor;
 pub mod sweep;
 pub mod systemd;
+pub mod trial;
 pub mod who;
 
 use std::path::PathBuf;

@@ -10,12 +10,14 @@ mod error;
 mod keeping;
 mod person;
 mod positions;
+mod trial;
 mod whereabouts;
 
 pub use books::Wanted as BooksWanted;
 pub use error::OperateError;
 pub use keeping::{BackupFault, Keeper};
 pub use person::{PersonEraser, TaxId};
+pub use trial::{PtQuestion, Trier};
 pub use whereabouts::Place;
 
 use std::sync::Arc;
@@ -60,6 +62,7 @@ pub struct Operator {
     enti: Arc<dyn Fn() -> Vec<Ente> + Send + Sync>,
     keeper: Option<Arc<dyn Keeper>>,
     eraser: Option<Arc<dyn PersonEraser>>,
+    trier: Option<Arc<dyn Trier>>,
     places: Arc<dyn Fn() -> Vec<Place> + Send + Sync>,
 }
 
@@ -83,6 +86,7 @@ impl Operator {
             enti: Arc::new(Vec::new),
             keeper: None,
             eraser: None,
+            trier: None,
             places: Arc::new(Vec::new),
         }
     }
@@ -98,6 +102,7 @@ impl Operator {
             enti: Arc::new(Vec::new),
             keeper: None,
             eraser: None,
+            trier: None,
             places: Arc::new(Vec::new),
         }
     }
@@ -448,6 +453,19 @@ impl Operator {
             state: after.map(|after| after.state),
             ..self.order(order, who, why)
         })
+    }
+}
+
+/// A reason that need not be given, as it is kept.
+pub(super) fn kept_reason(given: Option<&str>) -> Result<Option<String>, OperateError> {
+    given.map(reason).transpose()
+}
+
+/// Refuses an order whose reason is missing where one is `needed`, or may not be kept.
+pub(super) fn reasoned(given: Option<&str>, needed: bool) -> Result<(), OperateError> {
+    match given {
+        None if !needed => Ok(()),
+        given => reason(given.unwrap_or_default()).map(drop),
     }
 }
 

@@ -173,7 +173,7 @@ impl Running {
         // Everything that may fail comes before anything is changed.
         let before = hub.channels.all();
         let channels = channels::build(&config, &before, &hub.store, hub.clock, &hub.figures.calls).map_err(Refused::Channel)?;
-        let pts = partners::build(&config, &hub.partners.all(), hub.clock).map_err(Refused::Channel)?;
+        let pts = partners::build(&config, &hub.partners.all(), hub.clock, &hub.figures.calls).map_err(Refused::Channel)?;
         let new: Vec<&SourceSystem> = config.sources.iter().filter(|source| running.source(&source.name).is_none()).collect();
         let listens = hub.config.sftp.is_some();
         let arrivals: BTreeMap<String, Arc<Arrivals>> =

@@ -12,7 +12,7 @@ mod rows;
 
 pub use door::{AuditEntry, AuditReport, BanEntry, DefenderReport, OrderEntry, SealsEntry, SftpReport};
 pub use journey::{Journey, NearName, Step, StepKind, WhereReport};
-pub use keeping::{BackupReport, GapEntry, GapSection, RestoreReport, VerifyReport};
+pub use keeping::{BackupReport, GapEntry, GapSection, RestoreReport, TrialReport, VerifyReport};
 pub use person::{PersonAct, PersonBatch, PersonPage, PersonReport, PersonStage, PersonVerdict};
 pub use position::{DaysEntry, PaymentEntry, PositionAct, PositionOrder, PositionReport, PositionStep};
 pub(super) use rows::masked;

@@ -22,7 +22,7 @@ use super::positions::answers;
 use super::positions::partners::{self, Partners};
 use super::pulse::{Beat, Pulse};
 use super::reload::{Listeners, Reread};
-use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, retention, sweep};
+use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, retention, sweep, trial};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
 use crate::config::{ConfigFault, LoadedConfig, check_clock, folders};
@@ -88,7 +88,7 @@ pub fn open(loaded: LoadedConfig, clock: Clock) -> Result<Arc<Hub>, StartError> 
     let store = Store::open(&loaded.config.data)?;
     let figures = Figures::default();
     let channels = channels::build(&loaded.config, &BTreeMap::new(), &store, clock, &figures.calls)?;
-    let pts = partners::build(&loaded.config, &BTreeMap::new(), clock)?;
+    let pts = partners::build(&loaded.config, &BTreeMap::new(), clock, &figures.calls)?;
     share(loaded, clock, store, channels, pts, figures)
 }
 
@@ -158,6 +158,7 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
         .with_publisher(Arc::new(rebuild::Rebuilder(hub.clone())))
         .with_keeper(Arc::new(Backup::of_hub(&hub, hub.config_file.clone())))
         .with_eraser(Arc::new(retention::Eraser(hub.clone())))
+        .with_trier(Arc::new(trial::OfHub(hub.clone())))
         .with_places({
             let hub = hub.clone();
             move || Place::of(&hub.settings())

@@ -3,6 +3,7 @@
 //! No label holds personal data, and each takes its values from a short list (operations, states, codes) or from the
 //! configuration (enti, keys): the page cannot grow with what gestionali drop.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
@@ -60,13 +61,13 @@ struct Tally {
 
 /// Calls to remotes since the start, by remote and operation. Shared by all who call.
 #[derive(Debug, Default)]
-pub struct Calls(Mutex<BTreeMap<(&'static str, &'static str), Tally>>);
+pub struct Calls(Mutex<BTreeMap<(Cow<'static, str>, &'static str), Tally>>);
 
 impl Calls {
-    /// Notes a call that has ended.
-    pub fn note(&self, remote: &'static str, operation: &'static str, took: Duration, outcome: Outcome) {
+    /// Notes a call that has ended. `remote`: `send`, `pdnd`, or the channel of a PT (`pt/name`).
+    pub fn note(&self, remote: impl Into<Cow<'static, str>>, operation: &'static str, took: Duration, outcome: Outcome) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tally = all.entry((remote, operation)).or_default();
+        let tally = all.entry((remote.into(), operation)).or_default();
         let place = BOUNDS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
         if let Some(bucket) = tally.buckets.get_mut(place) {
             *bucket += 1;
@@ -83,7 +84,7 @@ impl Calls {
         page.family("messo_remote_calls_total", Kind::Counter, "Calls to a remote by operation and outcome, since the start.");
         for ((remote, operation), tally) in &all {
             for (outcome, count) in Outcome::ALL.iter().zip(tally.outcomes).filter(|(_, count)| *count > 0) {
-                let labels = [("remote", *remote), ("operation", *operation), ("outcome", outcome.label())];
+                let labels = [("remote", remote.as_ref()), ("operation", *operation), ("outcome", outcome.label())];
                 page.sample("messo_remote_calls_total", &labels, Value::Whole(count));
             }
         }
@@ -93,10 +94,10 @@ impl Calls {
             let bounds = BOUNDS_MS.iter().map(|bound| thousandths(*bound)).chain(["+Inf".to_owned()]);
             for (bound, count) in bounds.zip(tally.buckets) {
                 sum += count;
-                let labels = [("remote", *remote), ("operation", *operation), ("le", bound.as_str())];
+                let labels = [("remote", remote.as_ref()), ("operation", *operation), ("le", bound.as_str())];
                 page.sample("messo_remote_call_duration_seconds_bucket", &labels, Value::Whole(sum));
             }
-            let labels = [("remote", *remote), ("operation", *operation)];
+            let labels = [("remote", remote.as_ref()), ("operation", *operation)];
             let micros = u64::try_from(tally.micros).unwrap_or(u64::MAX);
             page.sample("messo_remote_call_duration_seconds_sum", &labels, Value::Micros(micros));
             page.sample("messo_remote_call_duration_seconds_count", &labels, Value::Whole(sum));
@@ -186,6 +187,7 @@ mod tests {
             calls.note("send", "preload", Duration::from_millis(ms), Outcome::of_status(status));
         }
         calls.note("pdnd", "voucher", Duration::from_millis(1), Outcome::NoAnswer);
+        calls.note(format!("pt/{}", "regione"), "token", Duration::from_millis(1), Outcome::Ok);
         let mut page = Page::default();
         calls.write(&mut page);
         let text = page.text();
@@ -205,6 +207,7 @@ mod tests {
             let line = format!("messo_remote_calls_total{{remote=\"send\",operation=\"preload\",outcome=\"{outcome}\"}}");
             assert_eq!(of(&line), want, "{outcome}");
         }
+        assert_eq!(of("messo_remote_calls_total{remote=\"pt/regione\",operation=\"token\",outcome=\"ok\"}"), "1");
         assert_eq!(of("messo_remote_calls_total{remote=\"pdnd\",operation=\"voucher\",outcome=\"no_answer\"}"), "1");
     }
 

@@ -173,6 +173,7 @@ fn mypay_when_things_go_wrong() {
             client_secret: None,
             http: client(&HttpSettings { loopback_only: true, ..HttpSettings::default() }).unwrap(),
             clock: Clock::REAL,
+            calls: Arc::default(),
         };
         let wrong = Partner::new(wrong).unwrap();
         assert_eq!(name(&wrong.verify(&way, &asked(1)).await.unwrap_err()), "sender");

@@ -75,6 +75,7 @@ pub fn partner(kind: &str, profile: Option<&str>, url: &str) -> Result<Partner, 
         client_secret: None,
         http: client(&HttpSettings { loopback_only: true, ..HttpSettings::default() }).unwrap(),
         clock: Clock::REAL,
+        calls: Arc::default(),
     })
 }
 

@@ -7,6 +7,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Request, StatusCode};
 
 use super::PtSettings;
+use crate::clock::monotonic;
 use crate::connectors::http::{Transport, read_body};
 use crate::connectors::{ConnectorError, Problem, ProblemError, what};
 
@@ -14,6 +15,10 @@ use crate::connectors::{ConnectorError, Problem, ProblemError, what};
 const LONGEST_ANSWER: usize = 16 << 20;
 /// Seconds for which a partner may ask to be left alone: whatever more it asks, it is tried again then.
 const LONGEST_WAIT: u64 = 3_600;
+
+/// How calls are counted: what changes something at the partner, and what only asks.
+const WRITE: &str = "write";
+const READ: &str = "read";
 
 /// What came back with a status that the partner's own rules must judge.
 #[derive(Debug)]
@@ -30,21 +35,31 @@ pub(super) async fn call(settings: &PtSettings, mut request: Request, writes: bo
     let lost = |error: Transport| {
         if writes && !error.unsent { ConnectorError::Uncertain { what: error.what } } else { temporary(error.what, None) }
     };
-    let response = settings.http.execute(request).await.map_err(|error| lost(error.into()))?;
+    let operation = if writes { WRITE } else { READ };
+    let started = monotonic();
+    let response = settings.http.execute(request).await.map_err(|error| {
+        settings.note(operation, started, None);
+        lost(error.into())
+    })?;
     let status = response.status();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| pause(value.to_str().ok()?));
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => return Err(temporary(what::THROTTLED.to_owned(), retry_after)),
+    let early = match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(temporary(what::THROTTLED.to_owned(), retry_after)),
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT if writes => {
-            return Err(ConnectorError::Uncertain { what: format!("HTTP {}", status.as_u16()) });
+            Some(ConnectorError::Uncertain { what: format!("HTTP {}", status.as_u16()) })
         }
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            return Err(temporary(format!("HTTP {}", status.as_u16()), retry_after));
+            Some(temporary(format!("HTTP {}", status.as_u16()), retry_after))
         }
-        _ => {}
+        _ => None,
+    };
+    if let Some(error) = early {
+        settings.note(operation, started, Some(status.as_u16()));
+        return Err(error);
     }
-    let body = read_body(response, LONGEST_ANSWER).await.map_err(lost)?;
-    let answer = Answer { status: status.as_u16(), body };
+    let body = read_body(response, LONGEST_ANSWER).await;
+    settings.note(operation, started, body.is_ok().then_some(status.as_u16()));
+    let answer = Answer { status: status.as_u16(), body: body.map_err(lost)? };
     match status {
         StatusCode::UNAUTHORIZED => Err(ConnectorError::Sender(problem(answer.status, ""))),
         _ => Ok(answer),

@@ -21,17 +21,19 @@ mod token;
 
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use serde_json::Value;
 
 use super::ConnectorError;
 use super::http::{self, HttpSettings, HttpSetupError, Trust};
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic};
 use crate::config::secret::{Secret, SecretError};
 use crate::config::{PaymentRoute, PtConfig, PtKind, SecretRef};
 use crate::domain::position::{Asked, Capabilities, Change, Changed, Held, WhyUndone};
+use crate::telemetry::metrics::{Calls, Outcome};
 
 /// What every partner is made of: its block of the configuration with the secrets read.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ pub struct PtSettings {
     /// With the client certificate and the authority of the block, if it has them.
     pub http: Client,
     pub clock: Clock,
+    /// Where its calls are counted.
+    pub calls: Arc<Calls>,
 }
 
 /// Code of a `NotFound`: the PT has a position of the id that it was asked by, and it is of another notice.
@@ -80,7 +84,21 @@ impl PtSettings {
             http: http::client_with(&settings, trust).map_err(|error| PtSetupError::Http(error.0))?,
             config: config.clone(),
             clock,
+            calls: Arc::default(),
         })
+    }
+
+    /// Counts its calls there, as of the remote `pt/name`.
+    #[must_use]
+    pub fn measured(self, calls: Arc<Calls>) -> PtSettings {
+        PtSettings { calls, ..self }
+    }
+
+    /// Counts a call that has ended. `status`: of a whole answer.
+    fn note(&self, operation: &'static str, started: Instant, status: Option<u16>) {
+        let took = monotonic().saturating_duration_since(started);
+        let outcome = status.map_or(Outcome::NoAnswer, Outcome::of_status);
+        self.calls.note(format!("pt/{}", self.config.name), operation, took, outcome);
     }
 
     /// How long one call may take, answer included. Real time.

@@ -99,9 +99,14 @@ impl Tokens {
         let started = monotonic();
         let mut request = self.request().ok_or_else(|| rest::protocol("the token cannot be asked for"))?;
         *request.timeout_mut() = Some(settings.timeout());
-        let response = settings.http.execute(request).await.map_err(|error| failed(Transport::from(error).what))?;
+        let response = settings.http.execute(request).await.map_err(|error| {
+            settings.note("token", started, None);
+            failed(Transport::from(error).what)
+        })?;
         let status = response.status().as_u16();
-        let body = read_body(response, 1 << 20).await.map_err(|Transport { what, .. }| failed(what))?;
+        let body = read_body(response, 1 << 20).await;
+        settings.note("token", started, body.is_ok().then_some(status));
+        let body = body.map_err(|Transport { what, .. }| failed(what))?;
         match status {
             200..=299 => {
                 let (header, life) = read(&body).ok_or_else(|| failed("unreadable answer".to_owned()))?;

@@ -2,9 +2,10 @@
 
 use crate::clock::{self, Clock};
 use crate::config::{Config, MailConfig};
-use crate::connectors::mail::{Letter, MailError, Server, ServerError, Session, Step, recipient};
+use crate::connectors::mail::{Letter, MailError, Seen, Server, ServerError, Session, Step, recipient};
 use crate::domain::alert::AlertKind;
 use crate::outbox::mail::{self as outbox, Content, Templates};
+use crate::text::it::mail as words;
 
 /// What is told while it goes on.
 #[derive(Debug)]
@@ -26,8 +27,44 @@ pub enum ProofError {
     Letter(#[from] crate::connectors::mail::LetterError),
 }
 
+/// What is told, for the operator.
+#[must_use]
+pub fn line(told: &Told<'_>) -> String {
+    match told {
+        Told::Step(step) => format!("- {}", words::step(step.as_str())),
+        Told::Recipient(address) => {
+            format!("- {}\n- {} {address}", words::step(Step::From.as_str()), words::step(Step::Recipient.as_str()))
+        }
+        Told::Taken(answer) => format!("  consegnato al server: {answer}"),
+        Told::Failed(error) => failure(error),
+    }
+}
+
+/// Why nothing was tried, and what to do.
+#[must_use]
+pub fn why_not(error: &ProofError) -> String {
+    match error {
+        ProofError::Server(ServerError::Password(error)) => words::secret(error),
+        error => error.to_string(),
+    }
+}
+
+/// Where it failed, what the server said, what to look at.
+fn failure(error: &MailError) -> String {
+    let (step, seen) = error.place();
+    let code = error.code();
+    let what = code.split_once(' ').map_or("", |(_, what)| what);
+    let detail = match seen {
+        Seen::Answer { code, words } => format!("il server ha risposto {code} {words}"),
+        Seen::Silence if step == Step::Message => "il server non ha risposto in tempo (message_timeout_s)".to_owned(),
+        Seen::Silence => "il server non ha risposto in tempo (timeout_s)".to_owned(),
+        Seen::Broken(why) | Seen::Unprotected(why) | Seen::Nonsense(why) => why.clone(),
+    };
+    format!("  NON RIUSCITO al passo «{}»: {detail}\n  {}", words::step(step.as_str()), words::advice(step.as_str(), what))
+}
+
 /// Whether every recipient was reached.
-pub async fn prove(config: &Config, mail: &MailConfig, to: &[String], mut told: impl FnMut(Told<'_>)) -> Result<bool, ProofError> {
+pub async fn prove(config: &Config, mail: &MailConfig, to: &[String], mut told: impl FnMut(Told<'_>) + Send) -> Result<bool, ProofError> {
     let server = Server::of(mail)?;
     let now = Clock::REAL.now();
     let letter = outbox::Letter {

@@ -137,6 +137,8 @@ pub enum OperateError {
     NotOfPerson {
         subject: String,
     },
+    /// This process tries nothing.
+    NoTrier,
     /// This process has no archives.
     NoEraser,
     /// What was decided goes on by itself.
@@ -213,6 +215,7 @@ impl OperateError {
             OperateError::ReplayUnderWay { .. } => "RIELABORAZIONE_IN_CORSO",
             OperateError::NotATaxId => "CODICE_FISCALE_NON_VALIDO",
             OperateError::NotOfPerson { .. } => "NON_RIGUARDA_LA_PERSONA",
+            OperateError::NoTrier => "PROVA_NON_DISPONIBILE",
             OperateError::NoEraser => "CANCELLAZIONE_NON_DISPONIBILE",
             OperateError::EraseUnfinished { .. } => "CANCELLAZIONE_NON_FINITA",
             OperateError::Erased { .. } => "DATI_CANCELLATI",
@@ -234,7 +237,7 @@ impl OperateError {
             | OperateError::Stopping
             | OperateError::Store { .. } => 3,
             OperateError::NotATaxId => 2,
-            OperateError::NoEraser | OperateError::EraseUnfinished { .. } => 3,
+            OperateError::NoEraser | OperateError::NoTrier | OperateError::EraseUnfinished { .. } => 3,
             _ => 1,
         }
     }
@@ -297,6 +300,7 @@ impl std::fmt::Display for OperateError {
             OperateError::ReplayUnderWay { other } => f.write_str(&kept::replay_under_way(other)),
             OperateError::NotATaxId => f.write_str(privacy::NOT_A_TAX_ID),
             OperateError::NotOfPerson { subject } => f.write_str(&privacy::not_of_person(subject)),
+            OperateError::NoTrier => f.write_str(words::NO_TRIER),
             OperateError::NoEraser => f.write_str(privacy::NO_ERASER),
             OperateError::EraseUnfinished { detail } => f.write_str(&privacy::unfinished(detail)),
             OperateError::Erased { at, cause } => f.write_str(&privacy::erased(*at, cause.as_str())),

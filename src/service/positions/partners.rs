@@ -14,6 +14,7 @@ use crate::service::Hub;
 use crate::service::channels::{ChannelError, Remote};
 use crate::service::dispatch::End;
 use crate::store::Route;
+use crate::telemetry::metrics::Calls;
 
 /// Calls of one PT.
 pub struct PtChannel {
@@ -41,13 +42,13 @@ pub fn channel_of(pt: &str) -> String {
 }
 
 /// Makes the partners of a configuration. What is known of those that run (their circuits, and their buckets when the limits are the
-/// same) is handed over.
-pub fn build(config: &Config, running: &Partners, clock: Clock) -> Result<Partners, ChannelError> {
+/// same) is handed over. Their calls are counted in `calls`.
+pub fn build(config: &Config, running: &Partners, clock: Clock, calls: &Arc<Calls>) -> Result<Partners, ChannelError> {
     let mut partners = BTreeMap::new();
     for pt in &config.pts {
         let name = channel_of(&pt.name);
         let before = running.get(&name);
-        let settings = PtSettings::read(pt, clock, pt.is_local()).and_then(Partner::new);
+        let settings = PtSettings::read(pt, clock, pt.is_local()).and_then(|read| Partner::new(read.measured(calls.clone())));
         let partner = settings.map_err(|error| ChannelError::Partner { channel: name.clone(), error })?;
         let governor = match before.filter(|before| before.config.per_second == pt.per_second) {
             Some(before) => before.governor.clone(),

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::Gap;
 
+/// `messo mail test`, `messo pt list`, `messo pt try`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialReport {
+    /// Italian, in the order in which they were known.
+    pub lines: Vec<String>,
+    /// Whether it went as it should.
+    pub good: bool,
+}
+
 /// `messo backup DIR`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackupReport {

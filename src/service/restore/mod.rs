@@ -12,13 +12,14 @@ use std::sync::Arc;
 use super::backup::{self, BackupError, manifest, pool};
 use super::operate::Operator;
 use super::report::RestoreReport;
+use super::who::Who;
 use super::{Hub, facts};
 use crate::clock::Clock;
 use crate::config::LoadedConfig;
 use crate::outbox::asked;
 use crate::outbox::place::sync_folder;
 use crate::store::archives::kept_path;
-use crate::store::{CopyLook, HALF_RESTORED, Store, StoreError, lock_folder};
+use crate::store::{CopyLook, HALF_RESTORED, OrderLine, Store, StoreError, lock_folder};
 use manifest::{Entry, Head};
 
 /// Why a copy was not put back. `code` and what it is about make the sentence.
@@ -57,8 +58,15 @@ fn disk(path: &Path) -> impl Fn(io::Error) -> RestoreError + '_ {
     }
 }
 
-/// Puts a copy back. Blocks for as long as the copying takes; call it outside a runtime.
-pub fn restore(dir: &Path, name: Option<&str>, loaded: &LoadedConfig, clock: Clock) -> Result<RestoreReport, RestoreError> {
+/// Puts a copy back, for whom and why. Blocks for as long as the copying takes; call it outside a runtime.
+pub fn restore(
+    dir: &Path,
+    name: Option<&str>,
+    loaded: &LoadedConfig,
+    ordered: (&Who, Option<String>),
+    clock: Clock,
+) -> Result<RestoreReport, RestoreError> {
+    let why = crate::service::operate::kept_reason(ordered.1.as_deref()).map_err(|error| RestoreError::new(error.code(), error))?;
     let (dir, name) = backup::find(dir, name).map_err(|error| match error {
         BackupError::NoCopy => RestoreError::new("NESSUNA_COPIA", dir.display()),
         other => other.into(),
@@ -76,7 +84,7 @@ pub fn restore(dir: &Path, name: Option<&str>, loaded: &LoadedConfig, clock: Clo
         let store = Store::open_locked(data, lock)?;
         // Nothing but this is at work in the folder: the store ends with it.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(disk(data))?;
-        let report = runtime.block_on(settle(&store, loaded, &name, &head, clock));
+        let report = runtime.block_on(settle(&store, loaded, (&name, &head), (ordered.0, why), clock));
         store.close();
         report
     });
@@ -259,8 +267,18 @@ fn target(data: &Path, keys: &Path, keys_wanted: bool, entry: &Entry) -> Result<
 }
 
 /// What follows in the store: held, what came after the copy, numbers raised. Then the marker goes.
-async fn settle(store: &Store, loaded: &LoadedConfig, name: &str, head: &Head, clock: Clock) -> Result<RestoreReport, RestoreError> {
+async fn settle(
+    store: &Store,
+    loaded: &LoadedConfig,
+    (name, head): (&str, &Head),
+    (who, why): (&Who, Option<String>),
+    clock: Clock,
+) -> Result<RestoreReport, RestoreError> {
     let now = clock.now();
+    // The books of a store begin again with who put it back: what they tell next is of after the copy.
+    let about = serde_json::json!({ "backup": name, "copied_at": head.at.to_string() });
+    let line = OrderLine { who: who.as_str().to_owned(), command: "restore".to_owned(), about: about.to_string(), why };
+    let order = store.note_order(line, now).await?;
     store.begin_restore(name, head.at, now).await?;
     failpoint!("restore.begun");
     for source in &loaded.config.sources {
@@ -274,6 +292,7 @@ async fn settle(store: &Store, loaded: &LoadedConfig, name: &str, head: &Head, c
     failpoint!("restore.read");
     let operator = Operator::without_hub(store.clone(), clock);
     let report = operator.restore_status().await.map_err(|error| RestoreError::new("RIPRISTINO_NON_RIUSCITO", error))?;
+    store.note_outcome(order, "OK", clock.now()).await?;
     // Nothing but this may fail from here on: who is told that it failed must find the folder as it was before.
     let data = &loaded.config.data;
     fs::remove_file(data.join(HALF_RESTORED)).and_then(|()| sync_folder(data)).map_err(disk(data))?;

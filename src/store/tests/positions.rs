@@ -12,6 +12,7 @@ use crate::flow::event::OrderRefused;
 use crate::flow::position::{PositionEffect, PositionFact, PositionState, Reckoning, code};
 use crate::flow::retry::Next;
 
+mod flagged;
 mod told;
 
 const PT: &str = "regione";

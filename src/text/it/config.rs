@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::load::{LoadedConfig, Problems};
-use crate::config::{ConfigFault, PaymentRoute, PtKind};
+use crate::config::{Config, ConfigFault, PaymentRoute, PtKind};
 use crate::domain::act::{FeePolicy, PagoPaIntMode};
+use crate::domain::alert::AlertKind;
 use crate::domain::amount_rule::AmountRuleError;
 use crate::domain::position::CostChannel;
 use crate::flow::definition::{DefinitionFault, FlowDefinition, PaymentPolicy};
@@ -30,7 +31,8 @@ pub fn valid(loaded: &LoadedConfig) -> String {
     format!("{}: configurazione valida (enti: {enti}, gestionali: {gestionali}, flussi: {})", loaded.file.display(), loaded.flows.len())
 }
 
-/// What is valid and yet not what most want: notices that messo does not follow, costs of notification that nobody would ask for.
+/// What is valid and yet not what most want: notices that messo does not follow, costs of notification that nobody would ask for, alerts
+/// that nobody would be told of.
 pub fn warnings(loaded: &LoadedConfig) -> Vec<String> {
     let config = &loaded.config;
     let mut lines = Vec::new();
@@ -58,6 +60,40 @@ pub fn warnings(loaded: &LoadedConfig) -> Vec<String> {
         }
         let at_gpd = ente.payments.iter().any(|route| config.pt(&route.pt).is_some_and(|pt| pt.kind == PtKind::Gpd));
         lines.extend(modes(id, &ente.payments, at_gpd, &paying));
+    }
+    lines.extend(untold(config));
+    lines
+}
+
+/// Kinds that are of no flow, or must not be missed whatever the flow.
+const WANTED: [AlertKind; 4] = [AlertKind::Person, AlertKind::Key, AlertKind::Remote, AlertKind::Stream];
+
+/// Alerts that would be mailed to nobody.
+fn untold(config: &Config) -> Vec<String> {
+    let Some(mail) = &config.mail else {
+        return vec![
+            "avviso: manca [mail]: nessuno riceve posta quando un lotto è scartato, un atto aspetta una persona o una chiave è rifiutata; si vede \
+             soltanto con «messo status» e nelle misure"
+                .to_owned(),
+        ];
+    };
+    let mut lines = Vec::new();
+    if mail.to.is_empty() {
+        lines.push(
+            "avviso: [mail] to è vuoto: nessuno riceve gli avvisi di tutta l'installazione (disco, orologio, copie, gestionali di più enti)".to_owned(),
+        );
+    }
+    for ente in &config.institutions {
+        // A rule that switches them off is somebody's decision.
+        let covered = |kind: &AlertKind| ente.notices.iter().any(|rule| rule.covers(*kind, None));
+        let missing: Vec<&str> = WANTED.iter().filter(|kind| !covered(kind)).map(|kind| kind.as_str()).collect();
+        if !missing.is_empty() {
+            lines.push(format!(
+                "avviso: dell'ente {} nessuno riceve gli avvisi di genere {}: nessun [[ente.avvisi]] senza flows li comprende",
+                ente.tax_id,
+                missing.join(", ")
+            ));
+        }
     }
     lines
 }

@@ -347,9 +347,7 @@ pub fn secret(error: &SecretError) -> String {
     match error {
         SecretError::Form { .. } => "password non indica un luogo: scrivere file:PERCORSO, env:NOME o credential:NOME".to_owned(),
         SecretError::EnvMissing { name } => format!("la variabile d'ambiente «{name}» non c'è"),
-        SecretError::NoCredentials => {
-            "credential: vale soltanto sotto systemd: provare con systemd-run, o indicare file: per la prova".to_owned()
-        }
+        SecretError::NoCredentials => super::credentials_elsewhere("messo mail test"),
         SecretError::CredentialName { name } => format!("«{name}» non è il nome di una credenziale"),
         SecretError::Unreadable { path, why } => format!("{} non si legge: {why}", path.display()),
         SecretError::Empty { given } => format!("{given} è vuoto"),

@@ -86,6 +86,9 @@ pub fn sender_stopped(channel: &str) -> String {
     format!("l'ente è fermo e i suoi atti si riprendono tutti insieme: «messo act retry --channel {channel}»")
 }
 
+/// Before what the hub says.
+pub const TRIED_BY_HUB: &str = "Prova fatta dal servizio acceso, con i suoi segreti.";
+pub const NO_TRIER: &str = "chi ha risposto non fa prove: non accade con il servizio di messo";
 pub const NO_REASON: &str = "manca il motivo: --reason \"…\"";
 
 pub fn reason_too_long(limit: usize) -> String {

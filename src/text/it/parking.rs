@@ -193,6 +193,12 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Una rendicontazione del gestionale non può essere scritta.",
         "Verificare spazio e permessi della sua cartella rendicontazioni/; messo riprova da solo.",
     ),
+    (
+        "COPIA_IN_RITARDO",
+        "L'ultima copia di sicurezza riuscita è più vecchia di backup_hours ore.",
+        "Verificare il disco delle copie e journalctl -u messo-backup, poi rifarla: messo backup.",
+    ),
+    ("COPIA_RIUSCITA", "Una copia di sicurezza è di nuovo riuscita.", "Nessuna azione."),
     ("RENDICONTAZIONE_RIUSCITA", "La rendicontazione che mancava è stata scritta.", "Nessuna azione."),
     ("SEND_DI_NUOVO_RAGGIUNGIBILE", "SEND risponde di nuovo all'ente.", "Nessuna azione."),
     (

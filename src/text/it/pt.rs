@@ -278,3 +278,6 @@ pub fn unknown_code(codes: &str) -> String {
 pub fn nonsense(what: &str) -> String {
     format!("RISPOSTA NON UTILIZZABILE ({what}): può essere un altro servizio, un'altra versione o un altro avviso")
 }
+
+/// A change before the first start of the service.
+pub const NO_BOOKS: &str = "Il servizio non è mai partito: non c'è un registro degli ordini in cui scrivere questa modifica.";

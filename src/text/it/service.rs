@@ -11,6 +11,11 @@ pub const STORE_SILENT: &str = "l'archivio dei dati non risponde";
 /// Under the reserve no drop is taken.
 pub const DISK_FULL: &str = "spazio libero sotto limits.disk_reserve_bytes: nessun lotto è preso";
 
+/// Said by a hub that was asked to try something.
+pub const TRIAL_UNREADABLE: &str = "Il servizio non può usare la configurazione com'è ora nel file:";
+pub const TRIAL_NOT_RELOADED: &str =
+    "Attenzione: il servizio lavora ancora con la configurazione di prima. Per usare quella provata: systemctl reload messo";
+
 /// Status line: how many there are.
 #[must_use]
 pub fn in_service(enti: usize, gestionali: usize) -> String {
