@@ -92,7 +92,9 @@ async fn one(hub: Arc<Hub>, source: String, parked: Vec<Publication>) {
     if let Err(error) = reveal_again(&hub, &parked).await {
         tracing::error!(source, %error, "un file pronto non può avere il suo nome");
     }
-    for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
+    // Before the esito that names them, if the folder takes them.
+    let copied = facts::copies::later(&hub, &source).await;
+    for outcome in [copied, outcomes(&hub, &source, false).await, index(&hub, &source).await] {
         match outcome {
             Ok(_) | Err(PublishError::Store(StoreError::Stopping)) => {}
             Err(error) => tracing::error!(source, %error, "la pubblicazione non è riuscita"),

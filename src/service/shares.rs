@@ -71,6 +71,12 @@ impl Shares {
         self.lock().values().any(|touches| touches.iter().any(|touch| now.saturating_duration_since(touch.begun) >= HANGS))
     }
 
+    /// How many are at work there.
+    #[cfg(test)]
+    pub fn touches(&self, source: &str) -> usize {
+        self.lock().get(source).map_or(0, Vec::len)
+    }
+
     fn hangs_at(&self, source: &str, now: Instant) -> bool {
         let all = self.lock();
         let ages = || all.get(source).into_iter().flatten().map(|touch| now.saturating_duration_since(touch.begun));
