@@ -473,9 +473,10 @@ async fn deletions_from_after_the_copy_do_not_wait_for_each_other() {
     let (store, now) = (&house.hub.store, house.hub.clock.now());
     store.begin_restore("copia", now, now).await.unwrap();
     let asked = |subject: Erased| Asked { at: now, subject };
-    let nowhere = (0..1_200).map(|_| crate::clock::new_uuid());
-    let mut after: Vec<Asked> =
-        nowhere.map(|id| asked(Erased::of(if id.as_bytes()[15] % 2 == 0 { "notifica" } else { "lotto" }, id).unwrap())).collect();
+    // Before the others in any order.
+    let nowhere = (1..1_200).map(uuid::Uuid::from_u128);
+    let kind = |id: &uuid::Uuid| if id.as_u128().is_multiple_of(2) { "notifica" } else { "lotto" };
+    let mut after: Vec<Asked> = nowhere.map(|id| asked(Erased::of(kind(&id), id).unwrap())).collect();
     let (first, second) = (house.act("A-1").await, house.act("A-2").await);
     after.extend([first, second].map(|act| asked(Erased::Act(act))));
     store.erase_again(SOURCE, after, now).await.unwrap();
