@@ -3,11 +3,12 @@
 //! A data folder may be lost, and with it the register of orders: what was put back from an older copy reads here whose data must go
 //! again. A line each, only ever added, flushed before it counts: instant, kind, id. No name, no tax id, no reason.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::place::{ensure_folder, sync_folder};
 use crate::domain::erasure::{Asked, Subject};
@@ -50,8 +51,8 @@ fn parse(line: &str) -> Option<Asked> {
     Some(Asked { at, subject: Subject::of(kind, id)? })
 }
 
-/// Two orders at the same time write one after the other.
-static TURN: Mutex<()> = Mutex::new(());
+/// Two orders about one gestionale at the same time write one after the other. A share that hangs keeps only its own waiting.
+static TURNS: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
 
 /// Adds deletions; on the disk when it returns. One that is there already is there twice, which does no harm.
 ///
@@ -61,7 +62,8 @@ pub fn add(root: &Path, asked: &[Asked]) -> io::Result<()> {
     if !root.join("in").is_dir() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = TURNS.lock().unwrap_or_else(PoisonError::into_inner).entry(root.to_owned()).or_default().clone();
+    let _turn = own.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = root.join(FOLDER);
     ensure_folder(&folder)?;
     let path = folder.join(FILE);

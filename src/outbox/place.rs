@@ -98,6 +98,12 @@ impl Pending {
         Ok(Parked { temporary, sha256: self.hasher.clone().finish(), len: self.len })
     }
 
+    /// What was written so far, to be read from its beginning, whatever becomes of the name.
+    pub fn again(&mut self) -> io::Result<File> {
+        self.file.flush()?;
+        File::open(&self.temporary)
+    }
+
     /// Of what was written so far.
     pub fn sha256(&self) -> Sha256 {
         self.hasher.clone().finish()

@@ -2,18 +2,26 @@
 //!
 //! A fact is small and a flush is dear, so facts that arrive together go together ([`Facts::place`]): one of those that wait
 //! does the work of all, each flush serves many, and the store commits them in one group. Nothing waits for a group to fill.
+//!
+//! A fact is stored once it is whole on our disk; its [copy](copies) for the gestionale may come later, and nobody else waits for it.
 
-use std::collections::BTreeSet;
+pub mod copies;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 
+use self::copies::Copied;
 use super::Hub;
-use super::publish::{publication, revealed, root, tell_name_taken, told};
+use super::publish::publication;
 use crate::connectors::ConnectorError;
 use crate::connectors::pnd::Download;
 use crate::domain::digest::Sha256;
@@ -28,6 +36,8 @@ pub const KEPT: &str = "attestazioni";
 const GROUP: usize = 128;
 /// Bytes of a fact that wait in memory for their group; a longer one is written as it comes.
 const SMALL: usize = 64 << 10;
+/// A folder that takes longer than this gets its copies later (real time).
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a legal fact did not arrive.
 #[derive(Debug)]
@@ -51,15 +61,23 @@ pub struct Arrived {
     folder: String,
     name: String,
     body: Body,
+    /// Of which the copy is made.
+    content: Content,
 }
 
 enum Body {
-    Small(Vec<u8>),
-    /// Ours, and the gestionale's.
-    Written(Box<Pending>, Option<Box<Pending>>),
+    Small(Arc<Vec<u8>>),
+    /// Our file.
+    Written(Box<Pending>),
 }
 
-/// Takes the bytes of a download.
+enum Content {
+    Small(Arc<Vec<u8>>),
+    /// Our file, to be read again.
+    Written(File),
+}
+
+/// Takes the bytes of a download. Only our own disk is touched.
 pub async fn arrive(hub: &Hub, fact: &LegalFactToFetch, filename: &str, mut download: Download) -> Result<Arrived, FactFault> {
     let mut small = Vec::new();
     let mut written = None;
@@ -68,39 +86,41 @@ pub async fn arrive(hub: &Hub, fact: &LegalFactToFetch, filename: &str, mut down
             small.extend_from_slice(&chunk);
             continue;
         }
-        let (own, copy) = match &mut written {
-            Some(files) => files,
-            None => written.insert(begin(hub, &fact.source, &small).map_err(FactFault::Disk)?),
+        let own = match &mut written {
+            Some(own) => own,
+            None => written.insert(begin(&hub.config.data.join(KEPT), &small).map_err(FactFault::Disk)?),
         };
         own.write_all(&chunk).map_err(FactFault::Disk)?;
-        copy.as_mut().map_or(Ok(()), |copy| copy.write_all(&chunk)).map_err(FactFault::Disk)?;
     }
     let head = small.get(..small.len().min(64)).unwrap_or_default();
     let stem = legal_facts::name_stem(&fact.category, fact.recipient, fact.happened_at);
     let extension = legal_facts::extension(Some(filename), head, &fact.category);
+    let (body, content) = match written {
+        Some(mut own) => {
+            let again = own.again().map_err(FactFault::Disk)?;
+            (Body::Written(Box::new(own)), Content::Written(again))
+        }
+        None => {
+            let bytes = Arc::new(small);
+            (Body::Small(bytes.clone()), Content::Small(bytes))
+        }
+    };
     Ok(Arrived {
         key: fact.key.clone(),
         source: fact.source.clone(),
         happened_at: fact.happened_at,
         folder: legal_facts::folder(&fact.iun, fact.happened_at),
         name: legal_facts::file_name(&stem, fact.ordinal, extension),
-        body: match written {
-            Some((own, copy)) => Body::Written(own, copy),
-            None => Body::Small(small),
-        },
+        body,
+        content,
     })
 }
 
-type Files = (Box<Pending>, Option<Box<Pending>>);
-
-/// Begins our file and the gestionale's with the bytes that are here.
-fn begin(hub: &Hub, source: &str, bytes: &[u8]) -> io::Result<Files> {
-    let mut own = Pending::begin(&hub.config.data.join(KEPT))?;
-    own.write_all(bytes)?;
-    let Some(root) = root(hub, source) else { return Ok((Box::new(own), None)) };
-    let mut copy = Pending::begin(&root.join("attestazioni"))?;
-    copy.write_all(bytes)?;
-    Ok((Box::new(own), Some(Box::new(copy))))
+/// Begins a file with the bytes that are here.
+fn begin(staging: &Path, bytes: &[u8]) -> io::Result<Pending> {
+    let mut file = Pending::begin(staging)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 /// Downloads at a time, over all channels: they have no term, and leave room for what has one.
@@ -109,15 +129,25 @@ const DOWNLOADS: usize = 48;
 /// Facts on their way.
 pub struct Facts {
     pub downloads: Semaphore,
-    waiting: Mutex<Vec<Order>>,
-    /// Who holds it works for all.
-    turn: tokio::sync::Mutex<()>,
+    /// By gestionale: the folder of one keeps nobody else's facts waiting.
+    lines: Mutex<BTreeMap<String, Arc<Line>>>,
+    patience: Duration,
 }
 
 impl Default for Facts {
     fn default() -> Facts {
-        Facts { downloads: Semaphore::new(DOWNLOADS), waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Facts { downloads: Semaphore::new(DOWNLOADS), lines: Mutex::default(), patience: PATIENCE }
     }
+}
+
+/// Facts of one gestionale.
+#[derive(Default)]
+struct Line {
+    waiting: Mutex<Vec<Order>>,
+    /// Who holds it works for all.
+    turn: tokio::sync::Mutex<()>,
+    /// Its folder could not take a copy: until it has those that wait, the others wait behind them.
+    behind: AtomicBool,
 }
 
 /// What came of one act, under the lease of its job.
@@ -134,79 +164,133 @@ struct Order {
 }
 
 impl Facts {
-    /// Keeps and publishes the facts of an act, and ends its job when none is left: answers how many are. When it returns, the
-    /// files and what the store says of them are on the disk.
-    pub async fn place(&self, hub: &std::sync::Arc<Hub>, delivery: Delivery) -> Result<usize, FactFault> {
+    /// Keeps and publishes the facts of an act, and ends its job when none is left: answers how many are. When it returns, our
+    /// files and what the store says of them are on the disk: that they are published, or that they are still to be.
+    pub async fn place(&self, hub: &Arc<Hub>, delivery: Delivery) -> Result<usize, FactFault> {
         let (tell, mut told) = oneshot::channel();
-        self.lock().push(Order { delivery, tell });
+        // An act is of one gestionale.
+        let source = delivery.facts.first().map(|fact| fact.source.clone()).unwrap_or_default();
+        let line = self.line(&source);
+        line.lock().push(Order { delivery, tell });
         loop {
             tokio::select! {
                 biased;
                 done = &mut told => return done.unwrap_or(Err(FactFault::Store(StoreError::Stopping))),
-                _turn = self.turn.lock() => {
-                    let group: Vec<Order> = {
-                        let mut waiting = self.lock();
-                        let mut facts = 0;
-                        let full = waiting.iter().position(|order| {
-                            facts += order.delivery.facts.len();
-                            facts > GROUP
-                        });
-                        let count = full.map_or(waiting.len(), |full| full.max(1));
-                        waiting.drain(..count).collect()
-                    };
+                _turn = line.turn.lock() => {
+                    let group = line.group();
                     if !group.is_empty() {
-                        place_group(hub, group).await;
+                        self.place_group(hub, &source, &line, group).await;
                     }
                 }
             }
         }
     }
 
+    fn line(&self, source: &str) -> Arc<Line> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).entry(source.to_owned()).or_default().clone()
+    }
+
+    async fn place_group(&self, hub: &Arc<Hub>, source: &str, line: &Line, group: Vec<Order>) {
+        let mut orders = Vec::with_capacity(group.len());
+        let (mut facts, mut contents, mut counts) = (Vec::new(), Vec::new(), Vec::with_capacity(group.len()));
+        for Order { delivery: Delivery { act, job, facts: of_act }, tell } in group {
+            orders.push((act, job, tell));
+            counts.push(of_act.len());
+            for Arrived { key, happened_at, folder, name, body, content, .. } in of_act {
+                facts.push(Keeping { key, happened_at, folder, name, body });
+                contents.push(content);
+            }
+        }
+        let data = hub.config.data.clone();
+        let own = async { tokio::task::spawn_blocking(move || keep(&data, facts)).await.unwrap_or_default() };
+        let (own, copies) = tokio::join!(own, copies::make(hub, source, line, self.patience, contents));
+        // Copies of which nobody will know.
+        let mut nobodys = Vec::new();
+        let kept = own.into_iter().zip(copies).map(|(own, copy)| Kept::of(own, copy, &mut nobodys)).collect();
+        let mut saved = Vec::new();
+        for ((act, job, tell), (kept, fault)) in orders.into_iter().zip(deal(kept, &counts)) {
+            saved.push(async move {
+                match save(hub, source, act, job, kept).await {
+                    Ok((files, left)) => Ok((files, (fault.map_or(Ok(left), |error| Err(FactFault::Disk(error))), tell))),
+                    Err((error, files)) => {
+                        // Not known: the next start decides.
+                        let nobodys = if matches!(error, StoreError::Stopping) { Vec::new() } else { files };
+                        let _ = tell.send(Err(FactFault::Store(error)));
+                        Err(nobodys)
+                    }
+                }
+            });
+        }
+        // Together, so that one commit serves all.
+        let (mut files, mut tells) = (Vec::new(), Vec::new());
+        for one in join_all(saved).await {
+            match one {
+                Ok((of_act, tell)) => {
+                    files.extend(of_act);
+                    tells.push(tell);
+                }
+                Err(of_act) => nobodys.extend(of_act.into_iter().map(|file| file.temporary)),
+            }
+        }
+        failpoint!("fact.stored");
+        let done = copies::publish(hub, source, self.patience, files).await;
+        let error = done.err().map(|error| error.to_string());
+        for (outcome, tell) in tells {
+            let _ = tell.send(match &error {
+                None => outcome,
+                Some(error) => Err(FactFault::Store(StoreError::Database(error.clone()))),
+            });
+        }
+        copies::take_away(hub, source, self.patience, nobodys).await;
+    }
+}
+
+impl Line {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Order>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The orders that go together, the oldest first.
+    fn group(&self) -> Vec<Order> {
+        let mut waiting = self.lock();
+        let mut facts = 0;
+        let full = waiting.iter().position(|order| {
+            facts += order.delivery.facts.len();
+            facts > GROUP
+        });
+        let count = full.map_or(waiting.len(), |full| full.max(1));
+        waiting.drain(..count).collect()
+    }
 }
 
-/// A fact whose files are on the disk, the gestionale's under a temporary name.
+/// A fact whose file is being written.
+struct Keeping {
+    key: String,
+    happened_at: Timestamp,
+    folder: String,
+    name: String,
+    body: Body,
+}
+
+/// A fact of which our file is on the disk.
 struct Kept {
-    fact: Arrived,
+    fact: Keeping,
     own: Parked,
-    copy: Option<Parked>,
+    copy: Copied,
 }
 
-async fn place_group(hub: &std::sync::Arc<Hub>, group: Vec<Order>) {
-    let mut orders = Vec::with_capacity(group.len());
-    let (mut facts, mut counts) = (Vec::new(), Vec::with_capacity(group.len()));
-    for Order { delivery: Delivery { act, job, facts: of_act }, tell } in group {
-        orders.push((act, job, tell));
-        counts.push(of_act.len());
-        facts.extend(of_act);
-    }
-    let for_disk = hub.clone();
-    let kept = tokio::task::spawn_blocking(move || keep(&for_disk, facts)).await.unwrap_or_default();
-    let mut saved = Vec::new();
-    for ((act, job, tell), (kept, fault)) in orders.into_iter().zip(deal(kept, &counts)) {
-        saved.push(async move {
-            match save(hub, act, job, kept).await {
-                Ok((files, left)) => Some((files, (fault.map_or(Ok(left), |error| Err(FactFault::Disk(error))), tell))),
-                Err(error) => {
-                    let _ = tell.send(Err(FactFault::Store(error)));
-                    None
-                }
+impl Kept {
+    fn of(own: io::Result<(Keeping, Parked)>, copy: Copied, nobodys: &mut Vec<String>) -> io::Result<Kept> {
+        let own = own.map(|(fact, own)| Kept { fact, own, copy: Copied::Later });
+        match (own, copy) {
+            (Ok(kept), Copied::Made(copy)) if copy.sha256 == kept.own.sha256 => Ok(Kept { copy: Copied::Made(copy), ..kept }),
+            (Ok(kept), Copied::Nowhere) => Ok(Kept { copy: Copied::Nowhere, ..kept }),
+            (own, Copied::Made(copy)) => {
+                nobodys.push(copy.temporary);
+                own
             }
-        });
-    }
-    // Together, so that one commit serves all.
-    let saved: Vec<_> = join_all(saved).await.into_iter().flatten().collect();
-    failpoint!("fact.stored");
-    let (files, tells): (Vec<_>, Vec<_>) = saved.into_iter().unzip();
-    let done = publish(hub, files.into_iter().flatten().collect()).await;
-    let error = done.err().map(|error| error.to_string());
-    for (outcome, tell) in tells {
-        let _ = tell.send(match &error {
-            None => outcome,
-            Some(error) => Err(FactFault::Store(StoreError::Database(error.clone()))),
-        });
+            (own, _) => own,
+        }
     }
 }
 
@@ -227,43 +311,36 @@ fn deal<T>(kept: Vec<io::Result<T>>, counts: &[usize]) -> Vec<(Vec<T>, Option<io
     counts.iter().map(of_act).collect()
 }
 
-/// Writes and flushes the files of a group; ours get their names.
-fn keep(hub: &Hub, facts: Vec<Arrived>) -> Vec<io::Result<Kept>> {
-    let kept = hub.config.data.join(KEPT);
-    let mut pending = Vec::with_capacity(facts.len() * 2);
-    let mut begun: Vec<io::Result<(Arrived, bool)>> = Vec::with_capacity(facts.len());
+/// Writes and flushes our files of a group, and gives them their names.
+fn keep(data: &Path, facts: Vec<Keeping>) -> Vec<io::Result<(Keeping, Parked)>> {
+    let kept = data.join(KEPT);
+    let mut pending = Vec::with_capacity(facts.len());
+    let mut begun: Vec<io::Result<Keeping>> = Vec::with_capacity(facts.len());
     for mut fact in facts {
-        let files = match std::mem::replace(&mut fact.body, Body::Small(Vec::new())) {
-            Body::Small(bytes) => begin(hub, &fact.source, &bytes),
-            Body::Written(own, copy) => Ok((own, copy)),
+        let file = match std::mem::replace(&mut fact.body, Body::Small(Arc::default())) {
+            Body::Small(bytes) => begin(&kept, &bytes),
+            Body::Written(own) => Ok(*own),
         };
-        begun.push(files.map(|(own, copy)| {
-            let published = copy.is_some();
-            pending.push(*own);
-            pending.extend(copy.map(|copy| *copy));
-            (fact, published)
+        begun.push(file.map(|own| {
+            pending.push(own);
+            fact
         }));
     }
     let mut parked = place::park_all(pending).into_iter();
     failpoint!("fact.parked");
     let mut touched = BTreeSet::new();
-    let mut named: Vec<io::Result<Kept>> = Vec::with_capacity(begun.len());
+    let mut named: Vec<io::Result<(Keeping, Parked)>> = Vec::with_capacity(begun.len());
     for one in begun {
-        let one = one.and_then(|(fact, published)| {
-            let lost = || io::Error::other("a file was lost");
-            // Both are taken from the list before either is judged.
-            let own = parked.next().ok_or_else(lost);
-            let copy = if published { Some(parked.next().ok_or_else(lost)) } else { None };
-            let (own, copy) = (own??, copy.transpose()?.transpose()?);
+        named.push(one.and_then(|fact| {
+            let own = parked.next().unwrap_or_else(|| Err(io::Error::other("a file was lost")))?;
             let path = kept_path(&kept, fact.happened_at, &own.sha256);
             let folder = path.parent().unwrap_or(&kept);
             place::make_folder(folder, &mut touched)?;
             // Content addressed: the same bytes under the same name.
             std::fs::rename(kept.join(&own.temporary), &path)?;
             touched.insert(folder.to_owned());
-            Ok(Kept { fact, own, copy })
-        });
-        named.push(one);
+            Ok((fact, own))
+        }));
     }
     if let Err(error) = place::sync_folders(touched) {
         return named.into_iter().map(|one| one.and_then(|_| Err(io::Error::new(error.kind(), error.to_string())))).collect();
@@ -272,76 +349,33 @@ fn keep(hub: &Hub, facts: Vec<Arrived>) -> Vec<io::Result<Kept>> {
     named
 }
 
-/// Tells the store of what came of one act; answers the files to be revealed, and how many facts are still to be fetched.
-async fn save(hub: &Hub, act: ActId, job: JobRef, kept: Vec<Kept>) -> Result<(Vec<(PathBuf, Publication)>, usize), StoreError> {
+/// Tells the store of what came of one act; answers the files to be revealed, and how many facts are still to be fetched. With an
+/// error go the files of which the store knows nothing.
+async fn save(
+    hub: &Hub,
+    source: &str,
+    act: ActId,
+    job: JobRef,
+    kept: Vec<Kept>,
+) -> Result<(Vec<Publication>, usize), (StoreError, Vec<Publication>)> {
     let now = hub.clock.now();
-    let mut facts = Vec::with_capacity(kept.len());
-    let mut files = Vec::with_capacity(kept.len());
+    let (mut facts, mut files) = (Vec::with_capacity(kept.len()), Vec::with_capacity(kept.len()));
     for Kept { fact, own, copy } in kept {
         let folder = format!("attestazioni/{}", fact.folder);
-        let file = copy.map(|copy| publication(&fact.source, "ATTESTAZIONE", &folder, &fact.name, &copy, Some(act.0), now));
-        files.extend(file.clone().zip(root(hub, &fact.source)).map(|(file, root)| (root, file)));
+        let as_parked = match copy {
+            Copied::Nowhere => None,
+            Copied::Later => Some(Parked { temporary: String::new(), ..own.clone() }),
+            Copied::Made(parked) => Some(parked),
+        };
+        let file = as_parked.map(|parked| publication(source, "ATTESTAZIONE", &folder, &fact.name, &parked, Some(act.0), now));
+        files.extend(file.clone().filter(|file| !file.temporary.is_empty()));
         let name = format!("{}/{}", fact.folder, fact.name);
         facts.push(KeptFact { key: fact.key, name, sha256: own.sha256, size: own.len, file });
     }
-    let mut stored = hub.store.legal_facts_stored(act, facts, job, now).await;
-    for (root, file) in &files {
-        stored = told(root, std::slice::from_ref(file), stored);
+    match hub.store.legal_facts_stored(act, facts, job, now).await {
+        Ok(left) => Ok((files, left)),
+        Err(error) => Err((error, files)),
     }
-    stored.map(|left| (files, left))
-}
-
-/// Gives the files of a group their final names, and tells the store. What cannot have its name now gets it later
-/// ([`publish::run`](super::publish::run)).
-async fn publish(hub: &Hub, files: Vec<(PathBuf, Publication)>) -> Result<(), StoreError> {
-    if files.is_empty() {
-        return Ok(());
-    }
-    let outcome = tokio::task::spawn_blocking(move || reveal(files)).await.map_err(|_| StoreError::Stopping)?;
-    for source in outcome.taken {
-        // Somebody else put a file there: messo never overwrites.
-        tell_name_taken(hub, &source, KEPT).await?;
-    }
-    revealed("ATTESTAZIONE");
-    hub.store.published(outcome.done).await
-}
-
-#[derive(Default)]
-struct Revealed {
-    done: Vec<uuid::Uuid>,
-    /// Gestionali in whose folders another file had the name.
-    taken: Vec<String>,
-}
-
-fn reveal(files: Vec<(PathBuf, Publication)>) -> Revealed {
-    let mut touched = BTreeSet::new();
-    let mut out = Revealed::default();
-    for (root, file) in files {
-        let (staging, dir) = (root.join("attestazioni"), root.join(&file.folder));
-        let named = place::make_folder(&dir, &mut touched).and_then(|()| place::reveal_into(&staging, &file.temporary, &dir, &file.name));
-        let named = match named {
-            // Published before, by a store of which this one is an older copy.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let same = (file.size, file.sha256);
-                place::let_be(&staging.join(&file.temporary), &dir.join(&file.name), same, error)
-            }
-            other => other,
-        };
-        touched.extend([staging, dir]);
-        match named {
-            Ok(_) => out.done.push(file.id),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                out.done.push(file.id);
-                out.taken.push(file.source);
-            }
-            Err(error) => tracing::error!(%error, "un'attestazione resta per ora col nome provvisorio"),
-        }
-    }
-    if let Err(error) = place::sync_folders(touched) {
-        tracing::error!(%error, "la cartella delle attestazioni non si scrive");
-        out.done.clear();
-    }
-    out
 }
 
 #[cfg(test)]

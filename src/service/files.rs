@@ -68,6 +68,7 @@ fn ended(result: Result<(), PublishError>) -> End {
     match result {
         Ok(()) => End::Nothing,
         Err(PublishError::Store(error)) => End::from(error),
+        Err(PublishError::Hangs) => End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "CARTELLA_NON_RISPONDE" },
         // Never a file made of what nobody accepted.
         Err(PublishError::Disk(error)) if is_changed(&error) => {
             tracing::error!("un file dell'archivio non è più quello accettato");

@@ -28,6 +28,7 @@ pub mod reload;
 pub mod report;
 pub mod restore;
 pub mod retention;
+pub mod shares;
 pub mod streams;
 pub mod supervisor;
 pub mod sweep;
@@ -72,6 +73,8 @@ pub struct Hub {
     pub stopping: CancellationToken,
     /// Rung when lines, facts or files may be published.
     pub publish: Notify,
+    /// Who waits for which folder of a gestionale.
+    pub shares: shares::Shares,
     /// Legal facts on their way to the disk.
     pub facts: facts::Facts,
     /// When each main loop last came round.

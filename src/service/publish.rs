@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::pulse::Beat;
+pub use super::shares::{GRACE, on_share, on_share_of};
 use super::{Hub, exports, facts};
 use crate::clock;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};
@@ -29,6 +28,9 @@ pub enum PublishError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Disk(#[from] std::io::Error),
+    /// The share keeps whoever touches it waiting: later.
+    #[error("the share does not answer")]
+    Hangs,
 }
 
 /// Lines of one outcome file at most: what is left goes into the next.
@@ -39,27 +41,6 @@ const LATE: i64 = 5;
 const TOGETHER: Duration = Duration::from_secs(1);
 /// Lines rendered at a time.
 const PAGE: usize = 1_000;
-
-/// What a share that answers slowly is given when the service stops (real time).
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-
-/// Works in the folders of a gestionale, which may lie on a share that hangs for ever: on a thread of its own, which keeps neither the
-/// runtime's threads nor, once it is told to, the service from stopping. What is left under a temporary name is swept at the next start.
-pub async fn on_share<T: Send + 'static>(
-    stopping: &CancellationToken,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, PublishError> {
-    let (tell, told) = oneshot::channel();
-    std::thread::Builder::new().name("share".to_owned()).spawn(move || drop(tell.send(work())))?;
-    let given_up = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        told = told => told.map_err(|_| std::io::Error::other("the work ended badly").into()),
-        () = given_up => Err(StoreError::Stopping.into()),
-    }
-}
 
 /// Publishes outcomes and indexes as they become due, until the hub stops; then once more. Each gestionale has a task of its own: a share
 /// that hangs makes the hub not ready, and nobody else wait.
@@ -111,7 +92,9 @@ async fn one(hub: Arc<Hub>, source: String, parked: Vec<Publication>) {
     if let Err(error) = reveal_again(&hub, &parked).await {
         tracing::error!(source, %error, "un file pronto non può avere il suo nome");
     }
-    for outcome in [outcomes(&hub, &source, false).await, index(&hub, &source).await] {
+    // Before the esito that names them, if the folder takes them.
+    let copied = facts::copies::later(&hub, &source).await;
+    for outcome in [copied, outcomes(&hub, &source, false).await, index(&hub, &source).await] {
         match outcome {
             Ok(_) | Err(PublishError::Store(StoreError::Stopping)) => {}
             Err(error) => tracing::error!(source, %error, "la pubblicazione non è riuscita"),
@@ -235,6 +218,18 @@ pub fn told<T>(root: &Path, files: &[Publication], saved: Result<T, StoreError>)
     saved
 }
 
+/// [`told`] where the files are removed by who may touch the share.
+pub async fn told_on_share<T: Send + 'static>(
+    hub: &Hub,
+    root: &Path,
+    files: &[Publication],
+    saved: Result<T, StoreError>,
+) -> Result<T, PublishError> {
+    let Some(file) = files.first().filter(|_| saved.is_err()) else { return Ok(saved?) };
+    let (root, source, files) = (root.to_owned(), file.source.clone(), files.to_vec());
+    Ok(on_share_of(hub, &source, move || told(&root, &files, saved)).await??)
+}
+
 /// Gives a prepared file its final name, and tells the store.
 pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), PublishError> {
     // Attestations are begun at the top of their folder, beside those of other acts.
@@ -243,7 +238,7 @@ pub async fn reveal(hub: &Hub, root: &Path, file: &Publication) -> Result<(), Pu
     let (temporary, name) = (file.temporary.clone(), file.name.clone());
     let mark = mark_of(file);
     let (own_root, same) = (root.to_owned(), (file.size, file.sha256));
-    let outcome = on_share(&hub.stopping, move || {
+    let outcome = on_share_of(hub, &file.source, move || {
         // Without its folder nothing is known of the file: the share is away.
         if !staging.is_dir() {
             return Err(std::io::ErrorKind::NotFound.into());
@@ -343,7 +338,7 @@ pub async fn once(
         return Ok(());
     }
     let dir = root.join(folder);
-    let parked = on_share(&hub.stopping, move || {
+    let parked = on_share_of(hub, source, move || {
         let mut pending = Pending::begin(&dir)?;
         write(&mut pending)?;
         pending.park()
@@ -351,7 +346,8 @@ pub async fn once(
     .await??;
     self::parked(kind);
     let file = publication(source, kind, folder, name, &parked, subject, hub.clock.now());
-    told(&root, std::slice::from_ref(&file), hub.store.prepare_publications(vec![file.clone()]).await)?;
+    let saved = hub.store.prepare_publications(vec![file.clone()]).await;
+    told_on_share(hub, &root, std::slice::from_ref(&file), saved).await?;
     prepared(kind);
     reveal(hub, &root, &file).await
 }
@@ -386,7 +382,7 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         copy: false,
     };
     let (csv, xml) = render(hub, &header, &root.join("esiti")).await?;
-    let (csv, xml) = on_share(&hub.stopping, move || Ok::<_, std::io::Error>((csv.park()?, xml.park()?))).await??;
+    let (csv, xml) = on_share_of(hub, source, move || Ok::<_, std::io::Error>((csv.park()?, xml.park()?))).await??;
     let mut files = Vec::new();
     for (parked, extension) in [(csv, "csv"), (xml, "xml")] {
         let mut file = publication(source, "ESITO", "esiti", &outcome_name(&header, extension), &parked, None, now);
@@ -395,7 +391,8 @@ pub async fn outcomes(hub: &Hub, source: &str, now_please: bool) -> Result<bool,
         files.push(file);
     }
     failpoint!("outcome.parked");
-    told(&root, &files, hub.store.prepare_outcome_files(source, header.number, files.clone()).await)?;
+    let saved = hub.store.prepare_outcome_files(source, header.number, files.clone()).await;
+    told_on_share(hub, &root, &files, saved).await?;
     failpoint!("outcome.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;
@@ -422,7 +419,7 @@ pub(super) async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Res
     let (own, dir) = (header.clone(), dir.to_owned());
     let begin =
         move || Ok::<_, std::io::Error>((CsvFile::begin(&own, Pending::begin(&dir)?)?, XmlFile::begin(&own, Pending::begin(&dir)?)?));
-    let mut files = on_share(&hub.stopping, begin).await??;
+    let mut files = on_share_of(hub, &header.source, begin).await??;
     let mut next = header.first;
     while next <= header.last {
         let page = hub.store.lines(&header.source, next, header.last, PAGE).await?;
@@ -439,11 +436,11 @@ pub(super) async fn render(hub: &Hub, header: &OutcomeHeader, dir: &Path) -> Res
             }
             Ok::<_, std::io::Error>((csv, xml))
         };
-        files = on_share(&hub.stopping, write).await??;
+        files = on_share_of(hub, &header.source, write).await??;
         next = last + 1;
     }
     let (csv, xml) = files;
-    Ok(on_share(&hub.stopping, move || Ok::<_, std::io::Error>((csv.end()?, xml.end()?))).await??)
+    Ok(on_share_of(hub, &header.source, move || Ok::<_, std::io::Error>((csv.end()?, xml.end()?))).await??)
 }
 
 /// Lists the facts stored since the last index of a gestionale, with their digests.
@@ -462,7 +459,7 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         let (csv, xml) = render_index(&own, &entries, &dir)?;
         Ok::<_, std::io::Error>((csv.park()?, xml.park()?))
     };
-    let (csv, xml) = on_share(&hub.stopping, made).await??;
+    let (csv, xml) = on_share_of(hub, source, made).await??;
     let mut files = Vec::new();
     for (parked, extension) in [(csv, "csv"), (xml, "xml")] {
         let mut file = publication(source, "INDICE", "attestazioni", &legal_facts::index_name(&header, extension), &parked, None, now);
@@ -470,7 +467,8 @@ async fn index(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         files.push(file);
     }
     failpoint!("index.parked");
-    told(&root, &files, hub.store.prepare_index(files.clone(), facts).await)?;
+    let saved = hub.store.prepare_index(files.clone(), facts).await;
+    told_on_share(hub, &root, &files, saved).await?;
     failpoint!("index.prepared");
     for file in &files {
         reveal(hub, &root, file).await?;

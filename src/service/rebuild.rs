@@ -68,7 +68,7 @@ impl Publisher for Rebuilder {
         for source in sources {
             let Rebuilt { written, erased, erased_at } = rebuild(&self.0, &source, wanted).await.map_err(|error| {
                 tracing::error!(source, %error, "la ripubblicazione non è riuscita");
-                let code = if matches!(error, PublishError::Disk(_)) { "DISCO" } else { "ARCHIVIO_DATI" };
+                let code = if matches!(error, PublishError::Disk(_) | PublishError::Hangs) { "DISCO" } else { "ARCHIVIO_DATI" };
                 OperateError::PublishFailed { code: code.to_owned() }
             })?;
             report.files += written as u64;

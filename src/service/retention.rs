@@ -19,7 +19,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::outside::Notes;
 use super::facts::{KEPT, kept_path};
+use super::publish::PublishError;
+use super::shares::on_share_within;
 use super::{Hub, rome};
 use crate::batch::archive::{ReadAt, looks_like_zip, names_of};
 use crate::clock::{Patience, SureTime, monotonic};
@@ -39,6 +42,16 @@ pub enum RetentionError {
     /// The database cannot be written anew: this many bytes are wanted.
     #[error("{wanted} bytes are wanted to write the database anew")]
     NoRoom { wanted: u64 },
+}
+
+impl From<PublishError> for RetentionError {
+    fn from(error: PublishError) -> RetentionError {
+        match error {
+            PublishError::Store(error) => error.into(),
+            PublishError::Disk(error) => error.into(),
+            PublishError::Hangs => io::Error::from(ErrorKind::TimedOut).into(),
+        }
+    }
 }
 
 /// What a round deleted.
@@ -63,6 +76,10 @@ impl Tally {
 
 /// Acts, batches or files looked at together.
 const PAGE: usize = 500;
+/// A share that keeps whoever removes files for so long is left for that day: it hangs, or reads its largest file too slowly (real time).
+const SHARE: Duration = Duration::from_secs(120);
+/// One thread removes files for so long, and says how far it came (real time).
+const AT_ONCE: Duration = Duration::from_secs(5);
 const DAY_DONE: &str = "conservazione.giorno";
 /// The [`SureTime`] of the last look.
 const SURE: &str = "conservazione.ora_certa";
@@ -85,6 +102,8 @@ pub async fn run(hub: Arc<Hub>) {
         let passed = SignedDuration::try_from(since * hub.clock.factor()).unwrap_or(SignedDuration::MAX);
         let wait = match look(&hub, hub.clock.now(), passed).await {
             Ok(_) => pause,
+            // It goes on at the next start.
+            Err(RetentionError::Store(StoreError::Stopping)) => return,
             // The day is not done.
             Err(error) => {
                 tracing::error!(%error, "la conservazione non è riuscita: si riprova");
@@ -101,6 +120,8 @@ pub async fn run(hub: Arc<Hub>) {
 /// One look at the clock, which says `wall` after `passed` was measured: the round of the day, if its hour has come.
 async fn look(hub: &Arc<Hub>, wall: Timestamp, passed: SignedDuration) -> Result<Option<Tally>, RetentionError> {
     let sure = go_on(hub, wall, passed).await?;
+    // Those of a share that was away need not wait for the night.
+    Notes::default().write(hub, wall).await?;
     let Some(day) = is_time(hub, wall).await? else { return Ok(None) };
     let tally = round(hub, sure).await?;
     hub.store.set_setting(DAY_DONE, &day).await?;
@@ -175,6 +196,10 @@ impl Failures {
     fn keep<T>(&mut self, step: &'static str, outcome: Result<T, RetentionError>) -> Option<T> {
         match outcome {
             Ok(done) => Some(done),
+            Err(RetentionError::Store(StoreError::Stopping)) => {
+                self.0.get_or_insert(StoreError::Stopping.into());
+                None
+            }
             Err(error) => {
                 tracing::error!(step, %error, "un passo della conservazione non è riuscito: gli altri proseguono");
                 self.0.get_or_insert(error);
@@ -191,23 +216,25 @@ impl Failures {
 /// The first failure. The day is not done.
 pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionError> {
     let settings = hub.settings();
-    let (mut tally, mut failures) = (Tally::default(), Failures::default());
+    let (mut tally, mut failures, mut notes) = (Tally::default(), Failures::default(), Notes::default());
     for institution in &settings.institutions {
         let Some(days) = institution.personal_days() else { continue };
-        failures.keep("atti", acts_of(hub, &institution.tax_id, before(now, days), &mut tally, now).await);
+        failures.keep("atti", acts_of(hub, &institution.tax_id, before(now, days), &mut notes, &mut tally, now).await);
     }
     failures.keep("lotti", begin_batches(hub, now).await);
-    failures.keep("lotti", finish_into(hub, &mut tally, now).await);
+    failures.keep("lotti", finish_into(hub, &mut notes, &mut tally, now).await);
     tally.legal_facts = failures.keep("attestazioni", legal_facts(hub, now).await).unwrap_or(0);
     for source in &settings.sources {
-        match published(hub, source, now).await {
+        match published(hub, source, SHARE, now).await {
             Ok(removed) => tally.published += removed,
+            Err(RetentionError::Store(StoreError::Stopping)) => break,
             // A share that is away holds nobody else up: its files go another day.
             Err(error) => tracing::warn!(source = source.name, %error, "i file pubblicati non possono essere tolti ora"),
         }
     }
     tally.book_rows = failures.keep("registri", books(hub, now).await).unwrap_or(0);
     failures.keep("registro degli ordini", note(hub, tally, now).await);
+    not_stopping(hub)?;
     let owed = failures.keep("base di dati", hub.store.owes_compaction().await.map_err(RetentionError::from));
     if owed == Some(true) {
         failures.keep("base di dati", compact(hub).await);
@@ -216,17 +243,30 @@ pub async fn round(hub: &Arc<Hub>, now: Timestamp) -> Result<Tally, RetentionErr
 }
 
 /// Decides about the acts of an ente that closed before `until`, and carries that out.
-async fn acts_of(hub: &Arc<Hub>, tax_id: &str, until: Timestamp, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
+async fn acts_of(
+    hub: &Arc<Hub>,
+    tax_id: &str,
+    until: Timestamp,
+    notes: &mut Notes,
+    tally: &mut Tally,
+    now: Timestamp,
+) -> Result<(), RetentionError> {
     let mut failure = None;
     loop {
+        not_stopping(hub)?;
         let acts = hub.store.acts_to_erase(tax_id, until, PAGE).await?;
         if acts.is_empty() || hub.store.begin_erasing(acts, Cause::Retention, now).await? == 0 {
             return failure.map_or(Ok(()), Err);
         }
         failpoint!("erase.begun");
         // An archive that cannot be written holds those that can up as little as other enti.
-        failure = finish_into(hub, tally, now).await.err().or(failure);
+        failure = finish_into(hub, notes, tally, now).await.err().or(failure);
     }
+}
+
+/// A stop waits for no round: what is left goes on at the next start.
+fn not_stopping(hub: &Hub) -> Result<(), StoreError> {
+    if hub.stopping.is_cancelled() { Err(StoreError::Stopping) } else { Ok(()) }
 }
 
 /// Writes down what a round deleted.
@@ -250,6 +290,7 @@ async fn begin_batches(hub: &Hub, now: Timestamp) -> Result<(), RetentionError> 
     let Some(shortest) = shortest else { return Ok(()) };
     let mut after = None;
     loop {
+        not_stopping(hub)?;
         let page = hub.store.batches_to_erase(before(now, shortest), after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some((last.finished_at, last.batch));
@@ -279,15 +320,16 @@ fn batch_days(hub: &Hub, source: &str, sender: Option<&str>) -> Option<u32> {
 
 /// Carries out, or goes on with, every deletion that was decided.
 pub async fn finish(hub: &Arc<Hub>, now: Timestamp) -> Result<(), RetentionError> {
-    finish_into(hub, &mut Tally::default(), now).await
+    finish_into(hub, &mut Notes::default(), &mut Tally::default(), now).await
 }
 
 /// The same; what was deleted is counted, whatever fails.
-async fn finish_into(hub: &Arc<Hub>, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
+async fn finish_into(hub: &Arc<Hub>, notes: &mut Notes, tally: &mut Tally, now: Timestamp) -> Result<(), RetentionError> {
     let mut failure = None;
-    // Before anything is gone: who puts an older copy back must know of it.
-    outside::note(hub, now).await?;
+    // Before anything is gone, and every time: a person may have asked since the last page. Who puts an older copy back must know of it.
+    notes.write(hub, now).await?;
     for archive in hub.store.open_erasures().await? {
+        not_stopping(hub)?;
         // One archive that cannot be written holds none of the others up.
         if let Err(error) = finish_one(hub, archive, tally, now).await {
             tracing::error!(%error, "le cancellazioni in un archivio non si possono finire ora");
@@ -363,6 +405,7 @@ async fn legal_facts(hub: &Hub, now: Timestamp) -> Result<u64, RetentionError> {
     for institution in settings.institutions.iter().filter(|institution| institution.conservazione.legal_facts_days > 0) {
         let until = before(now, institution.conservazione.legal_facts_days);
         loop {
+            not_stopping(hub)?;
             let (acts, facts) = hub.store.facts_to_erase(&institution.tax_id, until, PAGE).await?;
             if acts.is_empty() {
                 break;
@@ -382,28 +425,32 @@ async fn legal_facts(hub: &Hub, now: Timestamp) -> Result<u64, RetentionError> {
     Ok(removed)
 }
 
-/// Removes what messo published in the folders of a gestionale, if it is still what messo wrote.
-async fn published(hub: &Hub, source: &SourceSystem, now: Timestamp) -> Result<u64, RetentionError> {
+/// Removes what messo published in the folders of a gestionale, if it is still what messo wrote. A share that hangs is left after
+/// `patience` (real time).
+async fn published(hub: &Hub, source: &SourceSystem, patience: Duration, now: Timestamp) -> Result<u64, RetentionError> {
     let days = source.conservazione.published_days;
     if days == 0 {
         return Ok(0);
     }
     let mut removed = 0;
     loop {
+        not_stopping(hub)?;
         let (files, last) = hub.store.old_files(&source.name, before(now, days), PAGE).await?;
         let Some(last) = last else { return Ok(removed) };
         let root = source.root.clone();
-        removed += blocking(move || remove_files(&root, &files)).await?;
-        hub.store.old_files_removed(&source.name, last).await?;
+        let (some, up_to) = on_share_within(hub, &source.name, patience, move || remove_files(&root, &files, AT_ONCE)).await??;
+        removed += some;
+        hub.store.old_files_removed(&source.name, up_to.unwrap_or(last)).await?;
     }
 }
 
-fn remove_files(root: &Path, files: &[OldFile]) -> io::Result<u64> {
+/// Answers how many were removed, and up to which file it came where there was no time for all; one at least.
+fn remove_files(root: &Path, files: &[OldFile], time: Duration) -> io::Result<(u64, Option<uuid::Uuid>)> {
     // A share that is away is not a folder that was emptied.
     if !root.join("in").is_dir() {
         return Err(ErrorKind::NotFound.into());
     }
-    let mut removed = 0;
+    let (mut removed, begun) = (0, monotonic());
     let mut folders: BTreeMap<&str, BySize> = BTreeMap::new();
     for file in files {
         let folder = root.join(&file.folder);
@@ -429,8 +476,11 @@ fn remove_files(root: &Path, files: &[OldFile]) -> io::Result<u64> {
                 Err(error) => return Err(error),
             }
         }
+        if begun.elapsed() > time {
+            return Ok((removed, Some(file.id)));
+        }
     }
-    Ok(removed)
+    Ok((removed, None))
 }
 
 /// Files of a folder by their size, bytes.

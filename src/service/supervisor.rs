@@ -22,6 +22,7 @@ use super::positions::answers;
 use super::positions::partners::{self, Partners};
 use super::pulse::{Beat, Pulse};
 use super::reload::{Listeners, Reread};
+use super::shares::Shares;
 use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, retention, sweep, trial};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
@@ -119,6 +120,7 @@ fn share(
         partners: Shelf::new(pts),
         stopping: CancellationToken::new(),
         publish: Notify::new(),
+        shares: Shares::default(),
         facts: super::facts::Facts::default(),
         pulse: Pulse::default(),
         figures,

@@ -18,9 +18,13 @@ const NOTED: &str = "UPDATE erasure SET noted_at = ?3 WHERE subject_kind = ?1 AN
 /// Reference and whether its data went, of an act or a batch that is known.
 const ACT_KNOWN: &str = "SELECT reference, erased_at IS NOT NULL FROM act WHERE id = ?1 AND staged = 0";
 const BATCH_KNOWN: &str = "SELECT '', erased_at IS NOT NULL FROM batch WHERE id = ?1";
-const WAITING: &str = "SELECT g.id, g.about, json_extract(g.data, '$.che_cosa') FROM restore_gap g WHERE g.kind = 'CANCELLAZIONE' \
-     AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.subject_kind IN ('notifica', 'lotto') AND e.subject_id = unhex(replace(g.about, '-', ''))) \
-     LIMIT ?1";
+/// Those that can be decided now: about an act of which nothing is left to do, or a batch that is here. The others wait, and keep none
+/// of these from their turn.
+const WAITING: &str = "SELECT g.about, json_extract(g.data, '$.che_cosa') FROM restore_gap g WHERE g.kind = 'CANCELLAZIONE' \
+     AND (json_extract(g.data, '$.che_cosa') = 'atto' AND EXISTS (SELECT 1 FROM act_erasable v WHERE v.id = unhex(replace(g.about, '-', ''))) \
+     OR json_extract(g.data, '$.che_cosa') <> 'atto' AND EXISTS (SELECT 1 FROM batch b WHERE b.id = unhex(replace(g.about, '-', '')) \
+     AND b.erased_at IS NULL) AND NOT EXISTS (SELECT 1 FROM erasure e WHERE e.subject_kind = 'lotto' \
+     AND e.subject_id = unhex(replace(g.about, '-', '')))) LIMIT ?1";
 
 impl Store {
     /// Deletions that persons asked for and that are written nowhere but here, oldest first, each with its gestionale.
@@ -52,30 +56,22 @@ impl Store {
         Ok(())
     }
 
-    /// Decides those that could not be decided before. Answers how many were.
+    /// Decides those that could not be decided before and can be now, up to a thousand. Answers how many were.
     pub async fn erase_again_waiting(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let any: bool = self
+        // Mostly there is none, whatever still waits: nothing is written then.
+        let waiting = self
             .read(|db| {
-                let sql = "SELECT EXISTS (SELECT 1 FROM restore_gap WHERE kind = 'CANCELLAZIONE')";
-                Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+                let mut select = db.prepare_cached(WAITING)?;
+                let rows = select.query_map([CHUNK as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+                Ok(rows.collect::<Result<Vec<_>, _>>()?)
             })
             .await?;
-        if !any {
+        let subject = |(id, kind): (String, String)| Subject::of(if kind == "atto" { "notifica" } else { "lotto" }, id.parse().ok()?);
+        let waiting: Vec<Subject> = waiting.into_iter().filter_map(subject).collect();
+        if waiting.is_empty() {
             return Ok(0);
         }
-        self.write(move |db| {
-            let mut select = db.prepare_cached(WAITING)?;
-            let rows = select.query_map([CHUNK as i64], |row| Ok((row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
-            let mut begun = 0;
-            for row in rows {
-                let (id, kind) = row?;
-                let kind = if kind == "atto" { "notifica" } else { "lotto" };
-                let Some(subject) = id.parse().ok().and_then(|id| Subject::of(kind, id)) else { continue };
-                begun += begin(db, subject, now)?;
-            }
-            Ok(begun)
-        })
-        .await
+        self.write(move |db| waiting.iter().try_fold(0, |sum, subject| Ok(sum + begin(db, *subject, now)?))).await
     }
 }
 

@@ -78,7 +78,7 @@ pub use position_material::{PositionMaterial, PositionView, Sheet};
 pub use position_orders::DaysOrder;
 pub use positions::Beside;
 pub use preparing::{Around, Stage};
-pub use publications::{FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
+pub use publications::{CopyToMake, FactPlace, IndexedFact, LineWithEcho, PendingLines, Publication, StoredFact};
 pub use queries::{AlertRow, HistoryRow, JobRow, Left, Overview, Stuck};
 pub use refusals::RefusedAct;
 pub use replay::ReplayRefused;

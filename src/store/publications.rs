@@ -23,7 +23,7 @@ pub struct Publication {
     /// Below the gestionale's root: `esiti`, `attestazioni/2026/...`.
     pub folder: String,
     pub name: String,
-    /// Name it has in the same folder until it is published.
+    /// Name it has in the same folder until it is published; empty: an attestation of which the folder has no copy yet.
     pub temporary: String,
     pub sha256: Sha256,
     pub size: u64,
@@ -91,7 +91,7 @@ pub(super) fn count_pending(db: &Connection, source: &str) -> Result<(), StoreEr
 
 pub(super) fn insert(db: &Connection, file: &Publication) -> Result<(), StoreError> {
     db.prepare_cached(&format!(
-        "INSERT INTO publication ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,'PREPARATO',?13) ON CONFLICT DO NOTHING"
+        "INSERT INTO publication ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14) ON CONFLICT DO NOTHING"
     ))?
     .execute(params![
         file.id.as_bytes(),
@@ -106,6 +106,7 @@ pub(super) fn insert(db: &Connection, file: &Publication) -> Result<(), StoreErr
         file.lines.map(|lines| lines.0 as i64),
         file.lines.map(|lines| lines.1 as i64),
         file.subject.map(|subject| subject.as_bytes().to_vec()),
+        if file.temporary.is_empty() { "DA_COPIARE" } else { "PREPARATO" },
         ms(file.created_at),
     ])?;
     Ok(())
@@ -163,6 +164,37 @@ impl Store {
             let sql = format!("SELECT {COLUMNS} FROM publication WHERE state = 'PREPARATO' ORDER BY created_at");
             let mut select = db.prepare_cached(&sql)?;
             Ok(select.query_map([], read_publication)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Attestations that the folder of a gestionale could not take when they came, oldest first.
+    pub async fn copies_to_make(&self, source: &str, limit: usize) -> Result<Vec<CopyToMake>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |db| {
+            // 14: behind `attestazioni/`.
+            let sql = format!(
+                "SELECT {COLUMNS}, (SELECT f.happened_at FROM legal_fact f WHERE f.act_id = p.subject \
+                 AND f.name = substr(p.folder, 14) || '/' || p.name AND f.state = 'CONSERVATA') \
+                 FROM publication p WHERE p.state = 'DA_COPIARE' AND p.source = ?1 ORDER BY p.created_at LIMIT ?2"
+            );
+            let mut select = db.prepare_cached(&sql)?;
+            let rows = select.query_map(params![source, limit as i64], |row| {
+                Ok(CopyToMake { file: read_publication(row)?, happened_at: row.get::<_, Option<i64>>(14)?.map(at) })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Those copies lie whole under these temporary names.
+    pub async fn copies_made(&self, copies: Vec<(Uuid, String)>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            for (id, temporary) in &copies {
+                db.prepare_cached("UPDATE publication SET temporary = ?2, state = 'PREPARATO' WHERE id = ?1 AND state = 'DA_COPIARE'")?
+                    .execute(params![id.as_bytes(), temporary])?;
+            }
+            Ok(())
         })
         .await
     }
@@ -258,13 +290,15 @@ impl Store {
         .await
     }
 
-    /// Stored legal facts of a gestionale that no index names yet.
+    /// Stored legal facts of a gestionale that no index names yet, but those of acts of which a file is not in its folder yet.
     pub async fn facts_to_index(&self, source: &str) -> Result<Vec<IndexedFact>, StoreError> {
         let source = source.to_owned();
         self.read(move |db| {
             let mut select = db.prepare_cached(
                 "SELECT f.act_id, f.key, a.iun, f.category, f.element_id, f.recipient, f.happened_at, f.name, f.sha256, f.size, a.sender, a.reference \
                  FROM legal_fact f JOIN act a ON a.id = f.act_id WHERE f.indexed = 0 AND f.state = 'CONSERVATA' AND f.stored_at >= 0 AND a.source = ?1 \
+                 AND f.act_id NOT IN (SELECT p.subject FROM publication p WHERE p.state = 'PREPARATO' AND p.subject IS NOT NULL) \
+                 AND f.act_id NOT IN (SELECT p.subject FROM publication p WHERE p.state = 'DA_COPIARE' AND p.source = ?1 AND p.subject IS NOT NULL) \
                  ORDER BY f.stored_at, f.name LIMIT 5000",
             )?;
             Ok(select.query_map([source], read_fact)?.collect::<Result<_, _>>()?)
@@ -337,6 +371,14 @@ impl Store {
         })
         .await
     }
+}
+
+/// An attestation of which the folder of its gestionale has no copy yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CopyToMake {
+    pub file: Publication,
+    /// Of the kept fact; `None`: it was deleted, its term having passed.
+    pub happened_at: Option<Timestamp>,
 }
 
 /// Where a page of facts ends.

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::night::Night;
 use super::Hub;
 use super::operate::OperateError;
-use super::publish::{self, PublishError, on_share};
+use super::publish::{self, PublishError, on_share, on_share_of, told_on_share};
 use super::rebuild::commit;
 use super::report::ExportReport;
 use crate::clock::monotonic;
@@ -227,7 +227,7 @@ async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, nigh
         previous_xml: digest_of(&before, number - 1, "xml"),
     };
     let (csv, xml) = render(hub, &export, &root.join(FOLDER)).await?;
-    let parked = on_share(&hub.stopping, move || place::park_all(vec![csv, xml])).await?;
+    let parked = on_share_of(hub, source, move || place::park_all(vec![csv, xml])).await?;
     let mut files = Vec::new();
     let mut failed = None;
     for (parked, extension) in parked.into_iter().zip(["csv", "xml"]) {
@@ -243,11 +243,11 @@ async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, nigh
         }
     }
     if let Some(error) = failed {
-        return told(hub, &root, &files, Err(StoreError::Database(error.to_string()))).await;
+        return told_on_share(hub, &root, &files, Err(StoreError::Database(error.to_string()))).await;
     }
     failpoint!("export.parked");
     let saved = hub.store.prepare_export(export, files.clone()).await;
-    told(hub, &root, &files, saved).await?;
+    told_on_share(hub, &root, &files, saved).await?;
     failpoint!("export.prepared");
     for file in &files {
         publish::reveal(hub, &root, file).await?;
@@ -255,15 +255,6 @@ async fn make(hub: &Hub, source: &str, known: &ExportsOf, kind: ExportKind, nigh
     }
     tracing::info!(source, number, kind = kind.as_str(), lines = to - after, "rendicontazione pubblicata");
     Ok(())
-}
-
-/// See [`publish::told`].
-async fn told(hub: &Hub, root: &Path, files: &[Publication], saved: Result<(), StoreError>) -> Result<(), PublishError> {
-    if saved.is_ok() {
-        return Ok(());
-    }
-    let (root, files) = (root.to_owned(), files.to_vec());
-    Ok(on_share(&hub.stopping, move || publish::told(&root, &files, saved)).await??)
 }
 
 fn digest_of(files: &[Publication], number: u64, extension: &str) -> Option<Sha256> {
@@ -322,12 +313,13 @@ impl Sink for Files {
 /// Writes both forms of an export into temporary files of `dir`, a page of lines at a time.
 async fn render(hub: &Hub, export: &Export, dir: &Path) -> Result<(Pending, Pending), PublishError> {
     let (of_csv, of_xml, dir) = (header(export, export.previous_csv), header(export, export.previous_xml), dir.to_owned());
-    let files = on_share(&hub.stopping, move || {
+    let files = on_share_of(hub, &export.source, move || {
         let begin = || Pending::begin(&dir).map(Staged::new);
         Ok::<_, io::Error>(Files { csv: CsvFile::begin(of_csv, begin()?)?, xml: XmlFile::begin(&of_xml, begin()?)? })
     });
     let files = pages(&hub.store, export, &hub.stopping, files.await??).await?;
-    Ok(on_share(&hub.stopping, move || Ok::<_, io::Error>((files.csv.end()?.end()?, files.xml.end()?.end()?))).await??)
+    let end = move || Ok::<_, io::Error>((files.csv.end()?.end()?, files.xml.end()?.end()?));
+    Ok(on_share_of(hub, &export.source, end).await??)
 }
 
 /// Gives every row of an export to `sink`, a page of lines at a time, until someone is `stopping`. Nothing of the store is held while
@@ -406,7 +398,7 @@ pub(super) async fn again(hub: &Hub, source: Option<&str>, from: &str, to: &str)
 fn refused(source: &str, error: PublishError) -> OperateError {
     tracing::error!(source, %error, "la rendicontazione non può essere rifatta");
     match error {
-        PublishError::Disk(_) => OperateError::PublishFailed { code: "DISCO".to_owned() },
+        PublishError::Disk(_) | PublishError::Hangs => OperateError::PublishFailed { code: "DISCO".to_owned() },
         PublishError::Store(error) => error.into(),
     }
 }
@@ -424,7 +416,7 @@ async fn copy(hub: &Hub, root: &Path, export: &Export) -> Result<Copied, Publish
     };
     let (dir, names) = (root.join(FOLDER).join(COPIES), ["csv", "xml"].map(|extension| name_of(export, extension)));
     let [first, second] = names.clone();
-    let placed = on_share(&hub.stopping, move || {
+    let placed = on_share_of(hub, &export.source, move || {
         Ok::<_, io::Error>([csv.commit_in(&dir, &first)?.already_there, xml.commit_in(&dir, &second)?.already_there])
     });
     let there = placed.await??;

@@ -1,5 +1,7 @@
 //! Rounds of deletions on a hub whose tasks do not run.
 
+mod away;
+
 use std::fs;
 use std::io::Read;
 
@@ -21,6 +23,11 @@ fn days(house: &House, days: i64) -> Timestamp {
 
 /// Two acts of two people (invented), each with a document of its own, and one document for both.
 fn lot() -> Vec<u8> {
+    lot_of("A")
+}
+
+/// The same, of references that begin with that.
+fn lot_of(series: &str) -> Vec<u8> {
     let head = "riferimento;ente;azione;protocollo;oggetto;tipo_destinatario;codice_fiscale;denominazione;indirizzo;cap;comune;provincia;\
                 documento_file_1;documento_file_2;documento_condiviso_2\r\n";
     let row = |reference: &str, tax_id: &str, name: &str, file: &str| {
@@ -30,8 +37,8 @@ fn lot() -> Vec<u8> {
     };
     let csv = [
         head.to_owned(),
-        row("A-1", "RSSMRA80A01H501U", "Mario Rossi", "rossi.pdf"),
-        row("A-2", "BNRMHL75C06G702B", "Michele Bianconi", "bianconi.pdf"),
+        row(&format!("{series}-1"), "RSSMRA80A01H501U", "Mario Rossi", "rossi.pdf"),
+        row(&format!("{series}-2"), "BNRMHL75C06G702B", "Michele Bianconi", "bianconi.pdf"),
     ];
     let pdf = |name: &str| format!("%PDF-1.4\n{}\n%%EOF\n", name.repeat(50));
     let files = ["rossi", "bianconi", "informativa"].map(|name| piece(format!("{name}.pdf"), pdf(name)));
@@ -41,12 +48,17 @@ fn lot() -> Vec<u8> {
 impl House {
     /// Takes a lot in, starts its acts, and has no other work left.
     async fn started(&self, bytes: &[u8]) -> BatchId {
+        self.started_of(SOURCE, bytes).await
+    }
+
+    async fn started_of(&self, source: &str, bytes: &[u8]) -> BatchId {
         let mut claimed = self.claimed("rossi_mario.zip", Some(bytes));
+        claimed.source = source.to_owned();
         claimed.flow_hint = Some("ordinanze".to_owned());
         ingest::ingest(&self.hub, &claimed).await.unwrap();
         assert_eq!(self.state(claimed.id).await, "PRESA_IN_CARICO", "{:?}", self.codes(claimed.id).await);
         let (store, now) = (&self.hub.store, self.hub.clock.now());
-        for leased in store.lease("prova", vec![(String::new(), 0, 100)], days(self, 1), now).await.unwrap() {
+        for leased in store.lease("prova", vec![(String::new(), 0, 100), (String::new(), 3, 100)], days(self, 1), now).await.unwrap() {
             match leased.subject {
                 Subject::Lotto { batch, work: BatchWork::Start } => while store.start_acts(batch, leased.job, now).await.unwrap() {},
                 _ => store.finish_job(leased.job).await.unwrap(),
@@ -450,4 +462,27 @@ async fn a_deletion_from_after_the_copy_waits_for_its_act_and_holds_the_release(
     finish(&house.hub, now).await.unwrap();
     assert!(store.erased(known.0).await.unwrap().is_some_and(|erased| erased.cause == Cause::Request));
     assert!(release(false).await.is_ok());
+}
+
+/// However many of them wait for what is not here or is open, those that can be decided are.
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_from_after_the_copy_do_not_wait_for_each_other() {
+    use crate::domain::erasure::{Asked, Subject as Erased};
+    let house = House::new();
+    house.started(&lot()).await;
+    let (store, now) = (&house.hub.store, house.hub.clock.now());
+    store.begin_restore("copia", now, now).await.unwrap();
+    let asked = |subject: Erased| Asked { at: now, subject };
+    // Before the others in any order.
+    let nowhere = (1..1_200).map(uuid::Uuid::from_u128);
+    let kind = |id: &uuid::Uuid| if id.as_u128().is_multiple_of(2) { "notifica" } else { "lotto" };
+    let mut after: Vec<Asked> = nowhere.map(|id| asked(Erased::of(kind(&id), id).unwrap())).collect();
+    let (first, second) = (house.act("A-1").await, house.act("A-2").await);
+    after.extend([first, second].map(|act| asked(Erased::Act(act))));
+    store.erase_again(SOURCE, after, now).await.unwrap();
+    assert_eq!(store.erase_again_waiting(now).await.unwrap(), 0, "both are open");
+    house.withdraw("A-2").await;
+    assert_eq!((store.erase_again_waiting(now).await.unwrap(), store.erase_again_waiting(now).await.unwrap()), (1, 0));
+    finish(&house.hub, now).await.unwrap();
+    assert!(store.erased(second.0).await.unwrap().is_some() && store.erased(first.0).await.unwrap().is_none());
 }

@@ -309,13 +309,14 @@ CREATE TABLE publication (
   first_line INTEGER,
   last_line INTEGER,
   subject BLOB,
-  state TEXT NOT NULL,             -- PREPARATO, PUBBLICATO
+  state TEXT NOT NULL,             -- DA_COPIARE (an attestation that is nowhere but here), PREPARATO, PUBBLICATO
   created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 -- A name is given once. Attestations, of which there are many, lie in a folder of their act: found by it, they stay in order.
 CREATE UNIQUE INDEX publication_by_name ON publication (source, folder, name) WHERE kind <> 'ATTESTAZIONE';
 CREATE UNIQUE INDEX publication_of_act ON publication (subject, name) WHERE kind = 'ATTESTAZIONE';
 CREATE INDEX publication_open ON publication (state) WHERE state = 'PREPARATO';
+CREATE INDEX publication_to_copy ON publication (source, created_at) WHERE state = 'DA_COPIARE';
 CREATE INDEX publication_by_number ON publication (source, kind, number) WHERE number IS NOT NULL;
 CREATE INDEX publication_by_subject ON publication (subject);
 

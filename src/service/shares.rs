@@ -1,0 +1,213 @@
+//! The folders of gestionali, which may lie on a share that hangs for ever: they are touched by threads of their own, and it is known
+//! of each for how long somebody has been waiting for it. Who could touch it later does not begin then.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::Hub;
+use super::publish::PublishError;
+use crate::clock::monotonic;
+use crate::store::StoreError;
+
+/// What a share that answers slowly is given when the service stops (real time).
+pub const GRACE: Duration = Duration::from_secs(10);
+/// A share that keeps somebody for so long hangs, or writes a very large file (real time).
+pub const HANGS: Duration = Duration::from_secs(20);
+/// One that keeps somebody for so long is slow: who waits for it makes room for the others (real time).
+pub const SLOW: Duration = Duration::from_secs(2);
+/// So many that a slow share keeps are enough.
+const SLOW_AT_A_TIME: usize = 4;
+/// A share that hangs is tried again after so long: who hangs may hang for ever although it works again (real time).
+const PROBE: Duration = Duration::from_secs(300);
+/// At most so many threads are left to a share that hangs.
+const MOST: usize = 12;
+
+/// Who is at work in the folder of each gestionale, since when.
+#[derive(Clone, Default)]
+pub struct Shares(Arc<Mutex<BTreeMap<String, Vec<Touch>>>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Touch {
+    number: u64,
+    begun: Instant,
+}
+
+/// While it lives somebody is at work there.
+pub struct Touching {
+    shares: Shares,
+    source: String,
+    number: u64,
+}
+
+impl Shares {
+    /// Somebody begins to work in the folder of a gestionale.
+    #[must_use]
+    pub fn touch(&self, source: &str) -> Touching {
+        self.touch_at(source, monotonic())
+    }
+
+    fn touch_at(&self, source: &str, begun: Instant) -> Touching {
+        let mut all = self.lock();
+        let touches = all.entry(source.to_owned()).or_default();
+        let number = touches.last().map_or(0, |last| last.number + 1);
+        touches.push(Touch { number, begun });
+        Touching { shares: self.clone(), source: source.to_owned(), number }
+    }
+
+    /// Whether the share keeps whoever touches it: what can wait does not begin.
+    #[must_use]
+    pub fn hangs(&self, source: &str) -> bool {
+        self.hangs_at(source, monotonic())
+    }
+
+    /// Whether any of them does.
+    #[must_use]
+    pub fn any_hangs(&self) -> bool {
+        let now = monotonic();
+        self.lock().values().any(|touches| touches.iter().any(|touch| now.saturating_duration_since(touch.begun) >= HANGS))
+    }
+
+    /// How many are at work there.
+    #[cfg(test)]
+    pub fn touches(&self, source: &str) -> usize {
+        self.lock().get(source).map_or(0, Vec::len)
+    }
+
+    fn hangs_at(&self, source: &str, now: Instant) -> bool {
+        let all = self.lock();
+        let ages = || all.get(source).into_iter().flatten().map(|touch| now.saturating_duration_since(touch.begun));
+        let slow = ages().filter(|age| *age >= SLOW).count();
+        if ages().any(|age| age >= HANGS) {
+            return slow >= MOST || ages().any(|age| age < PROBE);
+        }
+        slow >= SLOW_AT_A_TIME
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Touch>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Touching {
+    fn drop(&mut self) {
+        let mut all = self.shares.lock();
+        if let Some(touches) = all.get_mut(&self.source) {
+            touches.retain(|touch| touch.number != self.number);
+            if touches.is_empty() {
+                all.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// Works in the folders of a gestionale on a thread of its own, which keeps neither the runtime's threads nor, once it is told to, the
+/// service from stopping. What is left under a temporary name is swept at the next start.
+///
+/// # Errors
+/// [`StoreError::Stopping`] when it was given up, so that nothing is known of what was done; no thread; a panic of `work`.
+pub async fn on_share<T: Send + 'static>(
+    stopping: &CancellationToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PublishError> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().name("share".to_owned()).spawn(move || drop(tell.send(work())))?;
+    let given_up = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        told = told => told.map_err(|_| std::io::Error::other("the work ended badly").into()),
+        () = given_up => Err(StoreError::Stopping.into()),
+    }
+}
+
+/// [`on_share`], seen by who asks whether the share [hangs](Shares::hangs). However long it takes, it is waited for.
+///
+/// # Errors
+/// As [`on_share`].
+pub async fn on_share_of<T: Send + 'static>(hub: &Hub, source: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PublishError> {
+    let touching = hub.shares.touch(source);
+    let work = move || {
+        let done = work();
+        drop(touching);
+        done
+    };
+    on_share(&hub.stopping, work).await
+}
+
+/// The same, waited for no longer than `limit` (real time), and not begun at all where the share hangs. Given up, `work` may still be
+/// going on, and what it answers is dropped.
+///
+/// # Errors
+/// [`PublishError::Hangs`]; as [`on_share`].
+pub async fn on_share_within<T: Send + 'static>(
+    hub: &Hub,
+    source: &str,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PublishError> {
+    if hub.shares.hangs(source) {
+        return Err(PublishError::Hangs);
+    }
+    tokio::time::timeout(limit, on_share_of(hub, source, work)).await.unwrap_or(Err(PublishError::Hangs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::tests::{House, SOURCE};
+
+    #[test]
+    fn a_share_hangs_when_it_keeps_one_for_long_or_many_for_a_while() {
+        let start = monotonic();
+        // (seconds for which each has been waiting, whether it hangs)
+        let table: [(&[u64], bool); 12] = [
+            (&[], false),
+            (&[0, 0, 0, 0, 0, 0, 0, 0, 0], false),
+            (&[1, 1, 1, 1, 1], false),
+            (&[2, 2, 2], false),
+            (&[2, 2, 2, 2], true),
+            (&[19], false),
+            (&[20], true),
+            (&[299], true),
+            (&[300], false), // tried again
+            (&[600, 300], false),
+            (&[600, 299], true),
+            (&[9_000; 12], true), // tried enough
+        ];
+        for (waiting, want) in table {
+            let shares = Shares::default();
+            let now = start + Duration::from_secs(10_000);
+            let touching: Vec<_> = waiting.iter().map(|seconds| shares.touch_at("uno", now - Duration::from_secs(*seconds))).collect();
+            assert_eq!(shares.hangs_at("uno", now), want, "{waiting:?}");
+            assert!(!shares.hangs_at("altro", now), "{waiting:?}");
+            drop(touching);
+            assert!(!shares.hangs_at("uno", now) && shares.lock().is_empty(), "{waiting:?}: nobody is there");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_does_not_wait_is_answered_and_who_hangs_is_still_seen() {
+        let house = House::new();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let answer = on_share_within(&house.hub, SOURCE, Duration::from_millis(50), move || wait.recv().is_ok()).await;
+        assert!(matches!(answer, Err(PublishError::Hangs)), "{answer:?}");
+        let seen = || house.hub.shares.lock().contains_key(SOURCE);
+        assert!(seen(), "its thread is still there");
+        drop(go);
+        let begun = monotonic();
+        while seen() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the thread has ended");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let answer = on_share_within(&house.hub, SOURCE, Duration::from_secs(10), || 7).await;
+        assert_eq!(answer.unwrap(), 7);
+        let ended_badly = on_share_of(&house.hub, SOURCE, || panic!("a defect")).await;
+        assert!(matches!(ended_badly, Err::<(), _>(PublishError::Disk(_))));
+        assert!(!seen(), "a panic leaves nobody behind");
+    }
+}
