@@ -167,6 +167,8 @@ pub struct Capabilities {
     pub update: bool,
     /// A change can move the last day of payment.
     pub moves_date: bool,
+    /// The answer to a question has the last day of payment, when the position has one.
+    pub tells_date: bool,
     /// A change is only taken in charge, its outcome comes later.
     pub answers_later: bool,
     /// The cost of notification is kept apart from the amount and added by the PT (GPD).
@@ -182,6 +184,7 @@ impl Capabilities {
         needs_position_id: false,
         update: false,
         moves_date: false,
+        tells_date: false,
         answers_later: false,
         fee_apart: false,
         cancel: false,

@@ -77,6 +77,28 @@ pub enum Stage {
     TakenInCharge { ticket: String },
 }
 
+impl Pending {
+    /// Whether what the PT holds is this change. `told`: it has just said that it did it; `before`: what it held when it was read before.
+    /// An amount that was right already says nothing of the last day.
+    #[must_use]
+    pub fn is_in(&self, held: &Held, told: bool, before: Option<Cents>) -> bool {
+        if self.cancel {
+            return held.state == HeldState::Cancelled;
+        }
+        let said = told || self.stage == Stage::ToReadBack;
+        let taken = said || matches!(self.stage, Stage::TakenInCharge { .. });
+        match (held.amount, self.due_date, held.due_date) {
+            // A PT that does not tell amounts cannot deny it.
+            (None, ..) => taken,
+            (Some(amount), ..) if amount != self.amount => false,
+            (_, None, _) => true,
+            // A last day that a PT takes without keeping it is not told again and again.
+            (_, Some(due), Some(holds)) => holds >= due || said,
+            (_, Some(_), None) => taken || before != Some(self.amount),
+        }
+    }
+}
+
 impl PositionState {
     /// Name for columns, logs and commands.
     #[must_use]
@@ -197,6 +219,8 @@ pub struct PositionFacts {
     pub costs: CostChannel,
     /// What the PT held when it was read last (fee apart).
     pub asked: Option<Cents>,
+    /// The same without the fact that is being followed.
+    pub read_before: Option<Cents>,
     pub held_due: Option<Date>,
     /// The PT said last that this day has passed.
     pub expired: bool,
@@ -246,6 +270,8 @@ pub struct Reckoning {
     pub open_until: Option<Date>,
     /// Last day of payment as the act states it: what a PT that does not tell its own is taken to hold.
     pub stated_due: Option<Date>,
+    /// The PT does not tell its last day and may lose it by a change that does not state it: what it was told goes with every change.
+    pub restates: bool,
     /// Rome day on which it changes by time alone.
     pub next: Option<Date>,
     /// The act's own amount: what a PT that does not tell is taken to hold at first.
@@ -508,8 +534,8 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         }
         // Nothing of it has left: it makes room for what is due now.
         (S::Changing { change }, F::Reckoned(sum)) if change.stage == Stage::ToPush => {
-            if !change.cancel && sum.amount == change.amount && sum.cost == change.cost && dates::is_still_right(row, sum, change.due_date)
-            {
+            let same = !change.cancel && sum.amount == change.amount && sum.cost == change.cost;
+            if same && sum.may_push && !sum.last && dates::is_still_right(row, sum, change.due_date) {
                 let raise = row.asked.or(sum.stated).is_some_and(|holds| sum.amount > holds);
                 timed(PositionStep::stay(state).then(Do::Push { raise }), row, sum)
             } else {
@@ -527,6 +553,12 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { change }, F::Offered) if change.stage == Stage::ToPush => {
             PositionStep::to(S::Changing { change: Pending { stage: Stage::Offered, ..change.clone() } })
         }
+        // Nothing of this one has left: what is said is of the one before it.
+        (S::Changing { change }, F::Pushed { .. } | F::ToldLater { undone: None, .. } | F::TakenInCharge { .. })
+            if change.stage == Stage::ToPush =>
+        {
+            PositionStep::stay(state)
+        }
         (S::Changing { change }, F::Pushed { reads: true } | F::ToldLater { undone: None, reads: true }) => {
             let change = Pending { stage: Stage::ToReadBack, tries: change.tries + 1, ..change.clone() };
             PositionStep::to(S::Changing { change }).then(Do::ReadBack)
@@ -542,11 +574,15 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { change }, F::PushRefused { code: code::NOT_FOUND }) if change.cancel => cancel::done(row),
         (S::Changing { change }, F::PushRefused { .. }) if change.cancel => PositionStep::park(code::NOT_CANCELLED),
         (S::Changing { .. }, F::PushRefused { code }) => PositionStep::park(code),
-        (S::Changing { change }, F::ReadBack { held, told }) => read_back(row, change, held, *told),
+        (S::Changing { change }, F::ReadBack { held, told }) if change.stage != Stage::ToPush => read_back(row, change, held, *told),
         // A question of another kind, while a change is under way.
-        (S::Changing { change }, F::Verified { .. }) if change.cancel => PositionStep::stay(state),
-        (S::Changing { .. }, F::Verified { held }) if held.state == HeldState::Expired => PositionStep::stay(state),
-        (S::Changing { .. }, F::Verified { held }) => blocked(row, held).unwrap_or_else(|| PositionStep::stay(state)),
+        (S::Changing { change }, F::Verified { .. } | F::ReadBack { .. }) if change.cancel => PositionStep::stay(state),
+        (S::Changing { .. }, F::Verified { held } | F::ReadBack { held, .. }) if held.state == HeldState::Expired => {
+            PositionStep::stay(state)
+        }
+        (S::Changing { .. }, F::Verified { held } | F::ReadBack { held, .. }) => {
+            blocked(row, held).unwrap_or_else(|| PositionStep::stay(state))
+        }
 
         (S::Unverified | S::Open | S::Changing { .. }, F::GaveUp { code }) => PositionStep::park(code),
         (S::Parked { code: known }, F::GaveUp { code }) if known != code => PositionStep::park(code),
@@ -603,7 +639,7 @@ fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
     if row.expired && !sum.last && !dates::reopens(row, sum) {
         return timed(PositionStep::park(code::EXPIRED), row, sum);
     }
-    let closes_early = !sum.last && (row.held_due.is_some() || row.expired) && due_date.is_some();
+    let closes_early = !sum.last && dates::closes_early(row, sum);
     if sum.may_push && (holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
         let change =
@@ -629,6 +665,12 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
     if row.last || row.wanted != Some(change.amount) { step.then(PositionEffect::Reckon) } else { step }
 }
 
+/// Whether a change that was not made is no longer what is wanted: it is not told again, what is due is reckoned. One that cancels is
+/// not once another act names the position.
+fn is_stale(row: &PositionFacts, change: &Pending) -> bool {
+    if change.cancel { !row.last } else { row.wanted.is_some_and(|wanted| wanted != change.amount) }
+}
+
 fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {
     if change.cancel && held.state == HeldState::Cancelled {
         return cancel::done(row);
@@ -643,9 +685,7 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
     let next = |stage| Pending { stage, tries: change.tries + 1, ..change.clone() };
     let taken = matches!(change.stage, Stage::TakenInCharge { .. });
     match held.amount {
-        // A PT that does not tell amounts cannot deny it.
-        None if !expired && !change.cancel && (told || change.stage != Stage::Offered) => settled(change, row),
-        Some(amount) if !expired && !change.cancel && amount == change.amount => settled(change, row),
+        _ if !expired && change.is_in(held, told, row.read_before) => settled(change, row),
         // Its last day passed meanwhile: reckoned anew, with another.
         _ if expired && change.due_date.is_none() && !taken => PositionStep::to(PositionState::Open).then(PositionEffect::Reckon),
         // It may still be working on it.
@@ -664,6 +704,7 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
             let change = next(Stage::ToReadBack);
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(A_MOMENT))
         }
+        _ if is_stale(row, change) => PositionStep::to(PositionState::Open).then(PositionEffect::Reckon),
         // It was not done: the same amount again, by another key. A PT that has seen the old one may answer that it has it, and do nothing.
         held => {
             let raise = held.is_some_and(|held| change.amount > held);

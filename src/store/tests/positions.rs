@@ -12,6 +12,7 @@ use crate::flow::event::OrderRefused;
 use crate::flow::position::{PositionEffect, PositionFact, PositionState, Reckoning, code};
 use crate::flow::retry::Next;
 
+mod read;
 mod told;
 
 const PT: &str = "regione";
@@ -117,6 +118,7 @@ fn sum(amount: i64, next: Option<Date>) -> Reckoning {
         due_date: None,
         open_until: None,
         stated_due: None,
+        restates: false,
         next,
         stated: Some(Cents(10_000)),
         may_push: true,

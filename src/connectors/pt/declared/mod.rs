@@ -118,6 +118,7 @@ impl Declared {
             needs_position_id: self.needs_position_id,
             update: update.is_some(),
             moves_date: update.as_ref().is_some_and(|update| self.definition.templates.names(update, "scadenza")),
+            tells_date: verify.answer.due_date.is_some(),
             answers_later: update.as_ref().is_some_and(|update| update.answer.ticket.is_some()),
             fee_apart: false,
             cancel: cancel.is_some(),

@@ -59,6 +59,7 @@ impl EFil {
             needs_position_id: false,
             update: true,
             moves_date: true,
+            tells_date: true,
             answers_later: false,
             fee_apart: false,
             cancel: true,

@@ -58,6 +58,7 @@ impl Exchange {
             needs_position_id: true,
             update: true,
             moves_date: true,
+            tells_date: false,
             answers_later: true,
             fee_apart: false,
             cancel: true,

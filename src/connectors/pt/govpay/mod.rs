@@ -41,6 +41,7 @@ impl GovPay {
             needs_position_id: false,
             update: true,
             moves_date: true,
+            tells_date: true,
             answers_later: false,
             fee_apart: false,
             cancel: true,

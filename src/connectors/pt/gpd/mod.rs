@@ -56,6 +56,7 @@ impl Gpd {
             needs_position_id: true,
             update: true,
             moves_date: true,
+            tells_date: true,
             answers_later: false,
             fee_apart: true,
             cancel: true,

@@ -93,6 +93,7 @@ impl MyPay {
             needs_position_id: !open_positions,
             update: import,
             moves_date: import,
+            tells_date: false,
             answers_later: false,
             fee_apart: false,
             cancel: import,

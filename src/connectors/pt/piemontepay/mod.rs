@@ -77,6 +77,7 @@ impl PiemontePay {
             needs_position_id: !rest,
             update: true,
             moves_date: true,
+            tells_date: false,
             answers_later: !rest,
             fee_apart: false,
             cancel: true,

@@ -44,6 +44,7 @@ impl Pu {
             needs_position_id: true,
             update: true,
             moves_date: true,
+            tells_date: false,
             answers_later: false,
             fee_apart: false,
             cancel: true,
