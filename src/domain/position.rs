@@ -82,6 +82,25 @@ pub struct Held {
     pub unfit: Option<&'static str>,
 }
 
+impl Held {
+    /// A state, of which nothing else is told.
+    #[must_use]
+    pub fn of(state: HeldState) -> Held {
+        Held {
+            state,
+            amount: None,
+            fee: None,
+            creditor: None,
+            notice: None,
+            position_id: None,
+            due_date: None,
+            payment: None,
+            whole: None,
+            unfit: None,
+        }
+    }
+}
+
 /// A payment, as a PT tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentSeen {

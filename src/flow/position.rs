@@ -61,6 +61,9 @@ pub struct Pending {
     /// Its PT is to make it no longer payable: the amount stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel: bool,
+    /// Begun when no act that lives named it any more: what messo put there is taken back, or ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
 }
 
 /// How far a change is.
@@ -221,6 +224,8 @@ pub struct PositionFacts {
     pub asked: Option<Cents>,
     /// The same without the fact that is being followed.
     pub read_before: Option<Cents>,
+    /// It was told another amount, nobody knows whether it arrived, and it does not tell what it holds.
+    pub unsure: bool,
     pub held_due: Option<Date>,
     /// The PT said last that this day has passed.
     pub expired: bool,
@@ -491,6 +496,12 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Closed | S::Unmanaged, F::Joined { managed: true }) => PositionStep::to(S::Unverified).then(Do::Verify),
         (S::Closed | S::Unmanaged, F::Joined { managed: false }) => PositionStep::to(S::Unmanaged).tell(line(event::UNMANAGED, None)),
         (S::Unverified, F::Joined { .. }) => PositionStep::stay(state).then(Do::Verify),
+        // Nothing of it has left, and its reason is over: nobody tells it while what is due is reckoned.
+        (S::Changing { change }, F::Joined { .. } | F::Left { last: true })
+            if change.stage == Stage::ToPush && change.last == matches!(fact, F::Joined { .. }) =>
+        {
+            PositionStep::to(S::Open).then(Do::Reckon)
+        }
         (S::Open | S::Changing { .. }, F::Joined { .. }) => PositionStep::stay(state).then(Do::Reckon),
 
         (S::Unmanaged, F::Left { last: true }) => PositionStep::to(S::Closed),
@@ -640,10 +651,10 @@ fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
         return timed(PositionStep::park(code::EXPIRED), row, sum);
     }
     let closes_early = !sum.last && dates::closes_early(row, sum);
-    if sum.may_push && (holds != Some(sum.amount) || closes_early) {
+    if sum.may_push && (row.unsure || holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
-        let change =
-            Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0, cancel: false };
+        let (key, stage, last) = (new_key(row), Stage::ToPush, sum.last);
+        let change = Pending { key, amount: sum.amount, cost: sum.cost, due_date, stage, tries: 0, cancel: false, last };
         return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), row, sum);
     }
     if sum.last {
@@ -665,10 +676,10 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
     if row.last || row.wanted != Some(change.amount) { step.then(PositionEffect::Reckon) } else { step }
 }
 
-/// Whether a change that was not made is no longer what is wanted: it is not told again, what is due is reckoned. One that cancels is
-/// not once another act names the position.
+/// Whether a change that was not made is no longer what is wanted, by what was reckoned or because its act is over, or another names the
+/// position by now: it is not told again, what is due is reckoned.
 fn is_stale(row: &PositionFacts, change: &Pending) -> bool {
-    if change.cancel { !row.last } else { row.wanted.is_some_and(|wanted| wanted != change.amount) }
+    change.last != row.last || (!change.cancel && row.wanted.is_some_and(|wanted| wanted != change.amount))
 }
 
 fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {

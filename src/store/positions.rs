@@ -74,10 +74,12 @@ pub(super) struct PositionRow {
     next_day: Option<Date>,
     /// What the citizen had to pay before that day.
     pub before: Option<(Cents, Date)>,
+    /// It was told another amount, and nobody knows whether it arrived.
+    unsure: bool,
 }
 
 const COLUMNS: &str = "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, \
-     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since, held_state";
+     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since, held_state, unsure";
 
 /// A row, and what of it is still text: channel, state, last day and state at the PT.
 type Read = (PositionRow, String, String, Option<String>, Option<String>);
@@ -107,6 +109,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Read> {
             held_state: None,
             next_day: day(17)?,
             before: cents(18)?.zip(day(19)?),
+            unsure: row.get(21)?,
         },
         row.get(6)?,
         row.get(7)?,
@@ -159,6 +162,7 @@ impl PositionRow {
             costs: self.costs,
             asked: self.asked,
             read_before: None,
+            unsure: self.unsure,
             held_due: self.held_due,
             expired: self.held_state == Some(HeldState::Expired),
             wanted: self.wanted,
@@ -323,9 +327,10 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             position_past::keep(db, row)?;
             (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
             (row.fee, row.cost, row.next_day, row.before, row.held_state) = (None, None, None, None, None);
+            row.unsure = false;
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
-                       whole_before = NULL, whole_since = NULL, pushed_at = NULL WHERE id = ?1";
+                       whole_before = NULL, whole_since = NULL, pushed_at = NULL, unsure = 0 WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
             db.prepare_cached("DELETE FROM position_whole WHERE position_id = ?1")?.execute([id])?;
         }
@@ -378,8 +383,8 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             ])?;
         }
         PositionFact::Offered if matches!(&row.state, PositionState::Changing { change } if change.stage == Stage::ToPush) => {
-            row.touched = true;
-            db.prepare_cached("UPDATE position SET pushed_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
+            (row.touched, row.unsure) = (true, true);
+            db.prepare_cached("UPDATE position SET pushed_at = ?2, unsure = 1 WHERE id = ?1")?.execute(params![id, ms(now)])?;
         }
         PositionFact::Pushed { reads: false } | PositionFact::ToldLater { undone: None, reads: false } => {
             if let PositionState::Changing { change } = &row.state
@@ -387,7 +392,9 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             {
                 row.asked = Some(change.amount);
                 row.held_due = change.due_date.or(row.held_due);
-                let sql = "UPDATE position SET asked_before = asked, due_before = held_due, asked = ?2, held_due = ?3 WHERE id = ?1";
+                row.unsure = false;
+                let sql = "UPDATE position SET asked_before = asked, due_before = held_due, asked = ?2, held_due = ?3, unsure = 0 \
+                           WHERE id = ?1";
                 db.prepare_cached(sql)?.execute(params![id, change.amount.get(), row.held_due.map(|day| day.to_string())])?;
             }
         }
@@ -398,6 +405,11 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
                 db.prepare_cached(sql)?.query_row([id], |found| Ok((found.get(0)?, found.get(1)?)))?;
             row.asked = asked.map(Cents);
             row.held_due = due.and_then(|due| due.parse().ok());
+        }
+        // It holds what it held.
+        PositionFact::PushRefused { .. } | PositionFact::ToldLater { undone: Some(_), .. } => {
+            row.unsure = false;
+            db.prepare_cached("UPDATE position SET unsure = 0 WHERE id = ?1")?.execute([id])?;
         }
         PositionFact::Paid { payment, whole: true } => {
             db.prepare_cached("UPDATE position SET paid_at = ?2, paid = ?3, next_day = NULL WHERE id = ?1")?.execute(params![
@@ -471,14 +483,15 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, read: Option<bool>,
         }
         _ => held.due_date.or(row.held_due),
     };
-    row.asked = match (held.amount, change) {
-        (Some(amount), _) => Some(amount),
+    (row.asked, row.unsure) = match (held.amount, change) {
+        (Some(amount), _) => (Some(amount), false),
         // It does not tell: what it was told last, if it said that it did it.
-        (None, Some(change)) if read == Some(true) || change.stage == Stage::ToReadBack => Some(change.amount),
-        (None, _) => row.asked,
+        (None, Some(change)) if read == Some(true) || change.stage == Stage::ToReadBack => (Some(change.amount), false),
+        (None, _) => (row.asked, row.unsure),
     };
     db.prepare_cached(
-        "UPDATE position SET held_state = ?2, asked = ?3, fee = ?4, held_due = ?5, pt_id = coalesce(?6, pt_id), read_at = ?7 WHERE id = ?1",
+        "UPDATE position SET held_state = ?2, asked = ?3, fee = ?4, held_due = ?5, pt_id = coalesce(?6, pt_id), read_at = ?7, \
+         unsure = ?8 WHERE id = ?1",
     )?
     .execute(params![
         row.id.0.as_bytes(),
@@ -488,6 +501,7 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, read: Option<bool>,
         row.held_due.map(|day| day.to_string()),
         held.position_id,
         ms(now),
+        row.unsure,
     ])?;
     if let Some(whole) = held.whole.as_ref().filter(|_| row.costs == CostChannel::Pull) {
         // Of an act that has lost its content meanwhile nothing is kept again.

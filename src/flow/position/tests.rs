@@ -17,6 +17,7 @@ fn row() -> PositionFacts {
         costs: CostChannel::Push,
         asked: Some(Cents(10_000)),
         read_before: Some(Cents(10_000)),
+        unsure: false,
         held_due: None,
         expired: false,
         wanted: None,
@@ -36,18 +37,7 @@ fn row() -> PositionFacts {
 }
 
 fn held(state: HeldState, amount: Option<i64>) -> Held {
-    Held {
-        state,
-        amount: amount.map(Cents),
-        fee: None,
-        creditor: None,
-        notice: None,
-        position_id: None,
-        due_date: None,
-        payment: None,
-        whole: None,
-        unfit: None,
-    }
+    Held { amount: amount.map(Cents), ..Held::of(state) }
 }
 
 fn sum(amount: i64) -> Reckoning {
@@ -73,7 +63,8 @@ fn reckoned_fact(sum: Reckoning) -> PositionFact {
 }
 
 fn changing(amount: i64, stage: Stage) -> PositionState {
-    let change = Pending { key: "p/5".to_owned(), amount: Cents(amount), cost: Cents(847), due_date: None, stage, tries: 0, cancel: false };
+    let (key, amount, cost) = ("p/5".to_owned(), Cents(amount), Cents(847));
+    let change = Pending { key, amount, cost, due_date: None, stage, tries: 0, cancel: false, last: false };
     PositionState::Changing { change }
 }
 

@@ -12,6 +12,7 @@ use crate::flow::event::OrderRefused;
 use crate::flow::position::{PositionEffect, PositionFact, PositionState, Reckoning, code};
 use crate::flow::retry::Next;
 
+mod model;
 mod read;
 mod told;
 
@@ -95,18 +96,7 @@ impl World {
 }
 
 fn held(amount: i64) -> Held {
-    Held {
-        state: HeldState::Payable,
-        amount: Some(Cents(amount)),
-        fee: None,
-        creditor: None,
-        notice: None,
-        position_id: Some("IUPD-1".to_owned()),
-        due_date: None,
-        payment: None,
-        whole: None,
-        unfit: None,
-    }
+    Held { amount: Some(Cents(amount)), position_id: Some("IUPD-1".to_owned()), ..Held::of(HeldState::Payable) }
 }
 
 fn sum(amount: i64, next: Option<Date>) -> Reckoning {

@@ -179,18 +179,7 @@ impl Declared {
             return Err(refused(code::POSITION_ID));
         }
         let answer = self.call(verify, &self.view(route, asked), false).await?;
-        let mut held = Held {
-            state: HeldState::NotActive,
-            amount: None,
-            fee: None,
-            creditor: None,
-            notice: None,
-            position_id: None,
-            due_date: None,
-            payment: None,
-            whole: None,
-            unfit: None,
-        };
+        let mut held = Held::of(HeldState::NotActive);
         let tree = match answer::judge(verify, *format, &answer, false)? {
             Told::Fine(tree) => tree,
             Told::State(state) => return Ok((Held { state, ..held }, Tree::Nothing)),

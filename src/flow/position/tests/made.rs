@@ -7,8 +7,8 @@ const NEW: Date = date(2027, 5, 22);
 
 /// A change of the last day; `amount`: what the PT held was 100 EUR.
 fn moving(amount: i64, stage: Stage) -> PositionState {
-    let change =
-        Pending { key: "p/5".to_owned(), amount: Cents(amount), cost: Cents(0), due_date: Some(NEW), stage, tries: 0, cancel: false };
+    let (key, amount, cost) = ("p/5".to_owned(), Cents(amount), Cents(0));
+    let change = Pending { key, amount, cost, due_date: Some(NEW), stage, tries: 0, cancel: false, last: false };
     PositionState::Changing { change }
 }
 
@@ -75,36 +75,49 @@ fn what_is_said_before_a_change_has_left_is_of_another() {
 
 #[test]
 fn a_change_that_was_not_made_and_is_no_longer_wanted_is_reckoned_anew() {
-    let taken = |cancel| {
+    let taken = |cancel, last| {
         let PositionState::Changing { change } = changing(10_847, Stage::TakenInCharge { ticket: "t".to_owned() }) else { panic!() };
-        PositionState::Changing { change: Pending { cancel, ..change } }
+        PositionState::Changing { change: Pending { cancel, last, ..change } }
     };
-    let offered = |cancel| {
-        let PositionState::Changing { change } = taken(cancel) else { panic!() };
+    let offered = |cancel, last| {
+        let PositionState::Changing { change } = taken(cancel, last) else { panic!() };
         PositionState::Changing { change: Pending { stage: Stage::Offered, ..change } }
     };
     let not_made = read(Some(10_000), None, false);
     let table = [
-        // cancels; wanted by now; nobody names it; told again
-        (false, 10_847, false, true),
-        (false, 10_000, false, false),
-        (false, 10_000, true, false),
+        // cancels, begun after the last act; wanted by now; nobody names it; told again
+        (false, false, 10_847, false, true),
+        (false, false, 10_000, false, false),
+        // Its act is over, and that was not reckoned yet.
+        (false, false, 10_847, true, false),
         // The last word of an act that is over.
-        (false, 10_847, true, true),
-        (true, 10_000, true, true),
-        // Another act names it by now: it must not be cancelled.
-        (true, 10_000, false, false),
+        (false, true, 10_847, true, true),
+        (true, true, 10_000, true, true),
+        // Another act names it by now: nothing is taken back, nor cancelled.
+        (false, true, 10_847, false, false),
+        (true, true, 10_000, false, false),
     ];
-    for (cancel, wanted, last, again) in table {
+    for (cancel, begun, wanted, last, again) in table {
         let row = PositionFacts { wanted: Some(Cents(wanted)), last, again: 1, ..row() };
-        for (state, fact) in [(offered(cancel), not_made.clone()), (taken(cancel), later(WhyUndone::Again))] {
+        for (state, fact) in [(offered(cancel, begun), not_made.clone()), (taken(cancel, begun), later(WhyUndone::Again))] {
             let step = observe(&state, &row, &fact);
             let want = if again { ("IN_MODIFICA", vec!["AGGIORNA_IMPORTO"]) } else { ("APERTA", vec!["RICALCOLA"]) };
             assert_eq!((step.next.name(), effects(&step)), want, "cancel {cancel}, wanted {wanted}, last {last}: {fact:?}");
         }
         // "Not now" is waited for all the same.
-        let step = observe(&taken(cancel), &row, &later(WhyUndone::Again));
+        let step = observe(&taken(cancel, begun), &row, &later(WhyUndone::Again));
         assert_eq!(step.effects[0].1, When::In(60), "cancel {cancel}, wanted {wanted}, last {last}");
+    }
+}
+
+#[test]
+fn what_may_have_arrived_at_a_pt_that_does_not_tell_is_told_again_before_it_is_over() {
+    for last in [false, true] {
+        let sum = Reckoning { last, ..sum(10_000) };
+        let settled = observe(&PositionState::Open, &row(), &reckoned_fact(sum.clone()));
+        assert_eq!(settled.next, if last { PositionState::Closed } else { PositionState::Open });
+        let unsure = PositionFacts { unsure: true, ..row() };
+        assert_eq!(effects(&observe(&PositionState::Open, &unsure, &reckoned_fact(sum))), ["AGGIORNA_IMPORTO"], "last {last}");
     }
 }
 
@@ -162,6 +175,24 @@ fn a_pt_that_never_tells_its_day_is_told_it_with_every_change() {
 
 #[test]
 fn a_change_that_has_not_left_ends_with_its_act() {
+    let table = [
+        // cancels or takes back, stage; what happens; whether the change is there still
+        (false, Stage::ToPush, PositionFact::Left { last: true }, false),
+        (false, Stage::Offered, PositionFact::Left { last: true }, true),
+        (false, Stage::ToPush, PositionFact::Left { last: false }, true),
+        (false, Stage::ToPush, PositionFact::Joined { managed: true }, true),
+        (true, Stage::ToPush, PositionFact::Joined { managed: true }, false),
+        (true, Stage::Offered, PositionFact::Joined { managed: true }, true),
+    ];
+    for (last, stage, fact, stays) in table {
+        let PositionState::Changing { change } = changing(10_847, stage) else { panic!() };
+        for (cancel, cancels) in [(false, false), (last, false), (last, true)] {
+            let state = PositionState::Changing { change: Pending { cancel, last, ..change.clone() } };
+            let step = observe(&state, &PositionFacts { last: fact == (PositionFact::Left { last: true }), cancels, ..row() }, &fact);
+            let want = if stays { state.clone() } else { PositionState::Open };
+            assert_eq!((step.next.clone(), effects(&step)), (want, vec!["RICALCOLA"]), "{state:?} + {fact:?}");
+        }
+    }
     // Only its day was to be moved; nobody names it any more.
     let state = moving(10_000, Stage::ToPush);
     let row = PositionFacts { held_due: Some(OLD), last: true, ..row() };
