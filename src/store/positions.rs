@@ -407,7 +407,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             row.held_due = due.and_then(|due| due.parse().ok());
         }
         // It holds what it held.
-        PositionFact::PushRefused { .. } | PositionFact::ToldLater { undone: Some(_), .. } => {
+        PositionFact::ToldLater { undone: Some(_), .. } => {
             row.unsure = false;
             db.prepare_cached("UPDATE position SET unsure = 0 WHERE id = ?1")?.execute([id])?;
         }
