@@ -359,6 +359,7 @@ async fn asks(world: &World) {
         if there == DebtState::Unpaid {
             assert_eq!(held.amount.map(Cents::get), can.tells_amount.then_some(AMOUNT), "{held:?}");
             assert_eq!(held.fee.is_some(), can.fee_apart, "{held:?}");
+            assert_eq!(held.due_date.is_some(), can.tells_date, "{held:?}");
         }
         assert!(held.notice.is_none_or(|told| told == notice(number)) && held.creditor.is_none_or(|told| told == CREDITOR));
         if let Some(payment) = held.payment {

@@ -84,6 +84,25 @@ pub struct Held {
     pub unfit: Option<&'static str>,
 }
 
+impl Held {
+    /// A state, of which nothing else is told.
+    #[must_use]
+    pub fn of(state: HeldState) -> Held {
+        Held {
+            state,
+            amount: None,
+            fee: None,
+            creditor: None,
+            notice: None,
+            position_id: None,
+            due_date: None,
+            payment: None,
+            whole: None,
+            unfit: None,
+        }
+    }
+}
+
 /// A payment, as a PT tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentSeen {
@@ -174,6 +193,8 @@ pub struct Capabilities {
     pub update: bool,
     /// A change can move the last day of payment.
     pub moves_date: bool,
+    /// The answer to a question has the last day of payment, when the position has one.
+    pub tells_date: bool,
     /// A change is only taken in charge, its outcome comes later.
     pub answers_later: bool,
     /// The cost of notification is kept apart from the amount and added by the PT (GPD).
@@ -191,6 +212,7 @@ impl Capabilities {
         ties_position_id: false,
         update: false,
         moves_date: false,
+        tells_date: false,
         answers_later: false,
         fee_apart: false,
         cancel: false,

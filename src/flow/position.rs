@@ -61,6 +61,9 @@ pub struct Pending {
     /// Its PT is to make it no longer payable: the amount stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel: bool,
+    /// Begun when no act that lives named it any more: what messo put there is taken back, or ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
 }
 
 /// How far a change is.
@@ -75,6 +78,28 @@ pub enum Stage {
     ToReadBack,
     /// The PT tells the outcome later, under this ticket.
     TakenInCharge { ticket: String },
+}
+
+impl Pending {
+    /// Whether what the PT holds is this change. `told`: it has just said that it did it; `before`: what it held when it was read before.
+    /// An amount that was right already says nothing of the last day.
+    #[must_use]
+    pub fn is_in(&self, held: &Held, told: bool, before: Option<Cents>) -> bool {
+        if self.cancel {
+            return held.state == HeldState::Cancelled;
+        }
+        let said = told || self.stage == Stage::ToReadBack;
+        let taken = said || matches!(self.stage, Stage::TakenInCharge { .. });
+        match (held.amount, self.due_date, held.due_date) {
+            // A PT that does not tell amounts cannot deny it.
+            (None, ..) => taken,
+            (Some(amount), ..) if amount != self.amount => false,
+            (_, None, _) => true,
+            // A last day that a PT takes without keeping it is not told again and again.
+            (_, Some(due), Some(holds)) => holds >= due || said,
+            (_, Some(_), None) => taken || before != Some(self.amount),
+        }
+    }
 }
 
 impl PositionState {
@@ -199,6 +224,10 @@ pub struct PositionFacts {
     pub costs: CostChannel,
     /// What the PT held when it was read last (fee apart).
     pub asked: Option<Cents>,
+    /// The same without the fact that is being followed.
+    pub read_before: Option<Cents>,
+    /// It was told another amount, nobody knows whether it arrived, and it does not tell what it holds.
+    pub unsure: bool,
     pub held_due: Option<Date>,
     /// The PT said last that this day has passed.
     pub expired: bool,
@@ -248,6 +277,8 @@ pub struct Reckoning {
     pub open_until: Option<Date>,
     /// Last day of payment as the act states it: what a PT that does not tell its own is taken to hold.
     pub stated_due: Option<Date>,
+    /// The PT does not tell its last day and may lose it by a change that does not state it: what it was told goes with every change.
+    pub restates: bool,
     /// Rome day on which it changes by time alone.
     pub next: Option<Date>,
     /// The act's own amount: what a PT that does not tell is taken to hold at first.
@@ -473,6 +504,12 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Closed | S::Unmanaged, F::Joined { managed: true }) => PositionStep::to(S::Unverified).then(Do::Verify),
         (S::Closed | S::Unmanaged, F::Joined { managed: false }) => PositionStep::to(S::Unmanaged).tell(line(event::UNMANAGED, None)),
         (S::Unverified, F::Joined { .. }) => PositionStep::stay(state).then(Do::Verify),
+        // Nothing of it has left, and its reason is over: nobody tells it while what is due is reckoned.
+        (S::Changing { change }, F::Joined { .. } | F::Left { last: true })
+            if change.stage == Stage::ToPush && change.last == matches!(fact, F::Joined { .. }) =>
+        {
+            PositionStep::to(S::Open).then(Do::Reckon)
+        }
         (S::Open | S::Changing { .. }, F::Joined { .. }) => PositionStep::stay(state).then(Do::Reckon),
 
         (S::Unmanaged, F::Left { last: true }) => PositionStep::to(S::Closed),
@@ -517,8 +554,8 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         }
         // Nothing of it has left: it makes room for what is due now.
         (S::Changing { change }, F::Reckoned(sum)) if change.stage == Stage::ToPush => {
-            if !change.cancel && sum.amount == change.amount && sum.cost == change.cost && dates::is_still_right(row, sum, change.due_date)
-            {
+            let same = !change.cancel && sum.amount == change.amount && sum.cost == change.cost;
+            if same && sum.may_push && !sum.last && dates::is_still_right(row, sum, change.due_date) {
                 let raise = row.asked.or(sum.stated).is_some_and(|holds| sum.amount > holds);
                 timed(PositionStep::stay(state).then(Do::Push { raise }), row, sum)
             } else {
@@ -536,6 +573,12 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { change }, F::Offered) if change.stage == Stage::ToPush => {
             PositionStep::to(S::Changing { change: Pending { stage: Stage::Offered, ..change.clone() } })
         }
+        // Nothing of this one has left: what is said is of the one before it.
+        (S::Changing { change }, F::Pushed { .. } | F::ToldLater { undone: None, .. } | F::TakenInCharge { .. })
+            if change.stage == Stage::ToPush =>
+        {
+            PositionStep::stay(state)
+        }
         (S::Changing { change }, F::Pushed { reads: true } | F::ToldLater { undone: None, reads: true }) => {
             let change = Pending { stage: Stage::ToReadBack, tries: change.tries + 1, ..change.clone() };
             PositionStep::to(S::Changing { change }).then(Do::ReadBack)
@@ -551,11 +594,15 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Changing { change }, F::PushRefused { code: code::NOT_FOUND }) if change.cancel => cancel::done(row),
         (S::Changing { change }, F::PushRefused { .. }) if change.cancel => PositionStep::park(code::NOT_CANCELLED),
         (S::Changing { .. }, F::PushRefused { code }) => PositionStep::park(code),
-        (S::Changing { change }, F::ReadBack { held, told }) => read_back(row, change, held, *told),
+        (S::Changing { change }, F::ReadBack { held, told }) if change.stage != Stage::ToPush => read_back(row, change, held, *told),
         // A question of another kind, while a change is under way.
-        (S::Changing { change }, F::Verified { .. }) if change.cancel => PositionStep::stay(state),
-        (S::Changing { .. }, F::Verified { held }) if held.state == HeldState::Expired => PositionStep::stay(state),
-        (S::Changing { .. }, F::Verified { held }) => blocked(row, held).unwrap_or_else(|| PositionStep::stay(state)),
+        (S::Changing { change }, F::Verified { .. } | F::ReadBack { .. }) if change.cancel => PositionStep::stay(state),
+        (S::Changing { .. }, F::Verified { held } | F::ReadBack { held, .. }) if held.state == HeldState::Expired => {
+            PositionStep::stay(state)
+        }
+        (S::Changing { .. }, F::Verified { held } | F::ReadBack { held, .. }) => {
+            blocked(row, held).unwrap_or_else(|| PositionStep::stay(state))
+        }
 
         (S::Unverified | S::Open | S::Changing { .. }, F::GaveUp { code }) => PositionStep::park(code),
         (S::Parked { code: known }, F::GaveUp { code }) if known != code => PositionStep::park(code),
@@ -613,11 +660,11 @@ fn reckoned(row: &PositionFacts, sum: &Reckoning) -> PositionStep {
     if row.expired && !sum.last && !dates::reopens(row, sum) {
         return timed(PositionStep::park(code::EXPIRED), row, sum);
     }
-    let closes_early = !sum.last && (row.held_due.is_some() || row.expired) && due_date.is_some();
-    if sum.may_push && (holds != Some(sum.amount) || closes_early) {
+    let closes_early = !sum.last && dates::closes_early(row, sum);
+    if sum.may_push && (row.unsure || holds != Some(sum.amount) || closes_early) {
         let raise = holds.is_some_and(|holds| sum.amount > holds);
-        let change =
-            Pending { key: new_key(row), amount: sum.amount, cost: sum.cost, due_date, stage: Stage::ToPush, tries: 0, cancel: false };
+        let (key, stage, last) = (new_key(row), Stage::ToPush, sum.last);
+        let change = Pending { key, amount: sum.amount, cost: sum.cost, due_date, stage, tries: 0, cancel: false, last };
         return timed(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise }), row, sum);
     }
     if sum.last {
@@ -639,6 +686,12 @@ fn settled(change: &Pending, row: &PositionFacts) -> PositionStep {
     if row.last || row.wanted != Some(change.amount) { step.then(PositionEffect::Reckon) } else { step }
 }
 
+/// Whether a change that was not made is no longer what is wanted, by what was reckoned or because its act is over, or another names the
+/// position by now: it is not told again, what is due is reckoned.
+fn is_stale(row: &PositionFacts, change: &Pending) -> bool {
+    change.last != row.last || (!change.cancel && row.wanted.is_some_and(|wanted| wanted != change.amount))
+}
+
 fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> PositionStep {
     if change.cancel && held.state == HeldState::Cancelled {
         return cancel::done(row);
@@ -653,9 +706,7 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
     let next = |stage| Pending { stage, tries: change.tries + 1, ..change.clone() };
     let taken = matches!(change.stage, Stage::TakenInCharge { .. });
     match held.amount {
-        // A PT that does not tell amounts cannot deny it.
-        None if !expired && !change.cancel && (told || change.stage != Stage::Offered) => settled(change, row),
-        Some(amount) if !expired && !change.cancel && amount == change.amount => settled(change, row),
+        _ if !expired && change.is_in(held, told, row.read_before) => settled(change, row),
         // Its last day passed meanwhile: reckoned anew, with another.
         _ if expired && change.due_date.is_none() && !taken => PositionStep::to(PositionState::Open).then(PositionEffect::Reckon),
         // It may still be working on it.
@@ -674,6 +725,7 @@ fn read_back(row: &PositionFacts, change: &Pending, held: &Held, told: bool) -> 
             let change = next(Stage::ToReadBack);
             PositionStep::to(PositionState::Changing { change }).at(PositionEffect::ReadBack, When::In(A_MOMENT))
         }
+        _ if is_stale(row, change) => PositionStep::to(PositionState::Open).then(PositionEffect::Reckon),
         // It was not done: the same amount again, by another key. A PT that has seen the old one may answer that it has it, and do nothing.
         held => {
             let raise = held.is_some_and(|held| change.amount > held);

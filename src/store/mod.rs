@@ -33,6 +33,7 @@ mod payments;
 mod position_acts;
 mod position_material;
 mod position_orders;
+mod position_past;
 mod positions;
 mod preparing;
 mod publications;

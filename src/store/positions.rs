@@ -13,7 +13,7 @@ use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
 use super::position_acts::Route;
 use super::{Store, StoreError};
-use super::{early, position_orders};
+use super::{early, position_orders, position_past};
 use crate::domain::calendar::rome_day;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
@@ -67,17 +67,19 @@ pub(super) struct PositionRow {
     pub paid_known: bool,
     /// Cost of notification: as the PT keeps it apart, and as it was reckoned.
     fee: Option<Cents>,
-    cost: Option<Cents>,
+    pub cost: Option<Cents>,
     /// What the PT said last.
     held_state: Option<HeldState>,
     /// Rome day on which the amount changes by time alone.
     next_day: Option<Date>,
     /// What the citizen had to pay before that day.
-    before: Option<(Cents, Date)>,
+    pub before: Option<(Cents, Date)>,
+    /// It was told another amount, and nobody knows whether it arrived.
+    unsure: bool,
 }
 
 const COLUMNS: &str = "id, creditor, notice, sender, act_id, pt, costs, state_data, revision, asked, held_due, wanted, wanted_cost, \
-     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since, held_state";
+     pushed_at IS NOT NULL, paid_at IS NOT NULL, fee, cost, next_day, whole_before, whole_since, held_state, unsure";
 
 /// A row, and what of it is still text: channel, state, last day and state at the PT.
 type Read = (PositionRow, String, String, Option<String>, Option<String>);
@@ -107,6 +109,7 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Read> {
             held_state: None,
             next_day: day(17)?,
             before: cents(18)?.zip(day(19)?),
+            unsure: row.get(21)?,
         },
         row.get(6)?,
         row.get(7)?,
@@ -158,6 +161,8 @@ impl PositionRow {
             revision: self.revision,
             costs: self.costs,
             asked: self.asked,
+            read_before: None,
+            unsure: self.unsure,
             held_due: self.held_due,
             expired: self.held_state == Some(HeldState::Expired),
             wanted: self.wanted,
@@ -256,7 +261,7 @@ pub(super) fn observe_one(
         jobs::held(db, job)?;
     }
     let mut row = PositionRow::load(db, id)?;
-    let before = row.wanted;
+    let (before, read_before) = (row.wanted, row.asked);
     let (again, being_paid) = told_later(db, &mut row, fact)?;
     take(db, &mut row, fact, beside.sheet.as_deref(), now)?;
     let live = is_live(db, &row)?;
@@ -270,8 +275,10 @@ pub(super) fn observe_one(
     let tells = paid && super::payments::tells_send(db, row.act)?;
     let expired = matches!(fact, PositionFact::Verified { held } if held.state == HeldState::Expired);
     let notified = expired && live && is_notified(db, &row)?;
-    let cancels = matches!(fact, PositionFact::Left { last: true }) && is_cancelled_with(db, row.act)?;
-    let facts = PositionFacts { again, being_paid, ..row.facts(!live, notified, tells, cancels) };
+    let ends = matches!(fact, PositionFact::Left { last: true })
+        || (row.state == PositionState::Closed && matches!(fact, PositionFact::ToldLater { undone: Some(_), .. }));
+    let cancels = ends && is_cancelled_with(db, row.act)?;
+    let facts = PositionFacts { again, being_paid, read_before, ..row.facts(!live, notified, tells, cancels) };
     let step = position::observe(&row.state, &facts, fact);
     let moved = before != row.wanted;
     let news = row.state != PositionState::Paid && step.next == PositionState::Paid;
@@ -324,11 +331,13 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         // Another life: what messo did in the one before was taken back when it ended, and what was reckoned for another act, or for
         // other content, says nothing of this one.
         PositionFact::Joined { .. } if row.state == PositionState::Closed => {
+            position_past::keep(db, row)?;
             (row.asked, row.held_due, row.wanted, row.wanted_cost, row.touched) = (None, None, None, None, false);
             (row.fee, row.cost, row.next_day, row.before, row.held_state) = (None, None, None, None, None);
+            row.unsure = false;
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
-                       whole_before = NULL, whole_since = NULL, pushed_at = NULL WHERE id = ?1";
+                       whole_before = NULL, whole_since = NULL, pushed_at = NULL, unsure = 0 WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
             db.prepare_cached("DELETE FROM position_whole WHERE position_id = ?1")?.execute([id])?;
         }
@@ -336,15 +345,15 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             if !row.touched
                 && let Some(amount) = held.amount
             {
-                let sql = "UPDATE position SET base = ?2 WHERE id = ?1 AND base IS NULL";
-                db.prepare_cached(sql)?.execute(params![id, amount.get()])?;
+                position_past::begin(db, row.id, amount)?;
             }
-            hold(db, row, held, false, now)?;
+            hold(db, row, held, None, now)?;
         }
-        PositionFact::ReadBack { held, told } => hold(db, row, held, *told, now)?,
+        PositionFact::ReadBack { held, told } => hold(db, row, held, Some(*told), now)?,
         PositionFact::Reckoned(sum) => {
             let before = row.whole();
-            row.wanted = Some(sum.amount);
+            // Zero: nobody knows it.
+            row.wanted = Some(sum.amount).filter(|amount| amount.get() > 0);
             row.wanted_cost = Some(sum.cost);
             row.cost = Some(sum.whole_cost);
             if let Some(whole) = before.filter(|before| row.whole() != Some(*before)) {
@@ -359,7 +368,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             )?
             .execute(params![
                 id,
-                sum.amount.get(),
+                row.wanted.map(Cents::get),
                 sum.cost.get(),
                 sum.whole_cost.get(),
                 sum.day.to_string(),
@@ -380,20 +389,34 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
                 day.to_string()
             ])?;
         }
-        PositionFact::Offered => {
-            row.touched = true;
-            db.prepare_cached("UPDATE position SET pushed_at = ?2 WHERE id = ?1")?.execute(params![id, ms(now)])?;
+        PositionFact::Offered if matches!(&row.state, PositionState::Changing { change } if change.stage == Stage::ToPush) => {
+            (row.touched, row.unsure) = (true, true);
+            db.prepare_cached("UPDATE position SET pushed_at = ?2, unsure = 1 WHERE id = ?1")?.execute(params![id, ms(now)])?;
         }
         PositionFact::Pushed { reads: false } | PositionFact::ToldLater { undone: None, reads: false } => {
-            if let PositionState::Changing { change } = &row.state {
+            if let PositionState::Changing { change } = &row.state
+                && change.stage != Stage::ToPush
+            {
                 row.asked = Some(change.amount);
-                db.prepare_cached("UPDATE position SET asked_before = asked, asked = ?2 WHERE id = ?1")?
-                    .execute(params![id, change.amount.get()])?;
+                row.held_due = change.due_date.or(row.held_due);
+                row.unsure = false;
+                let sql = "UPDATE position SET asked_before = asked, due_before = held_due, asked = ?2, held_due = ?3, unsure = 0 \
+                           WHERE id = ?1";
+                db.prepare_cached(sql)?.execute(params![id, change.amount.get(), row.held_due.map(|day| day.to_string())])?;
             }
         }
         // Refused after a silence that was taken for a yes: it holds what it held before.
-        PositionFact::ToldLater { undone: Some(_), .. } if matches!(row.state, PositionState::Open | PositionState::Closed) => {
-            db.prepare_cached("UPDATE position SET asked = asked_before WHERE id = ?1")?.execute([id])?;
+        PositionFact::ToldLater { undone: Some(_), reads: false } if matches!(row.state, PositionState::Open | PositionState::Closed) => {
+            let sql = "UPDATE position SET asked = asked_before, held_due = due_before WHERE id = ?1 RETURNING asked, held_due";
+            let (asked, due): (Option<i64>, Option<String>) =
+                db.prepare_cached(sql)?.query_row([id], |found| Ok((found.get(0)?, found.get(1)?)))?;
+            row.asked = asked.map(Cents);
+            row.held_due = due.and_then(|due| due.parse().ok());
+        }
+        // It holds what it held.
+        PositionFact::ToldLater { undone: Some(_), .. } => {
+            row.unsure = false;
+            db.prepare_cached("UPDATE position SET unsure = 0 WHERE id = ?1")?.execute([id])?;
         }
         PositionFact::Paid { payment, whole: true } => {
             db.prepare_cached("UPDATE position SET paid_at = ?2, paid = ?3, next_day = NULL WHERE id = ?1")?.execute(params![
@@ -453,28 +476,29 @@ fn told_later(db: &Connection, row: &mut PositionRow, fact: &PositionFact) -> Re
     Ok((told.0, known.1))
 }
 
-fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Timestamp) -> Result<(), StoreError> {
+/// Keeps what a PT holds. `read`: it was read for a change; whether it has just said that it made it.
+fn hold(db: &Connection, row: &mut PositionRow, held: &Held, read: Option<bool>, now: Timestamp) -> Result<(), StoreError> {
     row.fee = held.fee;
     row.held_state = Some(held.state);
-    row.asked = match (held.amount, &row.state) {
-        (Some(amount), _) => Some(amount),
-        // It does not tell: what it was told last, if it said that it did it.
-        (None, PositionState::Changing { change }) if told || change.stage == Stage::ToReadBack => Some(change.amount),
-        (None, _) => row.asked,
+    let change = match &row.state {
+        PositionState::Changing { change } if change.stage != Stage::ToPush => Some(change),
+        _ => None,
     };
-    row.held_due = match &row.state {
-        // A last day that a PT takes without keeping it is not told again and again.
-        PositionState::Changing { change }
-            if change.due_date.is_some()
-                && held.state != HeldState::Expired
-                && held.amount.is_none_or(|amount| amount == change.amount) =>
-        {
-            change.due_date
+    row.held_due = match (change, read) {
+        (Some(change), Some(told)) if held.state != HeldState::Expired && change.is_in(held, told, row.asked) => {
+            held.due_date.max(change.due_date).or(row.held_due)
         }
         _ => held.due_date.or(row.held_due),
     };
+    (row.asked, row.unsure) = match (held.amount, change) {
+        (Some(amount), _) => (Some(amount), false),
+        // It does not tell: what it was told last, if it said that it did it.
+        (None, Some(change)) if read == Some(true) || change.stage == Stage::ToReadBack => (Some(change.amount), false),
+        (None, _) => (row.asked, row.unsure),
+    };
     db.prepare_cached(
-        "UPDATE position SET held_state = ?2, asked = ?3, fee = ?4, held_due = ?5, pt_id = coalesce(?6, pt_id), read_at = ?7 WHERE id = ?1",
+        "UPDATE position SET held_state = ?2, asked = ?3, fee = ?4, held_due = ?5, pt_id = coalesce(?6, pt_id), read_at = ?7, \
+         unsure = ?8 WHERE id = ?1",
     )?
     .execute(params![
         row.id.0.as_bytes(),
@@ -484,6 +508,7 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, told: bool, now: Ti
         row.held_due.map(|day| day.to_string()),
         held.position_id,
         ms(now),
+        row.unsure,
     ])?;
     if let Some(whole) = held.whole.as_ref().filter(|_| row.costs == CostChannel::Pull) {
         // Of an act that has lost its content meanwhile nothing is kept again.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use super::codec::{at, ms, word};
 use super::engine::{self, ActRow};
 use super::jobs::{self, JobRef};
+use super::position_past;
 use super::{Store, StoreError};
 use crate::domain::ids::ActId;
 use crate::domain::money::Cents;
@@ -165,24 +166,26 @@ fn prepare(
 fn rows(db: &Connection, act: ActId) -> Result<Vec<Row>, StoreError> {
     let mut select = db.prepare_cached(
         "SELECT n.recipient, p.creditor, p.notice, p.pt, p.costs, p.state_data, p.held_state, p.asked, p.wanted, \
-         p.reckoned_on IS NOT NULL OR p.fault IS NOT NULL, p.fault, n.apply_cost, p.pt_id IS NOT NULL FROM notice n \
+         p.reckoned_on IS NOT NULL OR p.fault IS NOT NULL, p.fault, n.apply_cost, p.pt_id IS NOT NULL, p.base, p.past FROM notice n \
          JOIN position p ON p.notice = n.notice_code AND p.creditor = n.creditor WHERE n.act_id = ?1 ORDER BY n.recipient, n.item",
     )?;
-    type Sums = (Option<i64>, Option<i64>, bool, Option<String>, bool, bool);
+    type Sums = (Option<i64>, Option<i64>, bool, Option<String>, bool, bool, Option<i64>, Option<String>);
     type Found = (u32, String, String, String, String, String, Option<String>, Sums);
     let found: Vec<Found> = select
         .query_map([act.0.as_bytes()], |row| {
             let costs = row.get(4)?;
-            let sums = (row.get(7)?, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?, row.get(12)?);
+            let sums = (row.get(7)?, row.get(8)?, row.get(9)?, row.get(10)?, row.get(11)?, row.get(12)?, row.get(13)?, row.get(14)?);
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, costs, row.get(5)?, row.get(6)?, sums))
         })?
         .collect::<Result<_, _>>()?;
-    let row = |(recipient, creditor, notice, pt, costs, state, held, (asked, wanted, reckoned, fault, apply_cost, has_id)): Found| {
+    let row = |(recipient, creditor, notice, pt, costs, state, held, sums): Found| {
+        let (asked, wanted, reckoned, fault, apply_cost, has_id, base, past) = sums;
+        let asked = asked.map(|asked| position_past::at_first(Cents(asked), base.map(Cents), past.as_deref()));
         let state: PositionState = serde_json::from_str(&state)?;
         let held = held.map(|held| word::<HeldState>(&held, "held_state")).transpose()?;
         let costs = word::<CostChannel>(&costs, "costs")?;
         let by_send = costs == CostChannel::Async;
-        let seen = seen(&state, held, asked.map(Cents), wanted.map(Cents), reckoned);
+        let seen = seen(&state, held, asked, wanted.map(Cents), reckoned);
         let cost_lost = fault.as_deref() == Some(code::COST_NOT_ASKED);
         let told = PositionTold { creditor: creditor.clone(), notice, pt, amount: None, cost: None, receipt: None };
         Ok(Row { noticed: Noticed { recipient, by_send, seen }, told, creditor, costs, apply_cost, cost_lost, has_id })

@@ -57,18 +57,7 @@ fn expired(db: &Connection, pt: &str, creditor: &str, positions: &[Vec<String>],
         let Some(row) = position_of(db, pt, creditor, notices)? else { continue };
         known += 1;
         if row.state.is_under_way() {
-            let held = Held {
-                state: HeldState::Expired,
-                amount: None,
-                fee: None,
-                creditor: None,
-                notice: None,
-                position_id: None,
-                due_date: None,
-                payment: None,
-                unfit: None,
-                whole: None,
-            };
+            let held = Held::of(HeldState::Expired);
             observe_one(db, row.id, &PositionFact::Verified { held }, Beside::default(), now)?;
         }
     }

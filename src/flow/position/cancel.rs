@@ -30,7 +30,8 @@ pub(super) fn reckoned(row: &PositionFacts, sum: &Reckoning) -> Option<PositionS
         return None;
     }
     let amount = row.asked.or(sum.stated).unwrap_or(sum.amount);
-    let change = Pending { key: new_key(row), amount, cost: Cents(0), due_date: None, stage: Stage::ToPush, tries: 0, cancel: true };
+    let (key, stage) = (new_key(row), Stage::ToPush);
+    let change = Pending { key, amount, cost: Cents(0), due_date: None, stage, tries: 0, cancel: true, last: true };
     Some(PositionStep::to(PositionState::Changing { change }).then(PositionEffect::Push { raise: false }))
 }
 

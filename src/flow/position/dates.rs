@@ -15,7 +15,7 @@ const NEAR: i32 = 7;
 pub(super) fn to_tell(row: &PositionFacts, sum: &Reckoning) -> Option<Date> {
     match row.held_due {
         _ if row.expired => lacks(row.held_due, true, sum),
-        Some(held) => lacks(Some(held), false, sum),
+        Some(held) => lacks(Some(held), false, sum).or(Some(held).filter(|held| sum.restates && *held >= sum.day)),
         // A PT that never tells its last day may lose it by a change that does not state it.
         None => {
             let stated = sum.stated_due.map(|stated| sum.due_date.map_or(stated, |due| due.max(stated)))?;
@@ -25,6 +25,11 @@ pub(super) fn to_tell(row: &PositionFacts, sum: &Reckoning) -> Option<Date> {
             }
         }
     }
+}
+
+/// Whether the last day that the PT holds, as far as is known, is by itself a reason to tell it another.
+pub(super) fn closes_early(row: &PositionFacts, sum: &Reckoning) -> bool {
+    (row.held_due.is_some() || row.expired) && lacks(row.held_due, row.expired, sum).is_some()
 }
 
 /// Whether a position whose PT takes no payments any more can be made payable again.

@@ -1,12 +1,14 @@
 //! What a PT says of a change long after it took it in charge.
 
-use super::{LOOK_AGAIN, Pending, PositionEffect, PositionFacts, PositionState, PositionStep, Stage, When, cancel, code, new_key, payment};
+use super::{LOOK_AGAIN, Pending, PositionEffect, PositionFacts, PositionState, PositionStep, Stage, When};
+use super::{cancel, code, is_stale, new_key, payment};
 use crate::domain::position::WhyUndone;
 
 /// It has not made it.
 pub(super) fn undone(state: &PositionState, row: &PositionFacts, why: WhyUndone) -> PositionStep {
     let change = if let PositionState::Changing { change } = state { Some(change) } else { None };
-    let cancels = change.is_some_and(|change| change.cancel);
+    let over = *state == PositionState::Closed;
+    let cancels = change.is_some_and(|change| change.cancel) || (over && row.cancels);
     let refused = if cancels { code::NOT_CANCELLED } else { code::REFUSED };
     match why {
         WhyUndone::Again if row.again > super::MOST_AGAIN => PositionStep::park(refused),
@@ -14,12 +16,12 @@ pub(super) fn undone(state: &PositionState, row: &PositionFacts, why: WhyUndone)
             let wait = When::In((super::NOT_NOW << row.again.saturating_sub(1).min(6)).min(LOOK_AGAIN));
             match change {
                 // The same, by another key: of the old one it would say that it has it.
-                Some(change) => {
+                Some(change) if !is_stale(row, change) => {
                     let raise = row.asked.is_none_or(|asked| change.amount > asked);
                     let change = Pending { key: new_key(row), stage: Stage::ToPush, ..change.clone() };
                     PositionStep::to(PositionState::Changing { change }).at(PositionEffect::Push { raise }, wait)
                 }
-                None => PositionStep::to(PositionState::Open).at(PositionEffect::Reckon, wait),
+                _ => PositionStep::to(PositionState::Open).at(PositionEffect::Reckon, wait),
             }
         }
         WhyUndone::BeingPaid => {
@@ -28,6 +30,8 @@ pub(super) fn undone(state: &PositionState, row: &PositionFacts, why: WhyUndone)
             if row.being_paid { PositionStep { lines: Vec::new(), flags: Vec::new(), ..step } } else { step }
         }
         WhyUndone::Paid => payment::untold(row),
+        // Nobody names it any more: that is as good.
+        WhyUndone::Cancelled if over => PositionStep::stay(state),
         WhyUndone::Cancelled if cancels => cancel::done(row),
         WhyUndone::Cancelled => PositionStep::park(code::CANCELLED),
         WhyUndone::Expired | WhyUndone::NotFound | WhyUndone::Refused if cancels => PositionStep::park(refused),

@@ -48,7 +48,7 @@ pub async fn push(hub: &Hub, leased: &Leased, id: PositionId) -> End {
         // Nobody can say whether it left.
         Stage::Offered if can.verify => match ask(hub, &subject).await {
             Answered::Held(held) => {
-                let holds_it = if change.cancel { held.state == HeldState::Cancelled } else { held.amount == Some(change.amount) };
+                let holds_it = change.is_in(&held, false, subject.material.asked);
                 let not_yet = can.answers_later && !holds_it && leased.attempts < PATIENCE;
                 if not_yet {
                     return End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ESITO_INCERTO" };
@@ -144,7 +144,7 @@ async fn refused(hub: &Hub, subject: &Subject, pending: &Pending, said: &str, be
         Answered::Held(held) if held.state == H::Expired && (pending.due_date.is_some() || !subject.material.live) => {
             save(hub, id, PositionFact::PushRefused { code: code::NOT_REOPENED }, beside).await
         }
-        Answered::Held(held) if matches!(held.state, H::Payable | H::NotActive) && held.amount != Some(pending.amount) => {
+        Answered::Held(held) if matches!(held.state, H::Payable | H::NotActive) && !pending.is_in(&held, false, subject.material.asked) => {
             save(hub, id, PositionFact::PushRefused { code: code::REFUSED }, beside).await
         }
         Answered::Held(held) => save(hub, id, PositionFact::ReadBack { held: *held, told: false }, beside).await,

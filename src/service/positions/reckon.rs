@@ -99,8 +99,9 @@ pub fn reckon(
 ) -> Result<(Reckoning, Option<PriceSheet>), AmountFault> {
     let known = can.is_some_and(|can| !can.changes_by_position_id || material.data(can.ties_position_id).position_id.is_some());
     let cancels = (material.cancels && !material.live).then(|| known && can.is_some_and(|can| can.cancel));
-    if cancels == Some(true) {
-        return Ok((ending(material, today), None));
+    // One that its PT cannot cancel, and that messo never changed, needs no sum either: there is nothing to take back.
+    if cancels == Some(true) || (cancels == Some(false) && !material.touched) {
+        return Ok((Reckoning { cancels, ..ending(material, today) }, None));
     }
     let rule = rule(material);
     let facts = facts(material, calendar);
@@ -160,6 +161,7 @@ pub fn reckon(
         open_until: open_until.filter(|_| moves),
         // Of one among several notices (instalments) the act states nothing.
         stated_due: stated_due.filter(|_| material.notices <= 1),
+        restates: can.is_some_and(|can| can.moves_date && !can.tells_date),
         next: now.until.and_then(|last| last.tomorrow().ok()),
         stated: amount_of_act,
         may_push: can_update && material.costs != CostChannel::Pull && (material.facts.notified || material.touched),
@@ -180,7 +182,7 @@ pub fn reckon(
     Ok((reckoning, sheet))
 }
 
-/// Of one that its PT is to cancel: the amount stays, whatever it is.
+/// Of one that ends with its act: the amount stays, whatever it is; zero when nobody knows it.
 fn ending(material: &PositionMaterial, today: Date) -> Reckoning {
     Reckoning {
         day: today,
@@ -190,11 +192,12 @@ fn ending(material: &PositionMaterial, today: Date) -> Reckoning {
         due_date: None,
         open_until: None,
         stated_due: None,
+        restates: false,
         next: None,
         stated: material.content.amount,
         may_push: false,
         last: true,
-        cancels: Some(true),
+        cancels: None,
     }
 }
 

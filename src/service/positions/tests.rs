@@ -140,7 +140,16 @@ fn what_is_to_be_cancelled_with_its_act_needs_no_sum() {
     let can_cancel = Capabilities { cancel: true, ..can().unwrap() };
     assert_eq!(cancels(Some(can_cancel)), Ok((Some(true), true, Cents(4_200))));
     let by_id = Some(Capabilities { changes_by_position_id: true, ..can_cancel });
-    assert!(cancels(by_id).is_err(), "the PT could not be told which: what is due is reckoned, and there is no sum");
+    assert_eq!(cancels(by_id), Ok((Some(false), true, Cents(4_200))), "the PT could not be told which, and was never told anything");
+    let mut several = PositionMaterial { asked: None, notices: 2, ..material.clone() };
+    let ending = |material: &PositionMaterial| reckon(material, Calendar::default(), can(), TUESDAY).map(|(sum, _)| sum);
+    assert_eq!(
+        ending(&several).map(|sum| (sum.cancels, sum.last, sum.may_push)),
+        Ok((Some(false), true, false)),
+        "nobody tells its amount"
+    );
+    several.touched = true;
+    assert!(ending(&several).is_err(), "what messo put there is to be taken back, and there is no sum");
     let left = PositionMaterial { live: false, cancels: true, ..self::material(CostChannel::Push) };
     assert_eq!(reckon(&left, Calendar::default(), can(), TUESDAY).unwrap().0.cancels, Some(false), "a PT that cannot");
 }

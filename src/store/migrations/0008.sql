@@ -13,6 +13,12 @@ CREATE INDEX early_outcome_by_age ON early_outcome (told_at);
 
 -- What a PT held before the change that it took in charge, was silent about, and is taken to hold: right again if it refuses it after all.
 ALTER TABLE position ADD COLUMN asked_before INTEGER;
+ALTER TABLE position ADD COLUMN due_before TEXT;
+-- It was told another amount and nobody knows whether it arrived: whatever it is taken to hold, what is due is told again.
+ALTER TABLE position ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;
+
+-- What messo made of the PT's own amount in the life before this one, JSON: a PT may still hold it when another act names the position.
+ALTER TABLE position ADD COLUMN past TEXT;
 
 -- How often in a row its PT told later that it has not made the change and may be told it again; whether it said that it is being paid.
 ALTER TABLE position ADD COLUMN again INTEGER NOT NULL DEFAULT 0;

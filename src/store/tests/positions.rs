@@ -13,6 +13,8 @@ use crate::flow::position::{PositionEffect, PositionFact, PositionState, Reckoni
 use crate::flow::retry::Next;
 
 mod flagged;
+mod model;
+mod read;
 mod told;
 
 const PT: &str = "regione";
@@ -95,18 +97,7 @@ impl World {
 }
 
 fn held(amount: i64) -> Held {
-    Held {
-        state: HeldState::Payable,
-        amount: Some(Cents(amount)),
-        fee: None,
-        creditor: None,
-        notice: None,
-        position_id: Some("IUPD-1".to_owned()),
-        due_date: None,
-        payment: None,
-        whole: None,
-        unfit: None,
-    }
+    Held { amount: Some(Cents(amount)), position_id: Some("IUPD-1".to_owned()), ..Held::of(HeldState::Payable) }
 }
 
 fn sum(amount: i64, next: Option<Date>) -> Reckoning {
@@ -118,6 +109,7 @@ fn sum(amount: i64, next: Option<Date>) -> Reckoning {
         due_date: None,
         open_until: None,
         stated_due: None,
+        restates: false,
         next,
         stated: Some(Cents(10_000)),
         may_push: true,

@@ -120,6 +120,7 @@ impl Declared {
             ties_position_id: self.ties_position_id(),
             update: update.is_some(),
             moves_date: update.as_ref().is_some_and(|update| self.definition.templates.names(update, "scadenza")),
+            tells_date: verify.answer.due_date.is_some(),
             answers_later: update.as_ref().is_some_and(|update| update.answer.ticket.is_some()),
             fee_apart: false,
             cancel: cancel.is_some(),
@@ -186,18 +187,7 @@ impl Declared {
             return Err(refused(code::POSITION_ID));
         }
         let answer = self.call(verify, &self.view(route, asked), false).await?;
-        let mut held = Held {
-            state: HeldState::NotActive,
-            amount: None,
-            fee: None,
-            creditor: None,
-            notice: None,
-            position_id: None,
-            due_date: None,
-            payment: None,
-            whole: None,
-            unfit: None,
-        };
+        let mut held = Held::of(HeldState::NotActive);
         let tree = match answer::judge(verify, *format, &answer, false)? {
             Told::Fine(tree) => tree,
             Told::State(state) => return Ok((Held { state, ..held }, Tree::Nothing)),

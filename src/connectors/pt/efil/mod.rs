@@ -61,6 +61,7 @@ impl EFil {
             ties_position_id: false,
             update: true,
             moves_date: true,
+            tells_date: true,
             answers_later: false,
             fee_apart: false,
             cancel: true,

@@ -60,6 +60,7 @@ impl Exchange {
             ties_position_id: false,
             update: true,
             moves_date: true,
+            tells_date: false,
             answers_later: true,
             fee_apart: false,
             cancel: true,

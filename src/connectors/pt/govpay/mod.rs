@@ -43,6 +43,7 @@ impl GovPay {
             ties_position_id: false,
             update: true,
             moves_date: true,
+            tells_date: true,
             answers_later: false,
             fee_apart: false,
             cancel: true,

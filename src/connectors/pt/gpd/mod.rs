@@ -58,6 +58,7 @@ impl Gpd {
             ties_position_id: true,
             update: true,
             moves_date: true,
+            tells_date: true,
             answers_later: false,
             fee_apart: true,
             cancel: true,

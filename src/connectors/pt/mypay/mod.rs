@@ -95,6 +95,7 @@ impl MyPay {
             ties_position_id: false,
             update: import,
             moves_date: import,
+            tells_date: false,
             answers_later: false,
             fee_apart: false,
             cancel: import,
@@ -109,17 +110,17 @@ impl MyPay {
                 Open::Whole(position) => Some(position.iud.clone()),
                 Open::Amount(..) => None,
             };
-            return Ok(Held { amount: Some(open.amount()), position_id, ..held(HeldState::Payable) });
+            return Ok(Held { amount: Some(open.amount()), position_id, ..Held::of(HeldState::Payable) });
         }
         match self.past(route, asked, iuv).await? {
             Past::Paid(payment) => Ok(Held {
                 amount: Some(payment.amount),
                 creditor: Some(asked.creditor.clone()),
                 payment: Some(payment),
-                ..held(HeldState::Paid)
+                ..Held::of(HeldState::Paid)
             }),
-            Past::State(state) => Ok(held(state)),
-            Past::NotBegun => Ok(held(HeldState::Payable)),
+            Past::State(state) => Ok(Held::of(state)),
+            Past::NotBegun => Ok(Held::of(HeldState::Payable)),
             Past::Unknown | Past::NotTold if self.inner.installation.check => self.check(route, asked, iuv).await,
             Past::Unknown | Past::NotTold => Err(ConnectorError::NotFound(problem(200, "PAA_IUV_NON_VALIDO"))),
         }
@@ -255,12 +256,12 @@ impl MyPay {
             }
         };
         match self.ask("paaSILVerificaAvviso", envelope, false, keep).await? {
-            None if outcome.as_deref() == Some("OK") => Ok(held(HeldState::Payable)),
+            None if outcome.as_deref() == Some("OK") => Ok(Held::of(HeldState::Payable)),
             None => Err(protocol("neither OK nor a fault")),
             Some(code) => match faults::read(&code) {
-                Fault::Expired => Ok(held(HeldState::Expired)),
-                Fault::BeingPaid => Ok(held(HeldState::BeingPaid)),
-                Fault::Cancelled => Ok(held(HeldState::Cancelled)),
+                Fault::Expired => Ok(Held::of(HeldState::Expired)),
+                Fault::BeingPaid => Ok(Held::of(HeldState::BeingPaid)),
+                Fault::Cancelled => Ok(Held::of(HeldState::Cancelled)),
                 _ => Err(faults::verdict(&code, false)),
             },
         }
@@ -333,19 +334,4 @@ pub fn bilancio(given: &str, amount: Cents, cost: Cents, place: Option<&str>) ->
 
 fn iuv(asked: &Asked) -> Result<&str, ConnectorError> {
     notice_code::iuv(&asked.notice).ok_or_else(|| protocol("not a notice number"))
-}
-
-fn held(state: HeldState) -> Held {
-    Held {
-        state,
-        amount: None::<Cents>,
-        fee: None,
-        creditor: None,
-        notice: None,
-        position_id: None,
-        due_date: None,
-        payment: None,
-        whole: None,
-        unfit: None,
-    }
 }

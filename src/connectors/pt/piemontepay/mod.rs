@@ -79,6 +79,7 @@ impl PiemontePay {
             ties_position_id: false,
             update: true,
             moves_date: true,
+            tells_date: false,
             answers_later: !rest,
             fee_apart: false,
             cancel: true,

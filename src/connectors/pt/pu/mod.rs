@@ -46,6 +46,7 @@ impl Pu {
             ties_position_id: false,
             update: true,
             moves_date: true,
+            tells_date: false,
             answers_later: false,
             fee_apart: false,
             cancel: true,
