@@ -28,7 +28,12 @@ const MOST: usize = 12;
 
 /// Who is at work in the folder of each gestionale, since when.
 #[derive(Clone, Default)]
-pub struct Shares(Arc<Mutex<BTreeMap<String, Vec<Touch>>>>);
+pub struct Shares {
+    touches: Arc<Mutex<BTreeMap<String, Vec<Touch>>>>,
+    /// Gestionali whose share a test makes hang.
+    #[cfg(test)]
+    pub hung: Arc<Mutex<std::collections::BTreeSet<String>>>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Touch {
@@ -82,7 +87,17 @@ impl Shares {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Touch>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.touches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Touching {
+    /// As a system call would, on the thread that makes it.
+    fn hang(&self) {
+        while self.shares.hung.lock().unwrap().contains(&self.source) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -126,6 +141,8 @@ pub async fn on_share<T: Send + 'static>(
 pub async fn on_share_of<T: Send + 'static>(hub: &Hub, source: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PublishError> {
     let touching = hub.shares.touch(source);
     let work = move || {
+        #[cfg(test)]
+        touching.hang();
         let done = work();
         drop(touching);
         done
