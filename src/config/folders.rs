@@ -159,3 +159,16 @@ pub fn reason(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_does_not_answer_is_not_waited_for() {
+        assert_eq!(ask(Path::new("/"), |path| path.is_dir()), Some(true));
+        let (keep, wait) = std::sync::mpsc::channel::<()>();
+        assert_eq!(ask(Path::new("/srv/lontana"), move |_| wait.recv().is_ok()), None);
+        drop(keep);
+    }
+}

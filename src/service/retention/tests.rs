@@ -46,7 +46,7 @@ impl House {
         ingest::ingest(&self.hub, &claimed).await.unwrap();
         assert_eq!(self.state(claimed.id).await, "PRESA_IN_CARICO", "{:?}", self.codes(claimed.id).await);
         let (store, now) = (&self.hub.store, self.hub.clock.now());
-        for leased in store.lease("prova", vec![(String::new(), 0, 100)], days(self, 1), now).await.unwrap() {
+        for leased in store.lease("prova", vec![(String::new(), 0, 100), (String::new(), 3, 100)], days(self, 1), now).await.unwrap() {
             match leased.subject {
                 Subject::Lotto { batch, work: BatchWork::Start } => while store.start_acts(batch, leased.job, now).await.unwrap() {},
                 _ => store.finish_job(leased.job).await.unwrap(),
@@ -181,7 +181,7 @@ impl House {
         ingest::ingest(&self.hub, &claimed).await.unwrap();
         assert_eq!(self.state(claimed.id).await, "SCARTATO", "{name}");
         // Its receipt is written.
-        for leased in self.hub.store.lease("prova", vec![(String::new(), 0, 100)], days(self, 1), self.hub.clock.now()).await.unwrap() {
+        for leased in self.hub.store.lease("prova", vec![(String::new(), 3, 100)], days(self, 1), self.hub.clock.now()).await.unwrap() {
             self.hub.store.finish_job(leased.job).await.unwrap();
         }
         claimed.id
