@@ -113,19 +113,17 @@ impl House {
 
 /// The example of a batch with one refused act, its entries stored as they are.
 fn example() -> Vec<u8> {
-    example_with(|xml| xml)
+    example_with(|_, bytes| bytes)
 }
 
-/// The same with another batch file.
-pub(super) fn example_with(edit: impl Fn(String) -> String) -> Vec<u8> {
+/// The same with other files.
+pub(super) fn example_with(edit: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("inbox-examples/messo-xml/parziale/in");
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let pieces = files.iter().map(|path| {
-        let (name, mut bytes) = (path.file_name().unwrap().to_str().unwrap(), fs::read(path).unwrap());
-        if name == "lotto.xml" {
-            bytes = edit(String::from_utf8(bytes).unwrap()).into_bytes();
-        }
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let bytes = edit(name, fs::read(path).unwrap());
         Piece { stored: true, ..piece(name, bytes) }
     });
     zip(&pieces.collect::<Vec<_>>())
