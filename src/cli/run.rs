@@ -118,8 +118,12 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
                     systemd::reloading();
-                    running.reload(config).await;
-                    systemd::ready(&running.hub);
+                    // A folder that is looked at may be on a share that hangs: who stops the service is heard all the same.
+                    tokio::select! {
+                        _ = running.reload(config) => systemd::ready(&running.hub),
+                        _ = self.terminate.recv() => return,
+                        _ = self.interrupt.recv() => return,
+                    }
                 }
             }
         }

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::Access;
 
@@ -16,8 +17,28 @@ const HOME: [&str; 8] = ["in", "ricevute", "scarti", "esiti", "attestazioni", "r
 /// Of the data folder.
 const DATA: [&str; 5] = ["messo.db", "messo.db-wal", "messo.db-shm", "messo.lock", "archivi"];
 
-/// The path with the links of its existing part followed.
+/// A folder that has not answered within this is on a share that hangs (real time).
+const ANSWERS: Duration = Duration::from_secs(2);
+
+/// Asks something of a folder that may lie on a share that hangs. `None`: it does not answer, which is no fault of the configuration,
+/// nor a reason for all the others to wait.
+fn ask<T: Send + 'static>(path: &Path, question: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let own = path.to_owned();
+    std::thread::Builder::new().name("folder".to_owned()).spawn(move || drop(tell.send(question(&own)))).ok()?;
+    let answer = told.recv_timeout(ANSWERS).ok();
+    if answer.is_none() {
+        tracing::warn!(path = %path.display(), "la cartella non risponde: non è stata verificata");
+    }
+    answer
+}
+
+/// The path with the links of its existing part followed, if they can be.
 pub(super) fn real(path: &Path) -> PathBuf {
+    ask(path, followed).unwrap_or_else(|| path.to_path_buf())
+}
+
+fn followed(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let Ok(found) = ancestor.canonicalize() {
             return path.strip_prefix(ancestor).map_or_else(|_| path.to_path_buf(), |rest| found.join(rest));
@@ -28,7 +49,7 @@ pub(super) fn real(path: &Path) -> PathBuf {
 
 /// The home of a gestionale.
 pub(super) fn usable_home(key: &str, path: &Path, add: Add<'_>) {
-    if let Err(reason) = usable(path).and_then(|()| usable_inside(path, &HOME)) {
+    if let Some(Err(reason)) = ask(path, |path| usable(path).and_then(|()| usable_inside(path, &HOME))) {
         add(key, fault(path, &reason));
     }
 }
@@ -136,5 +157,18 @@ pub fn reason(error: &io::Error) -> String {
         io::ErrorKind::IsADirectory => "è una cartella".into(),
         io::ErrorKind::NotADirectory => "un tratto del percorso non è una cartella".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_does_not_answer_is_not_waited_for() {
+        assert_eq!(ask(Path::new("/"), |path| path.is_dir()), Some(true));
+        let (keep, wait) = std::sync::mpsc::channel::<()>();
+        assert_eq!(ask(Path::new("/srv/lontana"), move |_| wait.recv().is_ok()), None);
+        drop(keep);
     }
 }

@@ -95,9 +95,8 @@ impl Effect {
         match self {
             Effect::Prepare | Effect::Upload | Effect::Send | Effect::Resubmit | Effect::StartReplacement => Lane::NewSend,
             Effect::FetchLegalFacts | Effect::AskPrice { .. } => Lane::Afterwards,
-            Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::CancelLater { .. } | Effect::WriteReject | Effect::Recover => {
-                Lane::FollowUp
-            }
+            Effect::AskRequest | Effect::Resync | Effect::Cancel | Effect::CancelLater { .. } | Effect::Recover => Lane::FollowUp,
+            Effect::WriteReject => Lane::Files,
         }
     }
 }
@@ -106,12 +105,14 @@ impl Effect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Lane {
-    /// What follows up what was sent, and files: before new sends.
+    /// What follows up what was sent, and work of ours about whole batches: before new sends.
     FollowUp = 0,
     /// Everything up to the POST.
     NewSend = 1,
     /// What SEND keeps ready for months: prices and legal facts. It makes room for what has a term, and never stops.
     Afterwards = 2,
+    /// Files for gestionali: their folders may lie on a share that is slow, or hangs.
+    Files = 3,
 }
 
 /// A line of the esito, without what the store adds: number, batch, reference, protocol, IUN, sums.

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rustix::fs::{Advice, CWD, FlockOperation, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -17,6 +18,11 @@ use crate::domain::digest::{Hasher, Sha256};
 
 const TEMPORARY_START: &str = ".messo-";
 const TEMPORARY_END: &str = ".part";
+/// What temporary names of this process begin with: one that is parked has no lock, and [`sweep_but`] must not take it.
+static OF_NOW: LazyLock<String> = LazyLock::new(|| {
+    let drawn = new_uuid().simple().to_string();
+    format!("{TEMPORARY_START}{}-", drawn.get(20..).unwrap_or(&drawn))
+});
 /// Small enough that giving it back does not make the allocator tidy up.
 const BUFFER: usize = 1 << 14;
 
@@ -61,7 +67,7 @@ impl Pending {
     /// Begins a file in `staging`, which is created when missing. Swept from there should the process stop.
     pub fn begin(staging: &Path) -> io::Result<Pending> {
         ensure_folder(staging)?;
-        let temporary = staging.join(format!("{TEMPORARY_START}{}{TEMPORARY_END}", new_uuid().simple()));
+        let temporary = staging.join(format!("{}{}{TEMPORARY_END}", *OF_NOW, new_uuid().simple()));
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
         // Tells `sweep` that someone is at work. Not every share knows locks: then only `sweep` at start is safe.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -391,6 +397,15 @@ impl Way {
 
 /// Removes the temporary files that a stopped process left in `dir`. Returns how many; a missing folder has none.
 pub fn sweep(dir: &Path) -> io::Result<usize> {
+    sweep_if(dir, |_| true)
+}
+
+/// The same while this process works there, hence not what it has begun itself, nor the files of `keep`.
+pub fn sweep_but(dir: &Path, keep: &BTreeSet<String>) -> io::Result<usize> {
+    sweep_if(dir, |name| !name.starts_with(OF_NOW.as_str()) && !keep.contains(name))
+}
+
+fn sweep_if(dir: &Path, left: impl Fn(&str) -> bool) -> io::Result<usize> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -402,7 +417,7 @@ pub fn sweep(dir: &Path) -> io::Result<usize> {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let ours = name.starts_with(TEMPORARY_START) && name.ends_with(TEMPORARY_END);
-        if !ours || !entry.file_type()?.is_file() {
+        if !ours || !left(name) || !entry.file_type()?.is_file() {
             continue;
         }
         if at_work(&entry.path()) {

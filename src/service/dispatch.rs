@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use super::pulse::Beat;
+use super::shares::SLOW;
 use super::{Hub, channels, files, ingest, notify, positions};
 use crate::clock::{self, Clock, Jumps};
 use crate::domain::ids::ActId;
@@ -22,7 +23,7 @@ use crate::store::{BatchWork, JobRef, Leased, StoreError, Subject};
 /// How a job ended, when it has not already been finished in the transaction that saved its result.
 #[derive(Debug)]
 pub enum End {
-    /// Finished with its result.
+    /// Finished with its result, or left as it is.
     Saved,
     /// Nothing to save.
     Nothing,
@@ -46,7 +47,9 @@ impl From<StoreError> for End {
     fn from(error: StoreError) -> Self {
         match error {
             // Somebody else changed it first: the job has been replaced or the act has moved on.
-            StoreError::Stale | StoreError::NotFound(_) | StoreError::Stopping => End::Nothing,
+            StoreError::Stale | StoreError::NotFound(_) => End::Nothing,
+            // Nobody knows what was done. The store may still be open: the job keeps its lease, which the next start gives back.
+            StoreError::Stopping => End::Saved,
             error => {
                 tracing::error!(%error, "a job could not be saved");
                 End::Failed { class: FailureClass::Temporary { retry_after: None }, code: "ARCHIVIO_DATI" }
@@ -63,6 +66,7 @@ const NEW_SENDS: usize = 60;
 const AFTERWARDS: usize = 24;
 const AFTERWARDS_MEANWHILE: usize = 1;
 const OWN_WORK: usize = 4;
+const OWN_FILES: usize = 8;
 const OWN_BULK: usize = 512;
 /// Between two leases, real time.
 const GATHER: Duration = Duration::from_millis(4);
@@ -104,9 +108,21 @@ pub async fn run(hub: Arc<Hub>) {
                     let (hub, counts, freed) = (hub.clone(), counts.clone(), freed.clone());
                     counts.add(&group.channel, group.lane, group.jobs.len());
                     running.spawn(async move {
-                        run_group(&hub, &group).await;
-                        counts.remove(&group.channel, group.lane, group.jobs.len());
-                        freed.notify_one();
+                        let over = || {
+                            counts.remove(&group.channel, group.lane, group.jobs.len());
+                            freed.notify_one();
+                        };
+                        let mut work = std::pin::pin!(run_group(&hub, &group));
+                        if group.lane != Lane::Files as u8 {
+                            work.await;
+                            return over();
+                        }
+                        // The files of a gestionale whose share is slow keep nobody else's waiting.
+                        let slow = tokio::time::timeout(SLOW, &mut work).await.is_err();
+                        over();
+                        if slow {
+                            work.await;
+                        }
                     });
                 }
                 fetch_facts(&hub, facts, &counts, &freed, &running);
@@ -219,6 +235,7 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
     add("", 0, OWN_WORK);
     add("", 1, OWN_BULK);
     add("", 2, OWN_BULK);
+    add("", Lane::Files as u8, OWN_FILES);
     // The keys of an ente share what SEND is to it: asked once, for one probe serves all.
     let mut held: BTreeMap<&str, bool> = BTreeMap::new();
     let mut open: Vec<&str> = Vec::new();
@@ -276,7 +293,7 @@ fn group(jobs: Vec<Leased>) -> Vec<Group> {
                     _ => None,
                 },
             ),
-            Subject::Lotto { .. } => (0, None),
+            Subject::Lotto { work, .. } => (work.lane() as u8, None),
             Subject::Posizione { effect, .. } => (effect.lane() as u8, matches!(effect, PositionEffect::Reckon).then_some("ricalcola")),
         };
         match together {

@@ -27,6 +27,8 @@ use crate::text::it;
 
 /// How long a client may change its mind after CLOSE: programs that open a file again to append do it at once.
 const SETTLE: Duration = Duration::from_millis(300);
+/// A home that has not been opened within this is on a share that hangs (real time).
+const HOME_OPENS: Duration = Duration::from_secs(5);
 /// A file that was taken is still shown: clients look after they put.
 const GRACE: Duration = Duration::from_secs(600);
 const TAKEOVER: Duration = Duration::from_secs(30);
@@ -190,6 +192,29 @@ impl Ledger for Books {
     }
 }
 
+/// Opens the home of a gestionale. One that lies on a share that hangs keeps nobody else from coming in: until it answers, its own
+/// sessions find no home. Blocks.
+fn open_home(source: String, open: impl FnOnce() -> Result<(), DoorError> + Send + 'static) -> Result<(), DoorError> {
+    let (tell, told) = std::sync::mpsc::sync_channel(0);
+    let own = source.clone();
+    let opening = move || {
+        if let Err(std::sync::mpsc::SendError(Err(error))) = tell.send(open()) {
+            tracing::error!(source = own, %error, "la cartella dell'account SFTP non si apre: serve un riavvio del servizio");
+        }
+    };
+    std::thread::Builder::new().name("home".to_owned()).spawn(opening).map_err(|_| DoorError::Interrupted)?;
+    match told.recv_timeout(HOME_OPENS) {
+        Ok(opened) => opened,
+        Err(_) => {
+            tracing::error!(
+                source,
+                "la cartella dell'account SFTP non risponde: chi si collega non trova la sua cartella finché non risponde"
+            );
+            Ok(())
+        }
+    }
+}
+
 /// The door of a running hub.
 pub struct Keeper {
     door: Door,
@@ -217,8 +242,12 @@ impl Keeper {
             let keys = host_keys::open(&folder)?;
             let mut accounts = Vec::new();
             for (source, account) in with_account(&sources) {
-                own.put(own.prepare(source, account, disk_reserve, &BTreeMap::new())?.into_iter().collect());
                 accounts.push(Account::read(&source.name, account)?);
+                let (own, source, account) = (own.clone(), source.clone(), account.clone());
+                open_home(source.name.clone(), move || {
+                    own.put(own.prepare(&source, &account, disk_reserve, &BTreeMap::new())?.into_iter().collect());
+                    Ok(())
+                })?;
             }
             Ok((keys, accounts))
         });
@@ -443,6 +472,22 @@ async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_home_that_does_not_open_is_not_waited_for_and_opens_later() {
+        assert!(open_home("uno".to_owned(), || Ok(())).is_ok());
+        assert!(matches!(open_home("uno".to_owned(), || Err(DoorError::Interrupted)), Err(DoorError::Interrupted)), "told at once");
+        let ((answer, hangs), (tell, opened)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+        let open = move || {
+            let _ = hangs.recv();
+            let _ = tell.send(());
+            Ok(())
+        };
+        assert!(open_home("uno".to_owned(), open).is_ok());
+        assert!(opened.try_recv().is_err());
+        drop(answer);
+        opened.recv_timeout(Duration::from_secs(10)).expect("it opens when it answers");
+    }
 
     /// A configuration that is refused after its accounts were read changes nothing.
     #[test]

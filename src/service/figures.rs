@@ -198,7 +198,7 @@ async fn counts(hub: &Hub) -> Result<String, StoreError> {
 }
 
 /// Names of the lanes, by number (`flow::effect::Lane`).
-const LANES: [&str; 3] = ["follow_up", "new_send", "afterwards"];
+const LANES: [&str; 4] = ["follow_up", "new_send", "afterwards", "files"];
 
 async fn lanes(hub: &Hub, page: &mut Page, now: Timestamp) -> Result<(), StoreError> {
     let due = hub.store.due_by_lane().await?;

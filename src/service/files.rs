@@ -113,14 +113,21 @@ pub fn receipt_writer(
     receipt: Receipt,
     form: ReceiptForm,
 ) -> impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + use<> {
-    let mut pages =
-        Pages { hub: hub.clone(), batch: receipt.drop, runtime: tokio::runtime::Handle::current(), page: Vec::new().into_iter(), after: 0 };
+    let mut pages = Pages {
+        hub: hub.clone(),
+        batch: receipt.drop,
+        runtime: tokio::runtime::Handle::current(),
+        page: Vec::new().into_iter(),
+        after: 0,
+        failed: None,
+    };
     move |out: &mut dyn io::Write| {
         let sentences = (problems::sentence, remedy);
         match form {
-            ReceiptForm::Xml => write_xml(&receipt, &mut pages, &sentences, out),
-            ReceiptForm::Text => write_text(&receipt, &mut pages, &sentences, out),
+            ReceiptForm::Xml => write_xml(&receipt, &mut pages, &sentences, out)?,
+            ReceiptForm::Text => write_text(&receipt, &mut pages, &sentences, out)?,
         }
+        pages.failed.map_or(Ok(()), |error| Err(io::Error::other(error)))
     }
 }
 
@@ -188,13 +195,15 @@ async fn enti_of(hub: &Hub, batch: &BatchSummary) -> Result<Vec<String>, StoreEr
     Ok(enti)
 }
 
-/// Problems of a batch, a page at a time. Used where blocking is allowed.
+/// Problems of a batch, a page at a time. Used where blocking is allowed. They end early when the store cannot be read: a receipt
+/// that lacks some of them is nobody's.
 struct Pages {
     hub: Arc<Hub>,
     batch: BatchId,
     runtime: tokio::runtime::Handle,
     page: std::vec::IntoIter<(u64, Problem)>,
     after: u64,
+    failed: Option<StoreError>,
 }
 
 impl Iterator for Pages {
@@ -202,8 +211,10 @@ impl Iterator for Pages {
 
     fn next(&mut self) -> Option<Problem> {
         if self.page.len() == 0 {
-            let next = self.runtime.block_on(self.hub.store.problems(self.batch, self.after));
-            self.page = next.unwrap_or_default().into_iter();
+            match self.runtime.block_on(self.hub.store.problems(self.batch, self.after)) {
+                Ok(next) => self.page = next.into_iter(),
+                Err(error) => self.failed = Some(error),
+            }
         }
         let (seq, problem) = self.page.next()?;
         self.after = seq;

@@ -1,13 +1,14 @@
 //! Puts what gestionali read where they read it: written whole under a temporary name, told to the store, renamed, told again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use super::pulse::Beat;
@@ -39,6 +40,8 @@ const LINES_PER_FILE: u64 = 1_000_000;
 const LATE: i64 = 5;
 /// One that takes longer than this is not waited for by the others (real time).
 const TOGETHER: Duration = Duration::from_secs(1);
+/// At a start the folders of gestionali are put in order before anything else, if they can be within this (real time).
+const RECOVERED: Duration = Duration::from_secs(5);
 /// Lines rendered at a time.
 const PAGE: usize = 1_000;
 
@@ -46,11 +49,17 @@ const PAGE: usize = 1_000;
 /// that hangs makes the hub not ready, and nobody else wait.
 pub async fn run(hub: Arc<Hub>) {
     let mut under_way: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
+    hub.pulse.beat(Beat::Publish);
     loop {
-        if under_way.is_empty() {
+        // Also when only receipts and rejects wait for it.
+        if under_way.is_empty() && !hub.shares.any_hangs() {
             hub.pulse.beat(Beat::Publish);
         }
         let last = hub.stopping.is_cancelled();
+        if last {
+            // Who is at work may have looked before the last change: then once more.
+            ended(&mut under_way, Some(TOGETHER)).await;
+        }
         let mut open = open_files(&hub).await;
         for source in hub.settings().sources.iter().map(|source| source.name.clone()) {
             if !under_way.contains_key(&source) {
@@ -59,16 +68,7 @@ pub async fn run(hub: Arc<Hub>) {
             }
         }
         // At the end each gives up by itself.
-        let end = (!last).then(|| tokio::time::Instant::now() + TOGETHER);
-        for (source, mut task) in std::mem::take(&mut under_way) {
-            let done = match end {
-                Some(end) => tokio::time::timeout_at(end, &mut task).await.is_ok(),
-                None => (&mut task).await.is_ok(),
-            };
-            if !done && !last {
-                under_way.insert(source, task);
-            }
-        }
+        ended(&mut under_way, (!last).then_some(TOGETHER)).await;
         if last {
             return;
         }
@@ -83,6 +83,23 @@ pub async fn run(hub: Arc<Hub>) {
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
                 () = hub.stopping.cancelled() => {}
             }
+        }
+    }
+}
+
+/// Waits for them, all together no longer than that: who has not ended is left.
+async fn ended(under_way: &mut BTreeMap<String, JoinHandle<()>>, at_most: Option<Duration>) {
+    let end = at_most.map(|at_most| tokio::time::Instant::now() + at_most);
+    for (source, mut task) in std::mem::take(under_way) {
+        let done = match end {
+            Some(end) => tokio::time::timeout_at(end, &mut task).await.is_ok(),
+            None => {
+                let _ = (&mut task).await;
+                true
+            }
+        };
+        if !done {
+            under_way.insert(source, task);
         }
     }
 }
@@ -138,38 +155,50 @@ fn stays_parked(source: &str, outcome: Result<(), PublishError>) -> Result<(), P
     }
 }
 
-/// After a start: files that were whole under a temporary name get their final one, and what else lies around is swept.
-pub async fn recover(hub: &Hub) -> Result<(), PublishError> {
-    for file in hub.store.open_publications().await? {
-        let Some(root) = root(hub, &file.source) else { continue };
-        stays_parked(&file.source, reveal(hub, &root, &file).await)?;
-        failpoint!("recover.revealed");
-    }
-    for source in &hub.settings().sources {
-        sweep(&source.name, &source.root).await?;
-    }
+/// After a start: files that were whole under a temporary name get their final one, and what else lies around is swept. Each gestionale
+/// by a task of its own: one whose share hangs is waited for a little, and then goes on beside the others.
+pub async fn recover(hub: &Arc<Hub>, tasks: &mut JoinSet<()>) -> Result<(), PublishError> {
     for own in [hub.config.data.clone(), hub.config.data.join(facts::KEPT)] {
         tokio::task::spawn_blocking(move || place::sweep(&own)).await.map_err(std::io::Error::other)??;
     }
+    // A store that cannot be read is told at once.
+    hub.store.open_publications().await?;
+    let (working, mut all) = mpsc::channel::<()>(1);
+    for source in hub.settings().sources.iter().map(|source| source.name.clone()) {
+        let (hub, working) = (hub.clone(), working.clone());
+        tasks.spawn(async move {
+            put_in_order(&hub, &source).await;
+            drop(working);
+        });
+    }
+    drop(working);
+    let _ = tokio::time::timeout(RECOVERED, all.recv()).await;
     Ok(())
 }
 
-/// The same for the folder of one gestionale that has just come back into the configuration.
-pub async fn recover_one(hub: &Hub, source: &str) -> Result<(), PublishError> {
+/// The same for the folder of one gestionale, which may have just come back into the configuration.
+pub async fn put_in_order(hub: &Hub, source: &str) {
+    match recover_one(hub, source).await {
+        Ok(()) | Err(PublishError::Store(StoreError::Stopping)) => {}
+        Err(error) => tracing::error!(source, %error, "i file rimasti del gestionale non si possono riordinare"),
+    }
+}
+
+async fn recover_one(hub: &Hub, source: &str) -> Result<(), PublishError> {
     let Some(root) = root(hub, source) else { return Ok(()) };
     for file in hub.store.open_publications().await?.into_iter().filter(|file| file.source == source) {
         stays_parked(source, reveal(hub, &root, &file).await)?;
+        failpoint!("recover.revealed");
     }
-    sweep(source, &root).await
-}
-
-async fn sweep(source: &str, root: &Path) -> Result<(), PublishError> {
-    for folder in ["ricevute", "scarti", "esiti", "attestazioni", exports::FOLDER] {
-        let path = root.join(folder);
-        let swept = tokio::task::spawn_blocking(move || place::sweep(&path)).await.map_err(std::io::Error::other)?;
-        stays_parked(source, swept.map(drop).map_err(PublishError::from))?;
-    }
-    Ok(())
+    // What could not have its name now keeps the other one: it gets it later.
+    let parked = hub.store.open_publications().await?.into_iter().filter(|file| file.source == source);
+    let parked: BTreeSet<String> = parked.map(|file| file.temporary).collect();
+    let swept = on_share_of(hub, source, move || {
+        ["ricevute", "scarti", "esiti", "attestazioni", exports::FOLDER]
+            .into_iter()
+            .try_for_each(|folder| place::sweep_but(&root.join(folder), &parked).map(drop))
+    });
+    stays_parked(source, swept.await?.map_err(PublishError::from))
 }
 
 /// The folder of a gestionale, while it is configured.
@@ -320,7 +349,7 @@ fn prepared(kind: &str) {
     }
 }
 
-/// Publishes one file whose name is known: once, however often it is asked.
+/// Publishes one file whose name is known: once, however often it is asked. Not now, if its share hangs.
 pub async fn once(
     hub: &Hub,
     kind: &str,
@@ -332,10 +361,14 @@ pub async fn once(
 ) -> Result<(), PublishError> {
     let Some(root) = root(hub, source) else { return Ok(()) };
     if let Some(file) = hub.store.publication(source, folder, name).await? {
-        if !file.published {
-            reveal(hub, &root, &file).await?;
-        }
-        return Ok(());
+        return match (file.published, hub.shares.hangs(source)) {
+            (true, _) => Ok(()),
+            (false, true) => Err(PublishError::Hangs),
+            (false, false) => reveal(hub, &root, &file).await,
+        };
+    }
+    if hub.shares.hangs(source) {
+        return Err(PublishError::Hangs);
     }
     let dir = root.join(folder);
     let parked = on_share_of(hub, source, move || {

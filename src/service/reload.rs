@@ -163,13 +163,19 @@ impl Running {
     async fn try_reload(&mut self, file: &Path) -> Result<Vec<String>, Refused> {
         let hub = self.hub.clone();
         let path = file.to_owned();
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        let loaded = loaded.map_err(|error| Refused::File(vec![error.to_string()]))?;
-        let LoadedConfig { config, flows, .. } =
-            loaded.map_err(|problems| Refused::File(problems.list.iter().map(it::config::line).collect()))?;
-        check_clock(&hub.clock, &config).map_err(|fault| Refused::File(vec![it::config::sentence(&fault)]))?;
-        let running = hub.settings();
-        let Merged { config, waiting } = merge(&running, config);
+        let (running, clock) = (hub.settings(), hub.clock);
+        // Folders are looked at.
+        let read = tokio::task::spawn_blocking({
+            let running = running.clone();
+            move || {
+                let LoadedConfig { config, flows, .. } =
+                    config::load(&path).map_err(|problems| problems.list.iter().map(it::config::line).collect::<Vec<_>>())?;
+                check_clock(&clock, &config).map_err(|fault| vec![it::config::sentence(&fault)])?;
+                Ok((merge(&running, config), flows))
+            }
+        });
+        let read = read.await.unwrap_or_else(|error| Err(vec![error.to_string()]));
+        let (Merged { config, waiting }, flows) = read.map_err(Refused::File)?;
         // Everything that may fail comes before anything is changed.
         let before = hub.channels.all();
         let channels = channels::build(&config, &before, &hub.store, hub.clock, &hub.figures.calls).map_err(Refused::Channel)?;
@@ -199,17 +205,19 @@ impl Running {
         hub.channels.put(channels);
         hub.flows.put(flows.into_iter().map(|flow| (flow.name.clone(), Arc::new(flow))).collect());
         hub.settings.put(config);
-        others.into_iter().for_each(|put| put());
-        self.listeners.follow(&hub);
-        for root in roots {
-            if let Err(error) = publish::recover_one(&hub, &root.source).await {
-                tracing::error!(source = root.source, %error, "i file rimasti del gestionale non si possono riordinare");
-            }
-            let _ = self.roots.send(root);
-        }
+        // From here to the end nothing is waited for: all of it holds, or nothing.
         if let (Some(door), Some(accounts)) = (&self.door, accounts) {
             tracing::info!(accounts = accounts.accounts(), "account SFTP riletti dalla configurazione");
             door.admit(accounts);
+        }
+        others.into_iter().for_each(|put| put());
+        self.listeners.follow(&hub);
+        for root in roots {
+            let (hub, roots) = (hub.clone(), self.roots.clone());
+            self.tasks.spawn(async move {
+                publish::put_in_order(&hub, &root.source).await;
+                let _ = roots.send(root);
+            });
         }
         hub.publish.notify_one();
         Ok(waiting)

@@ -28,7 +28,12 @@ const MOST: usize = 12;
 
 /// Who is at work in the folder of each gestionale, since when.
 #[derive(Clone, Default)]
-pub struct Shares(Arc<Mutex<BTreeMap<String, Vec<Touch>>>>);
+pub struct Shares {
+    touches: Arc<Mutex<BTreeMap<String, Vec<Touch>>>>,
+    /// Gestionali whose share a test makes hang.
+    #[cfg(test)]
+    pub hung: Arc<Mutex<std::collections::BTreeSet<String>>>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Touch {
@@ -88,7 +93,17 @@ impl Shares {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Touch>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.touches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Touching {
+    /// As a system call would, on the thread that makes it.
+    fn hang(&self) {
+        while self.shares.hung.lock().unwrap().contains(&self.source) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -132,6 +147,8 @@ pub async fn on_share<T: Send + 'static>(
 pub async fn on_share_of<T: Send + 'static>(hub: &Hub, source: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PublishError> {
     let touching = hub.shares.touch(source);
     let work = move || {
+        #[cfg(test)]
+        touching.hang();
         let done = work();
         drop(touching);
         done
@@ -157,57 +174,4 @@ pub async fn on_share_within<T: Send + 'static>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::service::tests::{House, SOURCE};
-
-    #[test]
-    fn a_share_hangs_when_it_keeps_one_for_long_or_many_for_a_while() {
-        let start = monotonic();
-        // (seconds for which each has been waiting, whether it hangs)
-        let table: [(&[u64], bool); 12] = [
-            (&[], false),
-            (&[0, 0, 0, 0, 0, 0, 0, 0, 0], false),
-            (&[1, 1, 1, 1, 1], false),
-            (&[2, 2, 2], false),
-            (&[2, 2, 2, 2], true),
-            (&[19], false),
-            (&[20], true),
-            (&[299], true),
-            (&[300], false), // tried again
-            (&[600, 300], false),
-            (&[600, 299], true),
-            (&[9_000; 12], true), // tried enough
-        ];
-        for (waiting, want) in table {
-            let shares = Shares::default();
-            let now = start + Duration::from_secs(10_000);
-            let touching: Vec<_> = waiting.iter().map(|seconds| shares.touch_at("uno", now - Duration::from_secs(*seconds))).collect();
-            assert_eq!(shares.hangs_at("uno", now), want, "{waiting:?}");
-            assert!(!shares.hangs_at("altro", now), "{waiting:?}");
-            drop(touching);
-            assert!(!shares.hangs_at("uno", now) && shares.lock().is_empty(), "{waiting:?}: nobody is there");
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn who_does_not_wait_is_answered_and_who_hangs_is_still_seen() {
-        let house = House::new();
-        let (go, wait) = std::sync::mpsc::channel::<()>();
-        let answer = on_share_within(&house.hub, SOURCE, Duration::from_millis(50), move || wait.recv().is_ok()).await;
-        assert!(matches!(answer, Err(PublishError::Hangs)), "{answer:?}");
-        let seen = || house.hub.shares.lock().contains_key(SOURCE);
-        assert!(seen(), "its thread is still there");
-        drop(go);
-        let begun = monotonic();
-        while seen() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "the thread has ended");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let answer = on_share_within(&house.hub, SOURCE, Duration::from_secs(10), || 7).await;
-        assert_eq!(answer.unwrap(), 7);
-        let ended_badly = on_share_of(&house.hub, SOURCE, || panic!("a defect")).await;
-        assert!(matches!(ended_badly, Err::<(), _>(PublishError::Disk(_))));
-        assert!(!seen(), "a panic leaves nobody behind");
-    }
-}
+mod tests;

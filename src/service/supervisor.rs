@@ -22,7 +22,7 @@ use super::positions::answers;
 use super::positions::partners::{self, Partners};
 use super::pulse::{Beat, Pulse};
 use super::reload::{Listeners, Reread};
-use super::shares::Shares;
+use super::shares::{Shares, on_share, on_share_of};
 use super::{Hub, daily, dispatch, exports, health, ingest, mail, publish, queue, rebuild, restore, retention, sweep, trial};
 use crate::batch::archive::looks_whole;
 use crate::clock::Clock;
@@ -74,7 +74,7 @@ pub fn sentence(error: &StartError) -> String {
 /// A hub at work.
 pub struct Running {
     pub hub: Arc<Hub>,
-    tasks: JoinSet<()>,
+    pub(super) tasks: JoinSet<()>,
     pub(super) listeners: Listeners,
     control: ControlServer,
     pub(super) door: Option<Keeper>,
@@ -136,9 +136,9 @@ pub async fn start(hub: Arc<Hub>) -> Result<Running, StartError> {
     }
     dispatch::look_at_the_clock(&hub).await?;
     hub.store.set_payment_routes(partners::routes(&hub.settings())).await?;
-    publish::recover(&hub).await?;
-    restore::follow(&hub).await?;
     let mut tasks = JoinSet::new();
+    publish::recover(&hub, &mut tasks).await?;
+    restore::follow(&hub).await?;
     let (claims, claimed) = mpsc::channel(64);
     let arrivals = door::arrivals(&hub.settings());
     let door = Keeper::open(&hub, arrivals.clone()).await?;
@@ -217,8 +217,9 @@ async fn hand_over_leftovers(hub: &Hub, source: &str, claims: &mpsc::Sender<Clai
     let settings = hub.settings();
     let Some(home) = settings.source(source) else { return };
     let (name, root, clock) = (home.name.clone(), home.root.clone(), hub.clock);
-    let left = tokio::task::spawn_blocking(move || claim::leftovers(&name, &root, &clock)).await.map_err(std::io::Error::other);
-    match left.flatten() {
+    let left = on_share_of(hub, source, move || claim::leftovers(&name, &root, &clock)).await;
+    match left.and_then(|left| Ok(left?)) {
+        Err(publish::PublishError::Store(StoreError::Stopping)) => {}
         Ok(left) => {
             for claimed in left {
                 if claims.send(claimed).await.is_err() {
@@ -230,7 +231,8 @@ async fn hand_over_leftovers(hub: &Hub, source: &str, claims: &mpsc::Sender<Clai
     }
 }
 
-/// Watches the folders and hands over what is claimed, leftovers of the run before first.
+/// Watches the folders and hands over what is claimed, leftovers of the run before first. A share that hangs keeps its own folder from
+/// being watched, and no other.
 async fn intake(
     hub: Arc<Hub>,
     claims: mpsc::Sender<Claimed>,
@@ -239,17 +241,22 @@ async fn intake(
 ) {
     let (tell, mut told) = mpsc::channel(256);
     hub.pulse.beat(Beat::Intake);
-    let now = hub.settings();
-    for source in &now.sources {
-        hand_over_leftovers(&hub, &source.name, &claims).await;
+    let (ready, mut to_watch) = mpsc::unbounded_channel();
+    let mut handing_over = JoinSet::new();
+    let hand_over = |source: String, then: Option<Root>| {
+        let (hub, claims, ready) = (hub.clone(), claims.clone(), ready.clone());
+        async move {
+            hand_over_leftovers(&hub, &source, &claims).await;
+            then.map(|root| ready.send(root));
+        }
+    };
+    for source in &hub.settings().sources {
+        let root = Root { source: source.name.clone(), path: source.root.clone(), arrivals: arrivals.get(&source.name).cloned() };
+        handing_over.spawn(hand_over(source.name.clone(), Some(root)));
     }
     let watch = &hub.config.watch;
     let settings = WatchSettings {
-        roots: now
-            .sources
-            .iter()
-            .map(|source| Root { source: source.name.clone(), path: source.root.clone(), arrivals: arrivals.get(&source.name).cloned() })
-            .collect(),
+        roots: Vec::new(),
         settle: Duration::from_millis(watch.settle_ms),
         scan: Duration::from_millis(watch.scan_ms),
         incomplete_after: Duration::from_secs(watch.incomplete_after_s),
@@ -269,13 +276,17 @@ async fn intake(
         let event = tokio::select! {
             event = told.recv() => event,
             Some(root) = more.recv() => {
-                hand_over_leftovers(&hub, &root.source, &claims).await;
+                handing_over.spawn(hand_over(root.source.clone(), Some(root)));
+                continue;
+            }
+            Some(root) = to_watch.recv() => {
                 let source = root.source.clone();
                 if let Err(error) = handle.watch(root) {
-                    tracing::error!(source, %error, "la cartella del gestionale nuovo non può essere osservata: serve un riavvio del servizio");
+                    tracing::error!(source, %error, "la cartella del gestionale non può essere osservata: serve un riavvio del servizio");
                 }
                 continue;
             }
+            Some(_) = handing_over.join_next() => continue,
             () = tokio::time::sleep(Beat::IDLE) => continue,
             () = hub.stopping.cancelled() => None,
         };
@@ -297,14 +308,14 @@ async fn intake(
             Some(WatchEvent::Recovered { source }) => {
                 tracing::info!(source, "la cartella è di nuovo osservata");
                 // The share may have been away at the start: what an earlier run claimed there is found now.
-                hand_over_leftovers(&hub, &source, &claims).await;
+                handing_over.spawn(hand_over(source, None));
             }
             None => break,
         }
     }
     // The threads may be handing something over: what is claimed and not taken is found again at the next start.
     told.close();
-    let _ = tokio::task::spawn_blocking(move || handle.stop()).await;
+    let _ = on_share(&hub.stopping, move || handle.stop()).await;
 }
 
 fn wholeness(path: &Path) -> Wholeness {

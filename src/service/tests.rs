@@ -14,6 +14,7 @@ use crate::clock::{Clock, new_uuid};
 use crate::config;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
+use crate::flow::effect::Lane;
 use crate::flow::retry::FailureClass;
 use crate::intake::Claimed;
 use crate::store::{BatchWork, Leased, NewDrop, Staging, Subject};
@@ -100,18 +101,31 @@ impl House {
 
     async fn reject_job(&self, batch: BatchId) -> Leased {
         let now = self.hub.clock.now();
-        let jobs = self.hub.store.lease("prova", vec![(String::new(), 0, 100)], now + SignedDuration::from_hours(1), now).await.unwrap();
+        let jobs = self
+            .hub
+            .store
+            .lease("prova", vec![(String::new(), Lane::Files as u8, 100)], now + SignedDuration::from_hours(1), now)
+            .await
+            .unwrap();
         jobs.into_iter().find(|job| job.subject == Subject::Lotto { batch, work: BatchWork::Rejects }).unwrap()
     }
 }
 
 /// The example of a batch with one refused act, its entries stored as they are.
 fn example() -> Vec<u8> {
+    example_with(|_, bytes| bytes)
+}
+
+/// The same with other files.
+pub(super) fn example_with(edit: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("inbox-examples/messo-xml/parziale/in");
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    let pieces =
-        files.iter().map(|path| Piece { stored: true, ..piece(path.file_name().unwrap().to_str().unwrap(), fs::read(path).unwrap()) });
+    let pieces = files.iter().map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let bytes = edit(name, fs::read(path).unwrap());
+        Piece { stored: true, ..piece(name, bytes) }
+    });
     zip(&pieces.collect::<Vec<_>>())
 }
 

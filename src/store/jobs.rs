@@ -52,6 +52,14 @@ impl BatchWork {
             BatchWork::Reread => "RIELABORA",
         }
     }
+
+    /// Files wait among themselves.
+    pub fn lane(self) -> Lane {
+        match self {
+            BatchWork::Start | BatchWork::OpenGuard | BatchWork::Reread => Lane::FollowUp,
+            BatchWork::Receipt | BatchWork::Rejects => Lane::Files,
+        }
+    }
 }
 
 /// A lease: which job, and the number that proves it is still ours.
@@ -147,7 +155,7 @@ pub(super) fn enqueue_batch(db: &Connection, batch: BatchId, work: BatchWork, no
         key: "",
         payload: &payload,
         channel: "",
-        lane: 0,
+        lane: work.lane() as i64,
         priority: 0,
         due: ms(now),
     };

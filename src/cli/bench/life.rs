@@ -156,6 +156,7 @@ impl<'a> Life<'a> {
         let channel = self.channel();
         let wanted = vec![
             (String::new(), 0, 4),
+            (String::new(), 3, 4),
             (String::new(), 1, OWN),
             (channel.clone(), 0, FOLLOW_UPS),
             (channel.clone(), 1, LANE),

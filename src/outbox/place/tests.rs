@@ -104,6 +104,21 @@ fn leftovers_of_a_crash_are_swept_and_nothing_else() {
     assert_eq!(sweep(&root.path().join("mai creata")).unwrap(), 0);
 }
 
+/// A parked file has no lock any more, and no name yet.
+#[test]
+fn what_is_swept_beside_the_work_is_of_an_earlier_run_and_nobody_knows_of_it() {
+    let root = tempfile::tempdir().unwrap();
+    let now = Pending::begin(root.path()).unwrap().park().unwrap().temporary;
+    for name in [".messo-noto.part", ".messo-resto.part"] {
+        fs::write(root.path().join(name), b"").unwrap();
+    }
+    let known = BTreeSet::from([".messo-noto.part".to_owned()]);
+    assert_eq!(sweep_but(root.path(), &known).unwrap(), 1);
+    let mut want = vec![now, ".messo-noto.part".to_owned()];
+    want.sort();
+    assert_eq!(names(root.path()), want);
+}
+
 #[test]
 fn after_a_crash_between_rename_and_record_the_second_run_finds_it() {
     let root = tempfile::tempdir().unwrap();

@@ -123,7 +123,8 @@ type Ended = (String, Result<(), PublishError>);
 impl Book {
     /// Begins the exports of a gestionale that are due, unless it is being done: then for how long is looked at.
     async fn look(&mut self, hub: &Arc<Hub>, source: &str, pace: Pace, tell_end: &mpsc::UnboundedSender<Ended>) {
-        if let Some(attempt) = self.under_way.get_mut(source).filter(|attempt| !attempt.task.is_finished()) {
+        // How one that has ended went is judged before another begins.
+        if let Some(attempt) = self.under_way.get_mut(source) {
             if !attempt.late && attempt.begun.elapsed() >= pace.slow {
                 attempt.late = true;
                 tracing::error!(source, "la rendicontazione non va avanti: la cartella del gestionale non risponde");
@@ -135,9 +136,20 @@ impl Book {
         if self.failed.get(source).is_some_and(|at| at.elapsed() < pace.later) {
             return;
         }
-        let (own_hub, name, tell_end) = (hub.clone(), source.to_owned(), tell_end.clone());
+        let (own_hub, name) = (hub.clone(), source.to_owned());
+        self.begin(source, async move { due(&own_hub, &name).await }, tell_end);
+    }
+
+    /// However it ends, and be it by a defect of ours, it is told.
+    fn begin(
+        &mut self,
+        source: &str,
+        work: impl Future<Output = Result<(), PublishError>> + Send + 'static,
+        tell_end: &mpsc::UnboundedSender<Ended>,
+    ) {
+        let (name, tell_end) = (source.to_owned(), tell_end.clone());
         let task = tokio::spawn(async move {
-            let outcome = due(&own_hub, &name).await;
+            let outcome = tokio::spawn(work).await.unwrap_or_else(|_| Err(io::Error::other("the work ended badly").into()));
             let _ = tell_end.send((name, outcome));
         });
         self.under_way.insert(source.to_owned(), Attempt { begun: monotonic(), late: false, task });

@@ -90,3 +90,21 @@ async fn a_trouble_from_before_the_start_ends() {
         assert_eq!(house.alerts().await, told, "{more}");
     }
 }
+
+/// A defect that ends the work of one gestionale badly is a failure like any other: told, and tried again later.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_ends_badly_is_judged() {
+    let house = House::new();
+    let pace = Pace { pause: Duration::ZERO, later: Duration::from_secs(3_600), slow: Duration::from_secs(3_600) };
+    let (mut book, (tell_end, mut ended)) = (Book::default(), mpsc::unbounded_channel());
+    book.begin(SOURCE, async { panic!("a defect") }, &tell_end);
+    while !book.under_way[SOURCE].task.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    book.look(&house.hub, SOURCE, pace, &tell_end).await;
+    let (source, outcome) = tokio::time::timeout(Duration::from_secs(10), ended.recv()).await.expect("told").unwrap();
+    book.judge(&house.hub, source, outcome).await;
+    assert_eq!(house.alerts().await, [LATE]);
+    book.look(&house.hub, SOURCE, pace, &tell_end).await;
+    assert!(book.under_way.is_empty(), "not before its time");
+}

@@ -193,7 +193,7 @@ impl House {
         ingest::ingest(&self.hub, &claimed).await.unwrap();
         assert_eq!(self.state(claimed.id).await, "SCARTATO", "{name}");
         // Its receipt is written.
-        for leased in self.hub.store.lease("prova", vec![(String::new(), 0, 100)], days(self, 1), self.hub.clock.now()).await.unwrap() {
+        for leased in self.hub.store.lease("prova", vec![(String::new(), 3, 100)], days(self, 1), self.hub.clock.now()).await.unwrap() {
             self.hub.store.finish_job(leased.job).await.unwrap();
         }
         claimed.id

@@ -236,7 +236,7 @@ CREATE TABLE job (
   version INTEGER NOT NULL,
   payload TEXT NOT NULL,
   channel TEXT NOT NULL,           -- ente/key whose calls it makes, or '' for work of our own
-  lane INTEGER NOT NULL,           -- 0 follow-up and files, 1 new sends, 2 afterwards
+  lane INTEGER NOT NULL,           -- 0 follow-up, 1 new sends, 2 afterwards, 3 files
   priority INTEGER NOT NULL,       -- deadline of the act
   due_at INTEGER NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,

@@ -148,7 +148,7 @@ impl World {
     }
 
     async fn lease(&self, count: usize) -> Vec<Leased> {
-        let wanted = [("", 0), ("", 1), (CHANNEL, 0), (CHANNEL, 1), (CHANNEL, 2)];
+        let wanted = [("", 0), ("", 3), ("", 1), (CHANNEL, 0), (CHANNEL, 1), (CHANNEL, 2)];
         let wanted = wanted.iter().map(|(channel, lane)| ((*channel).to_owned(), *lane, count)).collect();
         self.store.lease("prova", wanted, self.now() + SignedDuration::from_mins(30), self.now()).await.unwrap()
     }

@@ -32,6 +32,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "Nessuna azione; se dura, aprire una segnalazione a SEND.",
     ),
     ("ARCHIVIO_DATI", "L'archivio di messo non si legge o non si scrive.", "Verificare il disco e i permessi della cartella dei dati."),
+    (
+        "CARTELLA_NON_RISPONDE",
+        "La cartella del gestionale è su una condivisione che non risponde: i suoi file aspettano.",
+        "Verificare la condivisione; messo riprova da solo, e gli altri gestionali vanno avanti.",
+    ),
     ("DISCO", "Un file non può essere scritto nella cartella del gestionale.", "Verificare spazio e permessi della cartella."),
     (
         "INVII_FERMI",
