@@ -1,0 +1,68 @@
+//! How long a session may be quiet, and how long a request may be.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::SOON;
+use crate::common::{require, wait_for};
+use crate::house::{Client, House, packet, text};
+
+/// A client that keeps its connection for the next channel: it is idle from the end of the last one, not from its login.
+#[test]
+fn a_session_without_a_channel_is_idle_from_the_end_of_its_last_one() {
+    if !require("ssh") {
+        return;
+    }
+    let mut house = House::start("idle_s = 8\n", "");
+    let socket = format!("-oControlPath={}", house.local().join("presa").display());
+    let mut command = Command::new("ssh");
+    command.args(house.ssh_options().split(' ')).args(["-oControlMaster=yes", &socket, "-N", &house.login()]);
+    let mut master = Client(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let sessions = || house.counts()["sessions"].as_u64().unwrap();
+    wait_for("the session", SOON, || (sessions() == 1 && house.local().join("presa").exists()).then_some(()));
+    std::thread::sleep(Duration::from_secs(5));
+    fs::write(house.local().join("a.bin"), b"abc").unwrap();
+    let ran = house.sftp(&[&socket], "put a.bin in/a.part\n");
+    assert!(ran.ok, "{}", ran.text);
+    let channels = |counts: serde_json::Value| (counts["channels"] == 0).then_some(());
+    wait_for("the end of its channel", SOON, || channels(house.counts()));
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(sessions(), 1, "ten seconds after its login, five after its last channel");
+    wait_for("its end", SOON, || (sessions() == 0).then_some(()));
+    wait_for("the client has gone", SOON, || master.try_wait().map(drop));
+    house.nobody_is_left();
+    house.stop();
+}
+
+/// What OpenSSH takes is taken; one longer ends the session, as there, and is in the books.
+#[test]
+fn a_request_over_256_kib_ends_the_session_and_takes_nothing() {
+    if !require("ssh") {
+        return;
+    }
+    let mut house = House::start("", "");
+    let number = |number: u32| number.to_be_bytes();
+    let mut client = house.idle_client();
+    client.say(&packet(1, &[0, 0, 0, 3]));
+    client.hear();
+    client.say(&packet(3, &[&number(1)[..], &text(b"/in/lungo.csv"), &number(0x1a), &number(0)].concat()));
+    let answer = client.hear();
+    assert_eq!(answer[0], 102, "a handle: {answer:?}");
+    let handle = answer[5..].to_vec();
+    let write = |id: u32, offset: u64, length: usize| {
+        packet(6, &[&number(id)[..], &handle, &offset.to_be_bytes(), &text(&vec![b'x'; length])].concat())
+    };
+    client.say(&write(2, 0, 256 << 10));
+    assert_eq!(client.hear()[..9], [101, 0, 0, 0, 2, 0, 0, 0, 0]);
+    // No more is written than its beginning, which is enough to know.
+    client.say(&write(3, 256 << 10, (256 << 10) + 2_000)[..1_000]);
+    wait_for("the end of the session", SOON, || client.try_wait());
+    let line = house.booked("RICHIESTA_RIFIUTATA", "SFTP_RICHIESTA");
+    assert_eq!(line["account"], "polizia", "{line}");
+    let kept = house.booked("CARICAMENTO", "INTERROTTO");
+    assert_eq!(kept["bytes"], 256 << 10, "{kept}");
+    assert!(!house.root().join("in/lungo.csv").exists() && house.root().join(".messo/arrivo/lungo.csv").exists());
+    house.nobody_is_left();
+    house.stop();
+}
