@@ -1,39 +1,8 @@
-//! How long a session may be quiet, and how long a request may be.
-
-use std::fs;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+//! How long a request may be.
 
 use crate::SOON;
 use crate::common::{require, wait_for};
-use crate::house::{Client, House, packet, text};
-
-/// A client that keeps its connection for the next channel: it is idle from the end of the last one, not from its login.
-#[test]
-fn a_session_without_a_channel_is_idle_from_the_end_of_its_last_one() {
-    if !require("ssh") {
-        return;
-    }
-    let mut house = House::start("idle_s = 8\n", "");
-    let socket = format!("-oControlPath={}", house.local().join("presa").display());
-    let mut command = Command::new("ssh");
-    command.args(house.ssh_options().split(' ')).args(["-oControlMaster=yes", &socket, "-N", &house.login()]);
-    let mut master = Client(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    let sessions = || house.counts()["sessions"].as_u64().unwrap();
-    wait_for("the session", SOON, || (sessions() == 1 && house.local().join("presa").exists()).then_some(()));
-    std::thread::sleep(Duration::from_secs(5));
-    fs::write(house.local().join("a.bin"), b"abc").unwrap();
-    let ran = house.sftp(&[&socket], "put a.bin in/a.part\n");
-    assert!(ran.ok, "{}", ran.text);
-    let channels = |counts: serde_json::Value| (counts["channels"] == 0).then_some(());
-    wait_for("the end of its channel", SOON, || channels(house.counts()));
-    std::thread::sleep(Duration::from_secs(5));
-    assert_eq!(sessions(), 1, "ten seconds after its login, five after its last channel");
-    wait_for("its end", SOON, || (sessions() == 0).then_some(()));
-    wait_for("the client has gone", SOON, || master.try_wait().map(drop));
-    house.nobody_is_left();
-    house.stop();
-}
+use crate::house::{House, packet, text};
 
 /// What OpenSSH takes is taken; one longer ends the session, as there, and is in the books.
 #[test]
