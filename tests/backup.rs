@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::office::{Ran, run as command};
-use common::{Child, messo, wait_for};
+use common::{Child, SmallDisk, messo, wait_for};
 use house::{ANAGRAFE, House, POLIZIA, Simulator, clock_from_now, files_below};
 use lot::{Act, DELIVERED, Lot, REFUSED, SEEN};
 use messo::clock::monotonic;
@@ -386,10 +386,7 @@ fn a_disk_that_fills_up_undoes_the_copy_and_nothing_else() {
     let site = Site { house: &house, config: house.path("messo.toml") };
     let copies = house.path("copie");
     fs::create_dir(&copies).unwrap();
-    let Some(_disk) = Disk::mount(&copies) else {
-        println!("skipped: serve root, con il permesso di montare un tmpfs");
-        return;
-    };
+    let Some(_disk) = SmallDisk::mount(&copies, "24m", "a_disk_that_fills_up_undoes_the_copy_and_nothing_else") else { return };
     let place = copies.join("qui");
     let here = place.to_str().unwrap();
     let receipts = |wanted: usize| wait_for("a receipt", SOON, || (house.names(POLIZIA.0, "ricevute").len() >= wanted).then_some(()));
@@ -429,22 +426,6 @@ fn fill_up_but(path: &Path, room: u64) {
     while file.write_all(&[1; 4_096]).is_ok() {}
     let len = file.metadata().unwrap().len();
     file.set_len(len.saturating_sub(room)).unwrap();
-}
-
-/// A small disk of its own; unmounted when dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: &Path) -> Option<Disk> {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "messo-prova"]).arg(at).output().ok()?;
-        mounted.status.success().then(|| Disk(at.to_owned()))
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 /// Killed at each point of a copy: what was there before stays good, and the next copy is whole.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::exported::{Exported, cents, exports};
 use common::office::{Ente, Office, Row, SOON, Simulator, batch, flow, published, shared_clock};
 use common::published::{lines, validate};
-use common::wait_for;
+use common::{SmallDisk, wait_for};
 use messo::clock::Clock;
 use serde_json::Value;
 
@@ -258,10 +258,7 @@ fn a_full_disk_puts_an_export_off_and_loses_no_number() {
     let clock = shared_clock(43_200);
     let mut office = office(&clock, "http://127.0.0.1:9");
     let home = office.dir().join("tributi");
-    let Some(share) = Share::mount(&home) else {
-        println!("skipped: serve root, con il permesso di montare un tmpfs");
-        return;
-    };
+    let Some(share) = SmallDisk::mount(&home, "2m", "a_full_disk_puts_an_export_off_and_loses_no_number") else { return };
     office.start();
     office.answered("tributi", "con", "uno.zip", &batch(&[Row::new(ENTE, "PIENO-1").notice(ENTE, 1)]), "PRESA_IN_CARICO", &[]);
     let folder = home.join("rendicontazioni");
@@ -342,20 +339,4 @@ fn fill_up(path: &Path) {
     use std::io::Write;
     let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
     while file.write_all(&[0; 1_024]).is_ok() {}
-}
-
-/// A small disk of its own; unmounted when dropped.
-struct Share(PathBuf);
-
-impl Share {
-    fn mount(at: &Path) -> Option<Share> {
-        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "messo-prova"]).arg(at).output().ok()?;
-        mounted.status.success().then(|| Share(at.to_owned()))
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }

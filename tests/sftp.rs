@@ -7,10 +7,14 @@
     reason = "a failed step of a test ends that test, with its message"
 )]
 
+#[path = "sftp/bounds.rs"]
+mod bounds;
 mod common;
 #[allow(dead_code, reason = "tests/sftp_clients.rs uses the rest")]
 #[path = "sftp/house.rs"]
 mod house;
+#[path = "sftp/logins.rs"]
+mod logins;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -228,6 +228,45 @@ fn a_companion_that_comes_late_is_not_taken_for_the_next_file() {
 }
 
 #[test]
+fn a_companion_that_comes_late_is_not_taken_for_the_next_file_after_a_restart_either() {
+    // (whether the companion comes before the restart or after it)
+    for before in [true, false] {
+        let home = Home::new();
+        let (handle, mut rx) = home.start();
+        home.drop_file("b.zip", &zip("uno"));
+        assert_eq!(claimed(&mut rx).companion, None);
+        let late = || home.drop_file("b.zip.sha256", Sha256::of(&zip("uno")).to_hex().as_bytes());
+        if before {
+            late();
+        }
+        handle.stop();
+        let (_handle, mut rx) = home.start();
+        if !before {
+            late();
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        home.drop_file("b.zip", &zip("due"));
+        assert_eq!(claimed(&mut rx).companion, None, "{before}: refused for a digest of another");
+    }
+}
+
+/// Nobody can compare an MD5 with bytes that are gone; nobody is troubled by it either.
+#[test]
+fn a_companion_that_comes_late_and_cannot_be_compared_goes_without_a_word() {
+    let mut home = Home::polling();
+    home.settings.incomplete_after = Duration::from_millis(500);
+    let (_handle, mut rx) = home.start();
+    for (file, companion) in [("a.zip", "a.zip.md5"), ("b.zip", "b.sha256")] {
+        home.drop_file(file, &zip("uno"));
+        assert_eq!(claimed(&mut rx).companion, None);
+        let digest = if companion.ends_with("md5") { "ab".repeat(16) } else { Sha256::of(&zip("uno")).to_hex() };
+        home.drop_file(companion, digest.as_bytes());
+        wait(|| !home.inbox(companion).exists());
+    }
+    nothing(&mut rx);
+}
+
+#[test]
 fn a_companion_waits_for_its_file_and_for_its_digest() {
     let home = Home::new();
     let (_handle, mut rx) = home.start();

@@ -12,10 +12,9 @@ mod lot;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use common::{Child, wait_for};
+use common::{Child, SmallDisk, wait_for};
 use house::{ANAGRAFE, House, POLIZIA, Simulator, clock_from_now, files_below};
 use lot::{Act, DELIVERED, Lot, SEEN};
 use messo::domain::digest::Sha256;
@@ -303,37 +302,15 @@ fn a_second_process_on_the_same_data_says_why_it_does_not_start() {
     assert_eq!(third.terminate(SOON).code(), Some(0));
 }
 
-/// A tiny file system, unmounted when dropped.
-struct Tiny(PathBuf);
-
-impl Tiny {
-    /// `None`, and said, where nobody may mount.
-    fn mount(at: &Path, kib: u32) -> Option<Tiny> {
-        fs::create_dir_all(at).unwrap();
-        let run = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=0700"), "tmpfs"]).arg(at).output();
-        if run.is_ok_and(|run| run.status.success()) {
-            return Some(Tiny(at.to_owned()));
-        }
-        println!("skipped: mount di un tmpfs non permesso");
-        None
+/// Fills the disk of a folder to the last byte.
+fn fill(folder: &Path) -> PathBuf {
+    use std::io::Write;
+    let path = folder.join("zavorra");
+    let mut file = fs::File::create(&path).unwrap();
+    for size in [1 << 16, 1 << 12, 1] {
+        while file.write_all(&vec![b'x'; size]).is_ok() {}
     }
-
-    /// Fills it to the last byte.
-    fn fill(&self) -> PathBuf {
-        use std::io::Write;
-        let path = self.0.join("zavorra");
-        let mut file = fs::File::create(&path).unwrap();
-        for size in [1 << 16, 1 << 12, 1] {
-            while file.write_all(&vec![b'x'; size]).is_ok() {}
-        }
-        path
-    }
-}
-
-impl Drop for Tiny {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
+    path
 }
 
 /// A full disk loses nothing and kills nobody: what was dropped waits, and goes on when there is room.
@@ -342,20 +319,22 @@ fn a_full_disk_stops_the_work_and_loses_nothing() {
     // (what is small, the reserve that limits ask for)
     for (small, limits) in [("dati", "disk_reserve_bytes = 2000000"), ("dati", ROOMY), ("case/polizia", ROOMY)] {
         let house = House::new(CLOSED, "1", limits);
-        let Some(tiny) = Tiny::mount(&house.path(small), 16 << 10) else { return };
+        let disk = house.path(small);
+        fs::create_dir_all(&disk).unwrap();
+        let Some(_tiny) = SmallDisk::mount(&disk, "16m", "a_full_disk_stops_the_work_and_loses_nothing") else { return };
         let mut hub = started(&house);
         house.drop_file(POLIZIA.0, "prima.zip", &lot(POLIZIA, &["Z-1"]).zip());
         assert_eq!(receipt(&house, POLIZIA.0, "prima.zip").state(), "PRESA_IN_CARICO", "{small}, {limits}");
         // On a full home nobody can drop: the file is there before the disk fills.
         let bytes = lot(POLIZIA, &["Z-2", "Z-3"]).zip();
         let ballast = if small == "dati" {
-            let ballast = tiny.fill();
+            let ballast = fill(&disk);
             house.drop_file(POLIZIA.0, "pieno.zip", &bytes);
             ballast
         } else {
             let part = house.home(POLIZIA.0).join("in/pieno.zip.part");
             fs::write(&part, &bytes).unwrap();
-            let ballast = tiny.fill();
+            let ballast = fill(&disk);
             fs::rename(&part, part.with_extension("")).unwrap();
             ballast
         };

@@ -84,6 +84,7 @@ fn print(report: &AuditReport) -> String {
                 event.act.clone(),
                 event.outcome.clone(),
                 event.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
+                known(event.sha256.as_deref().map(begin)),
                 plain(&name),
                 known(event.client.as_deref()),
             ]
@@ -108,10 +109,15 @@ fn print(report: &AuditReport) -> String {
         text.push_str(&words::seals(seals.rows, seals.broken));
     }
     text.push_str(&section("Ordini degli operatori", &["quando", "chi", "ordine", "esito", "su che cosa", "motivo"], &orders));
-    let heads = ["quando", "gestionale", "indirizzo", "atto", "esito", "byte", "file", "client"];
+    let heads = ["quando", "gestionale", "indirizzo", "atto", "esito", "byte", "sha256", "file", "client"];
     text.push_str(&section("Accessi e trasferimenti SFTP", &heads, &rows));
     let text = text.trim_start_matches('\n');
     if text.is_empty() { words::NO_LINES.to_owned() } else { text.to_owned() }
+}
+
+/// Enough of a digest to tell one file from another; `--json` has the whole.
+fn begin(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// `name=value name=value`.
@@ -147,6 +153,29 @@ fn moment(text: &str, after: bool) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::report::AuditEntry;
+
+    #[test]
+    fn an_upload_is_shown_with_the_beginning_of_its_digest() {
+        let entry = |sha256: Option<&str>| AuditEntry {
+            at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            act: "CARICAMENTO".into(),
+            account: Some("polizia".into()),
+            address: "192.0.2.7".into(),
+            client: None,
+            name: Some("/in/lotto.zip".into()),
+            target: None,
+            bytes: Some(1_234),
+            sha256: sha256.map(str::to_owned),
+            outcome: "OK".into(),
+        };
+        let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let report = AuditReport { events: vec![entry(Some(digest)), entry(None)], orders: Vec::new(), seals: None };
+        let text = print(&report);
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        let column = lines[1].iter().position(|head| *head == "sha256").unwrap() + 1;
+        assert_eq!((lines[2][column], lines[3][column]), (&digest[..12], "-"), "{text}");
+    }
 
     #[test]
     fn days_and_minutes_are_those_of_rome() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -46,7 +47,7 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let clock = args.clock.unwrap_or(Clock::REAL);
         let mut signals = match Signals::listen() {
             Ok(signals) => signals,
@@ -91,8 +92,14 @@ pub fn run(args: Args) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-    })
+    });
+    // Threads that a disk or a share still holds: what they do was not acknowledged to anybody.
+    runtime.shutdown_timeout(LAST_WAIT);
+    code
 }
+
+/// For what still runs on a thread when everything has stopped (real time).
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Heard from before the hub starts: whoever stops it at once stops it as well as later.
 struct Signals {

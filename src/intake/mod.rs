@@ -1,5 +1,6 @@
 //! Where drops come from. Hands over a finished file and its sender; knows nothing of layouts or of the store.
 
+mod alone;
 pub mod arrivals;
 pub mod claim;
 pub mod companion;

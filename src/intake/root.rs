@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::alone::{Notes, Taken};
 use super::claim::{self, ClaimError, Order, WORK};
 use super::hints::Hints;
 use super::names::{self, CompanionKind};
@@ -52,6 +53,7 @@ pub(super) struct RootWatch {
     /// Kind and place of what was told.
     troubles: BTreeSet<(u8, String)>,
     reported: Option<Reported>,
+    notes: Option<Notes>,
     made: bool,
 }
 
@@ -78,6 +80,7 @@ impl RootWatch {
             heard: BTreeSet::new(),
             troubles: BTreeSet::new(),
             reported: None,
+            notes: None,
             made: false,
         }
     }
@@ -151,6 +154,7 @@ impl RootWatch {
                     match step {
                         Step::Try { file, stamp, companion, stable } => self.look(&file, stamp, companion, stable, &mut troubles),
                         Step::Late { companion, kind, sha256 } => self.look_at_late(&companion, kind, sha256),
+                        Step::Tidy { companion } => self.remove_companion(&companion),
                         Step::GiveUp { file, stamp, quiet, reason } => self.give_up(&file, stamp, quiet, reason),
                     }
                 }
@@ -179,6 +183,9 @@ impl RootWatch {
             self.hints = None;
         }
         self.reported = Some(Reported::open(&self.root.path));
+        let (notes, taken) = Notes::open(&self.root.path);
+        self.notes = Some(notes);
+        self.settling.took_alone(taken);
         self.made = true;
         Ok(())
     }
@@ -275,7 +282,13 @@ impl RootWatch {
                         self.settling.taken(file);
                         self.settling.taken(path);
                     }
-                    None => self.settling.taken_alone(file, arrived, self.now()),
+                    None => {
+                        let taken = Taken::of(file, arrived);
+                        if let Some(notes) = &mut self.notes {
+                            notes.add(&taken);
+                        }
+                        self.settling.taken_alone(file, taken, self.now());
+                    }
                 }
                 let companion = said.map(|(_, _, companion, _)| companion);
                 let claimed = Claimed { id, source, path, original_name, flow_hint, dry_run, received_at, companion, arrived };
@@ -295,15 +308,23 @@ impl RootWatch {
         }
     }
 
-    /// A companion whose file was taken a moment ago: gone when it says nothing against it. Otherwise it stays where it is, is told of
-    /// as one without its file, and is never taken for the next one's.
+    /// A companion whose file was taken a moment ago: gone when it says nothing against it. Otherwise it stays where it is, is never
+    /// taken for the next one's, and is told of as one without its file; but where nobody can compare the two (an MD5, or a file that
+    /// came by the share) it goes after a while without a word.
     fn look_at_late(&mut self, companion: &Path, kind: CompanionKind, sha256: Option<Sha256>) {
-        let agrees = match claim::read_companion(&self.root.path, companion, kind) {
-            Ok(Some((Companion::Ok, _))) => true,
-            Ok(Some((Companion::Sha256(told), _))) => Some(told) == sha256,
-            _ => false,
-        };
-        let Some(name) = companion.file_name().filter(|_| agrees) else { return };
+        match claim::read_companion(&self.root.path, companion, kind) {
+            Ok(Some((Companion::Ok, _))) => self.remove_companion(companion),
+            Ok(Some((Companion::Sha256(told), _))) => match sha256 {
+                Some(sha256) if sha256 == told => self.remove_companion(companion),
+                Some(_) => self.settling.disagrees(companion),
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn remove_companion(&mut self, companion: &Path) {
+        let Some(name) = companion.file_name() else { return };
         let folder = Path::new("in").join(companion.parent().unwrap_or(Path::new("")));
         let folder = scan::open_root(&self.root.path).and_then(|root| scan::open_folder(root, &folder));
         if folder.is_ok_and(|folder| rustix::fs::unlinkat(folder, name, rustix::fs::AtFlags::empty()).is_ok()) {

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::alone::{Alone, Taken};
 use super::names::{self, CompanionKind, NameKind};
 use crate::domain::digest::Sha256;
 
@@ -46,6 +47,8 @@ pub enum Step {
     Try { file: PathBuf, stamp: Stamp, companion: Option<(PathBuf, CompanionKind)>, stable: bool },
     /// Its file was taken before it came, without a word of it: it may go when it agrees. `sha256`: of what was taken, when that is known.
     Late { companion: PathBuf, kind: CompanionKind, sha256: Option<Sha256> },
+    /// The same, when nobody could compare the two and no file of that name has come since: it may go, and nobody needs to be told.
+    Tidy { companion: PathBuf },
     /// Tell that it never completed: nothing changed for `quiet`.
     GiveUp { file: PathBuf, stamp: Stamp, quiet: Duration, reason: Incomplete },
 }
@@ -58,8 +61,7 @@ pub struct Settling {
     seen: BTreeMap<PathBuf, Seen>,
     /// Files whose sender said that they are whole: from when on they may be taken.
     told: BTreeMap<PathBuf, Duration>,
-    /// Folder and lower-case name of files that were taken without a companion: when, and their digest when it is known.
-    alone: BTreeMap<(PathBuf, String), (Duration, Option<Sha256>)>,
+    alone: Alone,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,10 @@ struct Seen {
     /// The companion it was last looked at with.
     tried_with: Option<(PathBuf, Stamp)>,
     why: Option<Incomplete>,
+    /// A companion whose file was taken before it came.
+    late: bool,
+    /// It speaks of other bytes than those that were taken.
+    disagrees: bool,
     reported: bool,
     gone: Option<Duration>,
 }
@@ -84,14 +90,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a vanished name is remembered.
 const REMEMBER: Duration = Duration::from_secs(600);
 /// A companion that came longer than this before its file is of an earlier one of that name.
-const AHEAD: Duration = Duration::from_secs(4 * 3_600);
-/// Most files of which it is remembered that they were taken alone.
-const MOST_ALONE: usize = 20_000;
+pub(super) const AHEAD: Duration = Duration::from_secs(4 * 3_600);
 
 impl Settling {
     /// `window`: how long nothing may change; `incomplete_after`: how long until someone is told.
     pub fn new(window: Duration, incomplete_after: Duration) -> Settling {
-        Settling { window, incomplete_after, seen: BTreeMap::new(), told: BTreeMap::new(), alone: BTreeMap::new() }
+        Settling { window, incomplete_after, seen: BTreeMap::new(), told: BTreeMap::new(), alone: Alone::default() }
     }
 
     /// Files whose sender said that they are whole, and from when on they may be taken: they need not stay as they are for the
@@ -103,7 +107,7 @@ impl Settling {
     /// Takes a whole listing (paths relative to `in/`), at a time that never goes back.
     pub fn observe(&mut self, listing: &BTreeMap<PathBuf, Stamp>, now: Duration) -> Vec<Step> {
         self.remember(listing, now);
-        self.alone.retain(|_, (at, _)| now.saturating_sub(*at) < AHEAD);
+        self.alone.forget(now);
         let companions = Companions::of(listing);
         let mut steps = Vec::new();
         for (path, stamp) in listing {
@@ -123,6 +127,8 @@ impl Settling {
                 NameKind::Temporary => Some(Incomplete::TemporaryName),
                 NameKind::Companion(_) if companions.has_file(path) => continue,
                 NameKind::Companion(kind) => {
+                    // The next file of that name may be taken meanwhile: it stays the companion of the one before.
+                    seen.late |= late.is_some();
                     if let Some(sha256) = late.filter(|_| seen.tried_with.is_none()) {
                         seen.tried_with = Some((path.clone(), *stamp));
                         steps.push(Step::Late { companion: path.clone(), kind, sha256 });
@@ -146,10 +152,21 @@ impl Settling {
             };
             if let Some(reason) = why.filter(|_| !seen.reported && quiet >= self.incomplete_after) {
                 seen.reported = true;
-                steps.push(Step::GiveUp { file: path.clone(), stamp: *stamp, quiet, reason });
+                steps.push(if seen.late && !seen.disagrees {
+                    Step::Tidy { companion: path.clone() }
+                } else {
+                    Step::GiveUp { file: path.clone(), stamp: *stamp, quiet, reason }
+                });
             }
         }
         steps
+    }
+
+    /// The companion that came late speaks of other bytes than those that were taken: somebody must be told.
+    pub fn disagrees(&mut self, companion: &Path) {
+        if let Some(seen) = self.seen.get_mut(companion) {
+            seen.disagrees = true;
+        }
     }
 
     /// The file was looked at and is not whole.
@@ -167,11 +184,14 @@ impl Settling {
     }
 
     /// The same, without a companion: one that comes late is of this file, not of the next of that name.
-    pub fn taken_alone(&mut self, file: &Path, sha256: Option<Sha256>, now: Duration) {
+    pub fn taken_alone(&mut self, file: &Path, taken: Taken, now: Duration) {
         self.taken(file);
-        if self.alone.len() < MOST_ALONE {
-            self.alone.insert(split(file), (now, sha256));
-        }
+        self.alone.add(taken, now);
+    }
+
+    /// What an earlier run took so.
+    pub fn took_alone(&mut self, taken: Vec<Taken>) {
+        taken.into_iter().for_each(|taken| self.alone.add(taken, Duration::ZERO));
     }
 
     /// Whether a companion can be of that file, and not of an earlier one of that name.
@@ -182,21 +202,12 @@ impl Settling {
         let (Some(came), Some(file_came)) = (self.seen.get(companion), self.seen.get(file)) else { return true };
         let ahead = file_came.first.saturating_sub(came.since);
         let nearer_to = |taken: Duration| came.since >= taken && came.since.saturating_sub(taken) < ahead;
-        ahead <= AHEAD && !self.alone.get(&split(file)).is_some_and(|(taken, _)| nearer_to(*taken))
+        ahead <= AHEAD && !self.alone.at(file).is_some_and(nearer_to)
     }
 
     /// The digest of the file that a companion without one speaks of, which was taken before the companion came.
     fn taken_before(&self, companion: &Path) -> Option<Option<Sha256>> {
-        let came = self.seen.get(companion)?.since;
-        let (folder, name) = split(companion);
-        let (target, _) = names::companion_of(&name)?;
-        let mut all = self
-            .alone
-            .iter()
-            .filter(|((place, file), (at, _))| *place == folder && (file == target || stem(file) == target) && *at <= came);
-        let found = all.next()?;
-        // Of two with that stem nobody knows which is meant.
-        if all.next().is_none() { Some(found.1.1) } else { None }
+        self.alone.spoken_of(companion, self.seen.get(companion)?.since)
     }
 
     /// When something may follow although nothing changes.
@@ -225,6 +236,8 @@ impl Settling {
                         pause: self.window,
                         tried_with: None,
                         why: None,
+                        late: false,
+                        disagrees: false,
                         reported: false,
                         gone: None,
                     };
@@ -332,12 +345,12 @@ impl<'l> Companions<'l> {
     }
 }
 
-fn split(path: &Path) -> (PathBuf, String) {
+pub(super) fn split(path: &Path) -> (PathBuf, String) {
     let name = names::decode(path.file_name().map(OsStrExt::as_bytes).unwrap_or_default()).to_ascii_lowercase();
     (path.parent().unwrap_or(Path::new("")).to_path_buf(), name)
 }
 
-fn stem(name: &str) -> &str {
+pub(super) fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
@@ -352,7 +365,13 @@ mod tests {
     type Scene<'a> = (u64, &'a [(&'a str, u64, i128)], &'a [&'a str]);
 
     fn play(title: &str, scenes: &[Scene<'_>]) {
+        play_after(title, &[], scenes);
+    }
+
+    /// After a run that took `before` alone.
+    fn play_after(title: &str, before: &[&str], scenes: &[Scene<'_>]) {
         let mut settling = Settling::new(Duration::from_millis(WINDOW), Duration::from_millis(LATE));
+        settling.took_alone(before.iter().map(|file| Taken::of(Path::new(file), None)).collect());
         for (at, files, want) in scenes {
             let now = Duration::from_millis(*at);
             let listing = files.iter().map(|(name, size, mtime)| (PathBuf::from(name), Stamp { size: *size, mtime: *mtime })).collect();
@@ -367,12 +386,19 @@ mod tests {
                         if file.display().to_string().contains("half") {
                             settling.not_whole(&file, now, Incomplete::Unfinished);
                         } else if alone {
-                            settling.taken_alone(&file, None, now);
+                            settling.taken_alone(&file, Taken::of(&file, None), now);
                         } else {
                             settling.taken(&file);
                         }
                     }
-                    Step::Late { companion, kind, .. } => got.push(format!("late {} {}", companion.display(), kind.as_str())),
+                    Step::Late { companion, kind, .. } => {
+                        got.push(format!("late {} {}", companion.display(), kind.as_str()));
+                        // Whoever looks finds digests of `wrong` files to be others.
+                        if companion.display().to_string().contains("wrong") {
+                            settling.disagrees(&companion);
+                        }
+                    }
+                    Step::Tidy { companion } => got.push(format!("tidy {}", companion.display())),
                     Step::GiveUp { file, reason, .. } => got.push(format!("give up {} {reason:?}", file.display())),
                 }
             }
@@ -482,7 +508,29 @@ mod tests {
                 (900, &[sha, second], &[]),
                 (1000, &[sha, second], &["try a.zip"]),
                 (1100, &[("a.zip.sha256", 64, 10)], &["late a.zip.sha256 sha256"]),
-                (2100, &[("a.zip.sha256", 64, 10)], &["give up a.zip.sha256 OrphanCompanion"]),
+                (2100, &[("a.zip.sha256", 64, 10)], &["tidy a.zip.sha256"]),
+            ],
+        );
+        let (wrong, its) = (("wrong.zip", 10, 5), ("wrong.zip.sha256", 64, 6));
+        play(
+            "late, and of other bytes",
+            &[
+                (0, &[wrong], &[]),
+                (100, &[wrong], &["try wrong.zip"]),
+                (150, &[its], &["late wrong.zip.sha256 sha256"]),
+                (1150, &[its], &["give up wrong.zip.sha256 OrphanCompanion"]),
+            ],
+        );
+        let md5 = ("a.zip.md5", 32, 6);
+        play(
+            "late, then the next, which waits for nothing",
+            &[
+                (0, &[first], &[]),
+                (100, &[first], &["try a.zip"]),
+                (150, &[md5], &["late a.zip.md5 md5"]),
+                (900, &[md5, second], &[]),
+                (1000, &[md5, second], &["try a.zip"]),
+                (1150, &[md5], &["tidy a.zip.md5"]),
             ],
         );
         play("late, by its stem", &[(0, &[first], &[]), (100, &[first], &["try a.zip"]), (150, &[("A.ok", 0, 6)], &["late A.ok ok"])]);
@@ -505,6 +553,22 @@ mod tests {
                 (850, &[sha, ("a.zip", 1, 8)], &[]),
                 (1700, &[sha, second], &[]),
                 (1800, &[sha, second], &["try a.zip sha256"]),
+            ],
+        );
+        play_after(
+            "late, a restart, then the next",
+            &["a.zip"],
+            &[(0, &[sha], &["late a.zip.sha256 sha256"]), (50, &[sha, second], &[]), (150, &[sha, second], &["try a.zip"])],
+        );
+        play_after(
+            "a restart, late, then the next",
+            &["a.zip"],
+            &[
+                (0, &[], &[]),
+                (50, &[md5], &["late a.zip.md5 md5"]),
+                (900, &[md5, second], &[]),
+                (1000, &[md5, second], &["try a.zip"]),
+                (1050, &[md5], &["tidy a.zip.md5"]),
             ],
         );
         let tomorrow = ("a.zip", 11, 86_400_000_000_000);

@@ -364,6 +364,7 @@ fn settings(sftp: &SftpConfig, hub: &Hub) -> Settings {
             expired: words::EXPIRED,
             idle: words::IDLE,
             protocol_error: words::PROTOCOL_ERROR,
+            packet_too_long: words::PACKET_TOO_LONG,
         },
         executor,
         clock: hub.clock,

@@ -30,12 +30,14 @@ pub mod office;
 pub mod process;
 pub mod programs;
 pub mod published;
+pub mod small_disk;
 pub mod specification;
 
 pub use contract::{ContractProxy, ContractReport, Exchange};
 pub use examples::{Example, example_cases, zip_dir, zip_entries};
 pub use process::{Child, free_port, messo, messo_bin, timed, wait_for};
 pub use programs::{node_modules, python, require, require_path, require_python, shared_dir};
+pub use small_disk::SmallDisk;
 
 /// A small generator: the same seed, the same choices.
 pub struct Dice(pub u64);

@@ -9,7 +9,7 @@ pub fn require_all() -> bool {
 }
 
 /// Prints why a test does nothing here, or fails it where everything must be there. Always false.
-fn missing(what: &str) -> bool {
+pub fn missing(what: &str) -> bool {
     assert!(!require_all(), "{what}: MESSO_REQUIRE_ALL=1 vieta di saltare la prova (bash tests/install-clients.sh)");
     println!("skipped: {what}");
     false

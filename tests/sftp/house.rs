@@ -312,12 +312,12 @@ impl House {
         Client(command.spawn().unwrap())
     }
 
-    /// `sftp` with that key (`-oIdentityFile=...`) and no other.
-    pub fn as_another_key(&self, identity: &str, script: &str) -> Ran {
+    /// `sftp` with these keys (`-oIdentityFile=...`) and no other.
+    pub fn as_another_key(&self, identities: &[&str], script: &str) -> Ran {
         let script = self.script(script);
         let mut command = Command::new("timeout");
         command.args(["60", "sftp"]).args(self.options().iter().filter(|option| !option.contains("IdentityFile")));
-        self.run(command.arg(identity).arg("-b").arg(script).arg(self.login()))
+        self.run(command.args(identities).arg("-b").arg(script).arg(self.login()))
     }
 
     /// `sftp` itself, with its `ssh`, to be killed in the middle.

@@ -29,7 +29,7 @@ fn keys_of_every_kind_open() {
         house.hang_up();
         let identity = format!("-oIdentityFile={name}");
         wait_for(&format!("{name} opens"), std::time::Duration::from_secs(20), || {
-            let ran = house.as_another_key(&identity, "pwd\n");
+            let ran = house.as_another_key(&[&identity], "pwd\n");
             ran.ok.then_some(())
         });
     }

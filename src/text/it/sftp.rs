@@ -8,6 +8,7 @@ pub const STOPPING: &str = "il servizio si sta fermando: riprovare fra qualche m
 pub const EXPIRED: &str = "l'account è scaduto o è stato tolto dalla configurazione";
 pub const IDLE: &str = "sessione chiusa per inattività";
 pub const PROTOCOL_ERROR: &str = "richieste fuori dalle regole del protocollo";
+pub const PACKET_TOO_LONG: &str = "una richiesta supera i 256 KiB: impostare nel programma blocchi da 255 KiB o meno";
 
 pub const PASSWORD_ONCE: &str = "Password: ";
 pub const PASSWORD_AGAIN: &str = "Ripetere la password: ";

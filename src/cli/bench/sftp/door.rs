@@ -89,6 +89,7 @@ pub async fn serve(job: &Job) -> Result<&'static str, String> {
         expired: it::sftp::EXPIRED,
         idle: it::sftp::IDLE,
         protocol_error: it::sftp::PROTOCOL_ERROR,
+        packet_too_long: it::sftp::PACKET_TOO_LONG,
     };
     let executor = executor::Settings::new(it::sftp_refusals::sentence);
     let parts = Parts {

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::Compat;
 use crate::intake::sftp::engine;
 use crate::intake::sftp::executor::Executor;
+use crate::intake::sftp::home::Refused;
 
 /// A channel of the connection.
 enum Slot {
@@ -42,6 +43,8 @@ pub(super) struct Connection {
     channels: HashMap<ChannelId, Slot>,
     /// Whose key was refused, when no password was tried since; nobody's: of a user that does not exist.
     key_refused: Option<Option<String>>,
+    /// Whose login does not come about, and why as far as is known; in the books when the connection ends so.
+    missed: Option<(String, &'static str)>,
     /// It asked for a user that does not exist, and that is in the books.
     unknown_user: bool,
     /// Why it must go although it logged in.
@@ -57,6 +60,7 @@ impl Connection {
             compat,
             channels: HashMap::new(),
             key_refused: None,
+            missed: None,
             unknown_user: false,
             turned_away: None,
             logged_in: false,
@@ -90,7 +94,9 @@ impl Connection {
         self.barred()
     }
 
-    fn refused(&self, account: Option<&Account>, outcome: &'static str) -> Auth {
+    fn refused(&mut self, account: Option<&Account>, outcome: &'static str) -> Auth {
+        // That it did not come about needs no line of its own now; that its keys were refused does.
+        self.missed.take_if(|(_, why)| *why == NOT_COMPLETED);
         let event = self.event(Act::LoginRefused, account.map(|account| account.name.clone()), outcome);
         self.door.ledger.note(event);
         again()
@@ -120,6 +126,7 @@ impl Connection {
 
     /// It knows its secret.
     fn admit(&mut self, account: &Arc<Account>) -> Auth {
+        self.missed = None;
         if let Err(denied) = account.admits(self.address(), Clock::REAL.now()) {
             return self.refused(Some(account), denied.code());
         }
@@ -161,11 +168,22 @@ impl Drop for Connection {
                 line.end();
             }
         }
-        if let Some(account) = self.key_refused.take().filter(|_| !self.logged_in) {
+        if self.logged_in {
+            return;
+        }
+        if let Some((account, why)) = self.missed.take() {
+            self.door.ledger.note(self.event(Act::LoginRefused, Some(account), why));
+        }
+        if let Some(account) = self.key_refused.take() {
             self.door.offend(self.guest.peer.ip(), Offence::WrongSecret, account.as_deref());
         }
     }
 }
+
+/// Every key it had to offer is another's, or of an algorithm that is not taken there.
+const KEY_REFUSED: &str = "CHIAVE_NON_ACCETTATA";
+/// It asked for an account and went without giving a secret: no key of a kind that is taken, one that it could not sign with, no password.
+const NOT_COMPLETED: &str = "ACCESSO_NON_COMPLETATO";
 
 /// A client that takes its answers slowly costs half of what the engine would allow.
 fn engine_limits() -> engine::Limits {
@@ -184,7 +202,10 @@ pub(super) fn methods() -> MethodSet {
 impl Handler for Connection {
     type Error = russh::Error;
 
-    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        if let Some(account) = self.door.accounts.of_user(user) {
+            self.missed.get_or_insert_with(|| (account.name.clone(), NOT_COMPLETED));
+        }
         Ok(again())
     }
 
@@ -211,12 +232,18 @@ impl Handler for Connection {
         self.barred()?;
         let account = self.door.accounts.of_user(user);
         let fits = |account: &Arc<Account>| account.has_key(offer.public_key) && algorithms::accepts(self.compat, offer.algorithm);
-        if account.as_ref().is_some_and(fits) {
+        if let Some(account) = account.as_ref().filter(|account| fits(account)) {
+            // It has still to sign with it: the keys before it were only those of an agent.
+            self.missed = Some((account.name.clone(), NOT_COMPLETED));
             return Ok(Auth::Accept);
         }
         self.slow_down().await?;
         // Agents offer all they have: it counts once, when the connection ends without a login, whoever it asked for.
-        self.key_refused = Some(account.as_ref().map(|account| account.name.clone()));
+        let name = account.as_ref().map(|account| account.name.clone());
+        if let Some(name) = &name {
+            self.missed = Some((name.clone(), KEY_REFUSED));
+        }
+        self.key_refused = Some(name);
         Ok(if account.is_none() { self.unknown() } else { again() })
     }
 
@@ -237,7 +264,6 @@ impl Handler for Connection {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         self.logged_in = true;
-        self.guest.set_client(session.remote_sshid());
         let account = self.guest.account().map(|account| account.name.clone());
         if let Some(why) = self.turned_away {
             self.door.ledger.note(self.event(Act::LoginRefused, account, "TROPPE_SESSIONI"));
@@ -304,10 +330,15 @@ impl Handler for Connection {
         let Some(Slot::Sftp(line)) = self.channels.get(&channel) else { return Ok(()) };
         if let Err(ended) = line.feed(data) {
             let account = self.guest.account().map(|account| account.name.clone());
-            tracing::warn!(account, address = %self.address(), %ended, "sessione SFTP chiusa: richieste fuori dalle regole");
+            tracing::warn!(account = account.as_deref(), address = %self.address(), %ended, "sessione SFTP chiusa: richieste fuori dalle regole");
             line.end();
             self.guest.doom();
-            return session.disconnect(Disconnect::ProtocolError, self.words().protocol_error, "it");
+            self.door.ledger.note(self.event(Act::Refused, account, Refused::BadMessage.code()));
+            let why = match ended {
+                engine::Ended::PacketTooLong(_) => self.words().packet_too_long,
+                _ => self.words().protocol_error,
+            };
+            return session.disconnect(Disconnect::ProtocolError, why, "it");
         }
         Ok(())
     }

@@ -22,7 +22,6 @@ pub struct Guest {
     pub offer: Arc<Offer>,
     /// To send it away politely.
     pub handle: OnceLock<Handle>,
-    client: OnceLock<Arc<str>>,
     inner: Mutex<Inside>,
     /// Milliseconds of [`Link::age_ms`] at which it was told to go; 0: it was not.
     doomed: AtomicU64,
@@ -60,14 +59,7 @@ impl Guest {
     /// What the client calls itself.
     #[must_use]
     pub fn client(&self) -> Option<Arc<str>> {
-        self.client.get().cloned()
-    }
-
-    /// Keeps what of it can be printed.
-    pub fn set_client(&self, version: &[u8]) {
-        let text: String =
-            version.iter().take(100).map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '?' }).collect();
-        let _ = self.client.set(text.into());
+        self.offer.client()
     }
 
     pub fn add_line(&self, line: &Arc<Line>) {
@@ -123,7 +115,6 @@ impl Guests {
             link,
             offer: Arc::default(),
             handle: OnceLock::new(),
-            client: OnceLock::new(),
             inner: Mutex::new(Inside { counted: Some(counts.stranger()), ..Inside::default() }),
             doomed: AtomicU64::new(0),
             quiet: AtomicU64::new(0),

@@ -1,8 +1,9 @@
-//! What a client can do, read from its first packet, which is not encrypted: which of our old algorithms it needed.
+//! What a client calls itself and what it can do, read from its first bytes, which are not encrypted: which of our old algorithms it
+//! needed.
 //!
 //! SSH agrees on the first of the client's list that is in ours (RFC 4253, section 7.1); the library does so and does not tell.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::Preferred;
 
@@ -25,6 +26,7 @@ struct Inner {
 /// The lists of a KEXINIT that matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Lists {
+    client: Arc<str>,
     kex: Vec<String>,
     host_key: Vec<String>,
     cipher: Vec<String>,
@@ -43,6 +45,13 @@ impl Offer {
             inner.bytes = Vec::new();
         }
         done
+    }
+
+    /// What it calls itself, as far as it can be printed.
+    #[must_use]
+    pub fn client(&self) -> Option<Arc<str>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.lists.as_ref().map(|lists| lists.client.clone())
     }
 
     /// Algorithms agreed upon that `modern` does not have, out of `offered`.
@@ -78,14 +87,15 @@ impl Offer {
 fn read(bytes: &[u8]) -> Option<Lists> {
     let mut rest = bytes;
     // A client may say something before its version.
-    loop {
+    let client = loop {
         let end = rest.iter().position(|byte| *byte == b'\n')?;
         let (line, after) = rest.split_at_checked(end + 1)?;
         rest = after;
         if line.starts_with(b"SSH-") {
-            break;
+            let line = line.trim_ascii_end().iter().take(100);
+            break line.map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '?' }).collect::<String>();
         }
-    }
+    };
     let length = usize::try_from(number(&mut rest)?).ok()?;
     let packet = rest.get(..length)?;
     let mut packet = packet.get(1..)?;
@@ -98,7 +108,7 @@ fn read(bytes: &[u8]) -> Option<Lists> {
     let cipher = names(&mut packet)?;
     names(&mut packet)?;
     let mac = names(&mut packet)?;
-    Some(Lists { kex, host_key, cipher, mac })
+    Some(Lists { client: client.into(), kex, host_key, cipher, mac })
 }
 
 fn take<'b>(bytes: &mut &'b [u8], count: usize) -> Option<&'b [u8]> {
@@ -165,6 +175,7 @@ mod tests {
                 assert!(done, "{lists:?} cut by {cut}");
                 let old = offer.old(&preferred(Compat::Legacy), &preferred(Compat::Moderno));
                 assert_eq!(&old, want, "{lists:?} cut by {cut}");
+                assert_eq!(offer.client().as_deref(), Some("SSH-2.0-Vecchio_1.0"), "{lists:?} cut by {cut}");
             }
         }
     }

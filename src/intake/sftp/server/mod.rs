@@ -73,6 +73,7 @@ pub struct Words {
     pub expired: &'static str,
     pub idle: &'static str,
     pub protocol_error: &'static str,
+    pub packet_too_long: &'static str,
 }
 
 /// How the door is kept.

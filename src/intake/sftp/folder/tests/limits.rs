@@ -1,6 +1,4 @@
-//! Quotas, sizes, full disks.
-
-use std::process::Command;
+//! Quotas and sizes; a disk that is really full is in `tests/sftp_disk.rs`.
 
 use super::*;
 
@@ -147,48 +145,4 @@ fn thousands_of_holes_are_refused_and_the_disk_keeps_its_reserve() {
     assert_eq!(open(&home, "in/c.zip", WRITE).err(), Some(Refused::DiskReserve), "before it begins");
     assert_eq!(home.space(b"/").unwrap().free, 0);
     assert!(list(&home, "in").is_ok());
-}
-
-/// A tiny file system, unmounted when dropped.
-struct Tiny(PathBuf);
-
-impl Drop for Tiny {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn a_full_disk_refuses_and_what_was_there_can_go_on_later() {
-    let place = tempfile::tempdir().unwrap();
-    let run = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1024k,mode=0700", "tmpfs"]).arg(place.path()).output();
-    if !run.is_ok_and(|run| run.status.success()) {
-        println!("skipped: mount di un tmpfs non permesso");
-        return;
-    }
-    let _tiny = Tiny(place.path().to_owned());
-    let arrivals = Arc::new(Arrivals::new(Duration::from_millis(50)));
-    let shared = Shared::open(settings(place.path(), &arrivals)).unwrap();
-    let home = FolderHome::new(shared.clone(), None);
-    let ballast = place.path().join("zavorra");
-    std::fs::write(&ballast, vec![0; 512 << 10]).unwrap();
-    let mut file = open(&home, "in/lotto.zip", WRITE).unwrap();
-    let piece = vec![b'x'; 100_000];
-    let mut written = 0;
-    let refused = (0..10u64).find_map(|at| {
-        let result = file.write_at(&[(at * 100_000, &piece)]);
-        written += u64::from(result.is_ok());
-        result.err()
-    });
-    assert_eq!(refused, Some((0, Refused::DiskFull)));
-    drop(file);
-    let there = size(&home, "in/lotto.zip").unwrap();
-    assert!(there >= written * 100_000 && there % 4096 < 100_000, "{there} bytes after {written} pieces");
-    assert_eq!(shared.usage().bytes, there, "what did not fit is not counted");
-    assert_eq!(std::fs::read(place.path().join(".messo/arrivo/lotto.zip")).unwrap(), vec![b'x'; there as usize]);
-    std::fs::remove_file(ballast).unwrap();
-    let mut file = open(&home, "in/lotto.zip", RESUME).unwrap();
-    file.write_at(&[(there, b"fine")]).unwrap();
-    file.finish(Ending::Closed).unwrap();
-    assert_eq!(std::fs::metadata(place.path().join("in/lotto.zip")).unwrap().len(), there + 4);
 }
