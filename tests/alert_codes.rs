@@ -94,7 +94,7 @@ const HANDED_OVER: &[(&str, &str, &str)] = &[
     ("PT_CERTIFICATO_NON_VALIDO", "src/service/positions/partners.rs", "DISTRUSTED } Distrust::Ours"),
     ("PT_ACCETTA_LE_CREDENZIALI", "src/store/stops.rs", "(PT_STOPPED, \"PT_ACCETTA_LE_CREDENZIALI\")"),
     ("PT_CERTIFICATO_DA_RIPROVARE", "src/store/stops.rs", "(\"PT_CERTIFICATO_NON_VALIDO\", \"PT_CERTIFICATO_DA_RIPROVARE\")"),
-    ("ID_POSIZIONE_MANCANTE", "src/service/positions/verify.rs", "Answered::Not(\"ID_POSIZIONE_MANCANTE\")"),
+    ("ID_POSIZIONE_MANCANTE", "src/service/positions/verify.rs", "Answered::Not(prepare::code::NO_ID)"),
     ("VERIFICA_RESPINTA_DAL_PT", "src/service/positions/verify.rs", "\"il PT respinge la domanda\" ); \"VERIFICA_RESPINTA_DAL_PT\""),
     ("POSIZIONE_DI_ALTRI", "src/service/positions/verify.rs", "Answered::Not(code::OTHER)"),
     ("POSIZIONE_NON_DESCRITTA", "src/connectors/pt/govpay/wire.rs", ".ok_or(code::NOT_DESCRIBED)"),
