@@ -46,6 +46,18 @@ fn paramiko_asks_for_a_whole_big_file_at_once() {
     house.nobody_is_left();
 }
 
+/// A pool: three channels stay open, and what is left of the connection's four places serves any number, whoever closes first.
+#[test]
+fn paramiko_opens_one_channel_after_the_other() {
+    if !require_python(&["paramiko"]) {
+        return;
+    }
+    let house = ready("");
+    let ran = script(&house, &python(), "paramiko_channels.py", "");
+    assert!(ran.ok, "{}", ran.text);
+    house.nobody_is_left();
+}
+
 /// More than fifty key exchanges, begun by either side in the middle of whatever flows, on a machine that has other things to do.
 #[test]
 fn paramiko_changes_keys_all_the_time() {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use russh::keys::ssh_key::Certificate;
@@ -30,9 +30,20 @@ use crate::intake::sftp::home::Refused;
 enum Slot {
     /// Open; the client has not yet said for what.
     Fresh(ChannelWriteHalf<Msg>),
-    Sftp(Arc<Line>),
-    /// It was answered and is being closed.
+    /// Gone once it is over, whoever closed it.
+    Sftp(Weak<Line>),
+    /// It was refused, and the client has not closed it yet.
     Spent,
+}
+
+impl Slot {
+    /// Whether it takes one of the places that a connection has. SSH tells nothing of a channel that we closed first.
+    fn is_taken(&self) -> bool {
+        match self {
+            Slot::Fresh(_) | Slot::Spent => true,
+            Slot::Sftp(line) => line.upgrade().is_some_and(|line| !line.is_over()),
+        }
+    }
 }
 
 /// See the module.
@@ -140,7 +151,7 @@ impl Connection {
 
     /// Says something to a person in front of a terminal, and ends the channel.
     fn tell(&mut self, channel: ChannelId, text: &'static str, session: &mut Session) -> Result<(), russh::Error> {
-        self.channels.insert(channel, Slot::Spent);
+        self.channels.remove(&channel);
         session.channel_success(channel)?;
         session.extended_data(channel, 1, text.as_bytes().to_vec())?;
         session.exit_status_request(channel, 1)?;
@@ -148,23 +159,30 @@ impl Connection {
         session.close(channel)
     }
 
-    fn open_sftp(&mut self, write: ChannelWriteHalf<Msg>) -> Option<Arc<Line>> {
+    fn open_sftp(&mut self, write: ChannelWriteHalf<Msg>) -> Option<Weak<Line>> {
         let account = self.guest.account()?;
         let witness =
             SessionWitness::new(self.door.ledger.clone(), self.door.settings.clock, &account.name, self.address(), self.guest.client());
         let witness = Arc::new(witness);
         let home = self.door.homes.home(&account.name, witness.clone())?;
         let executor = Executor::new(home, witness, self.door.settings.executor.clone());
-        let line = Line::start(executor, engine_limits(), self.guest.link.clone(), &self.door.counts, write);
+        let (line, life) = Line::start(executor, engine_limits(), self.guest.link.clone(), &self.door.counts, write);
         self.guest.add_line(&line);
-        Some(line)
+        let (known, guest) = (Arc::downgrade(&line), self.guest.clone());
+        tokio::spawn(async move {
+            life.await;
+            guest.forget_line(&line);
+        });
+        Some(known)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         for slot in self.channels.values() {
-            if let Slot::Sftp(line) = slot {
+            if let Slot::Sftp(line) = slot
+                && let Some(line) = line.upgrade()
+            {
                 line.end();
             }
         }
@@ -290,6 +308,7 @@ impl Handler for Connection {
     }
 
     async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, _: &mut Session) -> Result<(), Self::Error> {
+        self.channels.retain(|_, slot| slot.is_taken());
         if self.channels.len() >= self.door.settings.max_channels || self.turned_away.is_some() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
@@ -328,6 +347,7 @@ impl Handler for Connection {
 
     async fn data(&mut self, channel: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
         let Some(Slot::Sftp(line)) = self.channels.get(&channel) else { return Ok(()) };
+        let Some(line) = line.upgrade().filter(|line| !line.is_over()) else { return Ok(()) };
         if let Err(ended) = line.feed(data) {
             let account = self.guest.account().map(|account| account.name.clone());
             tracing::warn!(account = account.as_deref(), address = %self.address(), %ended, "sessione SFTP chiusa: richieste fuori dalle regole");
@@ -345,9 +365,9 @@ impl Handler for Connection {
 
     async fn channel_eof(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
         match self.channels.get(&channel) {
-            Some(Slot::Sftp(line)) => line.hang_up(),
+            Some(Slot::Sftp(line)) => line.upgrade().iter().for_each(|line| line.hang_up()),
             Some(Slot::Fresh(_)) => {
-                self.channels.insert(channel, Slot::Spent);
+                self.channels.remove(&channel);
                 session.close(channel)?;
             }
             _ => {}
@@ -356,9 +376,10 @@ impl Handler for Connection {
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
-        if let Some(Slot::Sftp(line)) = self.channels.remove(&channel) {
+        if let Some(Slot::Sftp(line)) = self.channels.remove(&channel)
+            && let Some(line) = line.upgrade()
+        {
             line.end();
-            self.guest.forget_line(&line);
         }
         Ok(())
     }

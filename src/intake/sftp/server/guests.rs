@@ -67,11 +67,12 @@ impl Guest {
     }
 
     pub fn forget_line(&self, line: &Arc<Line>) {
-        lock(&self.inner).lines.retain(|other| !Arc::ptr_eq(other, line));
+        let mut inner = lock(&self.inner);
+        inner.lines.retain(|other| !Arc::ptr_eq(other, line));
         self.quiet.store(self.link.age_ms(), Ordering::Relaxed);
     }
 
-    /// How long it has had no channel, when it has none.
+    /// How long ago it logged in or its last channel was closed.
     #[must_use]
     pub fn quiet_ms(&self) -> u64 {
         self.link.age_ms().saturating_sub(self.quiet.load(Ordering::Relaxed))

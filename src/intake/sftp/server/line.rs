@@ -80,8 +80,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Line {
-    /// A channel that begins now, and the task that takes its answers to the client. Call it inside the runtime.
-    pub fn start(executor: Executor, limits: Limits, link: Arc<Link>, counts: &Counts, write: ChannelWriteHalf<Msg>) -> Arc<Line> {
+    /// A channel that begins now, and what takes its answers to the client: to be run beside it, ends when the channel is over.
+    pub fn start(
+        executor: Executor,
+        limits: Limits,
+        link: Arc<Link>,
+        counts: &Counts,
+        write: ChannelWriteHalf<Msg>,
+    ) -> (Arc<Line>, impl Future<Output = ()> + Send + use<>) {
         let line = Arc::new(Line {
             engine: Mutex::new(Engine::new(limits)),
             executor: Mutex::new(Some(executor)),
@@ -103,8 +109,8 @@ impl Line {
             counts: counts.clone(),
             _counted: counts.channel(),
         });
-        tokio::spawn(pump(line.clone(), write));
-        line
+        let life = pump(line.clone(), write);
+        (line, life)
     }
 
     /// Takes bytes of the client. Never waits.
@@ -146,6 +152,12 @@ impl Line {
             self.link.pause(false);
         }
         self.wake();
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over.is_cancelled()
     }
 
     /// From now on nothing new is begun; what is under way goes on.
@@ -255,7 +267,7 @@ impl Line {
     }
 }
 
-/// Takes answers to the client as its window allows, then closes the channel. Ends with the channel.
+/// Takes answers to the client as its window allows, then closes the channel. Ends with the channel, whoever ends it, and ends the line.
 async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
     loop {
         let (bytes, more) = {
@@ -279,6 +291,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                 };
                 line.waiting.store(0, Ordering::Relaxed);
                 if !sent {
+                    line.end();
                     return;
                 }
                 failpoint!("sftp.answered");
@@ -286,15 +299,19 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
             }
             None => {
                 if line.eof.load(Ordering::Acquire) && lock(&line.engine).is_idle() {
+                    // Before the client is told: who opens the next one at once finds the place of this.
+                    line.end();
                     let _ = write.exit_status(0).await;
                     let _ = write.eof().await;
                     let _ = write.close().await;
-                    line.end();
                     return;
                 }
                 tokio::select! {
                     () = line.output.notified() => {}
-                    () = line.over.cancelled() => return,
+                    () = line.over.cancelled() => {
+                        line.end();
+                        return;
+                    }
                 }
             }
         }

@@ -57,7 +57,7 @@ fn judge(door: &Inner, guest: &Guest) -> Sentence {
     if stalled > limits.stalled_s.saturating_mul(1_000) {
         return Sentence::Stalled;
     }
-    let idle = health.iter().map(|health| health.idle_ms).min().unwrap_or_else(|| guest.quiet_ms());
+    let idle = health.iter().map(|health| health.idle_ms).chain([guest.quiet_ms()]).min().unwrap_or(0);
     if idle > limits.idle_s.saturating_mul(1_000) {
         return Sentence::Idle;
     }
