@@ -493,7 +493,9 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Paid, _) => PositionStep::stay(state),
         (_, F::PaidElsewhere) => payment::elsewhere(state),
         // What else is met does not make it be asked for again.
-        (S::Parked { code }, F::GaveUp { .. } | F::NotVerified { .. }) if code == code::PAID_ELSEWHERE => PositionStep::stay(state),
+        (S::Parked { code }, F::GaveUp { .. } | F::NotVerified { .. } | F::Unverifiable) if code == code::PAID_ELSEWHERE => {
+            PositionStep::stay(state)
+        }
         // The amount stays as it is, and a PT that asks is still told the prices that are known.
         (S::Unverified | S::Open | S::Changing { .. } | S::Parked { .. }, F::ActErased) => {
             let mut step = PositionStep::to(S::Unmanaged).tell(line(event::UNMANAGED, Some(code::ACT_ERASED)));

@@ -103,7 +103,7 @@ pub async fn run(hub: Arc<Hub>) {
         let wait = match look(&hub, hub.clock.now(), passed).await {
             Ok(_) => pause,
             // It goes on at the next start.
-            Err(RetentionError::Store(StoreError::Stopping)) => return,
+            Err(RetentionError::Store(StoreError::Stopping)) if hub.stopping.is_cancelled() => return,
             // The day is not done.
             Err(error) => {
                 tracing::error!(%error, "la conservazione non è riuscita: si riprova");

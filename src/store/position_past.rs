@@ -10,6 +10,9 @@ use super::positions::PositionRow;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
 
+/// Sums that are remembered, the newest first.
+const MOST: usize = 32;
+
 /// What the PT held before messo changed anything, and what messo made of it: asked, or answered.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Past {
@@ -20,12 +23,19 @@ struct Past {
 /// A life ends and another begins: what it came to is kept. One that was never verified leaves what was kept before it.
 pub(super) fn keep(db: &Connection, row: &PositionRow) -> Result<(), StoreError> {
     let id = row.id.0.as_bytes();
-    let base: Option<i64> = db.prepare_cached("SELECT base FROM position WHERE id = ?1")?.query_row([id], |found| found.get(0))?;
+    let sql = "SELECT base, past FROM position WHERE id = ?1";
+    let (base, older): (Option<i64>, Option<String>) =
+        db.prepare_cached(sql)?.query_row([id], |found| Ok((found.get(0)?, found.get(1)?)))?;
     let (Some(base), Some(wanted)) = (base, row.wanted) else { return Ok(()) };
     // Where it was pushed it is in what was wanted.
     let cost = row.cost.map_or(0, Cents::get) - row.wanted_cost.map_or(0, Cents::get);
     let mut sums = vec![wanted, Cents(wanted.get().saturating_add(cost))];
     sums.extend(row.before.map(|(whole, _)| whole));
+    // A life in which nothing moved leaves the PT with what one before it had made.
+    sums.extend(read(older.as_deref()).filter(|older| older.base == Cents(base)).into_iter().flat_map(|older| older.sums));
+    let mut seen = std::collections::BTreeSet::new();
+    sums.retain(|sum| seen.insert(sum.get()));
+    sums.truncate(MOST);
     let past = serde_json::to_string(&Past { base: Cents(base), sums })?;
     db.prepare_cached("UPDATE position SET past = ?2 WHERE id = ?1")?.execute(params![id, past])?;
     Ok(())

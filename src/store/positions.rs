@@ -492,8 +492,10 @@ fn hold(db: &Connection, row: &mut PositionRow, held: &Held, read: Option<bool>,
     };
     (row.asked, row.unsure) = match (held.amount, change) {
         (Some(amount), _) => (Some(amount), false),
-        // It does not tell: what it was told last, if it said that it did it.
-        (None, Some(change)) if read == Some(true) || change.stage == Stage::ToReadBack => (Some(change.amount), false),
+        // It does not tell: what it was told last, if it said that it did it or was silent for as long as it may be.
+        (None, Some(change)) if change.stage == Stage::ToReadBack || read.is_some_and(|told| change.is_in(held, told, row.asked)) => {
+            (Some(change.amount), false)
+        }
         (None, _) => (row.asked, row.unsure),
     };
     db.prepare_cached(

@@ -115,6 +115,7 @@ fn each_fact_moves_each_state_as_written() {
         (parked(code::PAID_ELSEWHERE), verified(payable, Some(10_000)), "FERMA", vec![]),
         (parked(code::PAID_ELSEWHERE), reckoned_fact(sum(20_000)), "FERMA", vec![]),
         (parked(code::PAID_ELSEWHERE), F::Moved, "FERMA", vec![]),
+        (parked(code::PAID_ELSEWHERE), F::Unverifiable, "FERMA", vec![]),
         (parked(code::PAID_ELSEWHERE), F::Resumed, "DA_VERIFICARE", vec!["VERIFICA_POSIZIONE"]),
         (parked(code::PAID_ELSEWHERE), verified(HeldState::Paid, None), "PAGATA", vec![]),
         (S::Unverified, F::Unverifiable, "APERTA", vec!["RICALCOLA"]),

@@ -195,7 +195,14 @@ pub async fn later(hub: &Hub, source: &str) -> Result<bool, PublishError> {
         }
         let (root, kept) = (root.clone(), hub.config.data.join(KEPT));
         let Again { made, gone } = on_share_of(hub, source, move || copy_kept(&root, &kept, waiting)).await??;
-        hub.store.copies_made(made.iter().map(|file| (file.id, file.temporary.clone())).collect()).await?;
+        let told = hub.store.copies_made(made.iter().map(|file| (file.id, file.temporary.clone())).collect()).await;
+        if let Err(error) = told {
+            // Made again another time: what lies there now would be left there, each time more of it.
+            if !matches!(error, StoreError::Stopping) {
+                take_away(hub, source, HANGS, made.into_iter().map(|file| file.temporary).collect()).await;
+            }
+            return Err(error.into());
+        }
         publish(hub, source, HANGS, made).await?;
         hub.store.published(gone).await?;
     }
@@ -214,6 +221,7 @@ fn copy_kept(root: &Path, kept: &Path, waiting: Vec<CopyToMake>) -> io::Result<A
     is_there(root)?;
     let (staging, begun) = (root.join(KEPT), monotonic());
     let (mut files, mut pending, mut out) = (Vec::new(), Vec::new(), Again::default());
+    let mut fault = None;
     for CopyToMake { file, happened_at } in waiting {
         if begun.elapsed() > AT_ONCE && !pending.is_empty() {
             break;
@@ -231,10 +239,19 @@ fn copy_kept(root: &Path, kept: &Path, waiting: Vec<CopyToMake>) -> io::Result<A
                 out.gone.push(file.id);
                 continue;
             }
-            Some(Err(error)) => return Err(error),
+            // One that cannot be read keeps none of the others waiting.
+            Some(Err(error)) => {
+                tracing::error!(publication.id = %file.id, %error, "un'attestazione conservata non si legge");
+                fault = fault.or(Some(error));
+                continue;
+            }
         };
         let mut copy = Pending::begin(&staging)?;
-        io::copy(&mut own, &mut copy)?;
+        if let Err(error) = io::copy(&mut own, &mut copy) {
+            tracing::error!(publication.id = %file.id, %error, "un'attestazione conservata non si copia");
+            fault = fault.or(Some(error));
+            continue;
+        }
         if copy.sha256() != file.sha256 {
             tracing::error!(publication.id = %file.id, "un'attestazione conservata non è più quella ricevuta: non può essere copiata");
             out.gone.push(file.id);
@@ -243,7 +260,6 @@ fn copy_kept(root: &Path, kept: &Path, waiting: Vec<CopyToMake>) -> io::Result<A
         pending.push(copy);
         files.push(file);
     }
-    let mut fault = None;
     for (file, parked) in files.into_iter().zip(place::park_all(pending)) {
         match parked {
             Ok(parked) => out.made.push(Publication { temporary: parked.temporary, ..file }),

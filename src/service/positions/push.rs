@@ -3,13 +3,15 @@
 //! Whatever stops the process in between, the next attempt reads what the PT holds before it tells it again.
 
 use super::partners::{after_error, heard};
-use super::verify::{Answered, Subject, ask, save, subject};
+use super::verify::{Answered, Subject, ask_of_change, save, subject};
 use tokio::sync::SemaphorePermit;
 
 use crate::connectors::ConnectorError;
+use crate::connectors::pt::OTHER_NOTICE;
 use crate::domain::ids::PositionId;
 use crate::domain::position::{Change, Changed, HeldState, Undone};
 use crate::flow::position::{Pending, PositionEffect, PositionFact, PositionState, Stage, code};
+use crate::flow::prepare;
 use crate::flow::retry::FailureClass;
 use crate::service::dispatch::End;
 use crate::service::{Hub, rome};
@@ -46,7 +48,7 @@ pub async fn push(hub: &Hub, leased: &Leased, id: PositionId) -> End {
             tell(hub, leased, &subject, &change, Some(turn)).await
         }
         // Nobody can say whether it left.
-        Stage::Offered if can.verify => match ask(hub, &subject).await {
+        Stage::Offered if can.verify => match ask_of_change(hub, &subject).await {
             Answered::Held(held) => {
                 let holds_it = change.is_in(&held, false, subject.material.asked);
                 let not_yet = can.answers_later && !holds_it && leased.attempts < PATIENCE;
@@ -93,7 +95,7 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, 
     match answer {
         Ok(Changed::TakenInCharge { ticket }) => save(hub, id, PositionFact::TakenInCharge { ticket }, beside).await,
         Ok(Changed::Done) if !channel.partner.capabilities().verify => save(hub, id, PositionFact::Pushed { reads: false }, beside).await,
-        Ok(Changed::Done) => match ask(hub, subject).await {
+        Ok(Changed::Done) => match ask_of_change(hub, subject).await {
             Answered::Held(held) => {
                 failpoint!("amount.read");
                 save(hub, id, PositionFact::ReadBack { held: *held, told: true }, beside).await
@@ -110,6 +112,8 @@ async fn tell(hub: &Hub, leased: &Leased, subject: &Subject, pending: &Pending, 
             Some(end) => end,
             None => {
                 let code = match &error {
+                    // The id is of another notice: nothing is said of this one.
+                    ConnectorError::NotFound(problem) if problem.has(OTHER_NOTICE) => prepare::code::NO_ID,
                     ConnectorError::NotFound(_) => code::NOT_FOUND,
                     ConnectorError::Protocol { .. } => "RISPOSTA_NON_CONFORME",
                     _ => code::REFUSED,
@@ -136,7 +140,7 @@ async fn refused(hub: &Hub, subject: &Subject, pending: &Pending, said: &str, be
         let undone = Undone { why: subject.channel.partner.undone(said), code: said.to_owned() };
         return save(hub, id, PositionFact::ToldLater { undone: Some(undone), reads: false }, beside).await;
     }
-    match ask(hub, subject).await {
+    match ask_of_change(hub, subject).await {
         Answered::Held(held) if pending.cancel && matches!(held.state, H::Payable | H::NotActive | H::Expired) => {
             save(hub, id, PositionFact::PushRefused { code: code::NOT_CANCELLED }, beside).await
         }

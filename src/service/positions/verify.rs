@@ -59,8 +59,17 @@ pub enum Answered {
     Ends(End),
 }
 
+/// Asks the PT about a change: one that has the id for another notice says nothing of this one, least of all that it is cancelled.
+pub async fn ask_of_change(hub: &Hub, subject: &Subject) -> Answered {
+    question(hub, subject, true).await
+}
+
 /// Asks the PT. An answer about another notice or creditor is refused, never used. A payment that it tells is kept before this returns.
 pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
+    question(hub, subject, false).await
+}
+
+async fn question(hub: &Hub, subject: &Subject, changing: bool) -> Answered {
     let channel = &subject.channel;
     if channel.partner.capabilities().needs_position_id && subject.asked.data.position_id.is_none() {
         return Answered::Not(prepare::code::NO_ID);
@@ -83,6 +92,7 @@ pub async fn ask(hub: &Hub, subject: &Subject) -> Answered {
                 {
                     prepare::code::NO_ID
                 }
+                ConnectorError::NotFound(problem) if changing && problem.has(OTHER_NOTICE) => code::OTHER,
                 // A PT that has it not asks messo for all of it.
                 ConnectorError::NotFound(_) => unfit(subject, None).unwrap_or(code::NOT_FOUND),
                 ConnectorError::Protocol { what } => {
@@ -181,7 +191,7 @@ pub async fn read_back(hub: &Hub, leased: &Leased, id: PositionId) -> End {
     if !subject.channel.partner.capabilities().verify {
         return save(hub, id, PositionFact::Pushed { reads: false }, Beside::job(leased.job)).await;
     }
-    let fact = match ask(hub, &subject).await {
+    let fact = match ask_of_change(hub, &subject).await {
         Answered::Held(held) => PositionFact::ReadBack { held: *held, told: false },
         Answered::Not(code) => PositionFact::PushRefused { code },
         Answered::Ends(end) => return end,

@@ -192,12 +192,26 @@ async fn the_cost_that_a_pt_was_answered_is_not_its_own_amount_in_another_life()
         let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
         assert_eq!((material.base, material.asked), (Some(Cents(base)), Some(Cents(holds))), "{holds}");
         world.reckon(&Reckoning { may_push: false, ..sum(10_000, None) }).await;
-        let act = world.act("a").await.id;
-        let job = world.lease_one(act, "PREPARA").await.job;
+        let its = world.act("a").await.id;
+        let job = world.lease_one(its, "PREPARA").await.job;
         let around = crate::store::Around { printed: Some(Vec::new()), ..crate::store::Around::default() };
         let policy = Payments { verify: crate::flow::definition::PaymentCheck::Refuse, ..Payments::default() };
-        world.store.prepare_act(act, job, policy, Some(Cents(10_000)), around, world.now()).await.unwrap();
+        world.store.prepare_act(its, job, policy, Some(Cents(10_000)), around, world.now()).await.unwrap();
         let want = if base == 10_000 { "IN_CARICAMENTO" } else { "RIFIUTATO" };
         assert_eq!(world.state("a").await, want, "{holds}");
+        if want == "RIFIUTATO" {
+            continue;
+        }
+        // Another content before it is sent: nothing moved in that life, and the PT holds what the first one made.
+        let changed = Act { amount: Some(Cents(10_000)), vat: Some(22), ..act("a") };
+        let (batch, verdicts) = world.stage(vec![order(Action::Modify, changed)], flow(0)).await;
+        assert_eq!(verdicts, [Verdict::New]);
+        world.finish(batch, false).await;
+        world.settle_but(|effect| *effect == Effect::Prepare).await;
+        world.pass(SignedDuration::from_mins(31));
+        let (job, ..) = world.only(PT_CHANNEL, Lane::Afterwards).await;
+        world.say(id, PositionFact::Verified { held: held(holds) }, Some(job)).await;
+        let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+        assert_eq!((material.base, material.asked), (Some(Cents(10_000)), Some(Cents(holds))), "third life, {holds}");
     }
 }
