@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 mod cancel;
 mod dates;
+#[cfg(test)]
+pub(crate) mod dice;
 mod later;
 mod payment;
 mod words;

@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use super::pulse::Beat;
-pub use super::shares::{GRACE, on_share, on_share_of};
+use super::shares::on_share_of;
 use super::{Hub, exports, facts};
 use crate::clock;
 use crate::outbox::legal_facts::{self, IndexEntry, IndexHeader};

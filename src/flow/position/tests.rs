@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 
+use super::dice::Dice;
 use super::*;
 use crate::domain::position::WhyUndone;
 
@@ -653,19 +654,6 @@ fn of_a_pt_that_asks_the_price_what_is_parked_is_reckoned() {
         assert_eq!(reckons(&pull), want, "{state:?} + {fact:?}");
         // One that has expired may be opened again.
         assert_eq!(reckons(&row()), fact == is(HeldState::Expired), "pushed, {state:?} + {fact:?}");
-    }
-}
-
-/// SplitMix64: the stories are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (value ^ (value >> 31)) % sides
     }
 }
 

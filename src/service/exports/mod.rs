@@ -4,7 +4,7 @@
 //! clock did, and its number follows. It is published as outcome files are: written whole under temporary names, told to the store
 //! with the window it covers, renamed, told again. What failed is tried again from the beginning, under the same number.
 //!
-//! Each gestionale has a task of its own, and its share is touched by threads of its own ([`publish::on_share`]), never by who reads
+//! Each gestionale has a task of its own, and its share is touched by threads of its own ([`on_share`]), never by who reads
 //! the store: one that hangs keeps nobody else from their exports, and is told of because time has passed.
 
 pub mod night;
@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 use self::night::Night;
 use super::Hub;
 use super::operate::OperateError;
-use super::publish::{self, PublishError, on_share, on_share_of, told_on_share};
+use super::publish::{self, PublishError, told_on_share};
 use super::rebuild::commit;
 use super::report::ExportReport;
+use super::shares::{on_share, on_share_of};
 use crate::clock::monotonic;
 use crate::domain::digest::Sha256;
 use crate::domain::standing::{ExportKind, Statement};

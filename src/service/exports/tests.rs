@@ -37,7 +37,7 @@ async fn a_share_that_hangs_holds_nothing_of_the_store() {
     assert!(house.hub.store.empties_its_log().await, "no snapshot is kept");
     house.hub.stopping.cancel();
     for one in hanging {
-        let ended = tokio::time::timeout(2 * publish::GRACE, one).await.expect("given up").unwrap();
+        let ended = tokio::time::timeout(2 * crate::service::shares::GRACE, one).await.expect("given up").unwrap();
         assert!(matches!(ended, Err(PublishError::Store(StoreError::Stopping))), "{ended:?}");
     }
 }

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use super::*;
 use crate::domain::erasure::{Asked, Subject as Erased};
 use crate::outbox::asked;
-use crate::service::publish::GRACE;
+use crate::service::shares::GRACE;
 
 const OTHER: &str = "tributi";
 /// For a share that hangs.

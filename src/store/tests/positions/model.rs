@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::*;
 use crate::domain::calendar::in_rome;
 use crate::flow::definition::OnCancel;
+use crate::flow::position::dice::Dice;
 use crate::flow::position::{Pending, Stage as At};
 use crate::store::positions::{PositionRow, observe_one};
 
@@ -32,25 +33,6 @@ const KINDS: [Kind; 5] = [
     Kind { verify: true, tells_amount: true, tells_date: true, later: true, cancel: true },
     Kind { verify: false, tells_amount: false, tells_date: false, later: true, cancel: true },
 ];
-
-/// SplitMix64: the stories are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (value ^ (value >> 31)) % sides
-    }
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.roll(sides) == 0
-    }
-    fn of<T: Clone>(&mut self, these: &[T]) -> T {
-        these[self.roll(these.len() as u64) as usize].clone()
-    }
-}
 
 /// What the PT really has.
 #[derive(Debug, Clone)]

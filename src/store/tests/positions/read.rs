@@ -17,6 +17,15 @@ fn until(amount: i64, due_date: Option<Date>) -> Held {
 }
 
 impl World {
+    /// The position of `a`, accepted by SEND, at a PT that nobody can ask.
+    async fn cannot_be_asked(&self) -> PositionId {
+        let id = self.position("a").await.id;
+        let (job, ..) = self.only(PT_CHANNEL, Lane::Afterwards).await;
+        self.say(id, PositionFact::Unverifiable, Some(job)).await;
+        self.accepted(&["a"]).await;
+        id
+    }
+
     /// The change that is under way.
     async fn change(&self, id: PositionId) -> Option<crate::flow::position::Pending> {
         let material = self.store.position_materials(vec![id]).await.unwrap().remove(0);
@@ -68,10 +77,7 @@ async fn the_last_day_that_a_silent_pt_was_told_is_kept_until_it_says_otherwise(
     let world = World::new();
     world.routes(CostChannel::Push, true).await;
     world.started(&["a"]).await;
-    let id = world.position("a").await.id;
-    let (job, ..) = world.only(PT_CHANNEL, Lane::Afterwards).await;
-    world.say(id, PositionFact::Unverifiable, Some(job)).await;
-    world.accepted(&["a"]).await;
+    let id = world.cannot_be_asked().await;
     let sum = |amount| Reckoning { stated_due: Some(NEAR), restates: true, ..keeps_open(amount) };
     world.reckon(&sum(10_847)).await;
     world.say(id, PositionFact::Offered, None).await;
@@ -105,10 +111,7 @@ async fn a_late_paid_is_of_the_sum_that_the_pt_still_had() {
     let world = World::new();
     world.routes(CostChannel::Push, true).await;
     world.started(&["a"]).await;
-    let id = world.position("a").await.id;
-    let (job, ..) = world.only(PT_CHANNEL, Lane::Afterwards).await;
-    world.say(id, PositionFact::Unverifiable, Some(job)).await;
-    world.accepted(&["a"]).await;
+    let id = world.cannot_be_asked().await;
     for (amount, ticket) in [(10_847, "M1"), (15_000, "M2")] {
         world.reckon(&sum(amount, None)).await;
         world.say(id, PositionFact::Offered, None).await;
@@ -152,10 +155,7 @@ async fn a_cancellation_taken_for_done_is_heard_of_again() {
         flow.payments.on_cancel = crate::flow::definition::OnCancel::Cancel;
         world.accept(vec![Act { amount: Some(Cents(10_000)), ..act("a") }], flow).await;
         world.settle().await;
-        let id = world.position("a").await.id;
-        let (job, ..) = world.only(PT_CHANNEL, Lane::Afterwards).await;
-        world.say(id, PositionFact::Unverifiable, Some(job)).await;
-        world.accepted(&["a"]).await;
+        let id = world.cannot_be_asked().await;
         world.reckon(&sum(10_000, None)).await;
         world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
         world.reckon(&Reckoning { last: true, cancels: Some(true), ..sum(10_000, None) }).await;
