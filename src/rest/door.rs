@@ -167,6 +167,7 @@ async fn speak(shared: &Shared, router: Router, stream: impl AsyncRead + AsyncWr
     let (mut seen, mut still) = (0, 0);
     let ended = loop {
         tokio::select! {
+            biased;
             ended = connection.as_mut() => break ended,
             () = shared.closing.cancelled() => {
                 connection.as_mut().graceful_shutdown();
