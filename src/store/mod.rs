@@ -10,6 +10,7 @@ pub mod archives;
 mod asked;
 mod audit;
 mod batches;
+mod cache;
 mod cancelling;
 mod codec;
 mod copy;
@@ -101,6 +102,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Notify, Semaphore, oneshot};
+
+use self::cache::Cache;
 
 /// Why a business function did not do its work. Nothing of it was saved.
 #[derive(Debug, thiserror::Error)]
@@ -260,8 +263,9 @@ impl Store {
         let (commit, committed) = mpsc::channel();
         let (lost, seen, told) = (Arc::new(AtomicBool::new(false)), sender.clone(), folder.join("messo.db-wal"));
         let (at_writer, at_sync) = (lost.clone(), lost.clone());
+        let cache = Cache::of(&path);
         let start = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer))?;
+        let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer, cache))?;
         let sync = start("store-sync").spawn(move || sync_loop(&told, &committed, &seen, &at_sync))?;
         Ok(Store {
             inner: Arc::new(Inner {
@@ -419,7 +423,8 @@ fn connect(path: &Path, read_only: bool) -> Result<Connection, StoreError> {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;",
         )?;
     }
-    db.execute_batch(if read_only { "PRAGMA cache_size = -4000;" } else { "PRAGMA cache_size = -24000;" })?;
+    // The writer's own is fitted while it runs.
+    db.execute_batch("PRAGMA cache_size = -4000;")?;
     Ok(db)
 }
 
@@ -511,11 +516,12 @@ fn guarded<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, Sto
 
 /// Runs what waits in groups, each a transaction. While a group goes to the disk the next one is run, and is committed when
 /// that is done: nobody is answered before, and the writer does not wait for the disk.
-fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc::Sender<Committed>, lost: &AtomicBool) {
+fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc::Sender<Committed>, lost: &AtomicBool, mut cache: Cache) {
     // Groups on their way to the disk.
     let mut under_way = 0_usize;
     let mut stopping = false;
     while !stopping {
+        cache.fit(db);
         let first = match queue.recv() {
             Ok(Message::Work(work)) => work,
             Ok(Message::Synced) => {
