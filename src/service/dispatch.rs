@@ -72,6 +72,8 @@ const OWN_BULK: usize = 512;
 const GATHER: Duration = Duration::from_millis(4);
 /// What falls due one thing after the other, nobody ringing, is begun together after so long (business time).
 const DUE_TOGETHER: Duration = Duration::from_millis(100);
+/// Between two looks at what is due, when nothing is.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// A lease is longer than any call may take (seconds, real).
 const LEASE: i64 = 1_800;
 
@@ -95,7 +97,7 @@ pub async fn run(hub: Arc<Hub>) {
         let now = hub.clock.now();
         orphans.look(&hub).await;
         let until = now.saturating_add(hub.real_span(LEASE)).unwrap_or(Timestamp::MAX);
-        let mut wanted = wanted(&hub, &counts, sending, turn, now);
+        let (mut wanted, full) = wanted(&hub, &counts, sending, turn, now);
         turn = turn.wrapping_add(1);
         wanted.extend(orphans.channels.iter().flat_map(|channel| [0, 1, 2].map(|lane| (channel.clone(), lane, OWN_WORK))));
         let leased = if wanted.is_empty() { Ok(Vec::new()) } else { hub.store.lease(&owner, wanted, until, now).await };
@@ -135,22 +137,31 @@ pub async fn run(hub: Arc<Hub>) {
             }
         };
         if idle {
-            let nap = match hub.store.next_due().await {
-                Ok(Some(due)) => hub.clock.real_until(due).max(together).clamp(Duration::from_millis(2), Duration::from_secs(1)),
-                _ => Duration::from_secs(1),
-            };
-            tokio::select! {
-                () = hub.store.work() => {}
-                () = freed.notified() => {}
-                () = tokio::time::sleep(nap) => {}
-                () = hub.stopping.cancelled() => {}
-            }
+            rest(&hub, &freed, full, together).await;
         }
         // Lets what rings together be leased together: a lease looks at every channel.
         tokio::time::sleep(GATHER).await;
     }
     running.close();
     running.wait().await;
+}
+
+/// Until there is something to lease: it was rung for, it is due, or (`full`) what was under way leaves room for what waits.
+async fn rest(hub: &Hub, freed: &Notify, full: bool, together: Duration) {
+    let mut until = clock::monotonic() + LONGEST_REST;
+    loop {
+        if let Ok(Some(due)) = hub.store.next_due().await {
+            let nap = hub.clock.real_until(due).max(together).max(Duration::from_millis(2));
+            until = until.min(clock::monotonic() + nap);
+        }
+        tokio::select! {
+            // What has ended may have left something for later.
+            () = freed.notified() => if full { return },
+            () = hub.store.work() => return,
+            () = tokio::time::sleep_until(until.into()) => return,
+            () = hub.stopping.cancelled() => return,
+        }
+    }
 }
 
 /// The clock of the machine was set, back or forth: what was to happen at an instant is moved with it.
@@ -223,13 +234,17 @@ impl Counts {
     }
 }
 
-fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp) -> Vec<(String, u8, usize)> {
+/// What may be leased now, and whether something may not because what is under way leaves no room for it.
+fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp) -> (Vec<(String, u8, usize)>, bool) {
     let mut wanted = Vec::new();
+    let full = std::cell::Cell::new(false);
     let mut add = |channel: &str, lane: u8, room: usize| {
         let free = room.saturating_sub(counts.of(channel, lane));
         // Small gaps are not worth a lease of their own.
         if free > room / 4 || free == room {
             wanted.push((channel.to_owned(), lane, free));
+        } else {
+            full.set(true);
         }
     };
     add("", 0, OWN_WORK);
@@ -255,6 +270,8 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
         // Reductions and what follows them up have the way free.
         if counts.of(&partner.name, 0) == 0 {
             add(&partner.name, 1, partner.room());
+        } else {
+            full.set(true);
         }
         add(&partner.name, 2, partner.room());
     }
@@ -263,13 +280,16 @@ fn wanted(hub: &Hub, counts: &Counts, sending: bool, turn: usize, now: Timestamp
         for channel in &open {
             add(channel, 2, AFTERWARDS);
         }
-    } else if counts.in_lane(Lane::Afterwards) == 0 {
-        // One act, of the channels in turn.
-        for channel in open.iter().cycle().skip(turn % open.len().max(1)).take(AFTERWARDS_MEANWHILE.min(open.len())) {
-            add(channel, 2, 1);
+    } else {
+        full.set(true);
+        if counts.in_lane(Lane::Afterwards) == 0 {
+            // One act, of the channels in turn.
+            for channel in open.iter().cycle().skip(turn % open.len().max(1)).take(AFTERWARDS_MEANWHILE.min(open.len())) {
+                add(channel, 2, 1);
+            }
         }
     }
-    wanted
+    (wanted, full.get())
 }
 
 /// Jobs that run together: one alone, or many that share calls.

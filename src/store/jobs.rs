@@ -248,6 +248,11 @@ pub(super) fn held(db: &Connection, job: JobRef) -> Result<(), StoreError> {
     if held { Ok(()) } else { Err(StoreError::Stale) }
 }
 
+/// Whether there is work that could begin now.
+pub(super) fn any_ready(db: &Connection) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE state = 'PRONTO')")?.query_row([], |row| row.get(0))?)
+}
+
 /// How many jobs of which channel and lane a worker would take.
 pub type Wanted = (String, u8, usize);
 

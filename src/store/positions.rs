@@ -225,9 +225,15 @@ impl Store {
         facts: Vec<(PositionId, PositionFact, Beside)>,
         now: Timestamp,
     ) -> Result<Vec<Result<PositionState, StoreError>>, StoreError> {
-        let outcomes =
-            self.write(move |db| super::acts::each(db, facts, |db, (id, fact, beside)| observe_one(db, id, &fact, beside, now))).await?;
-        self.ring();
+        let observe = move |db: &Connection| {
+            let outcomes = super::acts::each(db, facts, |db, (id, fact, beside)| observe_one(db, id, &fact, beside, now))?;
+            Ok((outcomes, jobs::any_ready(db)?))
+        };
+        let (outcomes, ready) = self.write(observe).await?;
+        // Most dates only set the next one: who leases is not called for nothing.
+        if ready {
+            self.ring();
+        }
         Ok(outcomes)
     }
 }
