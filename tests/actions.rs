@@ -11,11 +11,11 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use common::office::{CITIZEN, Ente, Office, Row, SOON, Simulator, batch, csv, flow, shared_clock};
+use common::office::{CITIZEN, Ente, Office, Row, SOON, Simulator, batch, clock_at_hour, csv, flow, shared_clock};
 use common::published::{Line, tree};
 use common::wait_for;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use messo::clock::Clock;
 use messo::domain::digest::Sha256;
 use serde_json::{Value, json};
@@ -533,19 +533,6 @@ fn neighbours_never_see_each_other(town: &Town) {
 
 // ---- Hours and quotas -------------------------------------------------------------------------------------------------
 
-/// Business time that is `hour` o'clock in Rome now, an hour a second.
-fn at_hour(hour: i8) -> (String, Clock) {
-    const FACTOR: u32 = 3_600;
-    let real = Clock::REAL.now();
-    let rome = real.to_zoned(rome());
-    let minutes = (i64::from(hour) * 60 - i64::from(rome.hour()) * 60 - i64::from(rome.minute())).rem_euclid(24 * 60);
-    // The origin lies so far back that the factor has carried business time ahead to that hour.
-    let origin = real.checked_sub(SignedDuration::from_millis(minutes * 60_000 / i64::from(FACTOR - 1))).unwrap();
-    let text = format!("{FACTOR}@{}", origin.as_millisecond());
-    let clock = text.parse().unwrap();
-    (text, clock)
-}
-
 fn sent_at(note: &Value) -> jiff::Zoned {
     note["sentAt"].as_str().unwrap().parse::<Timestamp>().unwrap().to_zoned(rome())
 }
@@ -556,7 +543,9 @@ fn rome() -> TimeZone {
 
 #[test]
 fn sending_waits_for_the_hours_of_the_flow_the_calls_and_the_money_of_the_day() {
-    let (clock, business) = at_hour(20);
+    // An hour a second.
+    let clock = clock_at_hour(20, 3_600);
+    let business: Clock = clock.parse().unwrap();
     let send = Simulator::start(&clock, "");
     // Fourteen hours from now, i.e. fourteen seconds.
     let flows = [flow("mattino", "", "[sending]\nwhen = \"hours\"\nfrom = \"10:00\"\nto = \"14:00\""), flow("aperto", "", "")];
@@ -615,8 +604,8 @@ fn sending_waits_for_the_hours_of_the_flow_the_calls_and_the_money_of_the_day() 
 /// The first version is still being checked by SEND when the second one comes, and then it is refused.
 #[test]
 fn a_replacement_goes_although_what_it_replaces_is_refused() {
-    // A check of four minutes takes four seconds.
-    let clock = shared_clock(60);
+    // A check of four minutes takes twelve seconds: there is time to come before its end.
+    let clock = shared_clock(20);
     let send = Simulator::start(&clock, "");
     let key = format!("{ENTE}-prova");
     let sources: Vec<(&str, &[&str], &[&str])> = vec![("fretta", &[ENTE], &["aperto"])];

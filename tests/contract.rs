@@ -77,7 +77,7 @@ fn the_released_specification_finds_nothing_to_object_on_either_side() {
     let dir = folder.path().join("demo");
     let listen = upstream.to_string();
     let args = ["demo", "--dir", dir.to_str().unwrap(), "--sandbox-listen", &listen, "--send-url", &proxy.url()];
-    let ended = Child::spawn("demo", &mut messo(&args)).wait(Duration::from_secs(150));
+    let ended = Child::spawn("demo", &mut messo(&args)).wait(Duration::from_secs(360));
     assert!(ended.success(), "{ended}");
 
     bad_days(upstream, &proxy.url());

@@ -27,7 +27,7 @@ fn the_demo_ends_well_and_all_it_wrote_holds_together() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("demo");
     let mut demo = Child::spawn("demo", &mut messo(&["demo", "--dir", dir.to_str().unwrap()]));
-    let ended = demo.wait(Duration::from_secs(150));
+    let ended = demo.wait(Duration::from_secs(360));
     let shown = demo.output();
     assert!(ended.success(), "{ended}\n{shown}");
     half_came_by_sftp_and_went_back(&dir, &shown);

@@ -161,7 +161,7 @@ fn nights_are_reconciled_redone_and_looked_through() {
         assert_ne!(changed, text);
         fs::write(kept.join(name(path)), changed).unwrap();
     };
-    alter(&third.xml, &|text| text.replacen("2026", "2027", 1));
+    alter(&third.xml, &|text| text.replacen(&third.day, "1999-12-31", 1));
     assert_eq!(looked_through(&kept), (1, finding("ALTERATA", &name(&third.xml))));
     fill();
     // Nobody after the newest tells its digest: its totals do.

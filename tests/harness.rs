@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::{Child, ContractProxy, free_port, messo, require, wait_for, zip_dir, zip_entries};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(90);
 
 #[test]
 fn a_dropped_child_takes_its_own_children_along() {

@@ -44,6 +44,18 @@ wanted=(
     javac:default-jdk-headless
 )
 
+# What asks the network is asked again: three times, later each time.
+retry() {
+    local time
+    for time in 1 2; do
+        "$@" && return
+        echo "install-clients: non riuscito ($time): $*; si riprova" >&2
+        sleep $((time * 15))
+    done
+    "$@"
+}
+apt=(-qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120)
+
 root=()
 if [ "$(id -u)" -ne 0 ]; then root=(sudo -n); fi
 missing=()
@@ -60,11 +72,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
+    install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y "${apt[@]}" --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
     # A fresh machine has no package lists; an old one may have stale ones.
     if ! install; then
-        "${root[@]}" apt-get update -qq >>"$log" 2>&1 || true
-        install || { cat "$log" >&2; echo "install-clients: non installati: ${missing[*]}" >&2; exit 1; }
+        retry "${root[@]}" apt-get update "${apt[@]}" >>"$log" 2>&1 || true
+        retry install || { cat "$log" >&2; echo "install-clients: non installati: ${missing[*]}" >&2; exit 1; }
     fi
     echo "install-clients: installati ${missing[*]}"
 fi
@@ -85,7 +97,7 @@ else
     if ! cat "${requirements[@]}" | cmp -s - "$stamp" || ! "$venv/bin/python3" -c "$modules" 2>/dev/null; then
         mkdir -p "$(dirname "$venv")"
         [ -x "$venv/bin/python3" ] && "$venv/bin/python3" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
-        "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+        retry "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check --retries 10 --timeout 60 "${requirements[@]/#/--requirement=}"
         cat "${requirements[@]}" >"$stamp"
         echo "install-clients: ambiente Python in $venv"
     fi
@@ -95,7 +107,10 @@ fi
 # Taken out of its package: installing that would start a server.
 if ! command -v promtool >/dev/null 2>&1 && ! [ -x "$cache/bin/promtool" ]; then
     place=$(mktemp -d)
-    (cd "$place" && chmod 755 . && { apt-get download -qq prometheus || { "${root[@]}" apt-get update -qq && apt-get download -qq prometheus; }; } >/dev/null 2>&1)
+    chmod 755 "$place"
+    download() { (cd "$place" && apt-get download "${apt[@]}" prometheus); }
+    # Without package lists it fails: they are fetched, and what then goes wrong is shown.
+    download >/dev/null 2>&1 || { retry "${root[@]}" apt-get update "${apt[@]}" && retry download; }
     dpkg-deb --extract "$place"/prometheus_*.deb "$place/tree"
     mkdir -p "$cache/bin"
     install -m 755 "$place/tree/usr/bin/promtool" "$cache/bin/promtool"
@@ -109,6 +124,6 @@ installed=$(NODE_PATH=$node/node_modules node -p 'require("ssh2-sftp-client/pack
 if [ "$installed" != "${npm_package#*@}" ]; then
     mkdir -p "$node"
     # Its scripts would only build what makes it faster.
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$node" "$npm_package"
+    retry npm install --loglevel=error --fetch-retries 5 --no-audit --no-fund --ignore-scripts --prefix "$node" "$npm_package"
     echo "install-clients: $npm_package in $node"
 fi

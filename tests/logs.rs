@@ -29,7 +29,7 @@ fn run(format: &str, filter: Option<&str>) -> Vec<String> {
         command.env(telemetry::FILTER_VARIABLE, filter);
     }
     let mut child = common::Child::spawn("logs", &mut command);
-    assert!(child.wait(Duration::from_secs(20)).success(), "{}", child.output());
+    assert!(child.wait(Duration::from_secs(90)).success(), "{}", child.output());
     child
         .output()
         .lines()

@@ -745,7 +745,7 @@ fn stopping_does_not_wait_for_silent_clients() {
     let mut silent: Vec<UnixStream> = (0..5).map(|_| UnixStream::connect(world.socket()).unwrap()).collect();
     silent[0].write_all(b"{\"v\":").unwrap();
     silent[1].write_all(b"ciao\n").unwrap();
-    wait_for("garbage is answered", Duration::from_secs(10), || (silent[1].read(&mut [0; 8]).unwrap() > 0).then_some(()));
+    wait_for("garbage is answered", Duration::from_secs(60), || (silent[1].read(&mut [0; 8]).unwrap() > 0).then_some(()));
     let (_, took) = timed(|| world.stop());
     assert!(took < Duration::from_secs(3), "{took:?}");
 }

@@ -22,7 +22,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use messo::clock::Clock;
+use messo::clock::{Clock, monotonic};
 use messo::config::{PaymentRoute, PtConfig};
 use messo::connectors::ConnectorError;
 use messo::connectors::pt::file;
@@ -239,7 +239,8 @@ impl World {
 
     /// An amount that its PT holds, once whatever was taken in charge is worked off.
     async fn holds(&self, number: u32, amount: i64) {
-        for _ in 0..400 {
+        // A minute.
+        for _ in 0..2_400 {
             if self.of(number).amount == amount {
                 return;
             }
@@ -498,11 +499,12 @@ async fn cancels(world: &World) {
         return;
     }
     assert!(cancelled.is_ok(), "{cancelled:?}");
-    if world.can().answers_later {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    let gone = || world.debts.get(CREDITOR, &notice(number)).is_none_or(|debt| debt.state == DebtState::Cancelled);
+    let asked_at = monotonic();
+    while world.can().answers_later && !gone() && asked_at.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    let gone = world.debts.get(CREDITOR, &notice(number)).is_none_or(|debt| debt.state == DebtState::Cancelled);
-    assert!(gone, "{:?}", world.of(number));
+    assert!(gone(), "{:?}", world.of(number));
     let paid = world.owe(DebtState::Paid);
     let refused = world.partner.cancel(&world.route, &asked(paid), "2/a").await;
     assert!(refused.is_err() || world.can().answers_later, "{refused:?}");
@@ -716,7 +718,7 @@ async fn a_person_tries_a_partner() {
         assert!(got == code && said.contains(want), "{words:?}: {got}\n{said}");
     }
     assert_eq!(world.of(number).amount, 13_000);
-    assert!(tokio::task::block_in_place(|| hub.terminate(std::time::Duration::from_secs(20))).success());
+    assert!(tokio::task::block_in_place(|| hub.terminate(std::time::Duration::from_secs(90))).success());
     // With the hub off the store's books are opened for it.
     assert_eq!(run(&change("131,00")).0, 1, "no credentials");
     let (_, said) = run(&["audit", "--orders", "--json"]);

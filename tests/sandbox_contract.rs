@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use common::specification::{DETAILS, readable_specification};
-use common::{python, require_python, shared_dir};
+use common::{free_port, python, require_python, shared_dir};
 use messo::clock::Clock;
 use messo::domain::digest::Sha256;
 use messo::sandbox::{self, Options};
@@ -212,7 +212,7 @@ async fn the_official_specification_finds_nothing_to_object() {
     options.limits.cold_facts = 0.3;
     let running = sandbox::start(options).await.unwrap();
     // A free port for the proxy, which cannot choose one by itself.
-    let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut child = tokio::process::Command::new(python())
         .arg(&proxy)
         .args(["--listen", &listen.to_string(), "--upstream", &running.url(), "--spec"])
@@ -224,7 +224,7 @@ async fn the_official_specification_finds_nothing_to_object() {
         .spawn()
         .unwrap();
     let caller = Caller { client: Client::builder().no_proxy().build().unwrap(), base: format!("http://{listen}") };
-    for _ in 0..600 {
+    for _ in 0..1_200 {
         if tokio::net::TcpStream::connect(listen).await.is_ok() {
             break;
         }

@@ -383,7 +383,7 @@ fn the_receipt_follows_the_answer_to_close_at_once() {
     println!("dalla risposta a CLOSE alla ricevuta di 100 atti: {:.3} s", took.as_secs_f64());
     let receipt = house.office().receipt("polizia", "cento.zip");
     assert_eq!(receipt.state, "PRESA_IN_CARICO", "{}", receipt.xml);
-    let limit = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
+    let limit = if cfg!(debug_assertions) { 30.0 } else { 1.0 };
     assert!(took.as_secs_f64() < limit, "{took:?}");
     drop(client);
     house.stop();
@@ -459,12 +459,12 @@ fn a_stop_lets_an_upload_end_and_takes_no_new_session() {
     if !require("sftp") {
         return;
     }
-    let mut house = House::start("stop_grace_s = 30\n", "");
+    let mut house = House::start("stop_grace_s = 60\n", "");
     let local = house.local();
     let body = bytes(6 << 20, 5);
     fs::write(local.join("lento.bin"), &body).unwrap();
-    // 16 Mbit/s: three seconds.
-    let upload = house.spawn_sftp(&["-l", "16000"], "put lento.bin in/lento.part\n");
+    // 4 Mbit/s: twelve seconds.
+    let upload = house.spawn_sftp(&["-l", "4000"], "put lento.bin in/lento.part\n");
     wait_for("the upload", SOON, || house.root().join(".messo/arrivo/lento.part").exists().then_some(()));
     let idle = house.idle_client();
     wait_for("two sessions", SOON, || (house.counts()["channels"] == 2).then_some(()));

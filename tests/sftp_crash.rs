@@ -26,7 +26,7 @@ use messo::failpoint;
 
 const ENTE: &str = "02438750586";
 /// A named point must be reached within this.
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Points of the hub that takes over what lies whole in `in/`.
 const TAKING: [&str; 4] = ["claim.renamed", "claim.journaled", "archive.kept", "batch.finished"];
 
@@ -202,7 +202,7 @@ impl Run {
     }
 
     /// Runs for a while, then kills the process from outside, wherever it is; one time in three a point of the code may do so first, one
-    /// time in three a certain one when it is met again.
+    /// time in three a certain one when it is met again. It lives longer where less than a second is no life.
     fn die_at_random(&mut self) {
         let at = match self.dice.roll(3) {
             0 => Some(format!("*:p=0.004:seed={}", self.dice.roll(1_000_000))),
@@ -213,7 +213,7 @@ impl Run {
             _ => None,
         };
         let mut hub = self.start(at.as_deref());
-        let death = monotonic() + Duration::from_millis(60 + self.dice.roll(900));
+        let death = monotonic() + Duration::from_millis(60 + self.dice.roll(900 * self.lifetimes()));
         self.lap(2, || {
             if monotonic() > death {
                 hub.kill();
@@ -223,6 +223,11 @@ impl Run {
         let status = hub.try_wait().unwrap();
         assert_eq!(status.signal(), Some(9), "{at:?}: {status:?}\n{}", hub.output());
         self.kills += 1;
+    }
+
+    /// Seconds of a life: more once thirty did not cut enough uploads, because everything is slow here.
+    fn lifetimes(&self) -> u64 {
+        1 + self.kills.saturating_sub(30) as u64 / 5
     }
 
     /// (name, state, digest) of every batch that the store knows.
@@ -258,14 +263,15 @@ fn nothing_half_is_taken_and_nothing_acknowledged_is_lost_however_often_the_proc
     for point in failpoint::SFTP_POINTS.iter().chain(&TAKING) {
         run.die_at(point);
     }
-    while run.kills < told("MESSO_CRASH_KILLS").unwrap_or(30) as usize {
+    while run.kills < told("MESSO_CRASH_KILLS").unwrap_or(30) as usize || (run.resumed < 5 && run.kills < 90) {
         run.die_at_random();
     }
     let hurried = begin.elapsed().as_secs_f64();
 
     let mut hub = run.start(None);
     let mut said = Vec::new();
-    for _ in 0..10 {
+    let end = monotonic() + PATIENCE;
+    while run.files.iter().any(|file| !file.is_answered()) && monotonic() < end {
         said = run.lap(0, || ());
     }
     let silent: Vec<&str> = run.files.iter().filter(|file| !file.is_answered()).map(|file| file.name.as_str()).collect();

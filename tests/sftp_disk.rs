@@ -251,7 +251,7 @@ fn a_disk_that_stalls_holds_up_its_own_session_and_nobody_is_thrown_out() {
             (now.connections == 0 && now.workers == 0).then_some(())
         });
         assert_eq!(*site.books.0.lock().unwrap(), ["ACCESSO OK", "ACCESSO OK"], "{size}");
-        assert!(site.close() < Duration::from_secs(5), "{size}: nobody is there");
+        assert!(site.close() < Duration::from_secs(20), "{size}: nobody is there");
     }
 }
 
@@ -274,7 +274,7 @@ fn a_stop_waits_for_a_disk_that_stalls_within_its_grace_and_not_longer() {
         assert_eq!(ran.success(), !hangs, "{stop_grace_s}: {}", slow.output());
         if hangs {
             // To say goodbye twice and to close what was open.
-            assert!(took < Duration::from_secs(stop_grace_s + 10), "{took:?}");
+            assert!(took < Duration::from_secs(stop_grace_s + 30), "{took:?}");
             site.disk.held.store(false, Ordering::SeqCst);
             wait_for("the file is let go", SOON, || {
                 site.disk.memory.tree().diary.iter().any(|line| line.starts_with("finish")).then_some(())

@@ -20,7 +20,10 @@ use tokio::sync::mpsc::{Receiver, channel};
 const SETTLE: Duration = Duration::from_millis(60);
 /// Long enough that a test which waits this long has seen that nothing comes.
 const QUIET: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For what must come, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Not within the time of a test.
+const NEVER: Duration = Duration::from_secs(3_600);
 
 /// A ZIP without entries: only the end of its central directory.
 const ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -47,8 +50,8 @@ impl Home {
             roots: vec![Root { source: "polizia".into(), path: place.path().to_path_buf(), arrivals: None }],
             settle: SETTLE,
             // Hints alone must do, unless a test says otherwise.
-            scan: Duration::from_secs(60),
-            incomplete_after: Duration::from_secs(60),
+            scan: NEVER,
+            incomplete_after: NEVER,
             clock: Clock::REAL,
             whole: Arc::new(whole),
             events: true,
@@ -118,6 +121,13 @@ fn nothing(rx: &mut Receiver<WatchEvent>) {
     assert_eq!(event, None);
 }
 
+/// Until all that lies in the folder has been looked at: what comes after it is taken.
+#[track_caller]
+fn seen(home: &Home, rx: &mut Receiver<WatchEvent>) {
+    home.drop_file("segno.zip", &zip("segno"));
+    assert_eq!(claimed(rx).original_name, "segno.zip");
+}
+
 #[test]
 fn the_folders_are_made_and_a_drop_is_claimed_by_event() {
     let home = Home::new();
@@ -162,7 +172,7 @@ fn a_half_file_is_taken_only_when_completed() {
 #[test]
 fn a_slow_writer_is_waited_for() {
     let mut home = Home::new();
-    home.settings.settle = Duration::from_millis(200);
+    home.settings.settle = Duration::from_secs(2);
     let (_handle, mut rx) = home.start();
     let mut file = fs::File::create(home.inbox("lotto.csv")).unwrap();
     // Bare CSV: nothing tells where it ends, only that nobody writes any more.
@@ -178,7 +188,7 @@ fn a_slow_writer_is_waited_for() {
 fn companions_tell_at_once_and_are_consumed() {
     let mut home = Home::new();
     // Without a companion nothing would be taken in the time of the test.
-    home.settings.settle = Duration::from_secs(30);
+    home.settings.settle = NEVER;
     let (_handle, mut rx) = home.start();
     let bytes = zip("uno");
     let sha = Sha256::of(&bytes);
@@ -221,7 +231,7 @@ fn a_companion_that_comes_late_is_not_taken_for_the_next_file() {
     home.drop_file("b.zip", &zip("uno"));
     assert_eq!(claimed(&mut rx).companion, None);
     home.drop_file("b.zip.sha256", Sha256::of(&zip("uno")).to_hex().as_bytes());
-    std::thread::sleep(Duration::from_millis(1_500));
+    seen(&home, &mut rx);
     home.drop_file("b.zip", &zip("due"));
     assert_eq!(claimed(&mut rx).companion, None);
     assert!(home.inbox("b.zip.sha256").exists());
@@ -244,7 +254,7 @@ fn a_companion_that_comes_late_is_not_taken_for_the_next_file_after_a_restart_ei
         if !before {
             late();
         }
-        std::thread::sleep(Duration::from_millis(300));
+        seen(&home, &mut rx);
         home.drop_file("b.zip", &zip("due"));
         assert_eq!(claimed(&mut rx).companion, None, "{before}: refused for a digest of another");
     }
@@ -314,10 +324,11 @@ fn of_two_processes_exactly_one_takes_each_file() {
     let home = Home::polling();
     let ((_one, mut first), (_two, mut second)) = (home.start(), home.start());
     for number in 0..100 {
-        home.drop_file(&format!("{number}.zip"), &zip(&number.to_string()));
+        // Before its file: one that comes after it may come too late, and stay.
         if number % 10 == 0 {
             home.drop_file(&format!("{number}.zip.sha256"), Sha256::of(&zip(&number.to_string())).to_hex().as_bytes());
         }
+        home.drop_file(&format!("{number}.zip"), &zip(&number.to_string()));
     }
     let (mut names, mut ids, mut wins) = (Vec::new(), BTreeSet::new(), [0, 0]);
     let begin = monotonic();
@@ -387,7 +398,7 @@ fn a_file_that_never_completes_is_told_once_and_left_where_it_is() {
                 assert_eq!(source, "polizia");
                 let (_, bytes, want) = table.iter().find(|(file, ..)| *file == name).unwrap();
                 assert_eq!((size, &reason), (bytes.len() as u64, want), "{name}");
-                assert!((150..5_000).contains(&Clock::REAL.now().duration_since(since).as_millis()), "{name}");
+                assert!((150..60_000).contains(&Clock::REAL.now().duration_since(since).as_millis()), "{name}");
                 told.insert(name);
             }
             other => panic!("{other:?}"),

@@ -240,17 +240,17 @@ mod tests {
         let house = House::new();
         let hub = &house.hub;
         Beat::ALL.into_iter().for_each(|beat| hub.pulse.beat(beat));
-        let (limit, long) = (Duration::from_millis(100), Duration::from_millis(600));
+        let (limit, long) = (Duration::from_secs(1), Duration::from_secs(3));
         let occupy = || {
             let store = hub.store.clone();
             tokio::spawn(async move { store.occupy(long).await })
         };
         let busy = occupy();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(vital(hub, limit).await, Err(vec![Ailment::StoreSilent]), "nobody said that it would rest");
         busy.await.unwrap();
         // It begins while the answer is awaited, lasts all the time, or ends while it is awaited (the answer stands behind others).
-        for (begins, ends) in [(50, 1_000), (0, 1_000), (0, 50)] {
+        for (begins, ends) in [(300, 1_500), (0, 1_500), (0, 300)] {
             let busy = occupy();
             let at_start = (begins == 0).then(|| hub.pulse.rest(Duration::from_secs(60)));
             let resting = async {
@@ -259,7 +259,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(ends)).await;
                 drop(rest);
             };
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             let (asked, ()) = tokio::join!(vital(hub, limit), resting);
             assert_eq!(asked, Ok(limit), "from {begins} to {ends}");
             busy.await.unwrap();

@@ -89,7 +89,7 @@ impl ContractProxy {
 
     /// Stops the proxy and reads what it wrote.
     pub fn stop(mut self) -> ContractReport {
-        self.child.terminate(Duration::from_secs(20));
+        self.child.terminate(Duration::from_secs(90));
         let lines = fs::read_to_string(self.report.path().join("exchanges.jsonl")).unwrap();
         let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("report line {line:?}: {error}"));
         ContractReport { exchanges: lines.lines().map(read).collect() }

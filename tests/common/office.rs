@@ -26,6 +26,16 @@ pub fn shared_clock(factor: u32) -> String {
     format!("{factor}@{}", Clock::REAL.now().as_millisecond())
 }
 
+/// The same, when it is that hour in Rome now: no midnight falls inside a test that begins in the morning.
+pub fn clock_at_hour(hour: i8, factor: u32) -> String {
+    let real = Clock::REAL.now();
+    let rome = real.in_tz("Europe/Rome").unwrap();
+    let minutes = (i64::from(hour) * 60 - i64::from(rome.hour()) * 60 - i64::from(rome.minute())).rem_euclid(24 * 60);
+    // The origin lies so far back that the factor has carried business time ahead to that hour.
+    let origin = real.as_millisecond() - minutes * 60_000 / i64::from(factor - 1);
+    format!("{factor}@{origin}")
+}
+
 /// `messo sandbox`.
 pub struct Simulator {
     child: Child,

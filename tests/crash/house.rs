@@ -147,7 +147,7 @@ impl Simulator {
     pub fn start(clock: &str, more: &[&str]) -> Simulator {
         let mut command = messo(&["sandbox", "--listen", "127.0.0.1:0", "--clock", clock]);
         let mut child = Child::spawn("messo sandbox", command.args(more).env_remove(messo::failpoint::VARIABLE));
-        let line = child.wait_line("sandbox in ascolto su ", Duration::from_secs(20));
+        let line = child.wait_line("sandbox in ascolto su ", Duration::from_secs(90));
         let url = line.rsplit(' ').next().unwrap().trim().to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();

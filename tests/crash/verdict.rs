@@ -187,7 +187,7 @@ impl Verdict {
         for note in notifications.iter().filter(|note| note["requestStatus"] == "ACCEPTED") {
             let (iun, ente) = (note["iun"].as_str().unwrap(), note["senderTaxId"].as_str().unwrap());
             let path = format!("/delivery/v2.8/notifications/sent/{iun}");
-            let detail = wait_for("the whole timeline", std::time::Duration::from_secs(20), || simulator.get(&path, ente));
+            let detail = wait_for("the whole timeline", std::time::Duration::from_secs(90), || simulator.get(&path, ente));
             for element in detail["timeline"].as_array().unwrap() {
                 let category = element["category"].as_str().unwrap();
                 let element_id = element["elementId"].as_str().unwrap();

@@ -121,7 +121,7 @@ async fn a_certificate_that_expired_or_is_of_another_name() {
         let config: PtConfig = toml::from_str(&format!("name = \"prova\"\nkind = \"gpd\"\n{url}\ntimeout_s = 10\n{ca}")).unwrap();
         let partner = Partner::new(PtSettings::read(&config, Clock::REAL, config.is_local()).unwrap()).unwrap();
         let mut answer = None;
-        for _ in 0..100 {
+        for _ in 0..600 {
             let error = partner.verify(&route, &asked(1)).await.unwrap_err();
             let refused = matches!(&error, ConnectorError::Temporary { what, .. } if what.starts_with("connect"));
             answer = Some(error);
@@ -177,7 +177,7 @@ async fn a_private_authority_and_a_client_certificate() {
     std::fs::write(at.join("ext"), "chiave").unwrap();
     let (ca, identity) = (format!("ca = \"{}/ca.pem\"\n", at.display()), format!("identity = \"file:{}/identity.pem\"\n", at.display()));
     let mut both = "temporary";
-    for _ in 0..100 {
+    for _ in 0..600 {
         // Its page is no answer of GPD: whoever reads it has been let in.
         both = ask(&format!("{ca}{identity}")).await.0;
         if both == "protocol" {

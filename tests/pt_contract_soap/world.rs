@@ -119,7 +119,8 @@ impl World {
 
     /// What an update taken in charge has become, once it was worked off.
     pub async fn until(&self, what: &str, done: impl Fn() -> bool) {
-        for _ in 0..200 {
+        // A minute.
+        for _ in 0..2_400 {
             if done() {
                 return;
             }

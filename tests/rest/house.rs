@@ -43,6 +43,8 @@ payment = "required"
 [amount_rule]
 base = 10000
 costs = "aggiunti"
+# A last day that moved would make two windows end together on some dates.
+holidays = "non_sposta"
 steps = [
   { from = "perfezionamento", days = 2, due = { percent = 7000 } },
   { from = "perfezionamento", days = 4, due = { percent = 10000 } },

@@ -14,14 +14,14 @@ fn a_kept_connection_has_channels_one_after_the_other_and_is_idle_from_the_last_
     if !require("ssh") || !require("sftp") {
         return;
     }
-    let mut house = House::start("idle_s = 8\n", "");
+    let mut house = House::start("idle_s = 20\n", "");
     let socket = format!("-oControlPath={}", house.local().join("presa").display());
     let mut command = Command::new("ssh");
     command.args(house.ssh_options().split(' ')).args(["-oControlMaster=yes", &socket, "-N", &house.login()]);
     let mut master = Client(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let sessions = || house.counts()["sessions"].as_u64().unwrap();
     wait_for("the session", SOON, || (sessions() == 1 && house.local().join("presa").exists()).then_some(()));
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(12));
     fs::write(house.local().join("a.bin"), b"abc").unwrap();
     // Three times as many as it may have at one time; what is no sftp takes no place either.
     for number in 1..=12 {
@@ -32,11 +32,11 @@ fn a_kept_connection_has_channels_one_after_the_other_and_is_idle_from_the_last_
     }
     let last = messo::clock::monotonic();
     wait_for("the end of its channels", SOON, || (house.counts()["channels"] == 0).then_some(()));
-    while last.elapsed() < Duration::from_secs(6) {
+    while last.elapsed() < Duration::from_secs(12) {
         assert_eq!(sessions(), 1, "{:?} after its last channel", last.elapsed());
         std::thread::sleep(Duration::from_millis(200));
     }
-    wait_for("its end", Duration::from_secs(10), || (sessions() == 0).then_some(()));
+    wait_for("its end", Duration::from_secs(40), || (sessions() == 0).then_some(()));
     wait_for("the client has gone", SOON, || master.try_wait().map(drop));
     house.nobody_is_left();
     // OpenSSH whose channel is refused begins a connection of its own, and says nothing.

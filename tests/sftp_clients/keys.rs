@@ -28,7 +28,7 @@ fn keys_of_every_kind_open() {
         house.write_config(&before.replace("keys = [", &format!("keys = [\"{}\", ", public.trim())));
         house.hang_up();
         let identity = format!("-oIdentityFile={name}");
-        wait_for(&format!("{name} opens"), std::time::Duration::from_secs(20), || {
+        wait_for(&format!("{name} opens"), std::time::Duration::from_secs(90), || {
             let ran = house.as_another_key(&[&identity], "pwd\n");
             ran.ok.then_some(())
         });

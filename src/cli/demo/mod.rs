@@ -56,7 +56,7 @@ pub struct Args {
 /// Business seconds in a real one: a day a second.
 const FACTOR: u32 = 86_400;
 /// Longest demo, real time.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {

@@ -52,7 +52,7 @@ async fn a_file_that_cannot_be_read_stops_nobody_and_is_told_in_the_end() {
     let next = house.claimed("dopo.zip", Some(b"non un archivio"));
     let (send, receive) = mpsc::unbounded_channel();
     // While the first are aside the other is taken; patience enough for that.
-    let patience = Patience { most: 70, longest: Duration::from_millis(100), ..QUICK };
+    let patience = Patience { most: 140, longest: Duration::from_millis(100), ..QUICK };
     let worker = tokio::spawn(one_source(house.hub.clone(), receive, patience));
     for claimed in [&lost, &mended, &next] {
         send.send(claimed.clone()).unwrap();

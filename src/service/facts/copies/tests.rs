@@ -20,7 +20,7 @@ use crate::store::{BatchWork, JobRef, LegalFactToFetch, Subject};
 
 const OTHER: &str = "tributi";
 /// For a share that hangs.
-const LONG: Duration = Duration::from_millis(1_500);
+const LONG: Duration = Duration::from_secs(8);
 
 fn two() -> House {
     let other = format!("\n[[gestionale]]\nname = \"{OTHER}\"\nroot = \"altra\"\nenti = [\"01234567897\"]\nflows = [\"ordinanze\"]\n");
@@ -182,7 +182,7 @@ async fn a_share_that_hangs_keeps_nobody_else_waiting_and_gets_its_copies_later(
     drop(writer);
     let begun = monotonic();
     while house.hub.shares.touches(SOURCE) > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(house.temporaries("casa"), 0);

@@ -13,7 +13,7 @@ use crate::service::shares::GRACE;
 
 const OTHER: &str = "tributi";
 /// For a share that hangs.
-const LONG: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(3);
 
 fn two(of_each: &str) -> House {
     let other =
@@ -38,7 +38,7 @@ impl House {
     async fn left_alone(&self, source: &str) {
         let begun = monotonic();
         while self.hub.shares.touches(source) > 0 {
-            assert!(begun.elapsed() < Duration::from_secs(10), "somebody is still there");
+            assert!(begun.elapsed() < Duration::from_secs(60), "somebody is still there");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -126,14 +126,14 @@ async fn files_go_from_every_share_but_the_one_that_hangs_and_a_stop_waits_for_n
     let (own, mut begun) = (hub.clone(), monotonic());
     let round = tokio::spawn(async move { round(&own, later).await });
     while hub.shares.touches(SOURCE) < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     hub.stopping.cancel();
     begun = monotonic();
     let ended = round.await.unwrap();
     assert!(matches!(ended, Err(RetentionError::Store(StoreError::Stopping))), "{ended:?}");
-    assert!(begun.elapsed() < GRACE * 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < GRACE * 4, "{:?}", begun.elapsed());
 }
 
 /// What was not looked at for want of time is looked at the next time.

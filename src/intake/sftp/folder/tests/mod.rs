@@ -73,8 +73,13 @@ impl House {
     }
 
     pub fn with(change: impl FnOnce(&mut Settings)) -> House {
+        House::settling(Duration::from_millis(50), change)
+    }
+
+    /// What was closed is handed over after `settle`.
+    pub fn settling(settle: Duration, change: impl FnOnce(&mut Settings)) -> House {
         let place = tempfile::tempdir().unwrap();
-        let arrivals = Arc::new(Arrivals::new(Duration::from_millis(50)));
+        let arrivals = Arc::new(Arrivals::new(settle));
         let mut settings = settings(place.path(), &arrivals);
         change(&mut settings);
         House { shared: Shared::open(settings).unwrap(), place, arrivals, seen: Arc::default() }

@@ -286,11 +286,11 @@ fn what_the_hub_took_is_shown_for_a_while_and_its_bytes_are_never_touched() {
     let again = house.claim("c.zip");
     assert_eq!(std::fs::read(again).unwrap(), b"secondo");
     // A while later.
-    let house = House::with(|settings| settings.grace = Duration::from_millis(30));
+    let house = House::with(|settings| settings.grace = Duration::from_secs(1));
     put(&house.home(), "in/a.zip", b"primo").unwrap();
     house.claim("a.zip");
     assert_eq!(size(&house.home(), "in/a.zip"), Ok(5));
-    std::thread::sleep(Duration::from_millis(40));
+    std::thread::sleep(Duration::from_millis(1_100));
     assert_eq!((size(&house.home(), "in/a.zip"), names(&house.home(), "in")), (Err(Refused::NotFound), vec!["prova".to_owned()]));
 }
 
@@ -465,7 +465,7 @@ fn folders_are_flows_and_nothing_else() {
 
 #[test]
 fn two_sessions_do_not_write_one_file_unless_the_first_went_silent() {
-    let house = House::with(|settings| settings.takeover = Duration::from_millis(60));
+    let house = House::with(|settings| settings.takeover = Duration::from_secs(2));
     let (one, two) = (house.home(), house.home());
     let mut first = open(&one, "in/lotto.zip", WRITE).unwrap();
     first.write_at(&[(0, b"primo"), (9, b"x")]).unwrap();
@@ -482,7 +482,7 @@ fn two_sessions_do_not_write_one_file_unless_the_first_went_silent() {
     second.finish(Ending::Closed).unwrap();
     assert!(!house.path("in/lotto.zip").exists());
     // Silent for a while: its client is back on another connection.
-    std::thread::sleep(Duration::from_millis(80));
+    std::thread::sleep(Duration::from_millis(2_100));
     let mut file = open(&two, "in/lotto.zip", RESUME).unwrap();
     assert_eq!(size(&two, "in/lotto.zip"), Ok(10));
     assert_eq!(first.write_at(&[(0, b"tardi")]), Err((0, Refused::Busy)));
