@@ -231,7 +231,8 @@ async fn disks(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreE
     let mut devices = Vec::new();
     for (about, path) in std::iter::once((DATA_DISK, hub.config.data.as_path())).chain(of_sources) {
         let path = path.to_owned();
-        let looked = shares::look(hub, about, DISK_PATIENCE, move || (Room::of(&path), path.join("in").is_dir()));
+        let ours = about == DATA_DISK;
+        let looked = shares::look(hub, about, DISK_PATIENCE, move || (Room::of(&path), ours || path.join("in").is_dir()));
         let Some(room) = looked.await.flatten() else { continue };
         let known = is_told(told, DISK_LOW, about);
         if devices.contains(&room.device) {
