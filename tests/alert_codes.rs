@@ -84,6 +84,8 @@ const HANDED_OVER: &[(&str, &str, &str)] = &[
     ("LOTTO_PARZIALE", "src/store/batches.rs", "ReceiptState::Partial => Some(\"LOTTO_PARZIALE\")"),
     ("DEPOSITO_MAI_COMPLETATO", "src/service/ingest.rs", "telling(hub, source, Some(NEVER_COMPLETED))"),
     ("DEPOSITO_ABBANDONATO", "src/service/ingest.rs", "telling(hub, &claimed.source, Some(\"DEPOSITO_ABBANDONATO\"))"),
+    ("ATTESTAZIONE_NON_LEGGIBILE", "src/service/facts/copies.rs", "copies_not_made(unread.clone(), UNREADABLE, "),
+    ("ATTESTAZIONE_PERDUTA", "src/service/facts/copies.rs", "copies_given_up(lost, LOST, "),
     ("SEND_DI_NUOVO_RAGGIUNGIBILE", "src/service/alerts.rs", "trouble_ends(DOWN, UP, "),
     ("FLUSSO_EVENTI_RIPRESO", "src/service/streams.rs", "trouble_ends(REFUSED, RESUMED, "),
     ("QUOTA_SEND_ESAURITA", "src/service/notify.rs", "_LIMIT_EXCEEDED\") { \"QUOTA_SEND_ESAURITA\" }"),

@@ -25,7 +25,7 @@ pub(super) const EXPECTED: &[Key] =
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerts {
-    /// SEND has not answered an ente for so many minutes (0: never told).
+    /// SEND has not answered an ente, or a PT or the folder of a gestionale anybody, for so many minutes (0: never told).
     pub send_down_minutes: u32,
     /// Less of a disk is free, percent (0: not looked at).
     pub disk_free_percent: u8,

@@ -14,7 +14,7 @@ vocabulary!(
         Batch = "lotti",
         /// An act, a batch or a file needs a person.
         Person = "persona",
-        /// A remote does not answer, or answers again.
+        /// A remote or a share does not answer, or answers again.
         Remote = "remoti",
         /// SEND refuses a key: the ente stands still.
         Key = "chiavi",
@@ -86,6 +86,8 @@ pub const CODES: &[AlertCode] = &[
     once("LOTTO_PARZIALE", AlertKind::Batch),
     begins("SEND_NON_RAGGIUNGIBILE", AlertKind::Remote, "SEND_DI_NUOVO_RAGGIUNGIBILE"),
     ends("SEND_DI_NUOVO_RAGGIUNGIBILE", AlertKind::Remote),
+    begins("CARTELLA_NON_RISPONDE", AlertKind::Remote, "CARTELLA_DI_NUOVO_RAGGIUNGIBILE"),
+    ends("CARTELLA_DI_NUOVO_RAGGIUNGIBILE", AlertKind::Remote),
     begins("CHIAVE_RIFIUTATA", AlertKind::Key, "ENTE_RIPRESO"),
     begins("QUOTA_SEND_ESAURITA", AlertKind::Key, "ENTE_RIPRESO"),
     begins("GRUPPO_RIFIUTATO", AlertKind::Key, "ENTE_RIPRESO"),
@@ -118,6 +120,8 @@ pub const CODES: &[AlertCode] = &[
     begins("RIPRISTINO_DA_RILASCIARE", AlertKind::Person, "RIPRISTINO_RILASCIATO"),
     ends("RIPRISTINO_RILASCIATO", AlertKind::Person),
     once("NOME_GIA_PRESENTE", AlertKind::Person),
+    once("ATTESTAZIONE_NON_LEGGIBILE", AlertKind::Person),
+    once("ATTESTAZIONE_PERDUTA", AlertKind::Person),
     once("DEPOSITO_INTERROTTO", AlertKind::Person),
     once("DEPOSITO_ACCANTONATO", AlertKind::Person),
     once("DEPOSITO_ABBANDONATO", AlertKind::Person),

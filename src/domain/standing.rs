@@ -261,7 +261,8 @@ fn follow_recipient(standing: &mut Standing, line: &OutcomeLine) {
     if line.event == "COSTO" && !ended {
         standing.citizen_cost = line.citizen_cost;
     }
-    let corrected = line.state == S::Info && line.event == "RETTIFICA";
+    // One that takes a completion away says where the recipient stands without it, if that is known.
+    let corrected = line.state != S::Completed && line.event == "RETTIFICA";
     if line.state == S::Completed || corrected {
         standing.completed_at = line.recipient_completed_at;
         standing.perfection = line.perfection;
@@ -272,8 +273,9 @@ fn follow_recipient(standing: &mut Standing, line: &OutcomeLine) {
     standing.state = match (standing.completed_at, line.state) {
         (Some(_), _) => S::Completed,
         // Taken away by a rework.
+        (None, S::Delivered | S::Unreachable | S::ReturnedToSender) if standing.state == S::Completed => line.state,
         (None, _) if standing.state == S::Completed => S::Delivering,
-        (None, _) if corrected && matches!(standing.state, S::ReturnedToSender | S::Unreachable | S::Delivered) => S::Delivering,
+        (None, S::Info) if corrected && matches!(standing.state, S::ReturnedToSender | S::Unreachable | S::Delivered) => S::Delivering,
         (None, S::Delivering | S::Delivered | S::Unreachable) if standing.state == S::ReturnedToSender => S::ReturnedToSender,
         (None, S::Delivering | S::Delivered | S::Unreachable | S::ReturnedToSender) => line.state,
         (None, _) => standing.state,
@@ -439,6 +441,8 @@ mod tests {
         let accepted = [&sent[..], &[line(S::Accepted, "REQUEST_ACCEPTED", None)]].concat();
         let refused = line(S::Refused, "REQUEST_REFUSED", None);
         let rework = line(S::Info, "RETTIFICA", Some(0));
+        let delivered = [&accepted[..], &[line(S::Delivered, "ANALOG_SUCCESS_WORKFLOW", Some(0))]].concat();
+        let stands = line(S::Delivered, "RETTIFICA", Some(0));
         let table: Vec<(Vec<OutcomeLine>, [S; 2], bool)> = vec![
             (sent.to_vec(), [S::Sent, S::Sent], false),
             (accepted.clone(), [S::Accepted, S::Accepted], false),
@@ -474,7 +478,10 @@ mod tests {
                 [S::Completed, S::Accepted],
                 false,
             ),
-            ([&accepted[..], &[completed(0, "2026-11-23T08:00:00Z"), rework]].concat(), [S::Delivering, S::Accepted], false),
+            ([&accepted[..], &[completed(0, "2026-11-23T08:00:00Z"), rework.clone()]].concat(), [S::Delivering, S::Accepted], false),
+            // Of the completion alone: the delivery stands, until it is taken back too.
+            ([&delivered[..], &[completed(0, "2026-11-23T08:00:00Z"), stands.clone()]].concat(), [S::Delivered, S::Accepted], false),
+            ([&delivered[..], &[completed(0, "2026-11-23T08:00:00Z"), stands, rework]].concat(), [S::Delivering, S::Accepted], false),
             ([&sent[..], std::slice::from_ref(&refused)].concat(), [S::Refused, S::Refused], true),
             ([&sent[..], &[refused, line(S::Info, "RETTIFICA", None)]].concat(), [S::Accepted, S::Accepted], false),
             (

@@ -299,7 +299,8 @@ fn told(state: &State, act: ActFacts, element: &TimelineElement, before: &Summar
     let own_line_told = |index: u32| Some(index) == recipient && line_state(&element.category) == OutcomeState::Completed;
     for (index, completion) in moved.iter().filter(|(index, _)| !own_line_told(*index)) {
         // A rework took a completion away, or moved it: the earlier line is corrected, never changed.
-        let state = if completion.is_some() { OutcomeState::Completed } else { OutcomeState::Info };
+        // Without it the recipient stands where SEND's status does: at a delivery that was not taken back, if there is one.
+        let state = if completion.is_some() { OutcomeState::Completed } else { stands(after, *index) };
         let mut line = LineDraft::new(state, "RETTIFICA", at);
         line.recipient = Some(*index);
         line.completion = *completion;
@@ -361,6 +362,16 @@ fn moved_completions(before: &Summary, after: &Summary) -> Vec<(u32, Completion)
     let was = |index: usize| before.recipients.get(index).and_then(|recipient| recipient.completion);
     let changed = after.recipients.iter().enumerate().filter(|(index, now)| now.completion != was(*index));
     changed.map(|(index, now)| (u32::try_from(index).unwrap_or(u32::MAX), now.completion)).collect()
+}
+
+/// Where a recipient who is not complete stands, by what is left of its timeline. `Info`: nothing of it says where.
+fn stands(after: &Summary, index: u32) -> OutcomeState {
+    match after.recipient(index) {
+        Some(recipient) if recipient.deceased => OutcomeState::ReturnedToSender,
+        Some(recipient) if recipient.delivered => OutcomeState::Delivered,
+        Some(recipient) if recipient.unreachable => OutcomeState::Unreachable,
+        _ => OutcomeState::Info,
+    }
 }
 
 /// What a rework says did not happen: the recipient is neither dead nor unreachable, nor has anything been delivered, as far as is
@@ -552,8 +563,35 @@ mod tests {
         assert_eq!(step.next, delivering());
         let line = &step.lines[1];
         let completed = Some(Corrected::State(OutcomeState::Completed));
-        assert_eq!((line.event.as_str(), line.corrects, line.completion), ("RETTIFICA", completed, None));
+        assert_eq!((line.event.as_str(), line.state, line.corrects, line.completion), ("RETTIFICA", OutcomeState::Info, completed, None));
         assert_eq!(step.flags[0].code, "TIMELINE_RETTIFICATA");
+    }
+
+    #[test]
+    fn a_completion_that_is_taken_away_leaves_what_stands_of_the_delivery() {
+        use OutcomeState as S;
+        // Dead, unreachable, delivered: before and after.
+        let table = [
+            ((false, false, true), (false, false, true), vec![S::Delivered]),
+            ((false, true, false), (false, true, false), vec![S::Unreachable]),
+            ((true, false, false), (true, false, false), vec![S::ReturnedToSender]),
+            ((false, false, true), (false, false, false), vec![S::Info, S::Info]),
+            ((false, false, false), (false, false, false), vec![S::Info]),
+        ];
+        for (was, is, want) in table {
+            let of = |completion, (deceased, unreachable, delivered)| {
+                let mut summary = summary(completion);
+                let one = summary.recipients[0].clone();
+                summary.recipients[0] = RecipientSummary { deceased, unreachable, delivered, ..one };
+                summary
+            };
+            let before = of(Some(("2026-11-20T10:00:00Z", Perfection::Refinement)), was);
+            let element = element("NOTIFICATION_TIMELINE_REWORKED", "2026-11-22T07:00:00Z");
+            let step = observe(&State::Completed { iun: IUN.into() }, ACT, &Fact::Element { element, before, after: of(None, is) }, now());
+            let told: Vec<_> =
+                step.lines.iter().filter(|line| line.event == "RETTIFICA").map(|line| (line.state, line.completion)).collect();
+            assert_eq!(told, want.into_iter().map(|state| (state, None)).collect::<Vec<_>>(), "{was:?} {is:?}");
+        }
     }
 
     #[test]

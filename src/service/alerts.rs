@@ -5,17 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use super::Hub;
 use super::channels::Weather;
 use super::daily;
 use super::exports::LATE;
+use super::shares::{self, Word};
 use crate::clock::monotonic;
 use crate::config::{Alerts, Config, Expected, SourceSystem};
 use crate::domain::alert::{self, AlertKind};
@@ -29,6 +28,9 @@ const UP: &str = "SEND_DI_NUOVO_RAGGIUNGIBILE";
 /// A PT does not answer.
 const PT_DOWN: &str = "PT_NON_RAGGIUNGIBILE";
 const PT_UP: &str = "PT_DI_NUOVO_RAGGIUNGIBILE";
+/// The folder of a gestionale, on a share as a rule, does not answer.
+const FOLDER_SILENT: &str = "CARTELLA_NON_RISPONDE";
+const FOLDER_BACK: &str = "CARTELLA_DI_NUOVO_RAGGIUNGIBILE";
 const DISK_LOW: &str = "DISCO_QUASI_PIENO";
 const DISK_FREE: &str = "DISCO_DI_NUOVO_LIBERO";
 /// The last copy that was made is old.
@@ -50,8 +52,6 @@ pub struct Watch {
     begun: Instant,
     /// How long a start takes to find what was dropped before it.
     finding: Duration,
-    /// Of folders whose disk was asked and has not answered yet.
-    busy: BTreeMap<String, Arc<AtomicBool>>,
     /// Since when each expectation is known.
     known: BTreeMap<String, Timestamp>,
     /// The settings that were last looked at.
@@ -65,7 +65,6 @@ impl Watch {
         Watch {
             begun: monotonic(),
             finding: Duration::from_millis(2 * (watch.settle_ms + watch.scan_ms)),
-            busy: BTreeMap::new(),
             known: BTreeMap::new(),
             seen: None,
         }
@@ -82,40 +81,11 @@ impl Watch {
         tell("SEND", outages(hub, &told, now).await);
         tell("partner tecnologici", partner_outages(hub, &told, now).await);
         tell("quote", quotas(hub, &told, now).await);
-        tell("dischi", self.disks(hub, &told, now).await);
+        tell("dischi", disks(hub, &told, now).await);
+        tell("cartelle", folders(hub, &told, now).await);
         tell("copie di sicurezza", copies(hub, &told, now).await);
         tell("depositi attesi", self.silences(hub, &told, now).await);
         tell("rapporto del giorno", daily::nightly(hub, now).await);
-    }
-
-    async fn disks(&mut self, hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
-        let settings = hub.settings();
-        let of_sources = settings.sources.iter().map(|source| (source.name.as_str(), source.root.as_path()));
-        let mut devices = Vec::new();
-        for (about, path) in std::iter::once((DATA_DISK, hub.config.data.as_path())).chain(of_sources) {
-            let busy = self.busy.entry(about.to_owned()).or_default().clone();
-            let Some(room) = Room::look(path, busy).await else { continue };
-            let known = is_told(told, DISK_LOW, about);
-            if devices.contains(&room.device) {
-                // Folders of one disk are told of once, under the first of them; it may have had a disk of its own before.
-                if known {
-                    hub.store.forget_trouble(DISK_LOW, about).await?;
-                }
-                continue;
-            }
-            devices.push(room.device);
-            let notice = |code: &str| {
-                let data = Some(json!({ "free_bytes": room.free, "total_bytes": room.total }));
-                let source = Some(about.to_owned()).filter(|about| about != DATA_DISK);
-                Notice { code: code.to_owned(), about: about.to_owned(), source, data, ..Notice::default() }
-            };
-            match room.judge(&settings.alerts, known) {
-                Some(Change::Low) => hub.store.begins(notice(DISK_LOW), None, now).await.map(drop)?,
-                Some(Change::Free) => hub.store.ends(DISK_LOW, notice(DISK_FREE), now).await.map(drop)?,
-                None => {}
-            }
-        }
-        Ok(())
     }
 
     async fn silences(&mut self, hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
@@ -135,11 +105,12 @@ impl Watch {
                     let by = expected.by.strftime("%H:%M").to_string();
                     let data = Some(json!({ "by": by, "day": deadline.day.to_string() }));
                     let notice = Notice { flow: expected.flow.clone(), data, ..Notice::of_source(SILENT, &source.name, &about) };
-                    let sender = if let [only] = source.enti.as_slice() { Some(only.clone()) } else { None };
                     // What came since the question was asked counts too.
                     let span = (deadline.from, hub.clock.now().max(now));
                     let kept = json!({ EXPECTED: mark(expected) });
-                    hub.store.silence_begins(Notice { sender, ..notice }, kept, expected.flow.as_deref(), span, now).await?;
+                    hub.store
+                        .silence_begins(Notice { sender: only_ente(source), ..notice }, kept, expected.flow.as_deref(), span, now)
+                        .await?;
                 }
             }
         }
@@ -185,6 +156,11 @@ fn is_told(told: &[Trouble], code: &str, about: &str) -> bool {
     told.iter().any(|trouble| trouble.code == code && trouble.about == about)
 }
 
+/// The ente of a gestionale that sends for no other: its operators are told.
+fn only_ente(source: &SourceSystem) -> Option<String> {
+    if let [only] = source.enti.as_slice() { Some(only.clone()) } else { None }
+}
+
 /// What an alert about an expectation is about: the gestionale, or one folder of it.
 fn about(source: &SourceSystem, expected: &Expected) -> String {
     match &expected.flow {
@@ -220,6 +196,7 @@ fn stays(hub: &Hub, settings: &Config, trouble: &Trouble) -> bool {
     let (name, alerts) = (trouble.about.as_str(), &settings.alerts);
     match alert::code(&trouble.code).map(|row| row.kind) {
         _ if trouble.code == COPY_OLD => alerts.backup_hours > 0,
+        _ if trouble.code == FOLDER_SILENT => settings.source(name).is_some(),
         _ if trouble.code == LATE => settings.source(name).is_some_and(|source| source.export.attiva),
         Some(AlertKind::Remote | AlertKind::Quota) => settings.institution(name).is_some(),
         Some(AlertKind::Payment | AlertKind::Key) => is_configured(settings, name),
@@ -245,6 +222,59 @@ fn is_configured(settings: &Config, channel: &str) -> bool {
         Some((sender, _)) => settings.institution(sender).is_some(),
         None => settings.pt(channel).is_some(),
     }
+}
+
+/// Looks at the disk of the data and at those of the folders of gestionali, each by a thread of its own.
+async fn disks(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+    let settings = hub.settings();
+    let of_sources = settings.sources.iter().map(|source| (source.name.as_str(), source.root.as_path()));
+    let mut devices = Vec::new();
+    for (about, path) in std::iter::once((DATA_DISK, hub.config.data.as_path())).chain(of_sources) {
+        let path = path.to_owned();
+        let ours = about == DATA_DISK;
+        let looked = shares::look(hub, about, DISK_PATIENCE, move || (Room::of(&path), ours || path.join("in").is_dir()));
+        let Some(room) = looked.await.flatten() else { continue };
+        let known = is_told(told, DISK_LOW, about);
+        if devices.contains(&room.device) {
+            // Folders of one disk are told of once, under the first of them; it may have had a disk of its own before.
+            if known {
+                hub.store.forget_trouble(DISK_LOW, about).await?;
+            }
+            continue;
+        }
+        devices.push(room.device);
+        let notice = |code: &str| {
+            let data = Some(json!({ "free_bytes": room.free, "total_bytes": room.total }));
+            let source = Some(about.to_owned()).filter(|about| about != DATA_DISK);
+            Notice { code: code.to_owned(), about: about.to_owned(), source, data, ..Notice::default() }
+        };
+        match room.judge(&settings.alerts, known) {
+            Some(Change::Low) => hub.store.begins(notice(DISK_LOW), None, now).await.map(drop)?,
+            Some(Change::Free) => hub.store.ends(DISK_LOW, notice(DISK_FREE), now).await.map(drop)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Tells operators of a folder of a gestionale that has not answered for long, and of one that does again: what was heard of it while
+/// somebody worked there or looked at its disk. After a start nothing is known of it until then.
+async fn folders(hub: &Hub, told: &[Trouble], now: Timestamp) -> Result<(), StoreError> {
+    let settings = hub.settings();
+    let minutes = settings.alerts.send_down_minutes;
+    let patience = Duration::from_secs(60 * u64::from(minutes));
+    for source in &settings.sources {
+        let known = is_told(told, FOLDER_SILENT, &source.name);
+        let notice = |code: &str| Notice { sender: only_ente(source), ..Notice::of_source(code, &source.name, &source.name) };
+        match hub.shares.word(&source.name) {
+            Word::Silent(span) if !known && minutes > 0 && span >= patience => {
+                hub.store.begins(notice(FOLDER_SILENT), None, now).await.map(drop)?;
+            }
+            Word::Answers if known => hub.store.ends(FOLDER_SILENT, notice(FOLDER_BACK), now).await.map(drop)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Copies were made, and have not been for long: whoever makes them (a timer, cron) has nobody who looks.
@@ -352,25 +382,7 @@ enum Change {
 }
 
 impl Room {
-    /// The room on the disk of a folder. `None`: the folder is away, hangs, or was asked before (`busy`) and has not answered.
-    async fn look(path: &Path, busy: Arc<AtomicBool>) -> Option<Room> {
-        if busy.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        let (tell, told) = oneshot::channel();
-        let (path, asked) = (path.to_owned(), busy.clone());
-        // A thread of its own: one that a dead share holds for ever must not keep the service from stopping.
-        let asking = std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
-            let _ = tell.send(Room::of(&path));
-            asked.store(false, Ordering::Release);
-        });
-        if asking.is_err() {
-            busy.store(false, Ordering::Release);
-            return None;
-        }
-        tokio::time::timeout(DISK_PATIENCE, told).await.ok()?.ok()?
-    }
-
+    /// `None`: the folder is away.
     fn of(path: &Path) -> Option<Room> {
         let device = rustix::fs::stat(path).ok()?.st_dev;
         let stat = rustix::fs::statvfs(path).ok()?;
@@ -394,6 +406,9 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::config;
+    use crate::service::supervisor;
     use crate::service::tests::{House, SOURCE};
     use crate::store::OrderLine;
 
@@ -408,17 +423,13 @@ mod tests {
             self.hub.settings.put(config);
         }
 
-        async fn told(&self, code: &str) -> usize {
-            self.alerts().await.iter().filter(|told| *told == code).count()
-        }
-
         async fn open(&self) -> Vec<String> {
             self.hub.store.troubles().await.unwrap().into_iter().map(|trouble| trouble.code).collect()
         }
     }
 
     /// A service whose tasks do not run, and who looks over it, days at a time.
-    fn watched(house: &House) -> (Watch, impl Fn(i64) -> Timestamp) {
+    fn watched(house: &House) -> (Watch, impl Fn(i64) -> Timestamp + use<>) {
         let watch = Watch { finding: Duration::ZERO, ..Watch::new(&house.hub) };
         let begun = house.hub.clock.now();
         (watch, move |hours| begun + SignedDuration::from_hours(hours))
@@ -543,6 +554,73 @@ mod tests {
         house.hub.store.resume_channel_by("pt/regione", "op", "", at(3)).await.unwrap();
         watch.round(&house.hub, at(3)).await;
         assert_eq!((house.open().await, house.told("PT_ACCETTA_LE_CREDENZIALI").await), (vec![], 1));
+    }
+
+    /// The folder hangs for who works there, for who looks, or is gone; it is told once, over a restart too, and so is its end.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_that_does_not_answer_is_told_once_and_its_end_too() {
+        const LONG: Duration = Duration::from_secs(15 * 60);
+        let mut house = House::new();
+        let folder = house.dir.path().join("casa/in");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (mut watch, at) = watched(&house);
+        watch.round(&house.hub, at(0)).await;
+        assert_eq!(house.hub.shares.word(SOURCE), Word::Answers);
+        let begins = house.hub.shares.silent_for(SOURCE, LONG - Duration::from_secs(60));
+        watch.round(&house.hub, at(0)).await;
+        assert_eq!((house.open().await, house.told(FOLDER_SILENT).await), (vec![], 0), "not for long enough");
+        drop(begins);
+        let hung = house.hub.shares.silent_for(SOURCE, LONG);
+        for hours in [0, 1] {
+            watch.round(&house.hub, at(hours)).await;
+            assert_eq!((house.open().await, house.told(FOLDER_SILENT).await), (vec![FOLDER_SILENT.to_owned()], 1), "{hours}");
+        }
+        drop(hung);
+        // A restart: the folder is not there yet, and nobody has heard from it.
+        std::fs::rename(&folder, folder.with_extension("via")).unwrap();
+        house.hub.store.close();
+        let House { dir, hub } = house;
+        drop((watch, hub));
+        let hub = supervisor::open(config::load(&dir.path().join("messo.toml")).unwrap(), Clock::REAL).unwrap();
+        house = House { dir, hub };
+        assert_eq!(house.hub.shares.word(SOURCE), Word::Unknown);
+        let (mut watch, at) = watched(&house);
+        watch.round(&house.hub, at(0)).await;
+        assert!(matches!(house.hub.shares.word(SOURCE), Word::Silent(_)));
+        assert_eq!((house.open().await, house.told(FOLDER_SILENT).await), (vec![FOLDER_SILENT.to_owned()], 1));
+        std::fs::rename(folder.with_extension("via"), &folder).unwrap();
+        for _ in 0..2 {
+            watch.round(&house.hub, at(0)).await;
+            assert_eq!((house.open().await, house.told(FOLDER_BACK).await), (vec![], 1));
+        }
+        let told = house.hub.store.alerts(Timestamp::UNIX_EPOCH, 100).await.unwrap();
+        let of = |code: &str| told.iter().find(|told| told.code == code).map(|told| (told.sender.clone(), told.source.clone()));
+        let polizia = Some((Some("01234567897".to_owned()), Some(SOURCE.to_owned())));
+        assert_eq!((of(FOLDER_SILENT), of(FOLDER_BACK)), (polizia.clone(), polizia));
+    }
+
+    /// Who looks hangs on a thread of its own: the round goes on, and what is taken away is forgotten.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_look_at_a_folder_that_hangs_keeps_nobody_waiting() {
+        let house = House::new();
+        std::fs::create_dir_all(house.dir.path().join("casa/in")).unwrap();
+        let (mut watch, at) = watched(&house);
+        house.hub.shares.hung.lock().unwrap().insert(SOURCE.to_owned());
+        let begun = monotonic();
+        for _ in 0..3 {
+            watch.round(&house.hub, at(0)).await;
+        }
+        assert!(begun.elapsed() < 3 * DISK_PATIENCE, "waited for once");
+        assert!(!house.hub.shares.hangs(SOURCE), "who has work there is not kept from it");
+        assert_eq!(house.hub.shares.word(SOURCE), Word::Unknown);
+        house.hub.shares.hung.lock().unwrap().clear();
+        while house.hub.shares.word(SOURCE) != Word::Answers {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the look has ended");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        house.hub.store.begins(Notice::of_source(FOLDER_SILENT, "andato", "andato"), None, at(0)).await.unwrap();
+        watch.round(&house.hub, at(0)).await;
+        assert_eq!((house.open().await, house.told(FOLDER_BACK).await), (vec![], 0), "of a gestionale that is no more");
     }
 
     /// A gestionale that comes with a reload has its disk looked at too; with no threshold nothing is low.

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -148,6 +148,8 @@ struct Line {
     turn: tokio::sync::Mutex<()>,
     /// Its folder could not take a copy: until it has those that wait, the others wait behind them.
     behind: AtomicBool,
+    /// Of copies that wait, those of which our own file cannot be read, and when it was tried last (real time).
+    unread: Mutex<BTreeMap<uuid::Uuid, Instant>>,
 }
 
 /// What came of one act, under the lease of its job.

@@ -11,6 +11,7 @@ use super::Hub;
 use super::channels::Weather;
 use super::door::Desk;
 use super::pulse::Beat;
+use super::shares::Word;
 use crate::clock::monotonic;
 use crate::intake::sftp::server::ledger::{Act, Event};
 use crate::store::{CALLS_SPENT, MONEY_SPENT, StoreError};
@@ -130,6 +131,12 @@ fn remotes(hub: &Hub, page: &mut Page) {
     for pt in hub.partners.all().values().filter(|pt| pt.config.is_managed()) {
         let up = !matches!(pt.remote.weather(), Weather::Down { .. });
         page.sample("messo_remote_up", &[("remote", &pt.name)], Value::Flag(up));
+    }
+    let help = "Real time for which the folder of a gestionale has not answered; 0: it answers, or nobody has asked it yet.";
+    page.family("messo_folder_silent_seconds", Kind::Gauge, help);
+    for source in &hub.settings().sources {
+        let silent = if let Word::Silent(span) = hub.shares.word(&source.name) { span } else { Duration::ZERO };
+        page.sample("messo_folder_silent_seconds", &[("gestionale", &source.name)], seconds(silent));
     }
     page.family("messo_stream_listening", Kind::Gauge, "Whether the stream of events of a key is read; nothing is sent before.");
     for channel in channels.values() {

@@ -34,6 +34,18 @@ pub enum PublishError {
     Hangs,
 }
 
+impl PublishError {
+    /// What operators are told of it: a code of `docs/codici.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            PublishError::Store(_) => "ARCHIVIO_DATI",
+            PublishError::Disk(_) => "DISCO",
+            PublishError::Hangs => "CARTELLA_NON_RISPONDE",
+        }
+    }
+}
+
 /// Lines of one outcome file at most: what is left goes into the next.
 const LINES_PER_FILE: u64 = 1_000_000;
 /// Who prepared a file gives it its name within this (real seconds), or could not.

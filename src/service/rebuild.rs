@@ -2,17 +2,21 @@
 //!
 //! Nothing that is there is touched. A file that comes out as it was takes its own name again; outcome files and indexes,
 //! which are numbered, and whatever comes out otherwise (the configuration changed since) say in their name that they are copies.
+//! A share that hangs is left, and whoever asked is told.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::files::{self, ReceiptForm};
 use super::operate::{OperateError, Publisher};
 use super::publish::{PublishError, index_entry, previous, render, render_index, root};
 use super::report::{ExportReport, RebuildReport};
+use super::shares::on_share_of;
 use super::{Hub, exports, facts};
+use crate::clock::monotonic;
 use crate::domain::ids::{ActId, BatchId};
 use crate::outbox::legal_facts::{IndexEntry, IndexHeader, index_name};
 use crate::outbox::outcomes::{OutcomeHeader, outcome_name};
@@ -23,6 +27,11 @@ use crate::store::{Publication, StoreError, StoredFact};
 const PAGE: usize = 1_000;
 /// Indexes made in one reading of the facts: each lists five thousand at most.
 const INDEXES: usize = 10;
+
+/// A share that keeps one file for so long is left (real time).
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// It is looked after this often (real time).
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What is given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +77,7 @@ impl Publisher for Rebuilder {
         for source in sources {
             let Rebuilt { written, erased, erased_at } = rebuild(&self.0, &source, wanted).await.map_err(|error| {
                 tracing::error!(source, %error, "la ripubblicazione non è riuscita");
-                let code = if matches!(error, PublishError::Disk(_) | PublishError::Hangs) { "DISCO" } else { "ARCHIVIO_DATI" };
-                OperateError::PublishFailed { code: code.to_owned() }
+                OperateError::PublishFailed { code: error.code().to_owned() }
             })?;
             report.files += written as u64;
             report.erased += erased as u64;
@@ -97,7 +105,36 @@ pub struct Rebuilt {
 }
 
 /// Gives the files of a gestionale again.
+///
+/// # Errors
+/// [`PublishError::Hangs`]: its share keeps whoever touches it; what was written until then stays.
 pub async fn rebuild(hub: &Arc<Hub>, source: &str, wanted: Wanted) -> Result<Rebuilt, PublishError> {
+    within(hub, source, PATIENCE, again(hub, source, wanted)).await
+}
+
+/// Works in the folders of a gestionale while none of its files takes longer than `patience`: not even begun where the share hangs.
+pub(super) async fn within<T>(
+    hub: &Hub,
+    source: &str,
+    patience: Duration,
+    work: impl Future<Output = Result<T, PublishError>>,
+) -> Result<T, PublishError> {
+    if hub.shares.hangs(source) {
+        return Err(PublishError::Hangs);
+    }
+    let begun = monotonic();
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(LOOK, work.as_mut()).await {
+            return done;
+        }
+        if hub.shares.kept_since(source, begun) >= patience {
+            return Err(PublishError::Hangs);
+        }
+    }
+}
+
+async fn again(hub: &Arc<Hub>, source: &str, wanted: Wanted) -> Result<Rebuilt, PublishError> {
     let Some(root) = root(hub, source) else { return Err(StoreError::NotFound("gestionale").into()) };
     let mut rebuilt = Rebuilt::default();
     if wanted == Wanted::Everything {
@@ -125,10 +162,9 @@ async fn answers(hub: &Arc<Hub>, root: &Path, source: &str, rebuilt: &mut Rebuil
             let page = hub.store.published_in(source, folder, &after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = last.name.clone();
-            for file in page {
-                if root.join(folder).join(&file.name).exists() {
-                    continue;
-                }
+            let dir = root.join(folder);
+            let missing = move || page.into_iter().filter(|file| !dir.join(&file.name).exists()).collect::<Vec<_>>();
+            for file in on_share_of(hub, source, missing).await? {
                 let erased = match file.subject {
                     Some(subject) => hub.store.erased(subject).await?,
                     None => None,
@@ -150,7 +186,7 @@ async fn receipt(hub: &Arc<Hub>, root: &Path, file: Publication) -> Result<bool,
     let Some(batch) = file.subject.map(BatchId) else { return Ok(false) };
     let Some(receipt) = unless_gone(files::receipt_of(hub, batch).await)?.flatten() else { return Ok(false) };
     let form = if file.name.ends_with(".xml") { ReceiptForm::Xml } else { ReceiptForm::Text };
-    Ok(restore(root, file, files::receipt_writer(hub, receipt, form)).await?)
+    restore(hub, root, file, files::receipt_writer(hub, receipt, form)).await
 }
 
 async fn reject(hub: &Arc<Hub>, root: &Path, file: Publication) -> Result<bool, PublishError> {
@@ -161,10 +197,10 @@ async fn reject(hub: &Arc<Hub>, root: &Path, file: Publication) -> Result<bool, 
         None => unless_gone(files::reject_of(hub, ActId(subject)).await)?.flatten(),
     };
     let Some(reject) = reject else { return Ok(false) };
-    match restore(root, file, reject.writer()).await {
+    match restore(hub, root, file, reject.writer()).await {
         // Its archive was erased: what is not kept is not given again.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        other => Ok(other?),
+        Err(PublishError::Disk(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
+        other => other,
     }
 }
 
@@ -179,17 +215,26 @@ fn unless_gone<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError>
 
 /// Writes a file again: under its own name if it comes out as it was, else as a copy.
 async fn restore(
+    hub: &Hub,
     root: &Path,
     file: Publication,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
-) -> io::Result<bool> {
-    let dir = root.join(&file.folder);
+) -> Result<bool, PublishError> {
+    let (dir, source) = (root.join(&file.folder), file.source.clone());
     let work = move || {
         let mut pending = Pending::begin(&dir)?;
         write(&mut pending)?;
         if pending.sha256() == file.sha256 { commit(pending, &file.name) } else { commit(pending, &copy_name(&file.name)) }
     };
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    Ok(on_share_of(hub, &source, work).await??)
+}
+
+/// Gives names that nobody has, by who may touch the share. Answers how many were free.
+async fn commit_all(hub: &Hub, source: &str, files: Vec<(Pending, String)>) -> Result<usize, PublishError> {
+    let work = move || {
+        files.into_iter().try_fold(0, |written, (pending, name)| Ok::<_, io::Error>(written + usize::from(commit(pending, &name)?)))
+    };
+    Ok(on_share_of(hub, source, work).await??)
 }
 
 /// Gives a name that nobody has. False: somebody has it.
@@ -228,9 +273,8 @@ async fn outcomes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usi
             copy: true,
         };
         let (csv, xml) = render(hub, &header, &root.join("esiti")).await?;
-        for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
-            written += usize::from(commit(pending, &outcome_name(&header, extension))?);
-        }
+        let files = vec![(csv, outcome_name(&header, "csv")), (xml, outcome_name(&header, "xml"))];
+        written += commit_all(hub, source, files).await?;
     }
     Ok(written)
 }
@@ -244,7 +288,11 @@ async fn attestations(hub: &Arc<Hub>, root: &Path, source: &str, wanted: Wanted)
         let wanted = |fact: &StoredFact| wanted == Wanted::Everything || fact.index >= wanted.first();
         let page: Vec<StoredFact> = page.into_iter().filter(|fact| wanted(fact) && !is_past(hub, source, fact.stored_at)).collect();
         let (dir, kept) = (root.join("attestazioni"), hub.config.data.join(facts::KEPT));
-        written += tokio::task::spawn_blocking(move || restore_facts(&page, &dir, &kept)).await.map_err(io::Error::other)??;
+        // A file at a time is what a share is given to write.
+        for fact in page {
+            let (dir, kept) = (dir.clone(), kept.clone());
+            written += on_share_of(hub, source, move || restore_facts(&[fact], &dir, &kept)).await??;
+        }
         match next {
             Some(next) => after = Some(next),
             None => return Ok(written),
@@ -306,11 +354,14 @@ async fn indexes(hub: &Hub, root: &Path, source: &str, from: u64) -> Result<usiz
             entries.sort_by(|a, b| (a.0, &a.1.file).cmp(&(b.0, &b.1.file)));
             let entries: Vec<IndexEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
             let header = IndexHeader { source: source.to_owned(), number, created_at: original.created_at, copy: true };
-            let (csv, xml) = render_index(&header, &entries, &root.join("attestazioni"))?;
-            for (pending, extension) in [(csv, "csv"), (xml, "xml")] {
-                written += usize::from(commit(pending, &index_name(&header, extension))?);
-            }
+            let (dir, names) = (root.join("attestazioni"), ["csv", "xml"].map(|extension| index_name(&header, extension)));
+            let (csv, xml) = on_share_of(hub, source, move || render_index(&header, &entries, &dir)).await??;
+            let [of_csv, of_xml] = names;
+            written += commit_all(hub, source, vec![(csv, of_csv), (xml, of_xml)]).await?;
         }
     }
     Ok(written)
 }
+
+#[cfg(test)]
+mod tests;

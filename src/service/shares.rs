@@ -1,5 +1,6 @@
 //! The folders of gestionali, which may lie on a share that hangs for ever: they are touched by threads of their own, and it is known
-//! of each for how long somebody has been waiting for it. Who could touch it later does not begin then.
+//! of each for how long somebody has been waiting for it. Who could touch it later does not begin then. Each is also looked at now and
+//! then ([`look`]), so that one that nobody works in is known to be silent too ([`Shares::word`]): operators are told.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,7 @@ const MOST: usize = 12;
 #[derive(Clone, Default)]
 pub struct Shares {
     touches: Arc<Mutex<BTreeMap<String, Vec<Touch>>>>,
+    heard: Arc<Mutex<BTreeMap<String, Heard>>>,
     /// Gestionali whose share a test makes hang.
     #[cfg(test)]
     pub hung: Arc<Mutex<std::collections::BTreeSet<String>>>,
@@ -41,11 +43,35 @@ struct Touch {
     begun: Instant,
 }
 
+/// What is known of whether a share answers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    /// When the last work began that came to its end.
+    worked: Option<Instant>,
+    /// Since when who looks at it has been waiting.
+    looking: Option<Instant>,
+    /// Since when who looks finds no folder, or hears nothing in time.
+    missing: Option<Instant>,
+    /// The last look found it well.
+    well: bool,
+}
+
+/// Whether a share answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Nobody has heard from it since the start.
+    Unknown,
+    Answers,
+    /// For so long (real time).
+    Silent(Duration),
+}
+
 /// While it lives somebody is at work there.
 pub struct Touching {
     shares: Shares,
     source: String,
     number: u64,
+    begun: Instant,
 }
 
 impl Shares {
@@ -60,7 +86,7 @@ impl Shares {
         let touches = all.entry(source.to_owned()).or_default();
         let number = touches.last().map_or(0, |last| last.number + 1);
         touches.push(Touch { number, begun });
-        Touching { shares: self.clone(), source: source.to_owned(), number }
+        Touching { shares: self.clone(), source: source.to_owned(), number, begun }
     }
 
     /// Whether the share keeps whoever touches it: what can wait does not begin.
@@ -74,6 +100,53 @@ impl Shares {
     pub fn any_hangs(&self) -> bool {
         let now = monotonic();
         self.lock().values().any(|touches| touches.iter().any(|touch| now.saturating_duration_since(touch.begun) >= HANGS))
+    }
+
+    /// Whether it answers, and for how long it has not.
+    #[must_use]
+    pub fn word(&self, source: &str) -> Word {
+        self.word_at(source, monotonic())
+    }
+
+    fn word_at(&self, source: &str, now: Instant) -> Word {
+        let heard = self.heard().get(source).copied().unwrap_or_default();
+        let waits = |begun: &Instant| now.saturating_duration_since(*begun) >= HANGS && heard.worked.is_none_or(|worked| *begun > worked);
+        let kept = self.lock().get(source).into_iter().flatten().map(|touch| touch.begun).filter(waits).min();
+        match [kept, heard.looking.filter(waits), heard.missing].into_iter().flatten().min() {
+            Some(since) => Word::Silent(now.saturating_duration_since(since)),
+            // While who looks is waiting only what was worked since is known.
+            None if heard.well && heard.looking.is_none_or(|begun| now.saturating_duration_since(begun) < HANGS) => Word::Answers,
+            None => Word::Unknown,
+        }
+    }
+
+    /// For how long somebody who began to work there at that instant or later has been waiting.
+    #[must_use]
+    pub fn kept_since(&self, source: &str, since: Instant) -> Duration {
+        let begun = self.lock().get(source).into_iter().flatten().map(|touch| touch.begun).filter(|begun| *begun >= since).min();
+        begun.map_or(Duration::ZERO, |begun| monotonic().saturating_duration_since(begun))
+    }
+
+    /// Somebody begins to look at a share. False: somebody is still at it.
+    fn looks(&self, source: &str, now: Instant) -> bool {
+        let mut all = self.heard();
+        let heard = all.entry(source.to_owned()).or_default();
+        let free = heard.looking.is_none();
+        heard.looking.get_or_insert(now);
+        free
+    }
+
+    /// Who looked has come back, and found the folder or not.
+    fn looked(&self, source: &str, well: bool, now: Instant) {
+        let mut all = self.heard();
+        let Some(heard) = all.get_mut(source) else { return };
+        let Some(begun) = heard.looking.take() else { return };
+        heard.well = well && now.saturating_duration_since(begun) < HANGS;
+        heard.missing = if heard.well { None } else { heard.missing.or(Some(begun)) };
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<String, Heard>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many are at work there.
@@ -98,12 +171,26 @@ impl Shares {
 }
 
 #[cfg(test)]
-impl Touching {
+impl Shares {
     /// As a system call would, on the thread that makes it.
-    fn hang(&self) {
-        while self.shares.hung.lock().unwrap().contains(&self.source) {
+    fn hang(&self, source: &str) {
+        while self.hung.lock().unwrap().contains(source) {
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// As one that has been silent for so long.
+    pub fn silent_for(&self, source: &str, span: Duration) -> Touching {
+        self.touch_at(source, monotonic() - span)
+    }
+}
+
+impl Touching {
+    /// The work has come to its end, whatever it found.
+    fn ended(self) {
+        let mut all = self.shares.heard();
+        let heard = all.entry(self.source.clone()).or_default();
+        heard.worked = heard.worked.max(Some(self.begun));
     }
 }
 
@@ -148,9 +235,9 @@ pub async fn on_share_of<T: Send + 'static>(hub: &Hub, source: &str, work: impl 
     let touching = hub.shares.touch(source);
     let work = move || {
         #[cfg(test)]
-        touching.hang();
+        touching.shares.hang(&touching.source);
         let done = work();
-        drop(touching);
+        touching.ended();
         done
     };
     on_share(&hub.stopping, work).await
@@ -171,6 +258,44 @@ pub async fn on_share_within<T: Send + 'static>(
         return Err(PublishError::Hangs);
     }
     tokio::time::timeout(limit, on_share_of(hub, source, work)).await.unwrap_or(Err(PublishError::Hangs))
+}
+
+/// Somebody looks at a share: however it ends, it is known that it did.
+struct Looking {
+    shares: Shares,
+    source: String,
+    well: bool,
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.shares.looked(&self.source, self.well, monotonic());
+    }
+}
+
+/// Looks at a share by a thread of its own, one at a time, for no longer than `limit` (real time); `work` answers with what it has
+/// found whether the folder is there. `None`: it hangs, or whoever looked before is still waiting. This is not [work](Shares::touch):
+/// it keeps nobody from theirs.
+pub async fn look<T: Send + 'static>(
+    hub: &Hub,
+    source: &str,
+    limit: Duration,
+    work: impl FnOnce() -> (T, bool) + Send + 'static,
+) -> Option<T> {
+    if !hub.shares.looks(source, monotonic()) {
+        return None;
+    }
+    let looking = Looking { shares: hub.shares.clone(), source: source.to_owned(), well: false };
+    let work = move || {
+        // As a whole: it is dropped when the look ends, here.
+        let mut looking = looking;
+        #[cfg(test)]
+        looking.shares.hang(&looking.source);
+        let (found, well) = work();
+        looking.well = well;
+        found
+    };
+    tokio::time::timeout(limit, on_share(&hub.stopping, work)).await.ok()?.ok()
 }
 
 #[cfg(test)]

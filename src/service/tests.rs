@@ -90,6 +90,11 @@ impl House {
         self.hub.store.alerts(jiff::Timestamp::UNIX_EPOCH, 100).await.unwrap().into_iter().map(|alert| alert.code).collect()
     }
 
+    /// How many alerts of that code there are.
+    pub async fn told(&self, code: &str) -> usize {
+        self.alerts().await.iter().filter(|told| *told == code).count()
+    }
+
     pub fn kept(&self, bytes: &[u8]) -> PathBuf {
         let hex = Sha256::of(bytes).to_hex();
         self.dir.path().join("dati/archivi").join(&hex[..2]).join(&hex[2..4]).join(format!("{hex}.zip"))

@@ -430,14 +430,16 @@ impl Store {
             let mut rows = select.query(params![after, limit as i64])?;
             let (mut files, mut last) = (Vec::new(), None);
             while let Some(row) = rows.next()? {
-                // Ids grow with time; one of its own that is not published yet is looked at again.
+                // Ids grow with time; one of its own that is about to be published is looked at again. One that waits for its copy may
+                // do so for long: it keeps nothing behind it, and is looked at once it is made.
                 let (created_at, own) = (at(row.get(4)?), row.get::<_, String>(6)? == source);
-                if created_at > until || (own && row.get::<_, String>(5)? != "PUBBLICATO") {
+                let state: String = row.get(5)?;
+                if created_at > until || (own && state == "PREPARATO") {
                     break;
                 }
                 let id = uuid_at(row, 0)?;
                 last = Some(id);
-                if own {
+                if own && state == "PUBBLICATO" {
                     let sha256 = digest(row.get(3)?).unwrap_or(Sha256::from_bytes([0; 32]));
                     let size = row.get::<_, i64>(7)?.unsigned_abs();
                     files.push(OldFile { id, folder: row.get(1)?, name: row.get(2)?, sha256, size, created_at });
@@ -525,6 +527,16 @@ impl Store {
         }
         Err(StoreError::Database("the log is being read and cannot be emptied".to_owned()))
     }
+}
+
+/// A file that waited while retention went past it gets its name now: its term goes on from its day, and it is looked at again.
+pub(super) fn look_again_from(db: &Connection, id: uuid::Uuid) -> Result<(), StoreError> {
+    let sql = "SELECT source FROM publication WHERE id = ?1";
+    let Some(source) = optional(db.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get::<_, String>(0)))? else { return Ok(()) };
+    let before = uuid::Uuid::from_u128(id.as_u128().saturating_sub(1)).to_string();
+    let sql = "UPDATE setting SET value = ?2 WHERE name = ?1 AND value > ?2";
+    db.prepare_cached(sql)?.execute([removed_up_to(&source), before])?;
+    Ok(())
 }
 
 fn removed_up_to(source: &str) -> String {

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::alerts::Alert;
 use super::codec::{act_at, at, digest, ms, optional, uuid_at};
+use super::engine::ActRow;
 use super::{Store, StoreError};
 use crate::domain::digest::Sha256;
 use crate::domain::outcome::{OutcomeLine, OutcomeState};
@@ -112,6 +114,14 @@ pub(super) fn insert(db: &Connection, file: &Publication) -> Result<(), StoreErr
     Ok(())
 }
 
+/// Tells operators of an attestation that waits for its copy, if they were not told of one of that act before.
+fn tell_of_copy(db: &Connection, id: Uuid, code: &str, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "SELECT subject FROM publication WHERE id = ?1 AND state = 'DA_COPIARE' AND subject IS NOT NULL";
+    let Some(act) = optional(db.prepare_cached(sql)?.query_row([id.as_bytes()], |row| act_at(row, 0)))? else { return Ok(()) };
+    let act = ActRow::load(db, act)?;
+    Alert::new(code, &act.id.to_string()).act(&act).raise_unless_told(db, None, now).map(drop)
+}
+
 impl Store {
     /// What is known of a file of that name; attestations are found by their act.
     pub async fn publication(&self, source: &str, folder: &str, name: &str) -> Result<Option<Publication>, StoreError> {
@@ -193,10 +203,28 @@ impl Store {
             for (id, temporary) in &copies {
                 db.prepare_cached("UPDATE publication SET temporary = ?2, state = 'PREPARATO' WHERE id = ?1 AND state = 'DA_COPIARE'")?
                     .execute(params![id.as_bytes(), temporary])?;
+                super::erasing::look_again_from(db, *id)?;
             }
             Ok(())
         })
         .await
+    }
+
+    /// Those copies are never made: their file is no more. Operators are told under `code`, once for each act.
+    pub async fn copies_given_up(&self, ids: Vec<Uuid>, code: &'static str, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| {
+            for id in &ids {
+                tell_of_copy(db, *id, code, now)?;
+                db.prepare_cached("UPDATE publication SET state = 'PUBBLICATO' WHERE id = ?1")?.execute([id.as_bytes()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Those copies cannot be made now. Operators are told under `code`, once for each act.
+    pub async fn copies_not_made(&self, ids: Vec<Uuid>, code: &'static str, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |db| ids.iter().try_for_each(|id| tell_of_copy(db, *id, code, now))).await
     }
 
     /// Files about a batch or an act, oldest first.

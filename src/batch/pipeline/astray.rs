@@ -1,6 +1,7 @@
 //! Rows refused because a file of theirs is not in the archive. The first of them wait for the end of the batch, which alone shows
 //! which files nobody names: they are told the name that was probably meant, and its file comes back with them.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::Judged;
@@ -10,6 +11,8 @@ use crate::domain::letters;
 /// Rows that wait, and bytes of names in each, at most: later ones are told as they come, without a name.
 const ROWS: usize = 100;
 const BYTES: usize = 16 << 10;
+/// Names that are missed and looked for, at most: the first ones.
+const WANTED: usize = 200;
 /// Files that nobody names which are looked at, at most.
 pub(super) const CANDIDATES: usize = 1_000;
 /// Files without a row of theirs that come back with the first row that misses one, at most.
@@ -53,10 +56,10 @@ impl Astray {
     /// Tells the rows which of the files that nobody names is near to the one they miss. Answers, for each of `forgotten`,
     /// whether a row was told of it.
     pub fn pair(&mut self, forgotten: &[&str]) -> Vec<bool> {
-        let problems = || self.rows.iter().flat_map(problems_of).filter(|problem| misses(problem));
-        let mut wanted: Vec<String> = problems().filter_map(|problem| problem.found.clone()).filter(|name| !name.ends_with('…')).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let missed = self.rows.iter().flat_map(problems_of).filter(|problem| misses(problem));
+        let mut known = BTreeSet::new();
+        let names = missed.filter_map(|problem| problem.found.as_deref()).filter(|name| !name.ends_with('…') && known.insert(*name));
+        let wanted: Vec<String> = names.take(WANTED).map(str::to_owned).collect();
         let spelled: Vec<Spelling> = wanted.iter().map(|name| Spelling::of(name)).collect();
         // The nearest file of each name; `None` in it: two are as near.
         let mut nearest: Vec<Option<(Distance, Option<usize>)>> = vec![None; wanted.len()];
@@ -184,27 +187,50 @@ fn folded(text: &str) -> (Vec<char>, Vec<String>) {
     (out, numbers)
 }
 
-/// Letters put in, left out or taken for another, if they are at most `most`.
+/// Letters put in, left out or taken for another, if they are at most `most`. Of the table of both names only the band is reckoned in
+/// which they may still be, and no further than they are: the names are a stranger's.
 fn edits(one: &[char], other: &[char], most: usize) -> Option<usize> {
     if one.len().abs_diff(other.len()) > most {
         return None;
     }
-    let mut before: Vec<usize> = (0..=other.len()).collect();
-    for (row, a) in one.iter().enumerate() {
-        let mut now = vec![row + 1];
-        for ((b, left_above), above) in other.iter().zip(&before).zip(before.iter().skip(1)) {
-            let left = now.last().copied().unwrap_or(row);
-            now.push((left_above + usize::from(a != b)).min(left + 1).min(above + 1));
+    let far = most + 1;
+    // Place `k` of the band of row `row` is column `row + k - most`.
+    let band = 0..=2 * most;
+    let mut before: Vec<usize> = band.clone().map(|k| k.checked_sub(most).unwrap_or(far)).collect();
+    for (row, a) in one.iter().enumerate().map(|(row, a)| (row + 1, a)) {
+        let mut now: Vec<usize> = Vec::with_capacity(before.len());
+        for k in band.clone() {
+            #[cfg(test)]
+            tests::CELLS.with(|cells| cells.set(cells.get() + 1));
+            let column = (row + k).checked_sub(most);
+            let of_letter = |column: usize| {
+                let b = other.get(column.checked_sub(1)?)?;
+                let aslant = before.get(k)? + usize::from(a != b);
+                let left = k.checked_sub(1).and_then(|k| now.get(k)).map_or(far, |left| left + 1);
+                let above = before.get(k + 1).map_or(far, |above| above + 1);
+                Some(aslant.min(left).min(above))
+            };
+            let here = if column == Some(0) { Some(row) } else { column.and_then(of_letter) };
+            now.push(here.unwrap_or(far).min(far));
+        }
+        if now.iter().all(|edits| *edits > most) {
+            return None;
         }
         before = now;
     }
-    before.last().copied().filter(|edits| *edits <= most)
+    let last = (other.len() + most).checked_sub(one.len())?;
+    before.get(last).copied().filter(|edits| *edits <= most)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::batch::row::Place;
+
+    thread_local! {
+        /// Places of tables that were reckoned.
+        pub(super) static CELLS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
 
     fn missing(name: &str) -> Judged {
         let problem = Problem { row: Some(2), ..Problem::of_drop("lotto.csv", Code::FileMissing).found(name) };
@@ -266,6 +292,61 @@ mod tests {
             });
             assert_eq!(told, want, "{names:?}");
         }
+    }
+
+    /// The whole table, by the book.
+    fn all_edits(one: &[char], other: &[char]) -> usize {
+        let mut before: Vec<usize> = (0..=other.len()).collect();
+        for (row, a) in one.iter().enumerate() {
+            let mut now = vec![row + 1];
+            for (column, b) in other.iter().enumerate() {
+                now.push((before[column] + usize::from(a != b)).min(before[column + 1] + 1).min(now[column] + 1));
+            }
+            before = now;
+        }
+        before[other.len()]
+    }
+
+    #[test]
+    fn the_band_says_what_the_whole_table_says() {
+        // Every two words of up to five of two letters.
+        let words: Vec<Vec<char>> = (0..=5_usize)
+            .flat_map(|length| {
+                (0..1_usize << length).map(move |bits| (0..length).map(|at| if bits >> at & 1 == 1 { 'a' } else { 'b' }).collect())
+            })
+            .collect();
+        for (one, other) in words.iter().flat_map(|one| words.iter().map(move |other| (one, other))) {
+            for most in 0..=2 {
+                let whole = Some(all_edits(one, other)).filter(|edits| *edits <= most);
+                assert_eq!(edits(one, other, most), whole, "{one:?} {other:?} {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hostile_drop_costs_little() {
+        // As many rows as wait, each missing as many names as it may; files that nobody names, all of them alike to their end.
+        const FILES: usize = 50;
+        let letters = |n: usize| n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'm')).collect::<String>();
+        let long = "a".repeat(60);
+        let mut astray = Astray::default();
+        for row in 0..ROWS {
+            let names: Vec<String> = (0..180).map(|n| format!("{long}{}.pdf", letters(1_000 * (row + 1) + n))).collect();
+            let missed = |name: &String| Problem { row: Some(2), ..Problem::of_drop("lotto.csv", Code::FileMissing).found(name) };
+            let problems = names.iter().map(missed).collect();
+            let judged = Judged::Bad { reference: None, place: Place::default(), files: names, problems };
+            assert!(astray.keep(judged).is_none(), "row {row}");
+        }
+        let files: Vec<String> = (0..FILES).map(|_| format!("{long}zzzzzz.pdf")).collect();
+        CELLS.with(|cells| cells.set(0));
+        astray.pair(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let cells = CELLS.with(std::cell::Cell::get);
+        // Five places a letter, of the names that are looked for alone.
+        assert!(cells > WANTED * FILES * 60 && cells <= WANTED * FILES * 5 * 70, "{cells}");
+        // Names that differ from their first letters are left at once.
+        CELLS.with(|cells| cells.set(0));
+        assert_eq!(edits(&['a'; 10_000], &['b'; 10_000], 2), None);
+        assert!(CELLS.with(std::cell::Cell::get) <= 5 * 3);
     }
 
     #[test]

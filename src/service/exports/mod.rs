@@ -24,7 +24,7 @@ use self::night::Night;
 use super::Hub;
 use super::operate::OperateError;
 use super::publish::{self, PublishError, told_on_share};
-use super::rebuild::commit;
+use super::rebuild::{self, commit};
 use super::report::ExportReport;
 use super::shares::{on_share, on_share_of};
 use crate::clock::monotonic;
@@ -393,7 +393,7 @@ pub(super) async fn again(hub: &Hub, source: Option<&str>, from: &str, to: &str)
         let exports = hub.store.exports(&name, wanted).await?;
         let Some(root) = publish::root(hub, &name) else { continue };
         for export in &exports {
-            let copied = copy(hub, &root, export).await;
+            let copied = rebuild::within(hub, &name, rebuild::PATIENCE, copy(hub, &root, export)).await;
             let (written, names) = copied.map_err(|error| refused(&name, error))?.map_err(|reason| match reason {
                 Some(day) => OperateError::ExportGone { name: name_of(export, "csv"), day },
                 None => OperateError::ExportDiffers { name: name_of(export, "csv") },
@@ -411,8 +411,8 @@ pub(super) async fn again(hub: &Hub, source: Option<&str>, from: &str, to: &str)
 fn refused(source: &str, error: PublishError) -> OperateError {
     tracing::error!(source, %error, "la rendicontazione non può essere rifatta");
     match error {
-        PublishError::Disk(_) | PublishError::Hangs => OperateError::PublishFailed { code: "DISCO".to_owned() },
         PublishError::Store(error) => error.into(),
+        error => OperateError::PublishFailed { code: error.code().to_owned() },
     }
 }
 
@@ -442,19 +442,23 @@ pub(super) async fn restore(hub: &Hub, root: &Path, source: &str) -> Result<usiz
     let mut written = 0;
     for export in hub.store.exports(source, WantedExports::Numbers(1, u64::MAX)).await? {
         let own = |file: &&Publication| file.number == Some(export.number) && file.published;
-        let missing = |extension: &str| {
-            let name = name_of(&export, extension);
-            files.iter().filter(own).any(|file| file.name == name) && !root.join(FOLDER).join(name).exists()
-        };
-        let (csv_missing, xml_missing) = (missing("csv"), missing("xml"));
+        let ours = |name: &str| files.iter().filter(own).any(|file| file.name == name);
+        let wanted = ["csv", "xml"].map(|extension| name_of(&export, extension)).map(|name| (ours(&name), root.join(FOLDER).join(name)));
+        let missing = move || wanted.map(|(ours, path)| ours && !path.exists());
+        let [csv_missing, xml_missing] = on_share_of(hub, source, missing).await?;
         if !csv_missing && !xml_missing {
             continue;
         }
         match reprint(hub, root, &export, &files).await? {
             Reprinted::Same(files) => {
                 let (csv, xml) = *files;
-                written += usize::from(csv_missing && commit(csv, &name_of(&export, "csv"))?);
-                written += usize::from(xml_missing && commit(xml, &name_of(&export, "xml"))?);
+                let names = ["csv", "xml"].map(|extension| name_of(&export, extension));
+                let give = move || {
+                    let [of_csv, of_xml] = names;
+                    let csv = csv_missing && commit(csv, &of_csv)?;
+                    Ok::<_, io::Error>(usize::from(csv) + usize::from(xml_missing && commit(xml, &of_xml)?))
+                };
+                written += on_share_of(hub, source, give).await??;
             }
             // What is not kept is not given again.
             Reprinted::Gone(_) | Reprinted::Differs => {

@@ -1,13 +1,15 @@
 //! Copies of legal facts for the folder of their gestionale, which may lie on a share that is away or hangs. One that cannot be made
 //! when its fact comes is a row (`DA_COPIARE`), and is made from ours as soon as the folder can be written again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::{Content, GROUP, KEPT, Line, kept_path};
 use crate::clock::monotonic;
@@ -20,6 +22,14 @@ use crate::store::{CopyToMake, Publication, StoreError};
 /// Copies that wait are made for so long before other files have their turn, and one thread writes for so long (real time).
 const AT_A_TIME: Duration = Duration::from_secs(30);
 const AT_ONCE: Duration = Duration::from_secs(5);
+/// A kept fact that cannot be read is tried again after this (real time). Of more than so many nothing more is tried until then.
+const AGAIN: Duration = Duration::from_secs(600);
+const UNREAD: usize = 1_000;
+
+/// A kept fact cannot be read: it is tried again.
+const UNREADABLE: &str = "ATTESTAZIONE_NON_LEGGIBILE";
+/// A kept fact is not there any more, or is another.
+const LOST: &str = "ATTESTAZIONE_PERDUTA";
 
 /// What became of the copy of a fact.
 #[derive(Debug)]
@@ -138,7 +148,7 @@ pub(super) async fn publish(hub: &Hub, source: &str, patience: Duration, files: 
 
 #[derive(Default)]
 struct Revealed {
-    done: Vec<uuid::Uuid>,
+    done: Vec<Uuid>,
     /// Another file had the name of one of them.
     taken: bool,
 }
@@ -179,22 +189,26 @@ fn reveal(root: &Path, files: Vec<Publication>) -> Revealed {
     out
 }
 
-/// Makes the copies that wait, from our own files, and publishes them. Answers whether none is left.
+/// Makes the copies that wait, from our own files, and publishes them. Answers whether none is left but of files that we cannot read:
+/// those keep nobody waiting, operators are told of them once, and they are tried again now and then.
 pub async fn later(hub: &Hub, source: &str) -> Result<bool, PublishError> {
     let Some(root) = root(hub, source) else { return Ok(true) };
     let (line, begun) = (hub.facts.line(source), monotonic());
     loop {
-        let waiting = hub.store.copies_to_make(source, GROUP).await?;
+        let unread = line.forget_tried();
+        let mut waiting = hub.store.copies_to_make(source, GROUP + unread.len()).await?;
+        waiting.retain(|copy| !unread.contains(&copy.file.id));
+        waiting.truncate(GROUP);
         line.behind.store(!waiting.is_empty(), Ordering::Release);
         if waiting.is_empty() {
             return Ok(true);
         }
-        // What is left is there at the next start.
-        if hub.stopping.is_cancelled() || begun.elapsed() > AT_A_TIME {
+        // What is left is there at the next start; a disk of which so much cannot be read is left alone for a while.
+        if hub.stopping.is_cancelled() || begun.elapsed() > AT_A_TIME || unread.len() >= UNREAD {
             return Ok(false);
         }
         let (root, kept) = (root.clone(), hub.config.data.join(KEPT));
-        let Again { made, gone } = on_share_of(hub, source, move || copy_kept(&root, &kept, waiting)).await??;
+        let Again { made, past, lost, unread } = on_share_of(hub, source, move || copy_kept(&root, &kept, waiting)).await??;
         let told = hub.store.copies_made(made.iter().map(|file| (file.id, file.temporary.clone())).collect()).await;
         if let Err(error) = told {
             // Made again another time: what lies there now would be left there, each time more of it.
@@ -204,7 +218,31 @@ pub async fn later(hub: &Hub, source: &str) -> Result<bool, PublishError> {
             return Err(error.into());
         }
         publish(hub, source, HANGS, made).await?;
-        hub.store.published(gone).await?;
+        hub.store.published(past).await?;
+        if !lost.is_empty() {
+            hub.store.copies_given_up(lost, LOST, hub.clock.now()).await?;
+        }
+        if !unread.is_empty() {
+            hub.store.copies_not_made(unread.clone(), UNREADABLE, hub.clock.now()).await?;
+            line.tried(unread);
+        }
+    }
+}
+
+impl Line {
+    fn unread(&self) -> MutexGuard<'_, BTreeMap<Uuid, Instant>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tried(&self, unread: Vec<Uuid>) {
+        self.unread().extend(unread.into_iter().map(|id| (id, monotonic())));
+    }
+
+    /// Forgets those that are to be tried again, and gives the others.
+    fn forget_tried(&self) -> BTreeSet<Uuid> {
+        let mut unread = self.unread();
+        unread.retain(|_, tried| tried.elapsed() < AGAIN);
+        unread.keys().copied().collect()
     }
 }
 
@@ -212,8 +250,26 @@ pub async fn later(hub: &Hub, source: &str) -> Result<bool, PublishError> {
 struct Again {
     /// With their temporary names.
     made: Vec<Publication>,
+    /// Deleted here while they waited, their term having passed.
+    past: Vec<Uuid>,
     /// Of which we have no file any more.
-    gone: Vec<uuid::Uuid>,
+    lost: Vec<Uuid>,
+    /// Of which we cannot read the file.
+    unread: Vec<Uuid>,
+}
+
+/// A file of ours: whether it was that which could not be read, or the copy that could not be written.
+struct Own {
+    file: File,
+    failed: bool,
+}
+
+impl Read for Own {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer);
+        self.failed |= read.as_ref().is_err_and(|error| error.kind() != ErrorKind::Interrupted);
+        read
+    }
 }
 
 /// Copies kept facts, as many as there is time for, and one at least.
@@ -228,33 +284,37 @@ fn copy_kept(root: &Path, kept: &Path, waiting: Vec<CopyToMake>) -> io::Result<A
         }
         let own = happened_at.map(|at| File::open(kept_path(kept, at, &file.sha256)));
         let mut own = match own {
-            Some(Ok(own)) => own,
+            Some(Ok(file)) => Own { file, failed: false },
             // Its term passed while it waited.
             None => {
-                out.gone.push(file.id);
+                out.past.push(file.id);
                 continue;
             }
             Some(Err(error)) if error.kind() == ErrorKind::NotFound => {
                 tracing::error!(publication.id = %file.id, "un'attestazione non è più fra quelle conservate: non può essere copiata");
-                out.gone.push(file.id);
+                out.lost.push(file.id);
                 continue;
             }
             // One that cannot be read keeps none of the others waiting.
             Some(Err(error)) => {
                 tracing::error!(publication.id = %file.id, %error, "un'attestazione conservata non si legge");
-                fault = fault.or(Some(error));
+                out.unread.push(file.id);
                 continue;
             }
         };
         let mut copy = Pending::begin(&staging)?;
         if let Err(error) = io::copy(&mut own, &mut copy) {
             tracing::error!(publication.id = %file.id, %error, "un'attestazione conservata non si copia");
-            fault = fault.or(Some(error));
+            if own.failed {
+                out.unread.push(file.id);
+            } else {
+                fault = fault.or(Some(error));
+            }
             continue;
         }
         if copy.sha256() != file.sha256 {
             tracing::error!(publication.id = %file.id, "un'attestazione conservata non è più quella ricevuta: non può essere copiata");
-            out.gone.push(file.id);
+            out.lost.push(file.id);
             continue;
         }
         pending.push(copy);
@@ -267,7 +327,8 @@ fn copy_kept(root: &Path, kept: &Path, waiting: Vec<CopyToMake>) -> io::Result<A
         }
     }
     // What could be done is written down first: the others come again.
-    fault.filter(|_| out.made.is_empty() && out.gone.is_empty()).map_or(Ok(out), Err)
+    let nothing = out.made.is_empty() && out.past.is_empty() && out.lost.is_empty() && out.unread.is_empty();
+    fault.filter(|_| nothing).map_or(Ok(out), Err)
 }
 
 #[cfg(test)]

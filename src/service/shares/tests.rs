@@ -46,6 +46,52 @@ fn a_share_hangs_when_it_keeps_one_for_long_or_many_for_a_while() {
     }
 }
 
+#[test]
+fn what_is_heard_of_a_share() {
+    let start = monotonic();
+    let at = |seconds: u64| start + Duration::from_secs(seconds);
+    enum Was {
+        /// Somebody begins to work then, and has not ended.
+        Works(u64),
+        Worked(u64),
+        /// Who looks begins then.
+        Looks(u64),
+        /// When it came back, and whether the folder was there.
+        Looked(u64, bool),
+    }
+    use Was::*;
+    let silent = |seconds: u64| Word::Silent(Duration::from_secs(seconds));
+    let table: [(&str, &[Was], Word); 13] = [
+        ("nobody was there", &[], Word::Unknown),
+        ("work alone says nothing of the folder", &[Worked(900)], Word::Unknown),
+        ("found", &[Looks(900), Looked(901, true)], Word::Answers),
+        ("found, and worked in", &[Looks(900), Looked(901, true), Works(990)], Word::Answers),
+        ("worked in for long", &[Looks(900), Looked(901, true), Works(100)], silent(900)),
+        ("of two the longest", &[Works(300), Works(100)], silent(900)),
+        ("others have worked there since", &[Looks(900), Looked(901, true), Works(100), Worked(950)], Word::Answers),
+        ("others had worked there before", &[Works(100), Worked(50)], silent(900)),
+        ("looked at for long", &[Looks(10), Looked(11, true), Looks(100)], silent(900)),
+        ("somebody has worked there meanwhile", &[Looks(10), Looked(11, true), Looks(100), Worked(500)], Word::Unknown),
+        ("gone", &[Looks(100), Looked(101, false), Looks(900), Looked(901, false)], silent(900)),
+        ("slow", &[Looks(100), Looked(100 + HANGS.as_secs(), true)], silent(900)),
+        ("back", &[Looks(100), Looked(101, false), Looks(900), Looked(901, true)], Word::Answers),
+    ];
+    for (what, story, want) in table {
+        let shares = Shares::default();
+        let mut at_work = Vec::new();
+        for was in story {
+            match was {
+                Works(begun) => at_work.push(shares.touch_at("uno", at(*begun))),
+                Worked(begun) => shares.touch_at("uno", at(*begun)).ended(),
+                Looks(begun) => assert!(shares.looks("uno", at(*begun)), "{what}"),
+                Looked(ended, well) => shares.looked("uno", *well, at(*ended)),
+            }
+        }
+        assert_eq!(shares.word_at("uno", at(1_000)), want, "{what}");
+        assert_eq!(shares.word_at("altro", at(1_000)), Word::Unknown, "{what}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_wait_is_answered_and_who_hangs_is_still_seen() {
     let house = House::new();

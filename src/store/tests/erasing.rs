@@ -338,3 +338,29 @@ async fn what_another_gestionale_has_in_hand_holds_no_old_files_up() {
     assert_eq!((files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), last), (vec!["una.xml"], Some(own.id)));
     assert_eq!(world.store.old_files("altro", world.now(), 10).await.unwrap(), (Vec::new(), None), "its own is looked at again");
 }
+
+/// An attestation that waits for its copy holds nothing up either, and is not forgotten once it is made.
+#[tokio::test]
+async fn what_waits_for_its_copy_holds_no_old_files_up_and_is_looked_at_once_it_is_made() {
+    let world = World::new();
+    let subject = clock::new_uuid();
+    let all: Vec<Publication> = ["prima.xml", "copia.pdf", "dopo.xml"].map(|name| receipt(name, subject, world.now())).into();
+    let (copy, others) =
+        (Publication { temporary: String::new(), kind: "ATTESTAZIONE".to_owned(), ..all[1].clone() }, [all[0].id, all[2].id]);
+    world.store.prepare_publications(vec![all[0].clone(), copy.clone(), all[2].clone()]).await.unwrap();
+    let old = async || {
+        let (files, last) = world.store.old_files(SOURCE, world.now(), 10).await.unwrap();
+        (files.into_iter().map(|file| file.name).collect::<Vec<_>>(), last)
+    };
+    assert_eq!(old().await, (vec![], None), "what is about to be published is looked at again");
+    world.store.published(others.to_vec()).await.unwrap();
+    assert_eq!(old().await, (vec!["prima.xml".to_owned(), "dopo.xml".to_owned()], Some(all[2].id)));
+    world.store.old_files_removed(SOURCE, all[2].id).await.unwrap();
+    assert_eq!(old().await, (vec![], None));
+    world.store.copies_made(vec![(copy.id, ".messo-copia.part".to_owned())]).await.unwrap();
+    assert_eq!(old().await, (vec![], None), "about to be published");
+    world.store.published(vec![copy.id]).await.unwrap();
+    assert_eq!(old().await, (vec!["copia.pdf".to_owned(), "dopo.xml".to_owned()], Some(all[2].id)));
+    world.store.old_files_removed(SOURCE, all[2].id).await.unwrap();
+    assert_eq!(old().await, (vec![], None));
+}

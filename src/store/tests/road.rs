@@ -228,6 +228,29 @@ async fn a_rework_reopens_the_act_and_corrects_its_line() {
     world.is_sound().await;
 }
 
+/// SEND's status goes back to the delivery; so do the esito and the export.
+#[tokio::test]
+async fn a_rework_of_the_completion_alone_leaves_the_delivery() {
+    let world = world_with(vec![act("a")]).await;
+    world.accepted(&["a"]).await;
+    let delivery = world.event("a", "ANALOG_SUCCESS_WORKFLOW", json!({"recIndex": 0})).await;
+    let end = world.event("a", "REFINEMENT", refinement()).await;
+    world.tell(vec![delivery.clone(), end.clone()]).await;
+    world.settle().await;
+    world.hear("a", "NOTIFICATION_TIMELINE_REWORKED", rework(&[&end.element.element_id])).await;
+    assert_eq!(world.state("a").await, "IN_CONSEGNA");
+    assert_eq!(world.told("a").await.last().unwrap(), &(OutcomeState::Delivered, "RETTIFICA".to_owned()));
+    let states =
+        "SELECT count(*) FROM standing WHERE state = 'CONSEGNATO' AND completed_at IS NULL AND line = (SELECT max(line) FROM standing)";
+    assert_eq!(world.count(states), 1);
+    world.hear("a", "NOTIFICATION_TIMELINE_REWORKED", rework(&[&delivery.element.element_id])).await;
+    let correction = world.lines().await.pop().unwrap();
+    assert_eq!((correction.state, correction.event.as_str()), (OutcomeState::Info, "RETTIFICA"));
+    assert!(correction.corrects.is_some());
+    assert_eq!(world.count(&states.replace("CONSEGNATO", "IN_CONSEGNA")), 1);
+    world.is_sound().await;
+}
+
 /// Streams have no order of business time, and a reading of the whole timeline may bring the correction first.
 #[tokio::test]
 async fn an_element_voided_before_it_came_counts_for_nothing() {

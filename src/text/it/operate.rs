@@ -1,5 +1,6 @@
 //! What operators read from the commands: why an order was not carried out, what a state means, what happens next.
 
+use super::parking;
 use crate::flow::event::OrderRefused;
 
 /// Why an order about an act cannot be carried out now.
@@ -101,7 +102,8 @@ pub const REASON_WITH_TAX_ID: &str =
 pub const NO_PUBLISHER: &str = "chi ha risposto non può ripubblicare i file";
 
 pub fn publish_failed(code: &str) -> String {
-    format!("ripubblicazione non riuscita: {code}")
+    let [what, remedy] = [parking::sentence(code), parking::remedy(code)].map(Option::unwrap_or_default);
+    format!("ripubblicazione non riuscita: {code}. {what} {remedy}").trim_end().to_owned()
 }
 
 pub fn not_an_export(text: &str) -> String {

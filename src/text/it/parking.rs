@@ -34,7 +34,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("ARCHIVIO_DATI", "L'archivio di messo non si legge o non si scrive.", "Verificare il disco e i permessi della cartella dei dati."),
     (
         "CARTELLA_NON_RISPONDE",
-        "La cartella del gestionale è su una condivisione che non risponde: i suoi file aspettano.",
+        "La cartella del gestionale non risponde o non c'è (condivisione di rete ferma o smontata): i suoi file aspettano.",
         "Verificare la condivisione; messo riprova da solo, e gli altri gestionali vanno avanti.",
     ),
     ("DISCO", "Un file non può essere scritto nella cartella del gestionale.", "Verificare spazio e permessi della cartella."),
@@ -205,6 +205,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ),
     ("COPIA_RIUSCITA", "Una copia di sicurezza è di nuovo riuscita.", "Nessuna azione."),
     ("RENDICONTAZIONE_RIUSCITA", "La rendicontazione che mancava è stata scritta.", "Nessuna azione."),
+    (
+        "CARTELLA_DI_NUOVO_RAGGIUNGIBILE",
+        "La cartella del gestionale risponde di nuovo.",
+        "Nessuna azione: ciò che aspettava viene scritto e i depositi sono letti.",
+    ),
     ("SEND_DI_NUOVO_RAGGIUNGIBILE", "SEND risponde di nuovo all'ente.", "Nessuna azione."),
     (
         "FLUSSO_EVENTI_RIFIUTATO",
@@ -217,6 +222,16 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "NOME_GIA_PRESENTE",
         "Nella cartella del gestionale c'è già un altro file con il nome di uno da pubblicare: non è stato sovrascritto.",
         "Spostare il file, poi messo publish --rebuild.",
+    ),
+    (
+        "ATTESTAZIONE_NON_LEGGIBILE",
+        "Un'attestazione conservata non si legge (disco o permessi): non è ancora nella cartella del gestionale.",
+        "Verificare disco e permessi della cartella attestazioni/ dei dati di messo; messo riprova da solo.",
+    ),
+    (
+        "ATTESTAZIONE_PERDUTA",
+        "Un'attestazione conservata non c'è più, o non è più quella ricevuta: non può essere copiata nella cartella del gestionale.",
+        "Rimetterla da una copia di sicurezza e poi messo publish --rebuild, o scaricarla dal portale di SEND con lo IUN dell'atto.",
     ),
     ("RIFIUTO_SENZA_MOTIVO", "SEND ha rifiutato senza dire il motivo.", "Aprire una segnalazione a SEND."),
     (

@@ -226,4 +226,44 @@ async fn copies_wait_for_a_share_that_is_away() {
         assert_eq!(announced.path.exists(), what.starts_with("good"), "{what}");
     }
     assert_eq!((house.waiting(SOURCE).await, house.temporaries("casa")), (0, 0));
+    assert_eq!((house.told(LOST).await, house.told(UNREADABLE).await), (2, 0), "of what was deleted in its time nobody is told");
+}
+
+/// What we cannot read keeps nobody waiting, is told once and tried again later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_fact_that_cannot_be_read_is_told_once_and_tried_again_later() {
+    let house = two();
+    let root = house.dir.path().join("casa");
+    fs::rename(root.join("in"), root.join("via")).unwrap();
+    let mut all = Vec::new();
+    for n in 1..=3 {
+        let announced = house.announced(SOURCE, n).await;
+        house.hub.facts.place(&house.hub, house.delivery(&announced, false)).await.unwrap();
+        all.push(announced);
+    }
+    fs::rename(root.join("via"), root.join("in")).unwrap();
+    // It opens, and every read fails, as one of a broken disk does.
+    let broken = house.kept_fact(&all[0]);
+    fs::remove_file(&broken).unwrap();
+    fs::create_dir(&broken).unwrap();
+    for round in 0..3 {
+        assert!(later(&house.hub, SOURCE).await.unwrap(), "nothing else is left in round {round}");
+        assert_eq!(all.iter().map(|one| one.path.exists()).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!((house.waiting(SOURCE).await, house.told(UNREADABLE).await, house.told(LOST).await), (1, 1, 0), "{round}");
+        assert_eq!(house.hub.facts.line(SOURCE).unread().len(), 1);
+    }
+    // What comes now does not wait behind it.
+    let next = house.announced(SOURCE, 4).await;
+    house.hub.facts.place(&house.hub, house.delivery(&next, false)).await.unwrap();
+    assert_eq!((fs::read(&next.path).unwrap(), house.waiting(SOURCE).await), (next.bytes, 1));
+    // After a while it is tried again: told no more, and made once it can be read.
+    house.hub.facts.line(SOURCE).unread().clear();
+    assert!(later(&house.hub, SOURCE).await.unwrap());
+    assert_eq!((house.waiting(SOURCE).await, house.told(UNREADABLE).await), (1, 1));
+    fs::remove_dir(&broken).unwrap();
+    fs::write(&broken, &all[0].bytes).unwrap();
+    assert!(later(&house.hub, SOURCE).await.unwrap() && !all[0].path.exists(), "not yet");
+    house.hub.facts.line(SOURCE).unread().clear();
+    assert!(later(&house.hub, SOURCE).await.unwrap());
+    assert_eq!((fs::read(&all[0].path).unwrap(), house.waiting(SOURCE).await), (all[0].bytes.clone(), 0));
 }
