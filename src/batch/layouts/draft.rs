@@ -359,6 +359,13 @@ impl Draft {
         self.act.position.get_or_insert_default()
     }
 
+    /// As [`Draft::set`], but what is wrong with `text` is not told: nothing looks at it.
+    pub fn set_unjudged(&mut self, slot: Slot, item: usize, text: &str, dialect: &dyn Dialect) {
+        let told = self.findings.len();
+        self.set(slot, item, text, dialect);
+        self.findings.truncate(told);
+    }
+
     /// Puts `text` (trimmed, not empty) in its place; `item` is the number of its group, from 0 (notices
     /// and F24 are counted apart).
     pub fn set(&mut self, slot: Slot, item: usize, text: &str, dialect: &dyn Dialect) {

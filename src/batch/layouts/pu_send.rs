@@ -308,7 +308,8 @@ impl Columns {
             self.list.iter().position(|column| *column == Some((Slot::Sender, 0))).map(|index| record.get(index)).unwrap_or_default();
         let field = Field::act(fields::SENDER);
         match (context.organization)(id) {
-            Some(unknown) if unknown.is_empty() && !written.is_empty() => draft.default_sender(written),
+            // Without a configuration nobody knows the ente: `senderTaxId`, which PU does not require, says it or nothing does.
+            Some(unknown) if unknown.is_empty() && !id.is_empty() => draft.default_sender(written),
             Some(tax_id) if !tax_id.is_empty() => {
                 if !written.is_empty() && written != tax_id {
                     draft.find(Finding::error(field, Code::SenderTaxIdInvalid).found(written).expected(tax_id.clone()));

@@ -174,6 +174,50 @@ fn every_mistake_says_row_column_and_code() {
     assert_eq!(many.acts()[0].act.recipients.len(), 15);
 }
 
+/// The office opens the original in Excel, writes the order and saves: what Excel did to the other cells harms nobody.
+#[test]
+fn the_row_of_an_order_is_judged_by_what_counts_in_it() {
+    let spoilt = [
+        ("cap", "184"),
+        ("avviso_numero_1", "3,02E+17"),
+        ("importo", "12.50"),
+        ("denominazione", ""),
+        ("tipo_destinatario", "persona"),
+        ("scadenza_pagamento", "45717"),
+        ("documento_file_2", "b.pdf"),
+        ("oggetto", "x"),
+    ];
+    let first = |action: &'static str, more: &[(&'static str, &'static str)]| {
+        let cells = [more, &[("azione", action)], &spoilt].concat();
+        person("A1", "1234567897", &cells)
+    };
+    let orders = ["annulla", "Sospendi", "RIPRENDI"];
+    for action in orders {
+        let read = reading(&[HEADER, &first(action, &[]), &first("", &[("oggetto", "y")])].join("\n"));
+        assert_eq!((read.found(&MessoCsv), read.acts().len()), (vec![], 1), "{action}");
+        assert!(read.acts()[0].act.action.is_bare() && read.acts()[0].act.reference == "A1", "{action}");
+    }
+    for action in ["modifica", "sostituisci", "inserisci", "", "anulla"] {
+        let found = reading(&[HEADER, &first(action, &[])].join("\n")).found(&MessoCsv);
+        for told in ["cap ZERI_INIZIALI_PERSI", "avviso_numero_1 NUMERO_NON_VALIDO", "importo IMPORTO_NON_VALIDO"] {
+            assert!(found.contains(&format!("2 {told}")), "{action}: {told} in {found:?}");
+        }
+    }
+    let header = format!("{HEADER};sospensione_dal;");
+    let table: [(String, &[&str]); 7] = [
+        (first("annulla", &[]) + ";;;in più", &["2 (colonna senza nome) NUMERO_COLONNE_DIVERSO"]),
+        (first("annulla", &[]) + ";;senza nome", &["2 (colonna senza nome) COLONNA_MANCANTE"]),
+        (first("annulla", &[("ente", "1234567897")]) + ";;", &["2 ente ZERI_INIZIALI_PERSI"]),
+        (first("annulla", &[("riferimento", "2,02601E+11")]) + ";;", &["2 riferimento NUMERO_NON_VALIDO"]),
+        (first("sospendi", &[]) + ";31/02/2026;", &["2 sospensione_dal DATA_NON_VALIDA"]),
+        (first("annulla", &[("oggetto", "\"Verbale\"x")]) + ";;", &["2 (colonna senza nome) CSV_NON_VALIDO"]),
+        (format!("{};;\n{};;", first("annulla", &[]), first("inserisci", &[])), &["3 azione RIGHE_DISCORDANTI"]),
+    ];
+    for (rows, want) in table {
+        assert_eq!(reading(&format!("{header}\n{rows}")).found(&MessoCsv), want, "{rows}");
+    }
+}
+
 #[test]
 fn headers_are_matched_by_name_and_told_apart() {
     let table = [
