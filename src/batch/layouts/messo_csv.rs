@@ -44,7 +44,7 @@ impl Layout for MessoCsv {
                 return false;
             }
             let header = peek_header(head);
-            let has = |wanted: &str| header.iter().any(|column| column == wanted);
+            let has = |wanted: &str| header.iter().any(|column| column == wanted || plain(column) == wanted);
             has(fields::REFERENCE) && [fields::SENDER, fields::ACTION, fields::TAX_ID, fields::PROTOCOL].into_iter().any(has)
         };
         drop.heads.iter().find(|(index, head)| mine(*index, head)).map(|(index, _)| *index)
@@ -152,6 +152,25 @@ fn slot_of(column: &str) -> Option<(Slot, usize)> {
     Some((*slot, number - 1))
 }
 
+/// A column name as people write it (`Codice fiscale`, `modalità-pagoPA`), in the letters of ours.
+fn plain(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            c if c.is_whitespace() || matches!(c, '_' | '-' | '.') => {
+                if !out.is_empty() && !out.ends_with('_') {
+                    out.push('_');
+                }
+            }
+            // Latin letters with marks, and the marks alone.
+            c if c.is_ascii() || c >= '\u{370}' => out.extend(c.to_lowercase()),
+            c => out.extend(deunicode::deunicode_char(c).unwrap_or_default().chars().map(|c| c.to_ascii_lowercase())),
+        }
+    }
+    out.truncate(out.trim_end_matches('_').len());
+    out
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Known(Slot, usize),
@@ -180,9 +199,12 @@ impl Columns {
             problem
         };
         let (mut list, mut notices) = (Vec::with_capacity(header.len()), Vec::new());
-        for index in 0..header.len() {
-            let name = header.get(index).to_lowercase();
-            let column = match slot_of(&name) {
+        let names: Vec<String> = (0..header.len()).map(|index| header.get(index).to_lowercase()).collect();
+        let exact: Vec<Option<(Slot, usize)>> = names.iter().map(|name| slot_of(name)).collect();
+        for (name, own) in names.into_iter().zip(&exact) {
+            // A column that has the very name is the one that is meant.
+            let meant = || slot_of(&plain(&name)).filter(|slot| !exact.contains(&Some(*slot)));
+            let column = match own.or_else(meant) {
                 Some((slot, number)) => Column::Known(slot, number),
                 None if name.is_empty() => Column::Nameless,
                 None if name == CODE_COLUMN || name == REASON_COLUMN => Column::Passed,

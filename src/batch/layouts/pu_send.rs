@@ -359,8 +359,9 @@ impl Dialect for Pu {
 
     fn flag(&self, text: &str) -> Option<bool> {
         match text.to_ascii_lowercase().as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
+            // An Italian Excel saves `true` and `false` in its own words.
+            "true" | "vero" => Some(true),
+            "false" | "falso" => Some(false),
             _ => None,
         }
     }
@@ -380,6 +381,14 @@ impl Dialect for Pu {
             Slot::Reference => None,
             _ => Office.check(slot, text),
         }
+    }
+
+    fn hint(&self, code: Code) -> Option<&'static str> {
+        Office.hint(code)
+    }
+
+    fn tidy<'t>(&self, slot: Slot, text: &'t str) -> (&'t str, Option<Code>) {
+        Office.tidy(slot, text)
     }
 
     fn wanted(&self) -> [&'static str; 3] {
