@@ -226,30 +226,61 @@ fn the_orders_of_the_description_are_read_as_they_say() {
 #[test]
 fn each_case_is_judged_without_a_configuration() {
     for Case { name, folder, names, expected } in cases() {
-        let drop = tempfile::Builder::new().suffix(".zip").tempfile().unwrap();
-        let mut archive = zip::ZipWriter::new(drop.as_file());
-        for file in &names {
-            archive.start_file(file.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
-            std::io::Write::write_all(&mut archive, &std::fs::read(folder.join("in").join(file)).unwrap()).unwrap();
-        }
-        archive.finish().unwrap();
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messo"));
-        let output = command.arg("validate").arg("--json").arg(drop.path()).output().unwrap();
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let codes: Vec<&str> = report["problems"].as_array().unwrap().iter().map(|problem| problem["code"].as_str().unwrap()).collect();
-        assert_eq!(
-            (report["state"].as_str().unwrap(), codes),
-            (expected.receipt.as_str(), expected.problems.iter().map(String::as_str).collect()),
-            "{name}"
-        );
-        let counts = ["acts", "accepted", "refused"].map(|count| report[count].as_u64().unwrap() as usize);
-        assert_eq!(counts, [expected.acts, expected.accepted, expected.refused], "{name}");
-        let code = match expected.receipt.as_str() {
-            "PRESA_IN_CARICO" => 0,
-            "PARZIALE" => 1,
-            _ if expected.acts > 0 => 2,
-            _ => 3,
-        };
-        assert_eq!(output.status.code(), Some(code), "{name}");
+        let read = |file: &str| std::fs::read(folder.join("in").join(file)).unwrap();
+        let files: Vec<(&str, Vec<u8>)> = names.iter().map(|file| (file.as_str(), read(file))).collect();
+        judged_as_expected(&name, &files, &expected);
     }
+}
+
+/// PU does not require `senderTaxId`: nobody knows the ente then, and everything else is judged as ever.
+#[test]
+fn a_pu_file_that_leaves_the_ente_out_is_judged_the_same() {
+    let blank = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        let column = text.lines().next().unwrap().split(';').position(|name| name == "senderTaxId").unwrap();
+        let blanked = |(row, line): (usize, &str)| {
+            let cells = line.split(';').enumerate().map(|(at, cell)| if row > 0 && at == column { "" } else { cell });
+            cells.collect::<Vec<_>>().join(";")
+        };
+        text.lines().enumerate().map(blanked).collect::<Vec<_>>().join("\n").into_bytes()
+    };
+    let mut seen = 0;
+    for Case { name, folder, names, expected } in cases().into_iter().filter(|case| case.name.starts_with("pu-send")) {
+        let read = |file: &str| {
+            let bytes = std::fs::read(folder.join("in").join(file)).unwrap();
+            if file.ends_with(".csv") { blank(bytes) } else { bytes }
+        };
+        let files: Vec<(&str, Vec<u8>)> = names.iter().map(|file| (file.as_str(), read(file))).collect();
+        judged_as_expected(&name, &files, &expected);
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+fn judged_as_expected(name: &str, files: &[(&str, Vec<u8>)], expected: &Expected) {
+    let drop = tempfile::Builder::new().suffix(".zip").tempfile().unwrap();
+    let mut archive = zip::ZipWriter::new(drop.as_file());
+    for (file, bytes) in files {
+        archive.start_file(*file, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut archive, bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messo"));
+    let output = command.arg("validate").arg("--json").arg(drop.path()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let codes: Vec<&str> = report["problems"].as_array().unwrap().iter().map(|problem| problem["code"].as_str().unwrap()).collect();
+    assert_eq!(
+        (report["state"].as_str().unwrap(), codes),
+        (expected.receipt.as_str(), expected.problems.iter().map(String::as_str).collect()),
+        "{name}"
+    );
+    let counts = ["acts", "accepted", "refused"].map(|count| report[count].as_u64().unwrap() as usize);
+    assert_eq!(counts, [expected.acts, expected.accepted, expected.refused], "{name}");
+    let code = match expected.receipt.as_str() {
+        "PRESA_IN_CARICO" => 0,
+        "PARZIALE" => 1,
+        _ if expected.acts > 0 => 2,
+        _ => 3,
+    };
+    assert_eq!(output.status.code(), Some(code), "{name}");
 }

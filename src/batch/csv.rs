@@ -1,6 +1,6 @@
 //! CSV as Italian offices write it, record by record, never losing the byte range and the physical line.
 //!
-//! `;` or `,` found from the header line, quotes doubled inside quotes, newlines inside quotes, CRLF, LF or the lone CR of
+//! `;`, `,` or tab found from the header line, quotes doubled inside quotes, newlines inside quotes, CRLF, LF or the lone CR of
 //! old Macs, Excel's `sep=;` first line. UTF-8 with or without mark, else Windows-1252: the file is UTF-8 until a record is
 //! not; if nothing but ASCII was seen before, it is Windows-1252 from there to the end, otherwise that record is broken.
 //! One record may take 1 MiB; a quote that never closes ends there or at the end of the file, named by the line it began on.
@@ -145,8 +145,9 @@ impl<'r> Records<'r> {
         if records.buffer.starts_with(b"\xff\xfe") || records.buffer.starts_with(b"\xfe\xff") {
             return Err(CsvError::Encoding);
         }
-        if records.buffer.starts_with(BOM) {
-            records.at = BOM.len();
+        // Programs that add a mark to a file that has one.
+        while records.pending().starts_with(BOM) {
+            records.at += BOM.len();
             records.encoding = Encoding::Utf8;
         }
         let consumed = records.buffer.get(..records.at).unwrap_or_default().to_vec();
@@ -174,12 +175,12 @@ impl<'r> Records<'r> {
         self.buffer.get(self.at..).unwrap_or_default()
     }
 
-    /// `sep=;` says it; otherwise the header line has more of one than of the other outside quotes.
+    /// `sep=;` says it; otherwise the header line has more of one than of the others outside quotes.
     fn find_delimiter(&mut self) -> Result<(), CsvError> {
         let first = first_line(self.pending());
-        let text = String::from_utf8_lossy(first).trim().to_ascii_lowercase();
+        let text = String::from_utf8_lossy(first).trim_matches([' ', '"']).to_ascii_lowercase();
         if let Some(named) =
-            text.strip_prefix("sep=").and_then(|rest| rest.bytes().next()).filter(|byte| matches!(byte, b';' | b',' | b'|'))
+            text.strip_prefix("sep=").and_then(|rest| rest.bytes().next()).filter(|byte| matches!(byte, b';' | b',' | b'|' | b'\t'))
         {
             let line = first.to_vec();
             self.delimiter = named;
@@ -189,16 +190,21 @@ impl<'r> Records<'r> {
             self.skip_line_end()?;
             return Ok(());
         }
-        let (mut quoted, mut semicolons, mut commas) = (false, 0, 0);
+        let (mut quoted, mut semicolons, mut commas, mut tabs) = (false, 0, 0, 0);
         for byte in first {
             match byte {
                 b'"' => quoted = !quoted,
                 b';' if !quoted => semicolons += 1,
                 b',' if !quoted => commas += 1,
+                b'\t' if !quoted => tabs += 1,
                 _ => {}
             }
         }
-        self.delimiter = if commas > semicolons { b',' } else { b';' };
+        self.delimiter = match commas > semicolons {
+            _ if tabs > commas.max(semicolons) => b'\t',
+            true => b',',
+            false => b';',
+        };
         Ok(())
     }
 
@@ -422,6 +428,10 @@ mod tests {
             ("CR", b"a;b\r1;2\r", vec![(1, 0, 3, cells(&["a", "b"])), (2, 4, 7, cells(&["1", "2"]))]),
             ("mark", b"\xef\xbb\xbfa;b\n", vec![(1, 3, 6, cells(&["a", "b"]))]),
             ("sep", b"sep=,\r\na,b;c\r\n", vec![(2, 7, 12, cells(&["a", "b;c"]))]),
+            ("quoted sep after a mark", b"\xef\xbb\xbf\"sep=;\";;\r\na;b,c\r\n", vec![(2, 14, 19, cells(&["a", "b,c"]))]),
+            ("sep of tabs", b"sep=\t\na\tb;c\n", vec![(2, 6, 11, cells(&["a", "b;c"]))]),
+            ("tabs", b"a\tb,c\td\n1\t\t\"2\t;\"\n", vec![(1, 0, 7, cells(&["a", "b,c", "d"])), (2, 8, 16, cells(&["1", "", "2\t;"]))]),
+            ("two marks", b"\xef\xbb\xbf\xef\xbb\xbfa;b\n", vec![(1, 6, 9, cells(&["a", "b"]))]),
             (
                 "quotes",
                 b"a;b\n\"x;\"\"y\"\"\r\nz\"; c \n3;4",

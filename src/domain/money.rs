@@ -52,6 +52,9 @@ impl Cents {
             }
         }
         let whole: String = whole.chars().filter(|c| *c != '.').collect();
+        // Databases write money with four decimals or more. With three, a comma may stand between thousands.
+        let exact = |decimals: &str| decimals.len() > 3 && decimals.bytes().skip(2).all(|byte| byte == b'0');
+        let decimals = decimals.map(|decimals| if exact(decimals) { decimals.get(..2).unwrap_or(decimals) } else { decimals });
         Cents::compose(&whole, decimals.unwrap_or("0"))
     }
 
@@ -100,6 +103,11 @@ mod tests {
             ("12.50", Err(AmountError::Ambiguous)),
             ("1.234", Err(AmountError::Ambiguous)),
             ("12,505", Err(AmountError::TooPrecise)),
+            ("42,0000", Ok(4_200)),
+            ("1.234,560000", Ok(123_456)),
+            ("42,000", Err(AmountError::TooPrecise)),
+            ("42,0050", Err(AmountError::TooPrecise)),
+            ("42,x000", Err(AmountError::NotAnAmount)),
             ("-3", Err(AmountError::NotAnAmount)),
             ("", Err(AmountError::NotAnAmount)),
             ("€ 3", Err(AmountError::NotAnAmount)),

@@ -12,6 +12,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::names::{rome, short, stem};
 use super::wrap;
+use crate::batch::archive::safe_name;
 use crate::batch::layouts::{Layout, RejectRows, Rejected, RejectedFile};
 use crate::domain::ids::BatchId;
 use crate::text::it::receipts::{RejectPage, reject_page};
@@ -100,7 +101,8 @@ pub fn write_zip<S: Read + Write + Seek>(
     for (position, reject) in (0u64..).zip((rejects.rows)()) {
         let reject = reject?;
         for source in &reject.files {
-            let target = rejects.layout.reject_file(position, &reject, &source.name);
+            // As every system can unpack it; the row finds it by the name that it has always had.
+            let target = safe_name(&rejects.layout.reject_file(position, &reject, &source.name)).into_owned();
             // A file shared by two acts is written once.
             if taken.contains(&target) {
                 continue;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use error::{ArchiveError, Disagreement};
 pub use hash::{Hashing, hash_entries, hash_whole};
-pub use names::NameFault;
+pub use names::{NameFault, safe_name};
 pub use reader::{EntryFault, EntryReader, entry_reader};
 
 /// Bytes that can be read at any offset by several threads at once.

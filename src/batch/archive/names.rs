@@ -1,9 +1,13 @@
-//! Names of entries: decoded, made one with `/`, and judged by what every system a gestionale runs on would do with them.
+//! Names of entries: decoded, made one with `/`, and judged.
+//!
+//! Nothing is ever unpacked here, so what only Windows could not write (`S.R.L./`, `verbale 10:30.pdf`, `con.pdf`) is taken as it is.
+//! Two names that Windows would write alike are one ([`same`]), and what we write ourselves is a [`safe_name`].
 //!
 //! Without the UTF-8 flag a name that is valid UTF-8 is taken as such (macOS writes so); the rest is CP850, the code page of
 //! Italian Windows. CP437 differs only where file names have no business (its frames and Greek) and in the capital accented
 //! letters, which CP437 does not have at all: so CP850 is never the worse guess.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -12,6 +16,8 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 const MAX_NAME: usize = 1024;
 /// Folders of a name, at most.
 const MAX_DEPTH: usize = 16;
+/// Characters that Windows refuses in names.
+const REFUSED: &[char] = &['<', '>', ':', '"', '|', '?', '*'];
 
 /// Why a name is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,12 +34,8 @@ pub enum NameFault {
     Absolute,
     #[error("drive letter")]
     Drive,
-    #[error("device name of Windows")]
-    Reserved,
-    #[error("character that Windows refuses")]
-    Character,
-    #[error("ends with a point or a space")]
-    TrailingDot,
+    #[error("nothing but points and spaces")]
+    Blank,
     #[error("longer than 1024 bytes")]
     TooLong,
     #[error("more than 16 folders deep")]
@@ -72,7 +74,7 @@ pub(super) fn decode(raw: &[u8], utf8_flag: bool) -> Result<String, NameFault> {
 
 /// Makes `text` a name with `/` and without `./`, or says why not.
 pub(super) fn judge(text: &str) -> Result<Named, NameFault> {
-    let text = if text.contains('\\') { std::borrow::Cow::Owned(text.replace('\\', "/")) } else { text.into() };
+    let text = if text.contains('\\') { Cow::Owned(text.replace('\\', "/")) } else { text.into() };
     if ignored(&text) {
         return Ok(Named::Ignored);
     }
@@ -107,24 +109,42 @@ pub(super) fn judge(text: &str) -> Result<Named, NameFault> {
 }
 
 fn judge_part(part: &str) -> Result<(), NameFault> {
-    if part.chars().all(|c| c == '.' || c == ' ') && part.contains("..") {
-        return Err(NameFault::Parent);
-    }
-    if part.contains(['<', '>', ':', '"', '|', '?', '*']) {
-        return Err(NameFault::Character);
-    }
-    if part.ends_with(['.', ' ']) {
-        return Err(NameFault::TrailingDot);
-    }
-    let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix)
-            .is_some_and(|rest| matches!(rest.chars().next(), Some('0'..='9' | '¹' | '²' | '³')) && rest.chars().count() == 1)
-    };
-    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$") || numbered("COM") || numbered("LPT") {
-        return Err(NameFault::Reserved);
+    if part.chars().all(|c| c == '.' || c == ' ') {
+        return Err(if part.contains("..") { NameFault::Parent } else { NameFault::Blank });
     }
     Ok(())
+}
+
+/// `name` as Windows too can write it: no part ends with points or spaces, is a device or holds a character it refuses. Two names of one
+/// archive never become one: they were refused as such ([`same`]).
+pub fn safe_name(name: &str) -> Cow<'_, str> {
+    if name.split('/').all(|part| !part.ends_with(['.', ' ']) && !part.contains(REFUSED) && !is_device(part)) {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len() + 1);
+    for (at, part) in name.split('/').enumerate() {
+        if at > 0 {
+            out.push('/');
+        }
+        let part = part.trim_end_matches(['.', ' ']);
+        if is_device(part) {
+            out.push('_');
+        }
+        out.extend(part.chars().map(|c| if REFUSED.contains(&c) { '_' } else { c }));
+    }
+    Cow::Owned(out)
+}
+
+/// Whether Windows opens a device under this name, whatever follows its first point.
+fn is_device(part: &str) -> bool {
+    let stem = part.split('.').next().unwrap_or_default().trim_end();
+    let numbered = |prefix: &str| {
+        let number = stem.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix)).and_then(|head| stem.get(head.len()..));
+        number.is_some_and(|number| matches!(number, "¹" | "²" | "³") || matches!(number.as_bytes(), [b'0'..=b'9']))
+    };
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"].iter().any(|name| stem.eq_ignore_ascii_case(name))
+        || numbered("COM")
+        || numbered("LPT")
 }
 
 /// What operating systems leave in archives without being asked.
@@ -137,7 +157,7 @@ fn ignored(text: &str) -> bool {
         || [".DS_Store", "Thumbs.db", "desktop.ini"].iter().any(|name| last.eq_ignore_ascii_case(name))
 }
 
-/// Tells names that Windows (case) or a Mac (composition; names here are NFC already) takes for one.
+/// Tells names that Windows (case, and what [`safe_name`] takes away) or a Mac (composition; names here are NFC already) takes for one.
 pub(super) struct Folding {
     seed: RandomState,
     buffer: String,
@@ -165,8 +185,9 @@ pub(super) fn same(a: &str, b: &str) -> bool {
 
 fn fold_into(name: &str, buffer: &mut String) {
     buffer.clear();
+    let name = safe_name(name);
     if name.is_ascii() {
-        buffer.push_str(name);
+        buffer.push_str(&name);
         buffer.make_ascii_lowercase();
     } else {
         buffer.extend(name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase));
@@ -231,19 +252,22 @@ mod tests {
             ("\\\\server\\share\\a.pdf", Err(NameFault::Absolute)),
             ("C:\\a.pdf", Err(NameFault::Drive)),
             ("c:a.pdf", Err(NameFault::Drive)),
-            ("x/a.pdf:flusso", Err(NameFault::Character)),
-            ("a?.pdf", Err(NameFault::Character)),
+            ("a:b.pdf", Err(NameFault::Drive)),
+            ("x/a.pdf:flusso", file("x/a.pdf:flusso")),
+            ("verbale 10:30.pdf", file("verbale 10:30.pdf")),
+            ("a?.pdf", file("a?.pdf")),
             ("a\0.pdf", Err(NameFault::Control)),
             ("a\n.pdf", Err(NameFault::Control)),
             ("a\u{85}.pdf", Err(NameFault::Control)),
             ("a\u{202e}fdp.exe", Err(NameFault::Control)),
-            ("NUL", Err(NameFault::Reserved)),
-            ("x/con.pdf", Err(NameFault::Reserved)),
-            ("Lpt1.tar.gz", Err(NameFault::Reserved)),
-            ("com².pdf", Err(NameFault::Reserved)),
-            ("aux .pdf", Err(NameFault::Reserved)),
-            ("a.", Err(NameFault::TrailingDot)),
-            ("x /a.pdf", Err(NameFault::TrailingDot)),
+            ("NUL", file("NUL")),
+            ("x/con.pdf", file("x/con.pdf")),
+            ("OFFICINA ESEMPIO S.R.L./atto.pdf", file("OFFICINA ESEMPIO S.R.L./atto.pdf")),
+            ("x /a.pdf", file("x /a.pdf")),
+            ("ACME S.p.A./", Ok(Named::Folder)),
+            ("x/ /a.pdf", Err(NameFault::Blank)),
+            ("x/. /a.pdf", Err(NameFault::Blank)),
+            ("x/...", Err(NameFault::Parent)),
             (long.as_str(), Err(NameFault::TooLong)),
             (deep.as_str(), Err(NameFault::TooDeep)),
             ("__MACOSX/x/._a.pdf", Ok(Named::Ignored)),
@@ -262,6 +286,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_can_be_written_by_windows() {
+        let table = [
+            ("x/a.pdf", "x/a.pdf"),
+            ("perché (1).pdf", "perché (1).pdf"),
+            ("OFFICINA S.R.L./atto.pdf.", "OFFICINA S.R.L/atto.pdf"),
+            ("x . ./a.pdf ", "x/a.pdf"),
+            ("verbale 10:30.pdf", "verbale 10_30.pdf"),
+            ("x/a\"<b>|c?*.pdf", "x/a__b__c__.pdf"),
+            ("NUL", "_NUL"),
+            ("x/con.pdf", "x/_con.pdf"),
+            ("con./a.pdf", "_con/a.pdf"),
+            ("Lpt1.tar.gz", "_Lpt1.tar.gz"),
+            ("com².pdf", "_com².pdf"),
+            ("aux .pdf", "_aux .pdf"),
+            ("COM10.pdf", "COM10.pdf"),
+            ("comè", "comè"),
+            ("console.pdf", "console.pdf"),
+        ];
+        for (name, want) in table {
+            let safe = safe_name(name);
+            assert_eq!(safe, want, "name {name:?}");
+            assert_eq!(safe_name(&safe), safe, "again {name:?}");
+            assert!(matches!(safe, Cow::Borrowed(_)) == (name == want), "copied {name:?}");
+        }
+    }
+
+    #[test]
     fn folds_as_windows_and_macs_do() {
         let table = [
             ("a.pdf", "A.PDF", true),
@@ -269,6 +320,11 @@ mod tests {
             ("a.pdf", "b.pdf", false),
             ("e.pdf", "è.pdf", false),
             ("straße", "STRASSE", true),
+            ("a.pdf", "a.pdf.", true),
+            ("S.R.L./a.pdf", "s.r.l/A.pdf ", true),
+            ("a:b.pdf", "a_b.pdf", true),
+            ("con.pdf", "_CON.pdf", true),
+            ("S.R.L./a.pdf", "S.R.L./b.pdf", false),
         ];
         let mut folding = Folding::new();
         for (a, b, want) in table {

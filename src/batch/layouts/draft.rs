@@ -112,6 +112,16 @@ pub trait Dialect {
     fn percent(&self, text: &str) -> Option<u32>;
     /// What is wrong with the text of a code (tax id, notice, CAP), when this way of writing can tell.
     fn check(&self, slot: Slot, text: &str) -> Option<Code>;
+    /// What to write instead of what [`Dialect::check`] refuses with `code`.
+    fn hint(&self, code: Code) -> Option<&'static str> {
+        let _ = code;
+        None
+    }
+    /// The value without what was put around it, and the warning with which the office learns that it was read so.
+    fn tidy<'t>(&self, slot: Slot, text: &'t str) -> (&'t str, Option<Code>) {
+        let _ = slot;
+        (text, None)
+    }
     /// The forms to write instead, for the office: amounts, dates, flags.
     fn wanted(&self) -> [&'static str; 3];
 }
@@ -359,12 +369,28 @@ impl Draft {
         self.act.position.get_or_insert_default()
     }
 
+    /// As [`Draft::set`], but what is wrong with `text` is not told: nothing looks at it.
+    pub fn set_unjudged(&mut self, slot: Slot, item: usize, text: &str, dialect: &dyn Dialect) {
+        let told = self.findings.len();
+        self.set(slot, item, text, dialect);
+        self.findings.truncate(told);
+    }
+
     /// Puts `text` (trimmed, not empty) in its place; `item` is the number of its group, from 0 (notices
     /// and F24 are counted apart).
     pub fn set(&mut self, slot: Slot, item: usize, text: &str, dialect: &dyn Dialect) {
         let field = self.field(slot, item);
+        let written = text;
+        let (text, changed) = dialect.tidy(slot, text);
+        if let Some(code) = changed {
+            self.find(Finding::warning(field, code).found(written).expected(text));
+        }
         if let Some(code) = dialect.check(slot, text) {
-            self.find(Finding::error(field, code).found(text));
+            let finding = Finding::error(field, code).found(text);
+            self.find(match dialect.hint(code) {
+                Some(hint) => finding.expected(hint),
+                None => finding,
+            });
         }
         match slot {
             Slot::Reference => self.act.reference = self.text(field, slot, text),

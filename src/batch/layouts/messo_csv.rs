@@ -13,13 +13,14 @@ use std::ops::ControlFlow;
 pub(super) use self::office::{Office, zip_lost_zeros};
 use super::csv_rejects::{self, CODE_COLUMN, REASON_COLUMN};
 use super::draft::finish::Completeness;
-use super::draft::{Draft, MAX_RECIPIENTS, Part, Slot};
+use super::draft::{Dialect, Draft, MAX_RECIPIENTS, Part, Slot};
 use super::resolve::{Names, folder_of};
 use super::{Layout, Peek, ReadContext, ReadError, RejectRows};
 use crate::batch::csv::{CsvError, Defect, Record, Records, peek_header};
 use crate::batch::fields::{self, Field};
 use crate::batch::problem::{Code, Finding, Problem, Severity};
 use crate::batch::row::{BatchHeader, Parsed, ParsedAct, Place};
+use crate::domain::act::Action;
 
 /// messo CSV 1.0.
 pub struct MessoCsv;
@@ -43,7 +44,7 @@ impl Layout for MessoCsv {
                 return false;
             }
             let header = peek_header(head);
-            let has = |wanted: &str| header.iter().any(|column| column == wanted);
+            let has = |wanted: &str| header.iter().any(|column| column == wanted || plain(column) == wanted);
             has(fields::REFERENCE) && [fields::SENDER, fields::ACTION, fields::TAX_ID, fields::PROTOCOL].into_iter().any(has)
         };
         drop.heads.iter().find(|(index, head)| mine(*index, head)).map(|(index, _)| *index)
@@ -151,6 +152,25 @@ fn slot_of(column: &str) -> Option<(Slot, usize)> {
     Some((*slot, number - 1))
 }
 
+/// A column name as people write it (`Codice fiscale`, `modalità-pagoPA`), in the letters of ours.
+fn plain(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            c if c.is_whitespace() || matches!(c, '_' | '-' | '.') => {
+                if !out.is_empty() && !out.ends_with('_') {
+                    out.push('_');
+                }
+            }
+            // Latin letters with marks, and the marks alone.
+            c if c.is_ascii() || c >= '\u{370}' => out.extend(c.to_lowercase()),
+            c => out.extend(deunicode::deunicode_char(c).unwrap_or_default().chars().map(|c| c.to_ascii_lowercase())),
+        }
+    }
+    out.truncate(out.trim_end_matches('_').len());
+    out
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Known(Slot, usize),
@@ -165,6 +185,7 @@ struct Columns {
     list: Vec<Column>,
     reference: usize,
     sender: usize,
+    action: Option<usize>,
     zip: Option<usize>,
     state: Option<usize>,
 }
@@ -178,9 +199,12 @@ impl Columns {
             problem
         };
         let (mut list, mut notices) = (Vec::with_capacity(header.len()), Vec::new());
-        for index in 0..header.len() {
-            let name = header.get(index).to_lowercase();
-            let column = match slot_of(&name) {
+        let names: Vec<String> = (0..header.len()).map(|index| header.get(index).to_lowercase()).collect();
+        let exact: Vec<Option<(Slot, usize)>> = names.iter().map(|name| slot_of(name)).collect();
+        for (name, own) in names.into_iter().zip(&exact) {
+            // A column that has the very name is the one that is meant.
+            let meant = || slot_of(&plain(&name)).filter(|slot| !exact.contains(&Some(*slot)));
+            let column = match own.or_else(meant) {
                 Some((slot, number)) => Column::Known(slot, number),
                 None if name.is_empty() => Column::Nameless,
                 None if name == CODE_COLUMN || name == REASON_COLUMN => Column::Passed,
@@ -199,8 +223,8 @@ impl Columns {
         let find = |slot: Slot| list.iter().position(|column| *column == Column::Known(slot, 0));
         let needed = |slot: Slot| find(slot).ok_or_else(|| ReadError::Refused(Box::new(problem(Code::ColumnMissing, slot.name()))));
         let (reference, sender) = (needed(Slot::Reference)?, needed(Slot::Sender)?);
-        let (zip, state) = (find(Slot::Zip), find(Slot::ForeignState));
-        Ok((Columns { list, reference, sender, zip, state }, notices))
+        let (action, zip, state) = (find(Slot::Action), find(Slot::Zip), find(Slot::ForeignState));
+        Ok((Columns { list, reference, sender, action, zip, state }, notices))
     }
 }
 
@@ -213,6 +237,28 @@ struct Open {
     /// The same act was met before, with others in between.
     again: bool,
     too_many: bool,
+    /// Its action looks at nothing but [`counts`]: the row of the original, dropped again, may hold anything else.
+    bare: bool,
+}
+
+/// Whether `slot` counts in a row whose action is bare (`annulla`, `sospendi`, `riprendi`).
+fn counts(slot: Slot) -> bool {
+    matches!(slot, Slot::Reference | Slot::Sender | Slot::Action | Slot::StoppedFrom | Slot::StoppedUntil)
+}
+
+/// Whether a finding stands in a row whose action is bare: it is about what counts, or about the row as such.
+fn stands(finding: &Finding) -> bool {
+    finding.field.name == NAMELESS || Slot::ALL.iter().any(|slot| counts(*slot) && slot.name() == finding.field.name)
+}
+
+impl Open {
+    fn set(&mut self, slot: Slot, item: usize, text: &str) {
+        if self.bare && !counts(slot) {
+            self.draft.set_unjudged(slot, item, text, &Office);
+        } else {
+            self.draft.set(slot, item, text, &Office);
+        }
+    }
 }
 
 struct Batch<'c> {
@@ -253,8 +299,10 @@ impl<'c> Batch<'c> {
         self.ordinal += 1;
         let again = !reference.is_empty() && !self.seen.insert(hash(sender, reference));
         let place = Place { row: record.row, start: record.start, end: record.end, ordinal: self.ordinal, ..Place::default() };
+        let action = self.columns.action.map(|index| record.get(index)).unwrap_or_default();
+        let bare = Action::ALL.iter().any(|known| known.is_bare() && Office.is_word(action, known.as_str()));
         let mut open =
-            Open { draft: Draft::new(), place, reference: reference.to_owned(), sender: sender.to_owned(), again, too_many: false };
+            Open { draft: Draft::new(), place, reference: reference.to_owned(), sender: sender.to_owned(), again, too_many: false, bare };
         for (name, value) in [(fields::REFERENCE, reference), (fields::SENDER, sender)] {
             if value.is_empty() {
                 open.draft.find(Finding::error(Field::act(name), Code::FieldMissing));
@@ -284,7 +332,7 @@ impl<'c> Batch<'c> {
             let Column::Known(slot, item) = *column else { continue };
             let of_recipient = matches!(slot.part(), Part::Recipient | Part::Notice | Part::F24);
             if !text.is_empty() && (recipient || !of_recipient) {
-                open.draft.set(slot, item, text, &Office);
+                open.set(slot, item, text);
             }
         }
         self.check_row(&mut open, record, if recipient { Some(0) } else { None });
@@ -323,10 +371,13 @@ impl<'c> Batch<'c> {
                 continue;
             }
             if matches!(slot.part(), Part::Recipient | Part::Notice | Part::F24) {
-                open.draft.set(slot, item, text, &Office);
+                open.set(slot, item, text);
             } else if self.first.get(index).is_none_or(|first| first != text) {
                 if slot == Slot::Document {
                     open.draft.name_file(text);
+                }
+                if open.bare && !counts(slot) {
+                    continue;
                 }
                 let first = self.first.get(index).map(String::as_str).unwrap_or_default();
                 let field = Field { name: slot.name(), recipient: Some(recipient), item: Some(item) };
@@ -373,12 +424,15 @@ impl<'c> Batch<'c> {
 
     /// The act whose rows are over.
     fn flush(&mut self) -> Option<Parsed> {
-        let Open { mut draft, place, reference, again, .. } = self.open.take()?;
+        let Open { mut draft, place, reference, again, bare, .. } = self.open.take()?;
         if again {
             draft.find(Finding::error(Field::act(fields::REFERENCE), Code::RowsNotAdjacent).found(&reference));
         }
         let readable = !draft.reference().is_empty() && !again;
         let mut done = draft.finish(&self.names, Completeness::Numbered);
+        if bare {
+            done.findings.retain(stands);
+        }
         if readable {
             return Some(Parsed::Act(Box::new(ParsedAct { act: done.act, findings: done.findings, place, surplus: done.surplus })));
         }

@@ -308,7 +308,8 @@ impl Columns {
             self.list.iter().position(|column| *column == Some((Slot::Sender, 0))).map(|index| record.get(index)).unwrap_or_default();
         let field = Field::act(fields::SENDER);
         match (context.organization)(id) {
-            Some(unknown) if unknown.is_empty() && !written.is_empty() => draft.default_sender(written),
+            // Without a configuration nobody knows the ente: `senderTaxId`, which PU does not require, says it or nothing does.
+            Some(unknown) if unknown.is_empty() && !id.is_empty() => draft.default_sender(written),
             Some(tax_id) if !tax_id.is_empty() => {
                 if !written.is_empty() && written != tax_id {
                     draft.find(Finding::error(field, Code::SenderTaxIdInvalid).found(written).expected(tax_id.clone()));
@@ -358,8 +359,9 @@ impl Dialect for Pu {
 
     fn flag(&self, text: &str) -> Option<bool> {
         match text.to_ascii_lowercase().as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
+            // An Italian Excel saves `true` and `false` in its own words.
+            "true" | "vero" => Some(true),
+            "false" | "falso" => Some(false),
             _ => None,
         }
     }
@@ -379,6 +381,14 @@ impl Dialect for Pu {
             Slot::Reference => None,
             _ => Office.check(slot, text),
         }
+    }
+
+    fn hint(&self, code: Code) -> Option<&'static str> {
+        Office.hint(code)
+    }
+
+    fn tidy<'t>(&self, slot: Slot, text: &'t str) -> (&'t str, Option<Code>) {
+        Office.tidy(slot, text)
     }
 
     fn wanted(&self) -> [&'static str; 3] {

@@ -76,6 +76,18 @@ fn refused(pieces: &[crate::batch::archive::sample::Piece]) -> Refused {
     totals.map(|_| rows).map_err(|stopped| stopped.to_string())
 }
 
+/// Names that only Windows could not write: read as they came, and as they come back from `scarti/`.
+#[test]
+fn names_that_windows_could_not_write_refuse_nothing() {
+    const ODD: &str = "riferimento;ente;documento_file_1\nA1;01234567897;OFFICINA S.R.L./verbale 10:30.pdf\n";
+    for stored in ["OFFICINA S.R.L./verbale 10:30.pdf", "OFFICINA S.R.L/verbale 10_30.pdf"] {
+        let rows = refused(&[piece("lotto.csv", ODD), piece(stored, "%PDF-1.7")]).unwrap();
+        let [(reference, files, codes)] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((reference.as_deref(), files.as_str()), (Some("A1"), stored));
+        assert!(!codes.is_empty() && !codes.iter().any(|code| code.starts_with("FILE_")), "{stored}: {codes:?}");
+    }
+}
+
 /// With the policy that refuses a drop for a file that nobody names: a row that is refused still names its own.
 #[test]
 fn what_a_refused_row_names_is_its_own_and_refuses_nothing_else() {

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use crate::batch::archive::safe_name;
 use crate::batch::fields as f;
 use crate::batch::fields::Field;
 use crate::batch::files::FileFacts;
@@ -407,13 +408,15 @@ fn name_in<'n>(names: &'n str, slot: &Slot) -> &'n str {
 }
 
 fn hash_without_case(name: &str) -> u64 {
-    let chars = letters::compose(name);
+    let name = safe_name(name);
+    let chars = letters::compose(&name);
     let lower = chars.chars().flat_map(char::to_lowercase);
     lower.fold(0xcbf2_9ce4_8422_2325, |hash, c| (hash ^ u64::from(u32::from(c))).wrapping_mul(0x100_0000_01b3))
 }
 
 fn same_without_case(a: &str, b: &str) -> bool {
-    let (a, b) = (letters::compose(a), letters::compose(b));
+    let (a, b) = (safe_name(a), safe_name(b));
+    let (a, b) = (letters::compose(&a), letters::compose(&b));
     a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
 
@@ -469,6 +472,20 @@ mod tests {
         let mut flat = table(&["a/x.pdf", "b/x.pdf"]);
         assert!(flat.find("x.pdf").is_err() && flat.find("a/x.pdf").is_ok());
         assert_eq!(flat.unreferenced().collect::<Vec<_>>(), [(1, "b/x.pdf")]);
+        // As it came, and as Windows or our own rejects have written it since.
+        for names in [["S.R.L./verbale 10:30.pdf", "S.R.L./con.pdf"], ["S.R.L/verbale 10_30.pdf", "S.R.L/_con.pdf"]] {
+            for (entry, written) in [
+                (0, "S.R.L./verbale 10:30.pdf"),
+                (0, "s.r.l\\verbale 10_30.pdf"),
+                (0, "verbale 10:30.pdf"),
+                (1, "S.R.L./con.pdf"),
+                (1, "CON.pdf"),
+            ] {
+                let mut table = table(&names);
+                let got = table.find(written).ok().and_then(|place| table.files.get(place)).map(|slot| slot.entry);
+                assert_eq!(got, Some(entry), "{written:?} in {names:?}");
+            }
+        }
     }
 
     #[test]

@@ -268,8 +268,8 @@ fn echo(act: &Act, out: &mut Vec<Finding>) {
     for (index, (name, value)) in act.echo.iter().take(MAX).enumerate() {
         if name.is_empty() {
             out.push(Finding::error(Field::nth(f::ECHO_NAME, index), Code::FieldMissing));
-        } else if longer_than(name, 40) {
-            out.push(Finding::error(Field::nth(f::ECHO_NAME, index), Code::FieldTooLong).found(name).expected("40"));
+        } else if longer_than(name, 64) {
+            out.push(Finding::error(Field::nth(f::ECHO_NAME, index), Code::FieldTooLong).found(name).expected("64"));
         }
         if longer_than(value, 256) {
             out.push(Finding::error(Field::nth(f::ECHO, index), Code::FieldTooLong).found(value).expected("256"));

@@ -166,9 +166,10 @@ fn each_rule_of_the_act() {
             &[(f::ASSESSMENT_DATE, Code::AmountRuleIncomplete, W)],
         ),
         ("echo", |a| a.echo = vec![("n".to_owned(), String::new()); 11], &[(f::ECHO, Code::EchoTooMany, E)]),
+        ("echo name of the longest", |a| a.echo = vec![("n".repeat(64), "v".repeat(256))], &[]),
         (
             "echo name",
-            |a| a.echo = vec![("n".repeat(41), "v".repeat(257))],
+            |a| a.echo = vec![("n".repeat(65), "v".repeat(257))],
             &[(f::ECHO_NAME, Code::FieldTooLong, E), (f::ECHO, Code::FieldTooLong, E)],
         ),
         ("past terms", |a| a.notify_by = Some(jiff::civil::date(2026, 1, 1)), &[(f::NOTIFY_BY, Code::DatePast, W)]),

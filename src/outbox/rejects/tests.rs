@@ -75,7 +75,7 @@ fn rejects<'a>(layout: &'a dyn Layout, count: usize, rows: &'a dyn Fn() -> RowsR
 
 fn open(file: &RejectedFile) -> io::Result<Option<Box<dyn Read>>> {
     match file.name.as_str() {
-        "a.pdf" => Ok(Some(Box::new(Cursor::new(b"%PDF-a")))),
+        "a.pdf" | "S.R.L./a 10:30.pdf" => Ok(Some(Box::new(Cursor::new(b"%PDF-a")))),
         "comune.pdf" => Ok(Some(Box::new(io::repeat(b'x').take(3_000_000)))),
         "rotto.pdf" => Err(io::Error::new(io::ErrorKind::InvalidData, "CRC")),
         _ => Ok(None),
@@ -134,6 +134,16 @@ fn an_archive_holds_batch_file_documents_and_instructions() {
     Gli eventuali altri atti del file seguono il loro corso: non vanno depositati di
     nuovo.
     "#);
+}
+
+#[test]
+fn files_are_written_as_every_system_can_unpack_them() {
+    let list = [reject(0, 3, &["S.R.L./a 10:30.pdf"])];
+    for (renumber, want) in [(false, "S.R.L/a 10_30.pdf"), (true, "1/S.R.L/a 10_30.pdf")] {
+        let (summary, bytes) = zip_of(&Lines { renumber }, &list).unwrap();
+        assert_eq!((summary.copied, summary.missing), (1, 0));
+        assert_eq!(unpack(&bytes)[want], b"%PDF-a");
+    }
 }
 
 #[test]

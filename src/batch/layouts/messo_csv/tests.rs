@@ -174,6 +174,81 @@ fn every_mistake_says_row_column_and_code() {
     assert_eq!(many.acts()[0].act.recipients.len(), 15);
 }
 
+/// Habits of spreadsheets and exports: read when they can mean one thing only, told when the value is no longer the one written.
+#[test]
+fn habits_that_can_mean_one_thing_are_read() {
+    let notice = [("avviso_creditore_1", "01234567897"), ("avviso_applica_costi_1", "SI'")];
+    let rossi = |more: &[(&'static str, &'static str)]| person("A1", "RSSMRA80A01H501U", more);
+    let table: Vec<(String, Vec<&str>)> = vec![
+        (rossi(&[("importo", "€ 1.234,56")]), vec![]),
+        (rossi(&[("importo", "42,0000"), ("scadenza_pagamento", "14/09/2026 0.00.00")]), vec![]),
+        (rossi(&[("scadenza_pagamento", "14/09/2026 10.30.00")]), vec!["2 scadenza_pagamento DATA_NON_VALIDA"]),
+        (rossi(&[("importo", "42,000")]), vec!["2 importo IMPORTO_NON_VALIDO"]),
+        (rossi(&[("cap", "'00184"), ("provincia", "rm")]), vec![]),
+        (rossi(&[("tipo_comunicazione", "\"ar\n\"")]), vec![]),
+        (person("A1", "rss mra 80a01 h501u", &[]), vec![]),
+        (person("A1", "IT01234567897", &[("tipo_destinatario", "pg")]), vec!["2 codice_fiscale CODICE_FISCALE_NON_VALIDO"]),
+        (rossi(&[("avviso_numero_1", "3020 0000 0000 0001 84"), notice[0], notice[1]]), vec![]),
+        (rossi(&[("avviso_numero_1", "302000002600000000"), notice[0], notice[1]]), vec!["2 avviso_numero_1 NUMERO_NON_VALIDO"]),
+    ];
+    for (row, want) in table {
+        let read = reading(&format!("{HEADER}\n{row};;;\n;;;;\n"));
+        assert_eq!((read.found(&MessoCsv), read.acts().len()), (want.iter().map(|one| (*one).to_owned()).collect(), 1), "{row}");
+    }
+    let read = reading(&format!("{HEADER};pec\n{};mailto:a@pec.it \n", rossi(&[])));
+    assert_eq!(read.found(&MessoCsv), ["2 pec PEC_NON_VALIDA"]);
+    let act = read.acts()[0];
+    assert_eq!(act.act.recipients[0].pec.as_deref(), Some("a@pec.it"));
+    assert_eq!((act.findings[0].severity, act.findings[0].expected.as_deref()), (Severity::Warning, Some("a@pec.it")));
+    let rounded = reading(&format!("{HEADER}\n{}", rossi(&[("avviso_numero_1", "302000002600000000"), notice[0], notice[1]])));
+    let told = rounded.acts()[0].findings[0].clone();
+    assert_eq!((told.severity, told.expected.is_some_and(|hint| hint.contains("Excel"))), (Severity::Error, true));
+}
+
+/// The office opens the original in Excel, writes the order and saves: what Excel did to the other cells harms nobody.
+#[test]
+fn the_row_of_an_order_is_judged_by_what_counts_in_it() {
+    let spoilt = [
+        ("cap", "184"),
+        ("avviso_numero_1", "3,02E+17"),
+        ("importo", "12.50"),
+        ("denominazione", ""),
+        ("tipo_destinatario", "persona"),
+        ("scadenza_pagamento", "45717"),
+        ("documento_file_2", "b.pdf"),
+        ("oggetto", "x"),
+    ];
+    let first = |action: &'static str, more: &[(&'static str, &'static str)]| {
+        let cells = [more, &[("azione", action)], &spoilt].concat();
+        person("A1", "1234567897", &cells)
+    };
+    let orders = ["annulla", "Sospendi", "RIPRENDI"];
+    for action in orders {
+        let read = reading(&[HEADER, &first(action, &[]), &first("", &[("oggetto", "y")])].join("\n"));
+        assert_eq!((read.found(&MessoCsv), read.acts().len()), (vec![], 1), "{action}");
+        assert!(read.acts()[0].act.action.is_bare() && read.acts()[0].act.reference == "A1", "{action}");
+    }
+    for action in ["modifica", "sostituisci", "inserisci", "", "anulla"] {
+        let found = reading(&[HEADER, &first(action, &[])].join("\n")).found(&MessoCsv);
+        for told in ["cap ZERI_INIZIALI_PERSI", "avviso_numero_1 NUMERO_NON_VALIDO", "importo IMPORTO_NON_VALIDO"] {
+            assert!(found.contains(&format!("2 {told}")), "{action}: {told} in {found:?}");
+        }
+    }
+    let header = format!("{HEADER};sospensione_dal;");
+    let table: [(String, &[&str]); 7] = [
+        (first("annulla", &[]) + ";;;in più", &["2 (colonna senza nome) NUMERO_COLONNE_DIVERSO"]),
+        (first("annulla", &[]) + ";;senza nome", &["2 (colonna senza nome) COLONNA_MANCANTE"]),
+        (first("annulla", &[("ente", "1234567897")]) + ";;", &["2 ente ZERI_INIZIALI_PERSI"]),
+        (first("annulla", &[("riferimento", "2,02601E+11")]) + ";;", &["2 riferimento NUMERO_NON_VALIDO"]),
+        (first("sospendi", &[]) + ";31/02/2026;", &["2 sospensione_dal DATA_NON_VALIDA"]),
+        (first("annulla", &[("oggetto", "\"Verbale\"x")]) + ";;", &["2 (colonna senza nome) CSV_NON_VALIDO"]),
+        (format!("{};;\n{};;", first("annulla", &[]), first("inserisci", &[])), &["3 azione RIGHE_DISCORDANTI"]),
+    ];
+    for (rows, want) in table {
+        assert_eq!(reading(&format!("{header}\n{rows}")).found(&MessoCsv), want, "{rows}");
+    }
+}
+
 #[test]
 fn headers_are_matched_by_name_and_told_apart() {
     let table = [
@@ -181,6 +256,13 @@ fn headers_are_matched_by_name_and_told_apart() {
         ("riferimento;ente;azione;\nA1;01234567897;annulla;x\n", vec!["2 (colonna senza nome) COLONNA_MANCANTE"]),
         ("riferimento;azione\nA1;annulla\n", vec!["1 ente COLONNA_MANCANTE"]),
         ("riferimento;ente;ENTE\nA1;1;1\n", vec!["1 ente COLONNA_DOPPIA"]),
+        ("\u{feff} Riferimento ;\u{a0}ENTE\u{a0};Azione;Codice Fiscale;modalità-pagoPA\nA1;01234567897;annulla;;\n;;;;\n", vec![]),
+        (
+            "riferimento;ente;azione;codice_fiscale;Codice  fiscale\nA1;01234567897;annulla;;x\n",
+            vec!["1 codice  fiscale COLONNA_SCONOSCIUTA"],
+        ),
+        ("riferimento;ente;azione;codice fiscale;Codice-Fiscale\nA1;01234567897;annulla;;x\n", vec!["1 codice-fiscale COLONNA_DOPPIA"]),
+        ("riferimento\tente\tazione\t\nA1\t01234567897\tannulla\n\t\t\t\n", vec!["2 (colonna senza nome) NUMERO_COLONNE_DIVERSO"]),
         ("sep=,\nriferimento,ente,azione,esito_codice,esito_motivo\nA1,01234567897,annulla,X,perché\n", vec![]),
         ("riferimento;ente;azione;documento_file_16\nA1;01234567897;annulla;\n", vec!["1 documento_file_16 COLONNA_SCONOSCIUTA"]),
     ];

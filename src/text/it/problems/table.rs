@@ -266,9 +266,12 @@ pub(super) fn entry(code: Code) -> Entry {
             "Il valore è scritto male o appartiene a un'altra versione del tracciato.",
             "Usare uno dei valori elencati in docs/tracciato.md.",
         ),
-        Code::NumberInvalid => {
-            ("Il numero non è valido", ATTESO, "Il campo contiene lettere o segni, o un numero troppo grande.", "Scrivere solo cifre.")
-        }
+        Code::NumberInvalid => (
+            "Il numero non è valido",
+            ATTESO,
+            "Il campo contiene lettere o segni, o un numero troppo grande; oppure un foglio elettronico ha messo zeri al posto delle cifre oltre la quindicesima.",
+            "Scrivere solo cifre; nel foglio elettronico, formattare la colonna come Testo prima di incollare i dati.",
+        ),
         Code::AmountInvalid => (
             "L'importo non è valido",
             ATTESO,
