@@ -117,6 +117,7 @@ fn exactly_one_layout_claims_each_case_and_reads_its_acts() {
                     assert!(header.flow.is_none_or(|flow| flow == expected.flow), "{name}");
                 }
                 Parsed::Notice(problem) => panic!("{name}: {problem:?}"),
+                Parsed::Broken { row, .. } => panic!("{name}: row {row} goes on later"),
             }
             ControlFlow::Continue(())
         });

@@ -92,6 +92,29 @@ fn one_refused_key_stops_every_key_of_its_ente_and_one_order_resumes_them() {
     office.stop();
 }
 
+/// SEND throws away what nobody reads for seven days, also what it told late of acts that are closed: those are read one by one.
+#[test]
+fn after_more_than_seven_days_without_reading_closed_acts_are_read_one_by_one() {
+    let clock = shared_clock(DAY_A_SECOND);
+    let send = Simulator::start(&clock, "");
+    let key = format!("{ENTE}-prova");
+    let sources: Vec<(&str, &[&str], &[&str])> = vec![("assente", &[ENTE], &["aperto"])];
+    let enti = [Ente { tax_id: ENTE, key: &key, more: "" }];
+    let mut office = Office::new(&clock, &send.url(), &enti, &sources, &[flow("aperto", "", "")]);
+    office.start();
+    office.answered("assente", "aperto", "lotto.zip", &batch(&acts("ASS", 2)), "PRESA_IN_CARICO", &[]);
+    for number in 0..2 {
+        office.wait_state("assente", &format!("ASS-{number:02}"), "PERFEZIONATO");
+    }
+    office.stop();
+    let read = || send.look("counters")["operations"]["detail"].as_u64().unwrap();
+    let before = read();
+    thread::sleep(Duration::from_secs(9));
+    office.start();
+    wait_for("both closed acts are read again", SOON, || (read() >= before + 2).then_some(()));
+    office.stop();
+}
+
 /// The same by the code of the stop.
 #[test]
 fn a_stop_is_resumed_by_its_code_too() {

@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 use std::thread;
 
-use common::office::{Ente, Office, Receipt, SOON, Simulator, shared_clock};
+use common::office::{Ente, Office, Receipt, Row, SOON, Simulator, batch, flow, shared_clock};
 use common::{example_cases, wait_for, zip_entries};
 use messo::domain::digest::Sha256;
 
@@ -81,6 +81,72 @@ fn a_refused_act_comes_back_is_corrected_and_goes() {
             scope.spawn(move || correct(office, send, case));
         }
     });
+    office.stop();
+}
+
+/// A cell that was copied down, rows that a spreadsheet moved: who is wrong shows only at the second row. Nothing of either goes, both
+/// come back with their documents, and both can be dropped again.
+#[test]
+fn what_two_acts_have_in_common_gives_both_back_and_nothing_of_either_goes() {
+    const BOTH: [&str; 2] = ["FILE_CITATO_DA_PIU_ATTI"; 2];
+    let clock = shared_clock(86_400);
+    let send = Simulator::start(&clock, "");
+    let key = format!("{ENTE}-prova");
+    let sources: Vec<(&str, &[&str], &[&str])> = vec![("uffici", &[ENTE], &["aperto", "tutto"])];
+    let flows = [flow("aperto", "", ""), flow("tutto", "acceptance = \"all_or_nothing\"", "")];
+    let mut office = Office::new(&clock, &send.url(), &[Ente { tax_id: ENTE, key: &key, more: "" }], &sources, &flows);
+    office.start();
+    let told = |receipt: &Receipt, counts: [u32; 3]| {
+        let words = ["atti", "accettati", "scartati"];
+        for (word, count) in words.iter().zip(counts) {
+            assert!(receipt.xml.contains(&format!("<{word}>{count}</{word}>")), "{word} {count}: {}", receipt.xml);
+        }
+    };
+    let other = |row: Row| row.with("codice_fiscale", "BNCLRA85D41F205R");
+    let (a, b, c) = (other(Row::new(ENTE, "AAA-1")), Row::new(ENTE, "BBB-1"), other(Row::new(ENTE, "CCC-1")));
+    let copied = a.clone().with("documento_file_1", "BBB-1.pdf").text("atto BBB-1");
+    let whole = batch(&[copied.clone(), b.clone(), c]);
+
+    // All or nothing: nothing.
+    let codes = [BOTH[0], BOTH[1], "LOTTO_TUTTO_O_NIENTE"];
+    told(&office.answered("uffici", "tutto", "tutto.zip", &whole, "SCARTATO", &codes), [3, 0, 3]);
+
+    // The good rows: only the third. `messo validate` says the same.
+    let receipt = office.answered("uffici", "aperto", "copiato.zip", &whole, "PARZIALE", &BOTH);
+    told(&receipt, [3, 1, 2]);
+    assert_eq!(common::published::texts(&receipt.xml, "atto"), ["BBB-1", "AAA-1"], "{}", receipt.xml);
+    office.wait_state("uffici", "CCC-1", "PERFEZIONATO");
+    let file = office.dir().join("copiato.zip");
+    std::fs::write(&file, &whole).unwrap();
+    let validated = common::office::run(&["validate", "--json", file.to_str().unwrap()]);
+    let validated: serde_json::Value = serde_json::from_str(&validated.out).unwrap();
+    assert_eq!((&validated["accepted"], &validated["refused"]), (&1.into(), &2.into()), "{validated}");
+
+    let (name, rejects) = office.reject("uffici", "copiato.zip", false);
+    let held = entries(&rejects);
+    let mut inside: Vec<&str> = held.iter().map(|(name, _)| name.as_str()).collect();
+    inside.sort_unstable();
+    assert_eq!(inside, ["BBB-1.pdf", "LEGGIMI.txt", "lotto.csv"]);
+    told(&office.answered("uffici", "aperto", &name, &rejects, "SCARTATO", &BOTH), [2, 0, 2]);
+    assert!(send.of("AAA-1").is_empty() && send.of("BBB-1").is_empty());
+    told(&office.answered("uffici", "aperto", "corretto.zip", &batch(&[a.clone(), b.clone()]), "PRESA_IN_CARICO", &[]), [2, 2, 0]);
+    for row in [("AAA-1", &a), ("BBB-1", &b)] {
+        office.wait_state("uffici", row.0, "PERFEZIONATO");
+        assert_eq!(send.only(row.0)["files"][0]["sha256"], Sha256::of(&row.1.pdf()).to_hex(), "{}", row.0);
+    }
+
+    // Rows of one act, with another's in between: dropped again as they come back, which is side by side, they are one act of two.
+    let (first, between) = (Row::new(ENTE, "DDD-1"), other(Row::new(ENTE, "EEE-1")));
+    let rows = [first.clone(), between.clone(), other(first.clone()).with("denominazione", "Laura Bianchi")];
+    let text = common::office::csv(&rows);
+    let files = [("lotto.csv", text.into_bytes()), ("DDD-1.pdf", first.pdf()), ("EEE-1.pdf", between.pdf())];
+    let apart = zip_entries(files.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
+    let receipt = office.answered("uffici", "aperto", "sparse.zip", &apart, "PARZIALE", &["RIGHE_NON_ADIACENTI"; 2]);
+    told(&receipt, [3, 1, 2]);
+    let (name, rejects) = office.reject("uffici", "sparse.zip", false);
+    told(&office.answered("uffici", "aperto", &name, &rejects, "PRESA_IN_CARICO", &[]), [1, 1, 0]);
+    office.wait_state("uffici", "DDD-1", "PERFEZIONATO");
+    assert_eq!(send.only("DDD-1")["recipients"].as_array().unwrap().len(), 2);
     office.stop();
 }
 

@@ -286,7 +286,7 @@ fn ours(text: &str) -> Result<(), String> {
                 wrong = wrong.take().or_else(|| error.map(|finding| format!("{finding:?}")));
             }
             Parsed::Unreadable { problems, .. } => wrong = wrong.take().or_else(|| Some(format!("{problems:?}"))),
-            Parsed::Header(_) | Parsed::Notice(_) => {}
+            Parsed::Header(_) | Parsed::Notice(_) | Parsed::Broken { .. } => {}
         }
         ControlFlow::Continue(())
     });

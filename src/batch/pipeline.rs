@@ -19,7 +19,7 @@ use super::files::FileFacts;
 use super::layouts::{self, Layout, Peek, ReadContext, ReadError};
 use super::problem::{Code, Finding, Problem, Severity};
 use super::row::{BatchHeader, Parsed, ParsedAct, Place};
-use super::validate::batch_rules::BatchRules;
+use super::validate::batch_rules::{BatchRules, Earlier};
 use super::validate::files::FileTable;
 use super::validate::{Rules, SenderFacts, check_act, f24};
 use crate::domain::act::Act;
@@ -163,7 +163,10 @@ pub enum Judged {
     Good { act: Box<Act>, place: Place, warnings: Vec<Problem> },
     /// Refused. `files` are those it names, as they are called in the archive.
     Bad { reference: Option<String>, place: Place, files: Vec<String>, problems: Vec<Problem> },
-    /// About the batch file, not about an act.
+    /// The act at `ordinal`, told good before, is refused after all: a later row showed what is wrong with it. Of which act they are
+    /// the `problems` do not say: nothing more is remembered of it.
+    Revoke { ordinal: u64, problems: Vec<Problem> },
+    /// About the batch file, or more about an act that was told bad.
     Notice { problems: Vec<Problem> },
 }
 
@@ -202,6 +205,7 @@ pub fn judge(
         header: BatchHeader::default(),
         refused: None,
         changed: false,
+        earlier: Vec::new(),
         astray: Astray::default(),
     };
     let names: Vec<&str> = opened.archive.sorted_names().collect();
@@ -288,6 +292,8 @@ struct Rows<'a> {
     header: BatchHeader,
     refused: Option<Problem>,
     changed: bool,
+    /// Acts told before of which the row just taken shows something.
+    earlier: Vec<Earlier>,
     /// Rows that miss a file, which are told at the end.
     astray: Astray,
 }
@@ -334,6 +340,10 @@ impl Rows<'_> {
                 let files = self.files_of_refused(&place, files, BTreeSet::new());
                 Judged::Bad { reference, place, files, problems }
             }
+            Parsed::Broken { ordinal, row, later, reference } => {
+                self.earlier.extend(self.batch.broken((ordinal, row), later, &reference));
+                return self.tell_earlier(sink);
+            }
             Parsed::Act(parsed) => match self.act(*parsed) {
                 Ok(judged) => judged,
                 Err(problem) => {
@@ -352,10 +362,29 @@ impl Rows<'_> {
             self.refused = Some(problem.expected(self.judge.max_acts.to_string()));
             return ControlFlow::Break(());
         }
-        match self.astray.keep(judged) {
-            Some(judged) => sink(judged),
-            None => ControlFlow::Continue(()),
+        if let Some(judged) = self.astray.keep(judged)
+            && sink(judged).is_break()
+        {
+            return ControlFlow::Break(());
         }
+        self.tell_earlier(sink)
+    }
+
+    /// What the last row has shown of acts told before it.
+    fn tell_earlier(&mut self, sink: &mut dyn FnMut(Judged) -> ControlFlow<()>) -> ControlFlow<()> {
+        for Earlier { place, was_good, findings } in std::mem::take(&mut self.earlier) {
+            let problem = |(row, finding)| Problem { row: Some(row), ..self.problem(&place, finding) };
+            let problems = findings.into_iter().map(problem).collect();
+            let judged = if was_good {
+                self.totals.good -= 1;
+                self.totals.bad += 1;
+                Judged::Revoke { ordinal: place.ordinal, problems }
+            } else {
+                Judged::Notice { problems }
+            };
+            sink(judged)?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// All the rules for one act. `Err`: the whole drop is refused.
@@ -389,7 +418,7 @@ impl Rows<'_> {
             whole.ok().map(|_| bytes)
         };
         self.table.resolve(&mut act, &rules, &mut read, &mut findings);
-        self.batch.check(&act, place.row, &mut findings);
+        self.earlier = self.batch.check(&act, &place, &mut findings);
         if findings.iter().any(|finding| finding.code == Code::FileDigest) {
             self.shifted(&act, &place)?;
         }
@@ -399,6 +428,7 @@ impl Rows<'_> {
         let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
         let problems = self.problems(&act, &place, findings);
         if bad {
+            self.batch.refused();
             let own = act.files().map(|file| self.stored_name(file)).collect();
             let files = self.files_of_refused(&place, surplus, own);
             Ok(Judged::Bad { reference: Some(act.reference).filter(|reference| !reference.is_empty()), place, files, problems })
@@ -456,18 +486,24 @@ impl Rows<'_> {
                 continue;
             }
             told.push((finding.field, finding.code));
-            problems.push(Problem {
-                file: self.opened.batch_file.name.to_string(),
-                row: Some(place.row_of(finding.field)),
-                column: Some(self.opened.layout.locate(finding.field, place)),
-                code: finding.code.as_str().into(),
-                severity: finding.severity,
-                found: finding.found,
-                expected: finding.expected,
-                act: Some(act.reference.clone()).filter(|reference| !reference.is_empty()),
-            });
+            let act = Some(act.reference.clone()).filter(|reference| !reference.is_empty());
+            problems.push(Problem { act, ..self.problem(place, finding) });
         }
         problems
+    }
+
+    /// Of an act at `place`, which it does not name.
+    fn problem(&self, place: &Place, finding: Finding) -> Problem {
+        Problem {
+            file: self.opened.batch_file.name.to_string(),
+            row: Some(place.row_of(finding.field)),
+            column: Some(self.opened.layout.locate(finding.field, place)),
+            code: finding.code.as_str().into(),
+            severity: finding.severity,
+            found: finding.found,
+            expected: finding.expected,
+            act: None,
+        }
     }
 }
 

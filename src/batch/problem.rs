@@ -199,6 +199,7 @@ codes! {
     ProtocolLive = "PROTOCOLLO_GIA_IN_CORSO",
     ProtocolTwice = "PROTOCOLLO_DOPPIO",
     DocumentLive = "DOCUMENTO_GIA_IN_CORSO",
+    DocumentTwice = "DOCUMENTO_DOPPIO",
     NoticeLive = "AVVISO_GIA_IN_CORSO",
     NoticeTwice = "AVVISO_DOPPIO",
     CharsetInvalid = "CARATTERI_NON_AMMESSI",

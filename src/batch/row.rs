@@ -16,6 +16,9 @@ pub enum Parsed {
     Notice(Problem),
     /// A row from which no act could be made. `files`: those it names, as far as they can be read.
     Unreadable { place: Place, problems: Vec<Problem>, reference: Option<String>, files: Vec<String> },
+    /// The rows of an act that was already given, at `ordinal` from `row`, go on at row `later`, after those of others: what was given
+    /// of it is only a part.
+    Broken { ordinal: u64, row: u64, later: u64, reference: String },
 }
 
 /// What a batch says of itself. All optional: PU files say nothing.

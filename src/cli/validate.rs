@@ -174,6 +174,11 @@ impl Drop<'_> {
                     report.refused += 1;
                     problems.iter().for_each(|problem| spool.add(problem));
                 }
+                Judged::Revoke { problems, .. } => {
+                    report.accepted -= 1;
+                    report.refused += 1;
+                    problems.iter().for_each(|problem| spool.add(problem));
+                }
                 Judged::Notice { problems } => problems.iter().for_each(|problem| spool.add(problem)),
             }
             ControlFlow::Continue(())

@@ -18,6 +18,7 @@ use tokio::sync::{RwLockReadGuard, mpsc};
 use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
 use super::{Hub, rome};
 use crate::batch::archive::{Hashing, ReadAt, hash_whole};
+use crate::batch::fields::{self as f, Field};
 use crate::batch::files::FileFacts;
 use crate::batch::layouts::RejectedFile;
 use crate::batch::pipeline::{self, Judge, Judged, Opened, Senders, Stopped, Totals};
@@ -32,7 +33,9 @@ use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
 use crate::flow::forecast::{Limits, last_send};
 use crate::intake::{Claimed, Companion, claim, watch};
-use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Telling, Verdict};
+use crate::store::{
+    BatchSummary, Claim, Conflict, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Telling, Unstaged, Verdict,
+};
 
 /// Why a drop could not be taken now: a disk or the store. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -512,7 +515,7 @@ impl Rows<'_> {
 
     async fn chunk(&mut self, rows: Vec<Judged>) -> Result<(), IngestError> {
         let batch = self.claimed.id;
-        let (mut problems, mut rejects, mut good) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut problems, mut rejects, mut good, mut revoked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for judged in rows {
             match judged {
                 Judged::Good { act, place, warnings } => {
@@ -525,11 +528,15 @@ impl Rows<'_> {
                     rejects.push((place.ordinal, encode(&KeptReject::of(&place, &found, self.entries(files)))?));
                     problems.extend(found);
                 }
+                Judged::Revoke { ordinal, problems: found } => revoked.push((ordinal, found)),
                 Judged::Notice { problems: found } => problems.extend(found),
             }
         }
         if !good.is_empty() {
             self.good(good, &mut problems, &mut rejects).await?;
+        }
+        if !revoked.is_empty() {
+            self.revoke(revoked, &mut problems, &mut rejects).await?;
         }
         failpoint!("staging.chunk");
         for page in problems.chunks(CHUNK) {
@@ -537,6 +544,32 @@ impl Rows<'_> {
         }
         if !rejects.is_empty() {
             self.hub.store.add_rejects(batch, rejects).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes rows back that were staged: a later one has shown what is wrong with them. Nothing of a batch goes before its end.
+    async fn revoke(
+        &mut self,
+        revoked: Vec<(u64, Vec<Problem>)>,
+        problems: &mut Vec<Problem>,
+        rejects: &mut Vec<(u64, String)>,
+    ) -> Result<(), IngestError> {
+        let ordinals = revoked.iter().map(|(ordinal, _)| *ordinal).collect();
+        let unstaged = self.hub.store.unstage(self.claimed.id, ordinals).await?;
+        for ((ordinal, mut found), unstaged) in revoked.into_iter().zip(unstaged) {
+            match unstaged {
+                Some(Unstaged { place, reference, act }) => {
+                    self.counts.accepted -= 1;
+                    self.counts.refused += 1;
+                    found.iter_mut().for_each(|problem| problem.act = Some(reference.clone()));
+                    let files = act.as_ref().map(files_of).unwrap_or_default();
+                    rejects.push((ordinal, encode(&KeptReject::of(&place, &found, files))?));
+                }
+                // The store had not taken it: it was here before, or is refused already. Nothing of it goes by this drop.
+                None => found.iter_mut().for_each(|problem| problem.severity = Severity::Warning),
+            }
+            problems.extend(found);
         }
         Ok(())
     }
@@ -571,46 +604,60 @@ impl Rows<'_> {
         for ((reference, files, place), verdict) in described.into_iter().zip(verdicts) {
             self.counts.acts += 1;
             self.counts.last_place = place.clone();
-            let (field, code, found, severity) = match verdict {
+            let of_act = |name, code, severity| vec![(Field::act(name), code, None, severity)];
+            let told = match verdict {
                 Verdict::New => {
                     self.counts.accepted += 1;
                     continue;
                 }
-                Verdict::Duplicate => (crate::batch::fields::REFERENCE, Code::ActDuplicate, None, Severity::Warning),
-                Verdict::Exists => (crate::batch::fields::REFERENCE, Code::ActExists, None, Severity::Error),
-                Verdict::Unknown => (crate::batch::fields::REFERENCE, Code::ActUnknown, None, Severity::Error),
-                Verdict::AlreadySent => (crate::batch::fields::ACTION, Code::ActAlreadySent, None, Severity::Error),
-                Verdict::Closed => (crate::batch::fields::ACTION, Code::ActClosed, None, Severity::Error),
-                Verdict::OtherFlow(flow) => (crate::batch::fields::ACTION, Code::ConflictsWithFlow, Some(flow), Severity::Error),
-                Verdict::ProtocolLive(other) => (crate::batch::fields::PROTOCOL, Code::ProtocolLive, Some(other), Severity::Error),
-                Verdict::DocumentLive(other) => (crate::batch::fields::DOCUMENT, Code::DocumentLive, Some(other), Severity::Error),
-                Verdict::NoticeLive(other) => (crate::batch::fields::NOTICE, Code::NoticeLive, Some(other), Severity::Error),
+                Verdict::Duplicate => of_act(f::REFERENCE, Code::ActDuplicate, Severity::Warning),
+                Verdict::Exists => of_act(f::REFERENCE, Code::ActExists, Severity::Error),
+                Verdict::Unknown => of_act(f::REFERENCE, Code::ActUnknown, Severity::Error),
+                Verdict::AlreadySent => of_act(f::ACTION, Code::ActAlreadySent, Severity::Error),
+                Verdict::Closed => of_act(f::ACTION, Code::ActClosed, Severity::Error),
+                Verdict::OtherFlow(flow) => {
+                    vec![(Field::act(f::ACTION), Code::ConflictsWithFlow, Some((Some(flow), String::new())), Severity::Error)]
+                }
+                Verdict::Conflicts(conflicts) => conflicts.into_iter().map(conflict).collect(),
             };
-            let field = match code {
-                Code::DocumentLive => crate::batch::fields::Field::nth(field, 0),
-                Code::NoticeLive => crate::batch::fields::Field::of_nth(field, 0, 0),
-                _ => crate::batch::fields::Field::act(field),
-            };
-            let problem = Problem {
-                file: self.opened.batch_file.name.to_string(),
-                row: Some(place.row_of(field)),
-                column: Some(self.opened.layout.locate(field, &place)),
-                code: code.as_str().into(),
-                severity,
-                found: found.or_else(|| Some(reference.clone())),
-                expected: None,
-                act: Some(reference),
-            };
-            if severity == Severity::Warning {
+            let duplicate = told.iter().all(|(_, _, _, severity)| *severity == Severity::Warning);
+            let told: Vec<Problem> = told
+                .into_iter()
+                .map(|(field, code, found, severity)| {
+                    let (found, expected) = found.unwrap_or_else(|| (Some(reference.clone()), String::new()));
+                    Problem {
+                        file: self.opened.batch_file.name.to_string(),
+                        row: Some(place.row_of(field)),
+                        column: Some(self.opened.layout.locate(field, &place)),
+                        code: code.as_str().into(),
+                        severity,
+                        found,
+                        expected: Some(expected).filter(|text| !text.is_empty()),
+                        act: Some(reference.clone()),
+                    }
+                })
+                .collect();
+            if duplicate {
                 self.counts.duplicates += 1;
             } else {
                 self.counts.refused += 1;
-                rejects.push((place.ordinal, encode(&KeptReject::of(&place, std::slice::from_ref(&problem), files))?));
+                rejects.push((place.ordinal, encode(&KeptReject::of(&place, &told, files))?));
             }
-            problems.push(problem);
+            problems.extend(told);
         }
         Ok(())
     }
+}
+
+/// Where a row has what stands in another act, by which code it is refused, what is there and where else.
+fn conflict(conflict: Conflict) -> (Field, Code, Option<(Option<String>, String)>, Severity) {
+    let Conflict { claim, found, other, recipient, item } = conflict;
+    let (field, code) = match claim {
+        Claim::Protocol => (Field::act(f::PROTOCOL), Code::ProtocolLive),
+        Claim::Document => (Field::nth(f::DOCUMENT, 0), Code::DocumentLive),
+        Claim::Notice => (Field::of_nth(f::NOTICE, recipient, item), Code::NoticeLive),
+    };
+    (field, code, Some((Some(found), other)), Severity::Error)
 }
 
 fn encode(reject: &KeptReject) -> Result<String, IngestError> {

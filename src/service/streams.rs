@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
 use super::channels::{self, Channel};
 use super::notify;
+use super::sweep::SILENCE;
 use crate::clock::monotonic;
 use crate::connectors::ConnectorError;
 use crate::connectors::pnd::{EventsPage, StreamInfo};
@@ -101,11 +103,21 @@ impl ListenError {
 
 /// Reads one page; answers how long to wait before the next.
 async fn round(hub: &Hub, channel: &Channel, listener: &mut Listener) -> Result<Duration, ListenError> {
-    let StreamsOf { current, replaced, stopped } = hub.store.streams_of(&channel.name).await?;
+    let StreamsOf { current, read_at, replaced, stopped } = hub.store.streams_of(&channel.name).await?;
     if stopped.as_deref() == Some(channels::KEY_REFUSED) {
         return Ok(Duration::from_secs(5));
     }
     let title = title(&hub.config.installation, &channel.name, &channel.groups);
+    let silence = read_at.map_or(Silence::Recent, |read_at| Silence::between(read_at, hub.clock.now()));
+    if silence == Silence::Purged
+        && let Some(stream) = &current
+    {
+        // The hub was stopped, or the key: SEND has thrown events away, also of acts that are closed.
+        tracing::warn!(channel = channel.name, "flusso degli eventi non letto da oltre sette giorni: gli atti si rileggono uno per uno");
+        read_one_by_one(hub, channel).await?;
+        // From here on nothing is missing: it is not done again should the next page fail.
+        hub.store.stream_was_read(&channel.name, &stream.stream_id, hub.clock.now()).await?;
+    }
     let stream = match current {
         Some(stream) if stream.title == title => stream,
         Some(old) => replace(hub, channel, &title, &old).await?,
@@ -128,11 +140,35 @@ async fn round(hub: &Hub, channel: &Channel, listener: &mut Listener) -> Result<
         Err(ListenError::Remote(error)) => return Ok(error.retry_after().map_or_else(|| Err(error), Ok)?),
         Err(error) => return Err(error),
     };
+    if page.empty && silence == Silence::Notable {
+        hub.store.stream_was_read(&channel.name, &stream.stream_id, hub.clock.now()).await?;
+    }
     if listener.troubled {
         hub.store.trouble_ends(REFUSED, RESUMED, &channel.name, hub.clock.now()).await?;
         listener.troubled = false;
     }
     Ok(page.retry_after)
+}
+
+/// How long a stream was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Not worth a note.
+    Recent,
+    /// An hour or more, or it was read by a clock that was ahead: the next page is noted even if it is empty.
+    Notable,
+    /// So long that SEND has thrown away what nobody read.
+    Purged,
+}
+
+impl Silence {
+    fn between(read_at: Timestamp, now: Timestamp) -> Silence {
+        match now.duration_since(read_at) {
+            silence if silence > SILENCE => Silence::Purged,
+            silence if silence.abs() >= SignedDuration::from_hours(1) => Silence::Notable,
+            _ => Silence::Recent,
+        }
+    }
 }
 
 /// How a page was.
@@ -282,6 +318,24 @@ async fn read_one_by_one(hub: &Hub, channel: &Channel) -> Result<(), StoreError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn silence_is_noted_by_the_hour_and_purged_after_seven_days() {
+        let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+        let table = [
+            (0, Silence::Recent),
+            (59, Silence::Recent),
+            (60, Silence::Notable),
+            (7 * 24 * 60, Silence::Notable),
+            (7 * 24 * 60 + 1, Silence::Purged),
+            (-59, Silence::Recent),
+            // Read by a clock that was ahead.
+            (-30 * 24 * 60, Silence::Notable),
+        ];
+        for (minutes, want) in table {
+            assert_eq!(Silence::between(now - SignedDuration::from_mins(minutes), now), want, "{minutes} minutes");
+        }
+    }
 
     #[test]
     fn titles_tell_installations_keys_and_groups_apart_and_fit() {

@@ -10,8 +10,9 @@ use super::pulse::Beat;
 use super::{Hub, restore};
 use crate::store::StoreError;
 
-/// Unread events live 7 days at SEND (`reference send.md` 6): an act unheard for longer is read IUN by IUN.
-const SILENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// Unread events live 7 days at SEND (`reference send.md` 6): an act unheard for longer is read IUN by IUN, and so
+/// are all those of a stream that was not read for longer.
+pub(super) const SILENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// How long what a PT told under a ticket that nobody has is kept: a PT that is away longer than that is asked by a person.
 const EARLY: SignedDuration = SignedDuration::from_hours(24 * 14);

@@ -304,7 +304,7 @@ impl Store {
             let forced = staged.act.force.is_some();
             let late = row.protocol.as_deref().filter(|_| !forced && staged.act.protocol.is_none());
             let late_taken = late.map(|protocol| staging::protocol_taken(db, &row, protocol)).transpose()?;
-            if late_taken == Some(true) || staging::conflict(db, row.batch, &row.source, &staged.act)?.is_some() {
+            if late_taken == Some(true) || !staging::conflicts(db, row.batch, &row.source, &staged.act)?.is_empty() {
                 // Another act has taken its notice or protocol: a person of the office decides.
                 return jobs::enqueue_effect(db, &row, &Effect::WriteReject, now);
             }

@@ -9,7 +9,7 @@ use super::alerts::{self, Alert};
 use super::codec::{at, batch_at, digest, ms, optional};
 use super::engine;
 use super::jobs::{self, BatchWork};
-use super::staging::{StagingBatch, discard_chunk, stage_row};
+use super::staging::{StagingBatch, discard_chunk, stage_row, unstage_row};
 use super::starting::guard_of_flow;
 use super::{CHUNK, Store, StoreError};
 use crate::batch::problem::{Problem, Severity};
@@ -91,12 +91,42 @@ pub enum Verdict {
     Closed,
     /// A change dropped under another flow than its act's; that flow.
     OtherFlow(String),
-    /// Protocol of another live act of the ente; its reference.
-    ProtocolLive(String),
-    /// Same main document for the same recipient, in another live act; its reference.
-    DocumentLive(String),
-    /// Notice of another live act; its reference.
-    NoticeLive(String),
+    /// What of it stands in other live acts: everything, at least one.
+    Conflicts(Vec<Conflict>),
+}
+
+/// What may stand in only one live act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// A protocol of the ente.
+    Protocol,
+    /// The main document, for one recipient.
+    Document,
+    /// A payment notice.
+    Notice,
+}
+
+/// Something of a row that stands in another live act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    pub claim: Claim,
+    /// As the row has it: the protocol, the name of the file, the number of the notice.
+    pub found: String,
+    /// The other act's reference, or words in its place when another gestionale has it.
+    pub other: String,
+    /// Whose notice, or to whom the document, from 0.
+    pub recipient: usize,
+    /// Which of the recipient's notices, from 0.
+    pub item: usize,
+}
+
+/// A row that was staged and is taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unstaged {
+    pub place: Place,
+    pub reference: String,
+    /// `None`: an order that brings no content.
+    pub act: Option<Act>,
 }
 
 /// A batch as receipts and commands show it.
@@ -334,6 +364,16 @@ impl Store {
         }
         let verdicts: Result<Vec<_>, _> = futures_util::future::join_all(parts).await.into_iter().collect();
         Ok(verdicts?.concat())
+    }
+
+    /// Takes rows back that were staged, by their ordinals: they are refused after all. `None`: no row was taken under that one.
+    pub async fn unstage(&self, batch: BatchId, ordinals: Vec<u64>) -> Result<Vec<Option<Unstaged>>, StoreError> {
+        self.write(move |db| {
+            // Only while it is being read.
+            let batch = StagingBatch::load(db, batch)?;
+            ordinals.into_iter().map(|ordinal| unstage_row(db, batch.id, ordinal)).collect()
+        })
+        .await
     }
 
     /// Adds problems of the batch, in order, after those already there.

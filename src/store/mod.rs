@@ -57,7 +57,7 @@ mod tests;
 pub use acts::{ActView, Materials, Ordered, SendMaterial, Spend};
 pub use alerts::{CALLS_SPENT, DATA_DISK, MONEY_SPENT, Notice, SILENT, Trouble};
 pub use audit::{OrderEvent, OrderLine, Seals};
-pub use batches::{BatchSummary, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Telling, Verdict};
+pub use batches::{BatchSummary, Claim, Conflict, Drop, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, Telling, Unstaged, Verdict};
 pub use cancelling::Cancelling;
 pub use copy::{Copied, CopyError, CopyLook};
 pub use daily::DailyAsk;

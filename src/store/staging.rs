@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
-use super::batches::{Staged, Verdict};
+use super::batches::{Claim, Conflict, Staged, Unstaged, Verdict};
 use super::codec::{act_at, batch_at, digest, key_of, ms, optional};
 use super::engine::ActRow;
 use super::{CHUNK, StoreError};
@@ -87,8 +87,9 @@ pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, mut row: Staged, 
             if latest.flow != batch.flow {
                 return Ok(Verdict::OtherFlow(latest.flow));
             }
-            if let Some(conflict) = conflict(db, batch.id, &batch.source, act)? {
-                return Ok(conflict);
+            let conflicts = conflicts(db, batch.id, &batch.source, act)?;
+            if !conflicts.is_empty() {
+                return Ok(Verdict::Conflicts(conflicts));
             }
         }
         keep_order(db, batch.id, latest.id, &row)?;
@@ -112,8 +113,9 @@ pub(super) fn stage_row(db: &Connection, batch: &StagingBatch, mut row: Staged, 
         }
         None | Some(_) => {}
     }
-    if let Some(conflict) = conflict(db, batch.id, &batch.source, act)? {
-        return Ok(conflict);
+    let conflicts = conflicts(db, batch.id, &batch.source, act)?;
+    if !conflicts.is_empty() {
+        return Ok(Verdict::Conflicts(conflicts));
     }
     let source = batch.row_source();
     let new = NewAct {
@@ -221,9 +223,9 @@ pub(super) fn write_content(db: &Connection, id: ActId, act: &Act) -> Result<(),
 
 /// Claims what may stand in only one live act.
 pub(super) fn write_live_keys(db: &Connection, id: ActId, act: &Act) -> Result<(), StoreError> {
-    for (kind, key) in live_keys(act) {
+    for LiveKey { claim, key, .. } in live_keys(act) {
         db.prepare_cached("INSERT INTO live_key (kind, key, act_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?.execute(params![
-            kind,
+            claim.kind(),
             key,
             id.0.as_bytes()
         ])?;
@@ -307,39 +309,65 @@ impl Latest {
     }
 }
 
-/// (kind, hash) of all that may stand in only one live act.
-fn live_keys(act: &Act) -> Vec<(&'static str, Vec<u8>)> {
-    let mut keys = Vec::new();
-    if let Some(protocol) = &act.protocol {
-        keys.push(("P", key_of(&[&act.sender_tax_id, protocol])));
-    }
-    if let Some(main) = act.documents.first().and_then(|document| document.stored) {
-        for recipient in &act.recipients {
-            keys.push(("D", key_of(&[&act.sender_tax_id, &main.sha256.to_hex(), &recipient.tax_id])));
+/// Something of an act that may stand in only one live act.
+struct LiveKey<'a> {
+    claim: Claim,
+    key: Vec<u8>,
+    found: &'a str,
+    recipient: usize,
+    item: usize,
+}
+
+impl Claim {
+    /// As it is kept.
+    fn kind(self) -> &'static str {
+        match self {
+            Claim::Protocol => "P",
+            Claim::Document => "D",
+            Claim::Notice => "N",
         }
     }
-    for (_, creditor, notice) in act.notices() {
-        keys.push(("N", key_of(&[creditor, notice])));
+}
+
+/// All of them.
+fn live_keys(act: &Act) -> Vec<LiveKey<'_>> {
+    let mut keys = Vec::new();
+    if let Some(protocol) = &act.protocol {
+        let key = key_of(&[&act.sender_tax_id, protocol]);
+        keys.push(LiveKey { claim: Claim::Protocol, key, found: protocol, recipient: 0, item: 0 });
+    }
+    if let Some((main, stored)) = act.documents.first().and_then(|main| Some((main, main.stored?))) {
+        for (recipient, who) in act.recipients.iter().enumerate() {
+            let key = key_of(&[&act.sender_tax_id, &stored.sha256.to_hex(), &who.tax_id]);
+            keys.push(LiveKey { claim: Claim::Document, key, found: &main.file, recipient, item: 0 });
+        }
+    }
+    let mut last = (usize::MAX, 0);
+    for (recipient, creditor, notice) in act.notices() {
+        last = if last.0 == recipient { (recipient, last.1 + 1) } else { (recipient, 0) };
+        keys.push(LiveKey { claim: Claim::Notice, key: key_of(&[creditor, notice]), found: notice, recipient, item: last.1 });
     }
     keys
 }
 
-/// What of the act stands in another live one. Submissions of the same act wait for each other and do not count.
-pub(super) fn conflict(db: &Connection, batch: BatchId, source: &str, act: &Act) -> Result<Option<Verdict>, StoreError> {
-    for (kind, key) in live_keys(act) {
+/// What of the act stands in other live ones. Submissions of the same act wait for each other and do not count.
+pub(super) fn conflicts(db: &Connection, batch: BatchId, source: &str, act: &Act) -> Result<Vec<Conflict>, StoreError> {
+    let mut conflicts: Vec<Conflict> = Vec::new();
+    for LiveKey { claim, key, found, recipient, item } in live_keys(act) {
         // A reason given by the office overrules what is only unlikely; a notice is unique on the whole platform.
-        if act.force.is_some() && kind != "N" {
+        if act.force.is_some() && claim != Claim::Notice {
             continue;
         }
-        if let Some(reference) = holder(db, kind, &key, (&act.sender_tax_id, source, &act.reference), batch)? {
-            return Ok(Some(match kind {
-                "P" => Verdict::ProtocolLive(reference),
-                "D" => Verdict::DocumentLive(reference),
-                _ => Verdict::NoticeLive(reference),
-            }));
+        let own = (act.sender_tax_id.as_str(), source, act.reference.as_str());
+        if let Some(other) = holder(db, claim.kind(), &key, own, batch)? {
+            // A document for several people is one mistake.
+            if claim == Claim::Document && conflicts.iter().any(|known| known.claim == claim && known.other == other) {
+                continue;
+            }
+            conflicts.push(Conflict { claim, found: found.to_owned(), other, recipient, item });
         }
     }
-    Ok(None)
+    Ok(conflicts)
 }
 
 /// Whether another live act of the ente has that protocol.
@@ -399,20 +427,54 @@ pub(super) fn discard_chunk(db: &Connection, batch: BatchId) -> Result<usize, St
     let mut select = db.prepare_cached("SELECT id FROM act WHERE batch_id = ?1 AND staged = 1 LIMIT ?2")?;
     let ids: Vec<ActId> = select.query_map(params![batch.0.as_bytes(), CHUNK as i64], |row| act_at(row, 0))?.collect::<Result<_, _>>()?;
     for id in &ids {
-        for sql in [
-            "DELETE FROM act_content WHERE act_id = ?1",
-            "DELETE FROM live_key WHERE act_id = ?1",
-            "DELETE FROM recipient WHERE act_id = ?1",
-            "DELETE FROM notice WHERE act_id = ?1",
-            "DELETE FROM act WHERE id = ?1",
-        ] {
-            db.prepare_cached(sql)?.execute([id.0.as_bytes()])?;
-        }
+        forget_staged(db, *id)?;
     }
     if ids.is_empty() {
         db.execute("DELETE FROM batch_order WHERE batch_id = ?1", [batch.0.as_bytes()])?;
     }
     Ok(ids.len())
+}
+
+/// Throws one staged act away.
+fn forget_staged(db: &Connection, id: ActId) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM act_content WHERE act_id = ?1",
+        "DELETE FROM live_key WHERE act_id = ?1",
+        "DELETE FROM recipient WHERE act_id = ?1",
+        "DELETE FROM notice WHERE act_id = ?1",
+        "DELETE FROM act WHERE id = ?1",
+    ] {
+        db.prepare_cached(sql)?.execute([id.0.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// Takes one row back: the act that was staged for it, and its order about a known one.
+pub(super) fn unstage_row(db: &Connection, batch: BatchId, ordinal: u64) -> Result<Option<Unstaged>, StoreError> {
+    let key = params![batch.0.as_bytes(), ordinal as i64];
+    let sql = "SELECT a.id, a.place, a.reference, c.json FROM act a LEFT JOIN act_content c ON c.act_id = a.id \
+               WHERE a.batch_id = ?1 AND a.ordinal = ?2 AND a.staged = 1";
+    let staged = optional(db.prepare_cached(sql)?.query_row(key, |row| {
+        Ok((act_at(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, Option<String>>(3)?))
+    }))?;
+    let sql = "SELECT o.place, a.reference, CASE WHEN o.action = 'modifica' THEN o.json END FROM batch_order o JOIN act a ON a.id = o.act_id \
+               WHERE o.batch_id = ?1 AND o.ordinal = ?2";
+    let ordered = optional(
+        db.prepare_cached(sql)?
+            .query_row(key, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))),
+    )?;
+    db.prepare_cached("DELETE FROM batch_order WHERE batch_id = ?1 AND ordinal = ?2")?.execute(key)?;
+    if let Some((id, place, reference, json)) = staged {
+        forget_staged(db, id)?;
+        let act = json.map(|json| serde_json::from_str(&json)).transpose()?;
+        return Ok(Some(Unstaged { place: decode_place(&place), reference, act }));
+    }
+    ordered
+        .map(|(place, reference, json)| {
+            let change: Option<Change> = json.map(|json| serde_json::from_str(&json)).transpose()?;
+            Ok(Unstaged { place: decode_place(&place), reference, act: change.map(|change| change.act) })
+        })
+        .transpose()
 }
 
 /// `row;start;end;ordinal;recipient rows`: how a place is kept.

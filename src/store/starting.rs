@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::batches::Verdict;
+use super::batches::Claim;
 use super::cancelling;
 use super::codec::{act_at, batch_at, ms, optional, word};
 use super::engine::{self, ActRow, STOPPED};
@@ -461,11 +461,11 @@ fn modify(db: &Connection, id: ActId, batch: BatchId, json: &str, place: &str, n
     let change: Change = serde_json::from_str(json)?;
     let act = &change.act;
     // Time has passed since the row was read: what it claims may be taken.
-    if let Some(conflict) = staging::conflict(db, batch, &old.source, act)? {
-        let code = match conflict {
-            Verdict::ProtocolLive(_) => Code::ProtocolLive,
-            Verdict::DocumentLive(_) => Code::DocumentLive,
-            _ => Code::NoticeLive,
+    if let Some(conflict) = staging::conflicts(db, batch, &old.source, act)?.first() {
+        let code = match conflict.claim {
+            Claim::Protocol => Code::ProtocolLive,
+            Claim::Document => Code::DocumentLive,
+            Claim::Notice => Code::NoticeLive,
         };
         return Ok(Carried::Refused(code.as_str()));
     }

@@ -31,6 +31,8 @@ pub struct StreamRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamsOf {
     pub current: Option<StreamRow>,
+    /// When a page of it was last read, to the hour; of one that was never read, when it was made.
+    pub read_at: Option<Timestamp>,
     /// The oldest that another has replaced, still to be read to its end.
     pub replaced: Option<StreamRow>,
     /// The code under which the channel is stopped.
@@ -67,12 +69,15 @@ impl Store {
     pub async fn streams_of(&self, channel: &str) -> Result<StreamsOf, StoreError> {
         let channel = channel.to_owned();
         self.read(move |db| {
-            let current = "SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1 AND replaced_at IS NULL";
+            let current = "SELECT stream_id, title, last_event_id, read_at FROM stream WHERE channel = ?1 AND replaced_at IS NULL";
             let replaced =
                 "SELECT stream_id, title, last_event_id FROM stream WHERE channel = ?1 AND replaced_at IS NOT NULL ORDER BY created_at LIMIT 1";
             let stopped = "SELECT code FROM channel_stop WHERE channel = ?1 AND resumed IS NULL";
+            let current = optional(db.prepare_cached(current)?.query_row([&channel], |row| Ok((read_stream(row)?, at(row.get(3)?)))))?;
+            let (current, read_at) = current.unzip();
             Ok(StreamsOf {
-                current: optional(db.prepare_cached(current)?.query_row([&channel], read_stream))?,
+                current,
+                read_at,
                 replaced: optional(db.prepare_cached(replaced)?.query_row([&channel], read_stream))?,
                 stopped: optional(db.prepare_cached(stopped)?.query_row([&channel], |row| row.get(0)))?,
             })
@@ -87,13 +92,19 @@ impl Store {
             let sql = "UPDATE stream SET replaced_at = ?3 WHERE channel = ?1 AND replaced_at IS NULL AND stream_id <> ?2";
             db.prepare_cached(sql)?.execute(params![channel, stream.stream_id, ms(now)])?;
             db.prepare_cached(
-                "INSERT INTO stream (channel, stream_id, title, last_event_id, created_at) VALUES (?1,?2,?3,?4,?5) \
+                "INSERT INTO stream (channel, stream_id, title, last_event_id, created_at, read_at) VALUES (?1,?2,?3,?4,?5,?5) \
                  ON CONFLICT (channel, stream_id) DO UPDATE SET title = excluded.title, last_event_id = excluded.last_event_id",
             )?
             .execute(params![channel, stream.stream_id, stream.title, stream.last_event_id, ms(now)])?;
             Ok(())
         })
         .await
+    }
+
+    /// A page of the stream was read, and nothing was in it.
+    pub async fn stream_was_read(&self, channel: &str, stream_id: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (channel, stream_id) = (channel.to_owned(), stream_id.to_owned());
+        self.write(move |db| was_read(db, &channel, &stream_id, now)).await
     }
 
     /// Forgets a stream: one that was replaced and read to its end, or (`lost`) one that SEND no longer has. Operators are told
@@ -156,6 +167,7 @@ impl Store {
                     "UPDATE stream SET last_event_id = ?3 WHERE channel = ?1 AND stream_id = ?2 AND (last_event_id IS NULL OR last_event_id < ?3)",
                 )?
                 .execute(params![channel, stream_id, last])?;
+                was_read(db, &channel, &stream_id, now)?;
                 Ok(recorded)
             })
             .await?;
@@ -203,6 +215,12 @@ impl Store {
         })
         .await
     }
+}
+
+fn was_read(db: &Connection, channel: &str, stream_id: &str, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE stream SET read_at = ?3 WHERE channel = ?1 AND stream_id = ?2";
+    db.prepare_cached(sql)?.execute(params![channel, stream_id, ms(now)])?;
+    Ok(())
 }
 
 /// Acts that a page speaks of, by request: what happens to one comes together.

@@ -24,6 +24,7 @@ pub fn read(layout: &dyn Layout, bytes: &[u8], names: &[&str]) -> Reading {
         match parsed {
             Parsed::Header(_) => assert!(reading.places.is_empty(), "a header after rows"),
             Parsed::Notice(problem) => assert!(Code::parse(&problem.code).is_some()),
+            Parsed::Broken { row, later, .. } => assert!(row < later, "{row} is broken at {later}"),
             Parsed::Unreadable { place, problems, .. } => {
                 assert!(!problems.is_empty(), "refused without a word");
                 reading.places.push(place);

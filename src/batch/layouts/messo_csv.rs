@@ -5,7 +5,8 @@
 
 mod office;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -75,14 +76,14 @@ impl Layout for MessoCsv {
                 continue;
             }
             if let Some(parsed) = batch.row(&record)
-                && sink(parsed).is_break()
+                && (sink(parsed).is_break() || batch.broken.take().is_some_and(|broken| sink(broken).is_break()))
             {
                 return Ok(());
             }
         }
         match batch.flush() {
             Some(parsed) => {
-                let _ = sink(parsed);
+                let _ = sink(parsed).is_break() || batch.broken.take().is_some_and(|broken| sink(broken).is_break());
                 Ok(())
             }
             None if batch.ordinal == 0 => Err(ReadError::Refused(Box::new(Problem::of_drop(context.file, Code::EmptyBatch)))),
@@ -235,7 +236,7 @@ struct Open {
     reference: String,
     sender: String,
     /// The same act was met before, with others in between.
-    again: bool,
+    again: Option<First>,
     too_many: bool,
     /// Its action looks at nothing but [`counts`]: the row of the original, dropped again, may hold anything else.
     bare: bool,
@@ -261,6 +262,15 @@ impl Open {
     }
 }
 
+/// Where an act was met first.
+#[derive(Clone, Copy)]
+struct First {
+    ordinal: u32,
+    row: u32,
+    /// Hash of its ente.
+    sender: u32,
+}
+
 struct Batch<'c> {
     context: &'c ReadContext<'c>,
     names: Names<'c>,
@@ -268,15 +278,42 @@ struct Batch<'c> {
     open: Option<Open>,
     /// Cells of the open act's first row.
     first: Vec<String>,
-    /// Hashes of the acts met: 16 bytes each.
-    seen: HashSet<u128>,
+    /// The acts met, by hash: 24 bytes each.
+    seen: HashMap<[u32; 3], First>,
+    /// To be said after the act before it.
+    broken: Option<Parsed>,
     ordinal: u64,
 }
 
 impl<'c> Batch<'c> {
     fn new(context: &'c ReadContext<'c>, columns: Columns) -> Batch<'c> {
         let names = Names::new(context.names, context.file);
-        Batch { context, names, columns, open: None, first: Vec::new(), seen: HashSet::new(), ordinal: 0 }
+        Batch { context, names, columns, open: None, first: Vec::new(), seen: HashMap::new(), broken: None, ordinal: 0 }
+    }
+
+    /// Where the act was met before, if it was. A row that names no ente goes on with the act of that reference, whosever it is.
+    fn meet(&mut self, sender: &str, reference: &str, row: u64) -> Option<First> {
+        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let [hashed, ..] = hash(sender, "");
+        let own = First { ordinal: narrow(self.ordinal), row: narrow(row), sender: hashed };
+        match self.seen.entry(hash("", reference)) {
+            Entry::Vacant(free) => {
+                free.insert(own);
+                return None;
+            }
+            Entry::Occupied(first) if sender.is_empty() || [own.sender, hash("", "")[0]].contains(&first.get().sender) => {
+                return Some(*first.get());
+            }
+            Entry::Occupied(_) => {}
+        }
+        // Two enti may have the same reference.
+        match self.seen.entry(hash(sender, reference)) {
+            Entry::Vacant(free) => {
+                free.insert(own);
+                None
+            }
+            Entry::Occupied(first) => Some(*first.get()),
+        }
     }
 
     /// Takes a row; gives the act before it, if the row begins another.
@@ -297,7 +334,7 @@ impl<'c> Batch<'c> {
 
     fn first_row(&mut self, record: &Record<'_>, reference: &str, sender: &str) {
         self.ordinal += 1;
-        let again = !reference.is_empty() && !self.seen.insert(hash(sender, reference));
+        let again = if reference.is_empty() { None } else { self.meet(sender, reference, record.row) };
         let place = Place { row: record.row, start: record.start, end: record.end, ordinal: self.ordinal, ..Place::default() };
         let action = self.columns.action.map(|index| record.get(index)).unwrap_or_default();
         let bare = Action::ALL.iter().any(|known| known.is_bare() && Office.is_word(action, known.as_str()));
@@ -425,10 +462,13 @@ impl<'c> Batch<'c> {
     /// The act whose rows are over.
     fn flush(&mut self) -> Option<Parsed> {
         let Open { mut draft, place, reference, again, bare, .. } = self.open.take()?;
-        if again {
-            draft.find(Finding::error(Field::act(fields::REFERENCE), Code::RowsNotAdjacent).found(&reference));
+        if let Some(first) = again {
+            let finding = Finding::error(Field::act(fields::REFERENCE), Code::RowsNotAdjacent).found(&reference);
+            draft.find(finding.expected(format!("riga {}", first.row)));
+            let (ordinal, row) = (first.ordinal.into(), first.row.into());
+            self.broken = Some(Parsed::Broken { ordinal, row, later: place.row, reference: reference.clone() });
         }
-        let readable = !draft.reference().is_empty() && !again;
+        let readable = !draft.reference().is_empty() && again.is_none();
         let mut done = draft.finish(&self.names, Completeness::Numbered);
         if bare {
             done.findings.retain(stands);
@@ -463,14 +503,15 @@ pub(super) fn problems(
     findings.into_iter().map(problem).collect()
 }
 
-/// 128 bits of (ente, reference): enough to know an act that comes back, few enough to keep for every act.
-fn hash(sender: &str, reference: &str) -> u128 {
+/// 96 bits of (ente, reference): enough to know an act that comes back, few enough to keep for every act.
+fn hash(sender: &str, reference: &str) -> [u32; 3] {
     let half = |seed: u8| {
         let mut hasher = DefaultHasher::new();
         (seed, sender, reference).hash(&mut hasher);
-        u128::from(hasher.finish())
+        hasher.finish()
     };
-    half(1) << 64 | half(2)
+    let (one, two) = (half(1), half(2));
+    [one as u32, (one >> 32) as u32, two as u32]
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ impl Reading {
                 }
                 Parsed::Notice(problem) => out.push(line(problem)),
                 Parsed::Unreadable { problems, .. } => out.extend(problems.iter().map(line)),
+                Parsed::Broken { row, later, .. } => out.push(format!("{row} prosegue alla {later}")),
             }
         }
         out.extend(self.refused.iter().map(line));

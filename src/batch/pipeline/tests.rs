@@ -88,6 +88,89 @@ fn names_that_windows_could_not_write_refuse_nothing() {
     }
 }
 
+/// What a later row shows of an earlier act takes it back, once, whatever else is said of it.
+#[test]
+fn an_act_told_good_is_revoked_when_a_later_row_shows_its_fault() {
+    const CSV: &str = "riferimento;ente;azione\n";
+    let xml = |references: [&str; 3]| {
+        let act = |reference: &&str| format!("<atto><riferimento>{reference}</riferimento><azione>annulla</azione></atto>\n");
+        let acts: String = references.iter().map(act).collect();
+        format!("<lotto xmlns=\"urn:messo:lotto:1.0\">\n<intestazione><ente>01234567897</ente></intestazione>\n{acts}</lotto>")
+    };
+    let csv = |rows: &str| format!("{CSV}{rows}");
+    // What; name and text of the batch file; what is told, in order; good and bad.
+    type Case<'a> = (&'a str, &'a str, String, &'a [&'a str], (u64, u64));
+    let table: [Case<'_>; 8] = [
+        ("once each", "l.csv", csv("A;01234567897;annulla\nB;01234567897;annulla\n"), &["good 1", "good 2"], (2, 0)),
+        (
+            "rows apart",
+            "l.csv",
+            csv("A;01234567897;annulla\nB;01234567897;annulla\nA;01234567897;annulla\n"),
+            &["good 1", "good 2", "bad 3", "revoked 1: 2 riferimento RIGHE_NON_ADIACENTI riga 4"],
+            (1, 2),
+        ),
+        (
+            "the later one leaves the ente out",
+            "l.csv",
+            csv("A;01234567897;annulla\nB;01234567897;annulla\nA;;annulla\n"),
+            &["good 1", "good 2", "bad 3", "revoked 1: 2 riferimento RIGHE_NON_ADIACENTI riga 4"],
+            (1, 2),
+        ),
+        (
+            "of two enti",
+            "l.csv",
+            csv("A;01234567897;annulla\nA;09876543217;annulla\nB;01234567897;annulla\nA;09876543217;annulla\n"),
+            &["good 1", "good 2", "good 3", "bad 4", "revoked 2: 3 riferimento RIGHE_NON_ADIACENTI riga 5"],
+            (2, 2),
+        ),
+        (
+            "three times",
+            "l.csv",
+            csv("A;01234567897;annulla\nB;01234567897;annulla\nA;01234567897;annulla\nC;01234567897;annulla\nA;01234567897;annulla\n"),
+            &["good 1", "good 2", "bad 3", "revoked 1: 2 riferimento RIGHE_NON_ADIACENTI riga 4", "good 4", "bad 5"],
+            (2, 3),
+        ),
+        (
+            "the first is bad already",
+            "l.csv",
+            csv("A;;annulla\nB;01234567897;annulla\nA;01234567897;annulla\n"),
+            &["bad 1", "good 2", "bad 3", "notice: 2 riferimento RIGHE_NON_ADIACENTI riga 4"],
+            (1, 2),
+        ),
+        (
+            "XML",
+            "l.xml",
+            xml(["A", "B", "A"]),
+            &["good 1", "good 2", "bad 3", "revoked 1: 3 /lotto/atto[1]/riferimento RIFERIMENTO_DOPPIO riga 5"],
+            (1, 2),
+        ),
+        ("XML, all different", "l.xml", xml(["A", "B", "C"]), &["good 1", "good 2", "good 3"], (3, 0)),
+    ];
+    for (what, name, text, want, counts) in table {
+        let bytes = text.into_bytes();
+        let opened = open(&bytes, name, &CEILINGS).unwrap();
+        let facts = look_into(&bytes, &opened, name, &Hashing::default()).unwrap();
+        let mut told = Vec::new();
+        let by = Judge { flow: None, senders: None, today: None, max_acts: 10 };
+        let line = |problem: &Problem| {
+            let (row, column) = (problem.row.unwrap(), problem.column.as_deref().unwrap());
+            format!("{row} {column} {} {}", problem.code, problem.expected.as_deref().unwrap())
+        };
+        let totals = judge(&bytes, &opened, facts, &by, &mut |judged| {
+            told.push(match judged {
+                Judged::Good { place, .. } => format!("good {}", place.ordinal),
+                Judged::Bad { place, .. } => format!("bad {}", place.ordinal),
+                Judged::Revoke { ordinal, problems } => format!("revoked {ordinal}: {}", problems.iter().map(line).collect::<String>()),
+                Judged::Notice { problems } => format!("notice: {}", problems.iter().map(line).collect::<String>()),
+            });
+            ControlFlow::Continue(())
+        });
+        let totals = totals.unwrap();
+        assert_eq!(told, want, "{what}");
+        assert_eq!((totals.acts, (totals.good, totals.bad)), (counts.0 + counts.1, counts), "{what}");
+    }
+}
+
 /// With the policy that refuses a drop for a file that nobody names: a row that is refused still names its own.
 #[test]
 fn what_a_refused_row_names_is_its_own_and_refuses_nothing_else() {

@@ -473,7 +473,7 @@ fn many_acts_pass_quickly() {
         let open = 3_020_000_000_000_000 + number;
         set_notice(&mut act, &format!("{}", open * 100 + open % 93));
         check_act(&mut act, &rules, &mut out);
-        batch.check(&act, number, &mut out);
+        batch.check(&act, &crate::batch::row::Place { row: number, ordinal: number, ..Default::default() }, &mut out);
     }
     assert_eq!(out, []);
     let took = start.elapsed();
@@ -507,8 +507,8 @@ proptest::proptest! {
         proptest::prop_assert_eq!(&act, &rested);
         let mut out = Vec::new();
         let mut batch = batch_rules::BatchRules::new();
-        batch.check(&act, u64::MAX, &mut out);
-        batch.check(&act, 0, &mut out);
+        batch.check(&act, &crate::batch::row::Place { row: u64::MAX, ordinal: u64::MAX, ..Default::default() }, &mut out);
+        batch.check(&act, &crate::batch::row::Place::default(), &mut out);
         files::FileTable::new(Vec::new()).resolve(&mut act, &rules, &mut |_, _| None, &mut out);
     }
 }

@@ -303,7 +303,10 @@ mod tests {
             let judge = Judge { flow: None, senders: None, today: None, max_acts: 100 };
             let mut told = Vec::new();
             let mut sink = |judged: Judged| {
-                let (Judged::Bad { problems, .. } | Judged::Notice { problems } | Judged::Good { warnings: problems, .. }) = judged;
+                let (Judged::Bad { problems, .. }
+                | Judged::Revoke { problems, .. }
+                | Judged::Notice { problems }
+                | Judged::Good { warnings: problems, .. }) = judged;
                 told.extend(problems.into_iter().map(|problem| problem.code));
                 ControlFlow::Continue(())
             };

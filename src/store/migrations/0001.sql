@@ -345,6 +345,7 @@ CREATE TABLE stream (
   last_event_id TEXT,
   created_at INTEGER NOT NULL,
   replaced_at INTEGER,             -- another took its place: it is read to its end
+  read_at INTEGER NOT NULL,        -- when SEND last gave a page of it, to the hour where pages are empty
   PRIMARY KEY (channel, stream_id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX stream_in_use ON stream (channel) WHERE replaced_at IS NULL;

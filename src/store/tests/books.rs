@@ -360,7 +360,8 @@ async fn a_protocol_given_late_is_kept_and_claimed() {
     assert!(world.store.save_protocol(id, "2026/2".to_owned()).await.unwrap());
     assert_eq!(world.material(id).await.protocol.as_deref(), Some("2026/1"));
     let other = Act { protocol: Some("2026/1".to_owned()), ..act("b") };
-    assert_eq!(world.stage(vec![other], flow(0)).await.1, [Verdict::ProtocolLive("a".to_owned())]);
+    let conflict = Conflict { claim: Claim::Protocol, found: "2026/1".to_owned(), other: "a".to_owned(), recipient: 0, item: 0 };
+    assert_eq!(world.stage(vec![other], flow(0)).await.1, [Verdict::Conflicts(vec![conflict])]);
     world.store.forget_uploads(id).await.unwrap();
 }
 

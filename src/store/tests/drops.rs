@@ -38,12 +38,12 @@ async fn rows_meet_what_is_live() {
         ("the same again", act("noto"), Verdict::Duplicate),
         ("forced makes no other content", forced(act("noto")), Verdict::Duplicate),
         ("same reference, other content", other("noto"), Verdict::Exists),
-        ("same protocol", protocol.clone(), Verdict::ProtocolLive("noto".to_owned())),
+        ("same protocol", protocol.clone(), live(Claim::Protocol, "noto")),
         ("same protocol, with a reason", forced(protocol), Verdict::New),
-        ("same document for the same person", document.clone(), Verdict::DocumentLive("noto".to_owned())),
+        ("same document for the same person", document.clone(), live(Claim::Document, "noto")),
         ("same document, with a reason", forced(document), Verdict::New),
-        ("same notice", notice.clone(), Verdict::NoticeLive("noto".to_owned())),
-        ("same notice: no reason helps", forced(notice), Verdict::NoticeLive("noto".to_owned())),
+        ("same notice", notice.clone(), live(Claim::Notice, "noto")),
+        ("same notice: no reason helps", forced(notice), live(Claim::Notice, "noto")),
         ("change of the unknown", order(Action::Modify, act("ignoto")), Verdict::Unknown),
         ("cancel of the unknown", order(Action::Cancel, act("ignoto")), Verdict::Unknown),
         ("replacement of the unknown", order(Action::Replace, act("ignoto")), Verdict::Unknown),
@@ -169,6 +169,52 @@ async fn a_refused_batch_and_a_trial_leave_no_rows() {
     }
 }
 
+/// Everything that a row has of others is told, each where it stands.
+#[tokio::test]
+async fn a_row_is_told_every_conflict_and_where() {
+    let world = World::new();
+    world.accept(vec![act("a"), act("b"), act("c")], flow(0)).await;
+    let notice = |of: &str| act(of).recipients[0].payments[0].clone();
+    let mut second = recipient("BNCLRA85D41F205X", None);
+    second.payments = vec![notice("nuovo"), notice("c")];
+    let documents = act("b").documents;
+    let row = Act { protocol: Some("P-a".to_owned()), documents, recipients: vec![act("d").recipients.remove(0), second], ..act("d") };
+    let (_, verdicts) = world.stage(vec![row], flow(0)).await;
+    let Verdict::Conflicts(conflicts) = &verdicts[0] else { panic!("{verdicts:?}") };
+    let told: Vec<_> = conflicts.iter().map(|found| (found.claim, found.other.as_str(), found.recipient, found.item)).collect();
+    assert_eq!(told, [(Claim::Protocol, "a", 0, 0), (Claim::Document, "b", 0, 0), (Claim::Notice, "c", 1, 1)]);
+}
+
+/// A row that is taken back leaves nothing, frees what it claimed and tells what its reject needs; what was not taken is told so.
+#[tokio::test]
+async fn rows_are_taken_back_one_by_one() {
+    let world = World::new();
+    world.accept(vec![act("noto"), act("altro")], flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Upload).await;
+    let (other, replaced) = (Act { subject: Some("Altro".to_owned()), ..act("noto") }, Act { subject: None, ..act("altro") });
+    let acts = vec![act("a"), act("b"), act("altro"), order(Action::Modify, other.clone()), order(Action::Replace, replaced)];
+    let (batch, verdicts) = world.stage(acts, flow(0)).await;
+    assert_eq!(verdicts, [Verdict::New, Verdict::New, Verdict::Duplicate, Verdict::New, Verdict::New]);
+    let ordinals = rows(vec![act("a"); 5]).iter().map(|row| row.place.ordinal).collect::<Vec<_>>();
+    let mut asked = ordinals.clone();
+    asked.retain(|ordinal| *ordinal != ordinals[1]);
+    asked.push(99);
+    let back = world.store.unstage(batch, asked.clone()).await.unwrap();
+    let told: Vec<_> = back.iter().map(|row| row.as_ref().map(|row| (row.reference.as_str(), row.place.ordinal))).collect();
+    assert_eq!(told, [Some(("a", ordinals[0])), None, Some(("noto", ordinals[3])), Some(("altro", ordinals[4])), None]);
+    assert!(back.iter().flatten().all(|row| row.act.as_ref().is_some_and(|act| act.documents.len() == 1)));
+    assert_eq!(world.store.unstage(batch, asked).await.unwrap(), [None, None, None, None, None], "only once");
+    assert_eq!(world.count("SELECT count(*) FROM batch_order"), 0);
+    assert_eq!(world.count("SELECT count(*) FROM act WHERE staged = 1"), 1, "b is left");
+    for table in ["act_content", "recipient", "notice"] {
+        assert_eq!(world.count(&format!("SELECT count(*) FROM {table}")), 3, "{table}");
+    }
+    world.finish(batch, false).await;
+    assert!(matches!(world.store.unstage(batch, vec![ordinals[1]]).await, Err(StoreError::Stale)), "it was acknowledged");
+    assert_eq!(world.stage(vec![act("a")], flow(0)).await.1, [Verdict::New]);
+    world.is_sound().await;
+}
+
 #[tokio::test]
 async fn a_trial_under_reading_stands_in_nobodys_way() {
     let world = World::new();
@@ -177,7 +223,7 @@ async fn a_trial_under_reading_stands_in_nobodys_way() {
     assert_eq!(world.store.stage(trial, rows(vec![act("a")]), world.now()).await.unwrap(), [Verdict::New]);
     let same_notice = Act { reference: "b".to_owned(), protocol: None, documents: vec![], ..act("a") };
     let verdicts = world.store.stage(trial, rows(vec![same_notice.clone()]), world.now()).await.unwrap();
-    assert_eq!(verdicts, [Verdict::NoticeLive("a".to_owned())], "inside the trial it counts");
+    assert_eq!(verdicts, [live(Claim::Notice, "a")], "inside the trial it counts");
     let (batch, verdicts) = world.stage(vec![act("a")], flow(20)).await;
     assert_eq!(verdicts, [Verdict::New]);
     world.finish(batch, false).await;
@@ -185,7 +231,7 @@ async fn a_trial_under_reading_stands_in_nobodys_way() {
     let trial = world.claim(true).await;
     world.begin(trial, flow(20)).await;
     let verdicts = world.store.stage(trial, rows(vec![act("a"), same_notice]), world.now()).await.unwrap();
-    assert_eq!(verdicts, [Verdict::Duplicate, Verdict::NoticeLive("a".to_owned())]);
+    assert_eq!(verdicts, [Verdict::Duplicate, live(Claim::Notice, "a")]);
 }
 
 #[tokio::test]

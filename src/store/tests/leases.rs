@@ -257,6 +257,25 @@ async fn a_trouble_is_told_once_when_it_begins_and_once_when_it_ends() {
     assert_eq!(world.store.troubles().await.unwrap(), []);
 }
 
+/// When a stream was last read: by a page that holds something, or as the listener notes it.
+#[tokio::test]
+async fn a_stream_knows_when_it_was_read() {
+    let world = world_with(1).await;
+    world.settle().await;
+    let read_at = async || world.store.streams_of(CHANNEL).await.unwrap().read_at;
+    let made = read_at().await.unwrap();
+    world.pass(SignedDuration::from_hours(30));
+    let accepted = world.event("n0", "REQUEST_ACCEPTED", json!({})).await;
+    assert_eq!(read_at().await, Some(made), "nothing was read since");
+    world.tell(vec![accepted]).await;
+    assert_eq!(read_at().await, Some(world.now()));
+    world.pass(SignedDuration::from_hours(200));
+    world.store.stream_was_read(CHANNEL, "altro", world.now()).await.unwrap();
+    assert_eq!(read_at().await, Some(world.now() - SignedDuration::from_hours(200)));
+    world.store.stream_was_read(CHANNEL, "flusso", world.now()).await.unwrap();
+    assert_eq!(read_at().await, Some(world.now()));
+}
+
 /// The old stream keeps its position until it is read to its end, whatever interrupts.
 #[tokio::test]
 async fn a_replaced_stream_is_kept_beside_its_successor() {

@@ -444,6 +444,16 @@ fn recipient(tax_id: &str, notice_code: Option<String>) -> Recipient {
     }
 }
 
+/// What is said of a row that has something of the live act `of`.
+fn live(claim: Claim, of: &str) -> Verdict {
+    let found = match claim {
+        Claim::Protocol => format!("P-{of}"),
+        Claim::Document => format!("{of}.pdf"),
+        Claim::Notice => act(of).notices().next().unwrap().2.to_owned(),
+    };
+    Verdict::Conflicts(vec![Conflict { claim, found, other: of.to_owned(), recipient: 0, item: 0 }])
+}
+
 /// The same act with another action.
 fn order(action: Action, act: Act) -> Act {
     Act { action, ..act }

@@ -80,7 +80,9 @@ async fn a_change_moves_keys_term_and_recipients() {
     let old_notice = Act { reference: "b".to_owned(), protocol: None, documents: vec![], ..act("a") };
     let new_notice = Act { recipients: new.recipients.clone(), ..old_notice.clone() };
     let (_, verdicts) = world.stage(vec![new_notice, old_notice], flow(0)).await;
-    assert_eq!(verdicts, [Verdict::NoticeLive("a".to_owned()), Verdict::New]);
+    let Verdict::Conflicts(conflicts) = &verdicts[0] else { panic!("{verdicts:?}") };
+    assert!(conflicts.iter().all(|conflict| conflict.claim == Claim::Notice && conflict.other == "a"), "{conflicts:?}");
+    assert_eq!(verdicts[1], Verdict::New);
     assert_eq!(world.stage(vec![Act { action: Action::Insert, ..new }], flow(0)).await.1, [Verdict::Duplicate], "known by its new content");
 }
 

@@ -117,7 +117,7 @@ mod tests {
                 "RIFERIMENTO_DOPPIO",
                 Some("CDS-1"),
                 Some("riga 12"),
-                "Lo stesso riferimento compare due volte nel lotto: «CDS-1» (già alla riga 12).",
+                "Lo stesso riferimento compare due volte nel lotto: «CDS-1» (anche alla riga 12).",
             ),
             ("NOT_VALID_ADDRESS", None, None, "SEND non riconosce l'indirizzo del destinatario."),
             ("MAI_VISTO", Some("x"), None, "Problema MAI_VISTO: «x»."),

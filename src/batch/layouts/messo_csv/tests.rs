@@ -129,7 +129,10 @@ fn every_mistake_says_row_column_and_code() {
     let table: Vec<(Vec<String>, Vec<&str>)> = vec![
         (vec![rossi(&[("oggetto", "uno")]), second(&[("oggetto", "due")])], vec!["3 oggetto RIGHE_DISCORDANTI"]),
         (vec![rossi(&[("documento_file_1", "a")]), second(&[("documento_file_2", "b")])], vec!["3 documento_file_2 RIGHE_DISCORDANTI"]),
-        (vec![rossi(&[]), person("A2", "BNCLRA85D41F205X", &[]), second(&[])], vec!["4 riferimento RIGHE_NON_ADIACENTI"]),
+        (
+            vec![rossi(&[]), person("A2", "BNCLRA85D41F205X", &[]), second(&[])],
+            vec!["4 riferimento RIGHE_NON_ADIACENTI", "2 prosegue alla 4"],
+        ),
         (vec![rossi(&[]), person("", "BNCLRA85D41F205X", &[])], vec!["3 riferimento CAMPO_MANCANTE"]),
         (vec![person("", "RSSMRA80A01H501U", &[])], vec!["2 riferimento CAMPO_MANCANTE"]),
         (vec![rossi(&[("cap", "184")])], vec!["2 cap ZERI_INIZIALI_PERSI"]),

@@ -6,7 +6,7 @@ use crate::batch::problem::Code;
 const ATTESO: &str = "atteso: {}";
 const CARATTERI: &str = "al massimo {} caratteri";
 const MASSIMO: &str = "al massimo {}";
-const GIA: &str = "già alla {}";
+const GIA: &str = "anche alla {}";
 
 /// The texts of `code`. No `_` arm: a new code does not compile until it has its own.
 pub(super) fn entry(code: Code) -> Entry {
@@ -293,7 +293,7 @@ pub(super) fn entry(code: Code) -> Entry {
         Code::RowsNotAdjacent => (
             "Le righe dello stesso atto non sono vicine",
             GIA,
-            "Le righe sono state riordinate.",
+            "Le righe sono state riordinate. È scartato tutto l'atto, anche le prime righe.",
             "Ordinare il file per riferimento, con le righe di un atto una di seguito all'altra.",
         ),
         Code::RowsDisagree => (
@@ -312,7 +312,7 @@ pub(super) fn entry(code: Code) -> Entry {
         Code::ReferenceTwice => (
             "Lo stesso riferimento compare due volte nel lotto",
             GIA,
-            "Due atti hanno lo stesso riferimento.",
+            "Due atti hanno lo stesso riferimento. Sono scartati tutti e due.",
             "Dare a ogni atto il suo riferimento.",
         ),
         Code::ActDuplicate => (
@@ -353,32 +353,38 @@ pub(super) fn entry(code: Code) -> Entry {
         ),
         Code::ProtocolLive => (
             "Il protocollo è già usato da un atto in corso",
-            "{}",
+            "in {}",
             "Un altro atto dello stesso ente con questo protocollo non è ancora concluso.",
             "Controllare il protocollo; se è voluto, indicare il motivo nel campo forza.",
         ),
         Code::ProtocolTwice => (
             "Lo stesso protocollo compare due volte nel lotto",
             GIA,
-            "Due atti dello stesso ente hanno lo stesso protocollo.",
+            "Due atti dello stesso ente hanno lo stesso protocollo. Sono scartati tutti e due.",
             "Controllare il protocollo; se è voluto, indicare il motivo nel campo forza.",
         ),
         Code::DocumentLive => (
             "Lo stesso documento è già in notifica allo stesso destinatario",
-            "{}",
+            "in {}",
             "Un altro atto in corso ha lo stesso documento principale e lo stesso destinatario.",
             "Verificare che non sia un doppione; se è voluto, indicare il motivo nel campo forza.",
         ),
+        Code::DocumentTwice => (
+            "Lo stesso documento è indirizzato due volte allo stesso destinatario",
+            GIA,
+            "Due atti del lotto hanno lo stesso documento principale e lo stesso destinatario. Sono scartati tutti e due.",
+            "Verificare che non sia un doppione e toglierlo; se è voluto, indicare il motivo nel campo forza.",
+        ),
         Code::NoticeLive => (
             "L'avviso di pagamento è già usato da un atto in corso",
-            "{}",
+            "in {}",
             "SEND accetta un avviso in una sola notifica attiva.",
             "Annullare l'altra notifica o emettere un nuovo avviso.",
         ),
         Code::NoticeTwice => (
             "Lo stesso avviso di pagamento compare due volte",
             GIA,
-            "Due destinatari o due atti hanno lo stesso numero di avviso, che SEND accetta una volta sola.",
+            "Due destinatari o due atti hanno lo stesso numero di avviso, che SEND accetta una volta sola. Sono scartati tutti e due gli atti.",
             "Dare a ogni destinatario il suo avviso, o indicarlo solo per il primo.",
         ),
         Code::CharsetInvalid => (
@@ -634,7 +640,7 @@ pub(super) fn entry(code: Code) -> Entry {
         Code::FileShared => (
             "Lo stesso file è citato da più atti",
             GIA,
-            "Due righe indicano lo stesso documento: di solito è un errore di abbinamento.",
+            "Due righe indicano lo stesso documento: di solito è un errore di abbinamento. Sono scartati tutti e due gli atti.",
             "Correggere il nome del file, o dichiararlo condiviso in tutti gli atti che lo citano.",
         ),
         Code::FileTwice => (
