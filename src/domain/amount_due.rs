@@ -465,6 +465,11 @@ fn reckon(rule: &AmountRule, facts: &AmountFacts, day: Date) -> Result<Breakdown
         sum.due += amount;
         sum.lines.push(BreakdownLine::Charge { percent: charge.percent, cap, amount: cents(amount)? });
     }
+    // Before the limits: never less, never more, whatever their cents.
+    if rule.rounding == Rounding::Euro && sum.due.rem_euclid(100) != 0 {
+        sum.due = (sum.due + 50).div_euclid(100) * 100;
+        sum.lines.push(BreakdownLine::ToTheEuro(cents(sum.due)?));
+    }
     if let Some(floor) = rule.floor.filter(|floor| sum.due < i128::from(floor.0)) {
         sum.due = i128::from(floor.0);
         sum.lines.push(BreakdownLine::Floor(floor));
@@ -472,10 +477,6 @@ fn reckon(rule: &AmountRule, facts: &AmountFacts, day: Date) -> Result<Breakdown
     if let Some(ceiling) = rule.ceiling.filter(|ceiling| sum.due > i128::from(ceiling.0)) {
         sum.due = i128::from(ceiling.0);
         sum.lines.push(BreakdownLine::Ceiling(ceiling));
-    }
-    if rule.rounding == Rounding::Euro && sum.due.rem_euclid(100) != 0 {
-        sum.due = (sum.due + 50).div_euclid(100) * 100;
-        sum.lines.push(BreakdownLine::ToTheEuro(cents(sum.due)?));
     }
     if let Some(extra) = rule.extra {
         sum.due += i128::from(extra.0);
@@ -568,4 +569,33 @@ fn earlier(one: Option<Date>, other: Option<Date>) -> Option<Date> {
 
 fn cents(sum: i128) -> Result<Cents, AmountFault> {
     i64::try_from(sum).map(Cents).map_err(|_| if sum < 0 { AmountFault::NotPositive } else { AmountFault::TooLarge })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_to_the_cent_when_the_sum_is_brought_to_the_euro() {
+        let table = [
+            // due, floor, ceiling, what is asked
+            (12_000, None, Some(10_050), 10_050),
+            (500, Some(1_040), None, 1_040),
+            (10_049, None, None, 10_000),
+            (10_050, None, Some(10_070), 10_070),
+            (10_030, Some(10_010), None, 10_010),
+            (10_030, Some(10_000), Some(10_100), 10_000),
+        ];
+        for (due, floor, ceiling, want) in table {
+            let rule = AmountRule {
+                rounding: Rounding::Euro,
+                floor: floor.map(Cents),
+                ceiling: ceiling.map(Cents),
+                ..AmountRule::flat(CostPolicy::NotAdded)
+            };
+            let facts = AmountFacts { amount: Some(Cents(due)), ..AmountFacts::default() };
+            let sum = amount_due(&rule, &facts, jiff::civil::date(2026, 11, 23)).map(|sum| sum.total);
+            assert_eq!(sum, Ok(Cents(want)), "{due} between {floor:?} and {ceiling:?}");
+        }
+    }
 }

@@ -241,6 +241,8 @@ pub struct PositionFacts {
     pub apart: Option<Cents>,
     /// What the citizen had to pay, cost and all, before the day given, if it was another sum.
     pub before: Option<(Cents, Date)>,
+    /// Of a payment: what was due on its day, cost and all, by the rule as it is known today.
+    pub due_then: Option<Cents>,
     /// Rome day from which all of it is to be reckoned anew.
     pub next_day: Option<Date>,
     /// messo has changed it at its PT.
@@ -357,6 +359,8 @@ pub enum PositionFact {
         payment: PaymentSeen,
         whole: bool,
     },
+    /// It is paid, and its act has moved: the payment is compared anew with what was due on its day.
+    Compared,
     /// Another notice of the same debt was wholly paid.
     PaidElsewhere,
     /// A job of it waits for a person.
@@ -391,6 +395,7 @@ impl PositionFact {
             PositionFact::ReadBack { .. } => "RILETTA",
             PositionFact::Moved => "FATTO_DELL_ATTO",
             PositionFact::Paid { .. } => "PAGATA",
+            PositionFact::Compared => "PAGAMENTO_CONFRONTATO",
             PositionFact::PaidElsewhere => code::PAID_ELSEWHERE,
             PositionFact::GaveUp { .. } => "SOSPESA",
             PositionFact::Resumed => "RIPRESA",
@@ -518,6 +523,8 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
 
         (S::Unmanaged, F::Left { last: true }) => PositionStep::to(S::Closed),
         (_, F::Left { last: true }) if row.cancels && cancel::may_begin(state) => cancel::wanted(state),
+        // A PT that asks keeps what it was told last, cost and all: it is to be told the sum without it.
+        (_, F::Left { last: true }) if row.costs == CostChannel::Pull && row.notified && cancel::may_begin(state) => cancel::wanted(state),
         // What messo has put there goes away with the act: a last reckoning, then it is closed.
         (S::Unverified | S::Open | S::Changing { .. }, F::Left { last: true }) if row.touched || matches!(state, S::Changing { .. }) => {
             PositionStep::stay(state).then(Do::Reckon)

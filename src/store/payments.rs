@@ -1,19 +1,23 @@
 //! Payments that PTs told, each once, however often and by whichever way it was told.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
+use super::acts::Flows;
 use super::alerts::Alert;
 use super::codec::{at, ms, optional};
 use super::engine;
 use super::jobs::{self, JobRef};
+use super::position_material::{self, PositionMaterial};
 use super::positions::{self, Beside, PositionRow};
 use super::{Store, StoreError};
+use crate::domain::calendar::in_rome;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
 use crate::domain::outcome::OutcomeLine;
 use crate::domain::position::{PaymentEvent, PaymentSeen};
-use crate::flow::position::{PositionFact, PositionState, event};
+use crate::flow::position::{PositionFact, PositionState, code, event};
 
 /// Alert of a payment of a notice that nobody names, or that its PT has not.
 const UNKNOWN: &str = "PAGAMENTO_SCONOSCIUTO";
@@ -31,7 +35,17 @@ pub enum Taken {
 impl Store {
     /// Keeps a payment and moves its position, together.
     pub async fn take_payment(&self, event: PaymentEvent, now: Timestamp) -> Result<Taken, StoreError> {
-        let taken = self.write(move |db| take(db, &event, now)).await?;
+        self.take_payment_by(event, |_| None, now).await
+    }
+
+    /// The same. `due`: what the rule asks for on its day, cost of notification apart, by what is known of the position when it is kept.
+    pub async fn take_payment_by(
+        &self,
+        event: PaymentEvent,
+        due: impl Fn(&PositionMaterial) -> Option<Cents> + Send + 'static,
+        now: Timestamp,
+    ) -> Result<Taken, StoreError> {
+        let taken = self.write(move |db| take(db, &event, &due, now)).await?;
         self.ring();
         Ok(taken)
     }
@@ -99,7 +113,12 @@ fn rename(db: &Connection, known: &PaymentEvent, event: &PaymentEvent) -> Result
     Ok(())
 }
 
-fn take(db: &Connection, event: &PaymentEvent, now: Timestamp) -> Result<Taken, StoreError> {
+fn take(
+    db: &Connection,
+    event: &PaymentEvent,
+    due: &dyn Fn(&PositionMaterial) -> Option<Cents>,
+    now: Timestamp,
+) -> Result<Taken, StoreError> {
     let PaymentEvent { creditor, notice, payment, .. } = event;
     let known = payments_of(db, creditor, notice)?;
     let same = |one: &&PaymentEvent| one.payment.receipt == payment.receipt && payment.receipt.is_some();
@@ -125,7 +144,10 @@ fn take(db: &Connection, event: &PaymentEvent, now: Timestamp) -> Result<Taken, 
     match PositionRow::of_notice(db, creditor, notice)? {
         Some(row) if row.pt == event.pt => {
             let fact = PositionFact::Paid { payment: payment.clone(), whole: event.whole };
-            positions::observe_one(db, row.id, &fact, Beside::default(), now)?;
+            // Of an act that is over nothing is due by its rule any more: what was asked for when it was paid is compared.
+            let material = position_material::material(db, row.id, &mut Flows::default())?.filter(|material| material.live);
+            let beside = Beside { due: material.as_ref().and_then(due), ..Beside::default() };
+            positions::observe_one(db, row.id, &fact, beside, now)?;
             Ok(Taken::New(row.id))
         }
         _ => {
@@ -133,6 +155,44 @@ fn take(db: &Connection, event: &PaymentEvent, now: Timestamp) -> Result<Taken, 
             Ok(Taken::Unknown)
         }
     }
+}
+
+/// What was due on the day of a payment that is told; one that is known is compared anew. `due`: see [`Beside::due`].
+pub(super) fn due_of(
+    db: &Connection,
+    row: &PositionRow,
+    fact: &PositionFact,
+    due: Option<Cents>,
+    now: Timestamp,
+) -> Result<Option<Cents>, StoreError> {
+    match fact {
+        PositionFact::Paid { payment, whole: true } => due_then(db, row, due, in_rome(payment.paid_at).date()),
+        PositionFact::Compared => compare(db, row, due, now).map(|()| None),
+        _ => Ok(None),
+    }
+}
+
+/// What the citizen had to pay on a day: by the rule as it is known today, with the cost that was asked for then. Of one that was never
+/// reckoned nobody can say.
+fn due_then(db: &Connection, row: &PositionRow, due: Option<Cents>, day: Date) -> Result<Option<Cents>, StoreError> {
+    let Some(due) = due.filter(|_| row.wanted.is_some()) else { return Ok(None) };
+    Ok(due.get().checked_add(super::position_past::cost_on(db, row, day)?.get()).map(Cents))
+}
+
+/// The act of a paid position has moved (its completion was learnt late): the payment is looked at again, and told once if it was of
+/// another sum than was due on its day.
+fn compare(db: &Connection, row: &PositionRow, due: Option<Cents>, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "SELECT paid, paid_at FROM position WHERE id = ?1";
+    let (paid, paid_at): (Option<i64>, Option<i64>) =
+        db.prepare_cached(sql)?.query_row([row.id.0.as_bytes()], |found| Ok((found.get(0)?, found.get(1)?)))?;
+    let (Some(paid), Some(paid_at)) = (paid, paid_at) else { return Ok(()) };
+    let due = due_then(db, row, due, in_rome(at(paid_at)).date())?;
+    if due.is_some_and(|due| due.get() != paid) {
+        let about = row.id.to_string();
+        let act = engine::ActRow::load(db, row.act)?;
+        Alert::new(code::OTHER_AMOUNT, &about).act(&act).raise_unless_told(db, None, now)?;
+    }
+    Ok(())
 }
 
 /// A position has just been joined by an act: what was paid before is told now. `alone`: nobody had it, so that parts too are news.

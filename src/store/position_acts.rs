@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::StoreError;
 use super::codec::{act_at, ms, optional, uuid_at, word};
 use super::engine::ActRow;
+use super::position_orders;
 use super::positions::{Beside, PositionRow, enqueue, observe_one};
 use crate::clock;
 use crate::domain::act::PagoPaIntMode;
@@ -119,6 +120,7 @@ pub(super) fn join(db: &Connection, act: &ActRow, now: Timestamp) -> Result<(), 
             .execute(params![row.id.0.as_bytes(), pt, costs.as_str()])?;
         let alone = row.state == PositionState::Closed;
         follow(db, row.id, creditor, notice)?;
+        position_orders::inherit_days(db, row.id, act, now)?;
         observe_one(db, row.id, &PositionFact::Joined { managed: route.managed }, Beside::default(), now)?;
         super::payments::adopt(db, row.id, act.id, alone, now)?;
     }
@@ -196,7 +198,7 @@ fn follow(db: &Connection, id: PositionId, creditor: &str, notice: &str) -> Resu
 }
 
 /// Whether another act that lives names the notice.
-fn is_named_by_others(db: &Connection, act: ActId, creditor: &str, notice: &str) -> Result<bool, StoreError> {
+pub(super) fn is_named_by_others(db: &Connection, act: ActId, creditor: &str, notice: &str) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM notice n JOIN act a ON a.id = n.act_id \
                WHERE n.notice_code = ?1 AND n.creditor = ?2 AND a.live = 1 AND a.staged = 0 AND a.id <> ?3)";
     Ok(db.prepare_cached(sql)?.query_row(params![notice, creditor, act.0.as_bytes()], |row| row.get(0))?)
@@ -207,6 +209,9 @@ pub(super) fn leave(db: &Connection, act: ActId, now: Timestamp) -> Result<(), S
     for id in positions_of(db, act)? {
         let row = PositionRow::load(db, id)?;
         let live = follow(db, id, &row.creditor, &row.notice)?;
+        if live {
+            position_orders::keep_days(db, id)?;
+        }
         observe_one(db, id, &PositionFact::Left { last: !live }, Beside::default(), now)?;
     }
     Ok(())
@@ -219,6 +224,9 @@ pub(super) fn forsake(db: &Connection, act: ActId, now: Timestamp) -> Result<(),
     for id in positions {
         let row = PositionRow::load(db, id)?;
         let live = follow(db, id, &row.creditor, &row.notice)?;
+        if live {
+            position_orders::keep_days(db, id)?;
+        }
         observe_one(db, id, &PositionFact::Left { last: !live }, Beside::default(), now)?;
     }
     Ok(())
@@ -262,6 +270,10 @@ pub(super) fn stir(db: &Connection, act: ActId, now: Timestamp) -> Result<(), St
         let row = PositionRow::load(db, id)?;
         if row.state.is_reckoned(row.costs) {
             follow(db, id, &row.creditor, &row.notice)?;
+            enqueue(db, &row, &PositionEffect::Reckon, ms(now), now)?;
+        }
+        // Nothing of it moves any more: what was paid is compared with what was due on that day, as it is known by now.
+        if row.state == PositionState::Paid && row.paid_known {
             enqueue(db, &row, &PositionEffect::Reckon, ms(now), now)?;
         }
     }

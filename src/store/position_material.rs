@@ -41,6 +41,8 @@ pub struct PositionMaterial {
     pub touched: bool,
     /// Rome day on which the amount changes by time alone.
     pub next_day: Option<Date>,
+    /// Of one that is paid, and of which the payment was told: its Rome day.
+    pub paid_on: Option<Date>,
     pub created_at: Timestamp,
     /// The act it follows.
     pub act: ActId,
@@ -97,8 +99,8 @@ pub struct Sheet {
     pub state: String,
     /// Why it is parked, if it is.
     pub park_code: Option<String>,
-    /// Closed, and its act was refused: the debt is as good as before.
-    pub refused: bool,
+    /// Its act was cancelled, and by its flow the debt with it.
+    pub cancelled: bool,
     /// As the service encoded it; `None`: not reckoned yet.
     pub json: Option<String>,
 }
@@ -222,18 +224,16 @@ impl Store {
                     costs: CostChannel::None,
                     state: row.get(2)?,
                     park_code: row.get(3)?,
-                    refused: false,
+                    cancelled: false,
                     json: row.get(4)?,
                 };
                 Ok((sheet, row.get::<_, String>(1)?, act_at(row, 5)?))
             }))?;
             let Some((sheet, costs, act)) = found else { return Ok(None) };
-            let refused = sheet.state == PositionState::Closed.name() && {
-                let sql = "SELECT state FROM act WHERE id = ?1";
-                let state = optional(db.prepare_cached(sql)?.query_row([act.0.as_bytes()], |row| row.get::<_, String>(0)))?;
-                state.as_deref() == Some("RIFIUTATO")
-            };
-            Ok(Some(Sheet { costs: word(&costs, "costs")?, refused, ..sheet }))
+            // The price that was known goes when the act is over: with one there is no need to ask.
+            let over = sheet.state == PositionState::Closed.name() || sheet.json.is_none();
+            let cancelled = over && super::positions::is_cancelled_with(db, act)?;
+            Ok(Some(Sheet { costs: word(&costs, "costs")?, cancelled, ..sheet }))
         })
     }
 
@@ -289,11 +289,12 @@ fn rome_date(millis: i64) -> Date {
     in_rome(at(millis)).date()
 }
 
-fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option<PositionMaterial>, StoreError> {
+pub(super) fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option<PositionMaterial>, StoreError> {
     let row = PositionRow::load(db, id)?;
-    let (pt_id, next_day, created_at, base): (Option<String>, Option<String>, i64, Option<i64>) = db
-        .prepare_cached("SELECT pt_id, next_day, created_at, base FROM position WHERE id = ?1")?
-        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    type Found = (Option<String>, Option<String>, i64, Option<i64>, Option<i64>);
+    let (pt_id, next_day, created_at, base, paid_at): Found = db
+        .prepare_cached("SELECT pt_id, next_day, created_at, base, paid_at FROM position WHERE id = ?1")?
+        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
     let found = optional(
         db.prepare_cached(
             "SELECT a.flow_digest, a.live, a.iun, a.accepted_at, c.json, a.sender FROM act a JOIN act_content c ON c.act_id = a.id WHERE a.id = ?1",
@@ -382,6 +383,7 @@ fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option
         notices,
         touched: row.touched,
         next_day: next_day.and_then(|day| day.parse().ok()),
+        paid_on: paid_at.map(rome_date),
         created_at: at(created_at),
         act: row.act,
         sender,

@@ -10,6 +10,7 @@ use super::engine::{self, ActRow};
 use super::position_acts::positions_of;
 use super::positions::{Beside, KIND, PositionRow, observe_one, publish};
 use super::{Store, StoreError};
+use crate::domain::calendar::in_rome;
 use crate::domain::ids::{ActId, PositionId};
 use crate::domain::money::Cents;
 use crate::domain::position::CostChannel;
@@ -55,8 +56,9 @@ fn order_days(db: &Connection, id: PositionId, order: DaysOrder, who: &str, why:
             db.prepare_cached("UPDATE suspension SET until_day = ?2 WHERE position_id = ?1 AND until_day IS NULL")?
                 .execute(params![bytes, from.yesterday().unwrap_or(from).to_string()])?;
             db.prepare_cached(
-                "INSERT INTO suspension (position_id, seq, from_day, until_day, who, why, at) \
-                 VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM suspension WHERE position_id = ?1), ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO suspension (position_id, seq, act_id, from_day, until_day, who, why, at) \
+                 VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM suspension WHERE position_id = ?1), \
+                 (SELECT act_id FROM position WHERE id = ?1), ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![bytes, from.to_string(), until.map(|day| day.to_string()), who, why, ms(now)])?;
             ("ORDINE_SOSPENDI", position::event::DAYS_STOPPED)
@@ -85,6 +87,46 @@ fn order_days(db: &Connection, id: PositionId, order: DaysOrder, who: &str, why:
     let line = PositionLine { event: told, code: None, amount: None, cost: None, payment: None };
     publish(db, &row, &line, now)?;
     observe_one(db, id, &PositionFact::Moved, Beside::default(), now).map(drop)
+}
+
+/// An act begins to name a position. Days that were stopped for a notification that was cancelled or withdrawn ended with it, or they
+/// would stop those of the next one for ever; those of the act itself (which gets other content), of the one it replaces and of one that
+/// was refused, so that it comes again, go on.
+pub(super) fn inherit_days(db: &Connection, id: PositionId, act: &ActRow, now: Timestamp) -> Result<(), StoreError> {
+    let (bytes, own) = (id.0.as_bytes(), act.id.0.as_bytes());
+    let of_others = "SELECT EXISTS (SELECT 1 FROM suspension WHERE position_id = ?1 AND act_id <> ?2)";
+    if !db.prepare_cached(of_others)?.query_row(params![bytes, own], |found| found.get(0))? {
+        return Ok(());
+    }
+    let row = PositionRow::load(db, id)?;
+    if super::position_acts::is_named_by_others(db, act.id, &row.creditor, &row.notice)? {
+        return Ok(());
+    }
+    db.prepare_cached(
+        "UPDATE suspension SET act_id = ?2 WHERE position_id = ?1 AND act_id <> ?2 AND (act_id = ?3 \
+         OR EXISTS (SELECT 1 FROM act a WHERE a.id = suspension.act_id AND a.state = 'RIFIUTATO'))",
+    )?
+    .execute(params![bytes, own, act.replaces.map(|old| *old.0.as_bytes())])?;
+    let today = in_rome(now).date().to_string();
+    let sql = "DELETE FROM suspension WHERE position_id = ?1 AND act_id <> ?2 RETURNING until_day IS NULL OR until_day >= ?3";
+    let mut delete = db.prepare_cached(sql)?;
+    let ended: Vec<bool> = delete.query_map(params![bytes, own, today], |found| found.get(0))?.collect::<Result<_, _>>()?;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    engine::append_history(db, KIND, bytes, "SOSPENSIONE_FINITA_CON_L_ATTO", Some(row.state.name()), None, now)?;
+    if ended.contains(&true) {
+        let line = PositionLine { event: position::event::DAYS_GO, code: None, amount: None, cost: None, payment: None };
+        publish(db, &row, &line, now)?;
+    }
+    Ok(())
+}
+
+/// Another act is followed, and the debt goes on: so do its stopped days.
+pub(super) fn keep_days(db: &Connection, id: PositionId) -> Result<(), StoreError> {
+    let sql = "UPDATE suspension SET act_id = (SELECT act_id FROM position WHERE id = ?1) WHERE position_id = ?1";
+    db.prepare_cached(sql)?.execute([id.0.as_bytes()])?;
+    Ok(())
 }
 
 fn resume(db: &Connection, id: PositionId, about: &str, now: Timestamp) -> Result<bool, StoreError> {
@@ -157,7 +199,13 @@ pub(super) fn asked_of_all(db: &Connection, row: &PositionRow, line: &PositionLi
 /// Where messo tells the PT no cost (it asks by itself, or SEND writes it, and its PT was read) nothing else says what the citizen is
 /// asked: told when it is another sum than the last one told, or than the PT held at first.
 pub(super) fn tell_asked(db: &Connection, row: &PositionRow, now: Timestamp) -> Result<(), StoreError> {
-    if !matches!(row.costs, CostChannel::Pull | CostChannel::Async) || !matches!(row.state, PositionState::Open) {
+    let told = match row.costs {
+        // The last word too: what was asked with the cost is asked without.
+        CostChannel::Pull => matches!(row.state, PositionState::Open | PositionState::Closed),
+        CostChannel::Async => row.state == PositionState::Open,
+        CostChannel::Push | CostChannel::None => false,
+    };
+    if !told {
         return Ok(());
     }
     let sql = "SELECT told, base, fee, cost FROM position WHERE id = ?1";

@@ -1,6 +1,7 @@
 //! The life of a position before this one. A PT that asks the price keeps what it was answered, cost of notification and all, and still
 //! holds it when another act names the position: taken for the PT's own amount it would be asked with the cost a second time.
 
+use jiff::civil::Date;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
@@ -31,14 +32,56 @@ pub(super) fn keep(db: &Connection, row: &PositionRow) -> Result<(), StoreError>
     let cost = row.cost.map_or(0, Cents::get) - row.wanted_cost.map_or(0, Cents::get);
     let mut sums = vec![wanted, Cents(wanted.get().saturating_add(cost))];
     sums.extend(row.before.map(|(whole, _)| whole));
+    write(db, row.id, Cents(base), sums, older.as_deref())
+}
+
+/// What was asked, or answered, is another sum by now: a PT that asks may hold it for years, for it asks only when somebody pays.
+pub(super) fn add(db: &Connection, id: PositionId, sums: [Cents; 2]) -> Result<(), StoreError> {
+    let sql = "SELECT base, past FROM position WHERE id = ?1";
+    let (base, older): (Option<i64>, Option<String>) =
+        db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |found| Ok((found.get(0)?, found.get(1)?)))?;
+    base.map_or(Ok(()), |base| write(db, id, Cents(base), sums.to_vec(), older.as_deref()))
+}
+
+fn write(db: &Connection, id: PositionId, base: Cents, mut sums: Vec<Cents>, older: Option<&str>) -> Result<(), StoreError> {
     // A life in which nothing moved leaves the PT with what one before it had made.
-    sums.extend(read(older.as_deref()).filter(|older| older.base == Cents(base)).into_iter().flat_map(|older| older.sums));
+    sums.extend(read(older).filter(|older| older.base == base).into_iter().flat_map(|older| older.sums));
     let mut seen = std::collections::BTreeSet::new();
     sums.retain(|sum| seen.insert(sum.get()));
     sums.truncate(MOST);
-    let past = serde_json::to_string(&Past { base: Cents(base), sums })?;
-    db.prepare_cached("UPDATE position SET past = ?2 WHERE id = ?1")?.execute(params![id, past])?;
+    let past = serde_json::to_string(&Past { base, sums })?;
+    db.prepare_cached("UPDATE position SET past = ?2 WHERE id = ?1")?.execute(params![id.0.as_bytes(), past])?;
     Ok(())
+}
+
+/// The cost of notification that the citizen is asked for is another one from a Rome day on: the one of before is kept.
+pub(super) fn cost_changed(db: &Connection, id: PositionId, cost: Cents, since: Date) -> Result<(), StoreError> {
+    let mut costs = costs_before(db, id)?;
+    costs.push((cost, since));
+    let skip = costs.len().saturating_sub(MOST);
+    let kept: Vec<_> = costs.into_iter().skip(skip).collect();
+    let sql = "UPDATE position SET costs_before = ?2 WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![id.0.as_bytes(), serde_json::to_string(&kept)?])?;
+    Ok(())
+}
+
+/// What the citizen was to pay for the notification on a Rome day: as it was known then, for nobody can pay a cost that is told later.
+pub(super) fn cost_on(db: &Connection, row: &PositionRow, day: Date) -> Result<Cents, StoreError> {
+    let then = costs_before(db, row.id)?.into_iter().find(|(_, since)| day < *since);
+    Ok(then.map_or_else(|| row.borne(), |(cost, _)| cost))
+}
+
+/// In the order of time.
+fn costs_before(db: &Connection, id: PositionId) -> Result<Vec<(Cents, Date)>, StoreError> {
+    let sql = "SELECT costs_before FROM position WHERE id = ?1";
+    let text: Option<String> = db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |found| found.get(0))?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// Whether a PT that asks was answered in this life, or would have been: SEND had the notification.
+pub(super) fn has_price(db: &Connection, id: PositionId) -> Result<bool, StoreError> {
+    let sql = "SELECT sheet IS NOT NULL FROM position WHERE id = ?1";
+    Ok(db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |found| found.get(0))?)
 }
 
 /// The PT tells an amount for the first time in a life: its own, unless it is what messo made of that in the life before.

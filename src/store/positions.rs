@@ -35,6 +35,8 @@ pub struct Beside {
     pub held: Option<JobRef>,
     /// The price of each day to come, as the service encodes it.
     pub sheet: Option<String>,
+    /// Of a payment of the whole: what the rule asks for on its day by what is known today, cost of notification apart.
+    pub due: Option<Cents>,
     /// Another job, due then.
     pub then: Option<(PositionEffect, Timestamp)>,
 }
@@ -150,6 +152,12 @@ impl PositionRow {
         }
     }
 
+    /// Cost of notification that the citizen is asked for, whoever asks.
+    pub fn borne(&self) -> Cents {
+        let cost = if self.costs == CostChannel::Push { self.wanted_cost } else { self.apart() };
+        cost.unwrap_or(Cents(0))
+    }
+
     /// All that the citizen is to pay, as it was reckoned last.
     fn whole(&self) -> Option<Cents> {
         Some(Cents(self.wanted?.get().saturating_add(self.apart().map_or(0, Cents::get))))
@@ -169,6 +177,7 @@ impl PositionRow {
             wanted_cost: self.wanted_cost,
             apart: self.apart(),
             before: self.before,
+            due_then: None,
             next_day: self.next_day,
             touched: self.touched,
             notified,
@@ -269,6 +278,7 @@ pub(super) fn observe_one(
     let mut row = PositionRow::load(db, id)?;
     let (before, read_before) = (row.wanted, row.asked);
     let (again, being_paid) = told_later(db, &mut row, fact)?;
+    let priced = matches!(fact, PositionFact::Left { last: true }) && row.costs == CostChannel::Pull && position_past::has_price(db, id)?;
     take(db, &mut row, fact, beside.sheet.as_deref(), now)?;
     let live = is_live(db, &row)?;
     let paid = match fact {
@@ -280,11 +290,12 @@ pub(super) fn observe_one(
     };
     let tells = paid && super::payments::tells_send(db, row.act)?;
     let expired = matches!(fact, PositionFact::Verified { held } if held.state == HeldState::Expired);
-    let notified = expired && live && is_notified(db, &row)?;
+    let notified = priced || (expired && live && is_notified(db, &row)?);
     let ends = matches!(fact, PositionFact::Left { last: true })
         || (row.state == PositionState::Closed && matches!(fact, PositionFact::ToldLater { undone: Some(_), .. }));
     let cancels = ends && is_cancelled_with(db, row.act)?;
-    let facts = PositionFacts { again, being_paid, read_before, ..row.facts(!live, notified, tells, cancels) };
+    let due_then = super::payments::due_of(db, &row, fact, beside.due, now)?;
+    let facts = PositionFacts { again, being_paid, read_before, due_then, ..row.facts(!live, notified, tells, cancels) };
     let step = position::observe(&row.state, &facts, fact);
     let moved = before != row.wanted;
     let news = row.state != PositionState::Paid && step.next == PositionState::Paid;
@@ -343,7 +354,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             row.unsure = false;
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
-                       whole_before = NULL, whole_since = NULL, pushed_at = NULL, unsure = 0 WHERE id = ?1";
+                       whole_before = NULL, whole_since = NULL, costs_before = NULL, pushed_at = NULL, unsure = 0 WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
             db.prepare_cached("DELETE FROM position_whole WHERE position_id = ?1")?.execute([id])?;
         }
@@ -357,15 +368,19 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         }
         PositionFact::ReadBack { held, told } => hold(db, row, held, Some(*told), now)?,
         PositionFact::Reckoned(sum) => {
-            let before = row.whole();
+            let (before, was_wanted, was_borne) = (row.whole(), row.wanted, row.borne());
             // Zero: nobody knows it.
             row.wanted = Some(sum.amount).filter(|amount| amount.get() > 0);
             row.wanted_cost = Some(sum.cost);
             row.cost = Some(sum.whole_cost);
+            if before.is_some() && row.borne() != was_borne {
+                position_past::cost_changed(db, row.id, was_borne, sum.day)?;
+            }
             if let Some(whole) = before.filter(|before| row.whole() != Some(*before)) {
                 // By time alone it changed on its day, however late that was seen.
                 let since = row.next_day.map_or(sum.day, |day| day.min(sum.day));
                 row.before = Some((whole, since));
+                position_past::add(db, row.id, [was_wanted.unwrap_or(whole), whole])?;
             }
             row.next_day = sum.next;
             db.prepare_cached(
@@ -383,6 +398,10 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
                 row.before.map(|(whole, _)| whole.get()),
                 row.before.map(|(_, since)| since.to_string()),
             ])?;
+        }
+        // The prices that were known have the cost in them, and count days that nobody counts any more.
+        PositionFact::Left { last: true } => {
+            db.prepare_cached("UPDATE position SET sheet = NULL WHERE id = ?1")?.execute([id])?;
         }
         PositionFact::NoSum { code } => {
             db.prepare_cached("UPDATE position SET fault = ?2, sheet = NULL WHERE id = ?1")?.execute(params![id, code])?;

@@ -7,7 +7,8 @@ use crate::domain::calendar::in_rome;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, PaymentSeen};
 
-/// What the citizen had to pay on a day of Rome, cost of notification included. A payment is often learnt after the amount has moved.
+/// What the citizen had to pay on a day of Rome, cost of notification included, as far as the row remembers it: where the rule cannot be
+/// asked about that day any more. A payment is often learnt after the amount has moved.
 fn due_on(row: &PositionFacts, day: Date) -> Option<Cents> {
     match row.before {
         Some((amount, since)) if day < since => Some(amount),
@@ -35,7 +36,8 @@ pub(super) fn told(state: &PositionState, row: &PositionFacts, payment: &Payment
         told.code = Some(code::PARTIAL.to_owned());
         return PositionStep::stay(state).tell(told);
     }
-    if due_on(row, in_rome(payment.paid_at).date()).is_some_and(|due| due != payment.amount) {
+    let due = row.due_then.or_else(|| due_on(row, in_rome(payment.paid_at).date()));
+    if due.is_some_and(|due| due != payment.amount) {
         told.code = Some(code::OTHER_AMOUNT.to_owned());
     }
     // A PT may call it paid before anybody tells the payment.

@@ -25,6 +25,7 @@ fn row() -> PositionFacts {
         wanted_cost: None,
         apart: None,
         before: None,
+        due_then: None,
         next_day: None,
         touched: false,
         notified: false,

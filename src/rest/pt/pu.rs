@@ -18,7 +18,7 @@ use super::receipt::{NoReceipt, Outcome, Receipt, instant, receipt};
 use super::{Desk, Paid, Refused, SMALL, Untaken, balance, day_begins, is_creditor, is_notice, json, told};
 use crate::config::PtKind;
 use crate::domain::money::Cents;
-use crate::service::positions::PriceAnswer;
+use crate::service::positions::{Price, PriceAnswer};
 
 const KINDS: &[PtKind] = &[PtKind::Pu];
 
@@ -36,6 +36,7 @@ struct Answer<'a> {
     amount_cents: i64,
     iun: &'a str,
     notification_fee_cents: i64,
+    /// The completion from which the amount counts, whosever view came before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification_date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,16 +89,18 @@ pub(super) async fn price(State(desk): State<Arc<Desk>>, Path(pt): Path<String>,
     };
     told(&caller, creditor, notice, &answer, code);
     let PriceAnswer::Due(price) = &answer else { return fault(status, code, message) };
-    let days = [price.viewed, price.completed];
-    let said = Answer {
+    json(StatusCode::OK, &due(notice, price))
+}
+
+fn due<'a>(notice: &'a str, price: &'a Price) -> Answer<'a> {
+    Answer {
         nav: notice,
         amount_cents: price.day.total.0,
         iun: &price.iun,
         notification_fee_cents: price.day.cost.0,
-        notification_date: days.into_iter().flatten().min().and_then(day_begins),
+        notification_date: price.completed.and_then(day_begins),
         balance: balance::parts(price).and_then(|lines| serde_json::to_string(&lines).ok()),
-    };
-    json(StatusCode::OK, &said)
+    }
 }
 
 #[derive(Deserialize)]
@@ -182,5 +185,29 @@ fn agreed(pushed: &Pushed) -> Result<Option<Receipt>, &'static str> {
         }
         Err(NoReceipt::Unknown) => Ok(None),
         Err(NoReceipt::Unreadable(_)) => Err("encodedReceipt non è XML leggibile"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::{Date, date};
+
+    use super::*;
+    use crate::service::positions::PriceDay;
+
+    #[test]
+    fn the_date_told_is_the_one_from_which_the_amount_counts() {
+        let (seen, last) = (date(2026, 12, 1), date(2026, 12, 10));
+        let told = |viewed: Option<Date>, completed: Option<Date>| {
+            let day = PriceDay { from: seen, total: Cents(7_847), due: Cents(7_000), cost: Cents(847), step: 0, until: None };
+            let price = Price { iun: "IUN-1".to_owned(), day, viewed, completed, balance: None, cost_place: None };
+            due("302000000000000184", &price).notification_date
+        };
+        let at = |day: &str| Some(format!("{day}T00:00:00+01:00"));
+        // With `completion = ultimo` the view of one says nothing until everybody is served.
+        assert_eq!(told(Some(seen), Some(last)), at("2026-12-10"));
+        assert_eq!(told(Some(seen), None), None);
+        assert_eq!(told(Some(seen), Some(seen)), at("2026-12-01"));
+        assert_eq!(told(None, Some(last)), at("2026-12-10"));
     }
 }

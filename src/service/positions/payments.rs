@@ -2,19 +2,20 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::Institution;
 use crate::domain::ids::PositionId;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, PaymentEvent, PaymentSeen};
 use crate::flow::position::PositionState;
 use crate::service::dispatch::End;
-use crate::service::{Hub, notify};
-use crate::store::{Leased, PositionView, StoreError, Taken};
+use crate::service::{Hub, notify, rome};
+use crate::store::{Leased, PositionMaterial, PositionView, StoreError, Taken};
 
-use super::PaymentTaken;
+use super::{PaymentTaken, reckon};
 
 /// Keeps a payment. Durable when it returns.
 pub async fn take(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreError> {
-    let taken = hub.store.take_payment(event, hub.clock.now()).await?;
+    let taken = keep(hub, event).await?;
     if taken != Taken::Repeated {
         hub.publish.notify_one();
     }
@@ -23,6 +24,17 @@ pub async fn take(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreE
         Taken::Repeated => PaymentTaken::Repeated,
         Taken::Unknown => PaymentTaken::Unknown,
     })
+}
+
+/// The same, for who asked the PT. A completion is often learnt late, a payment too: it is compared with what the rule asks for on its
+/// day by what is known now, not with what was asked for when it was made.
+pub async fn keep(hub: &Hub, event: PaymentEvent) -> Result<Taken, StoreError> {
+    let (settings, day) = (hub.settings(), rome(event.payment.paid_at).date());
+    let due = move |material: &PositionMaterial| {
+        let calendar = settings.institution(&material.sender).map(Institution::calendar).unwrap_or_default();
+        Some(reckon::breakdown(material, calendar, day).ok()?.due)
+    };
+    hub.store.take_payment_by(event, due, hub.clock.now()).await
 }
 
 /// SEND knows of an act only once it has accepted it: looked at again after so long (hours).

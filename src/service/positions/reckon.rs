@@ -80,7 +80,24 @@ pub fn rule(material: &PositionMaterial) -> AmountRule {
 
 /// What is due on `today`, line by line.
 pub fn breakdown(material: &PositionMaterial, calendar: Calendar, today: Date) -> Result<Breakdown, AmountFault> {
-    amount_due(&rule(material), &facts(material, calendar), today)
+    let (rule, facts) = terms(material, calendar);
+    amount_due(&rule, &facts, today)
+}
+
+/// The rule in force and what it is reckoned from. Of an act that is over nothing of its notification counts any more: the PT asks for
+/// what it held before messo changed anything; where nobody told that, for what the rule asks for before anybody is served.
+fn terms(material: &PositionMaterial, calendar: Calendar) -> (AmountRule, AmountFacts) {
+    let (rule, mut facts) = (rule(material), facts(material, calendar));
+    if material.live {
+        return (rule, facts);
+    }
+    for recipient in &mut facts.recipients {
+        recipient.completed = None;
+    }
+    match material.base.filter(|base| base.get() > 0) {
+        Some(base) => (AmountRule::flat(rule.costs), AmountFacts { amount: Some(base), ..facts }),
+        None => (rule, facts),
+    }
 }
 
 /// What the amount depends on: of a part of the act's amount the base is what its PT held.
@@ -103,14 +120,17 @@ pub fn reckon(
     if cancels == Some(true) || (cancels == Some(false) && !material.touched) {
         return Ok((Reckoning { cancels, ..ending(material, today) }, None));
     }
-    let rule = rule(material);
-    let facts = facts(material, calendar);
-    let amount_of_act = facts.amount;
+    let amount_of_act = facts(material, calendar).amount;
+    let (rule, facts) = terms(material, calendar);
     let mut days = Vec::new();
     let mut day = today;
     while days.len() < AHEAD {
         let sum = match amount_due(&rule, &facts, day) {
             Ok(sum) => sum,
+            // Of one that is over, and that messo never changed, there is nothing to take back.
+            Err(_) if days.is_empty() && !material.live && !material.touched => {
+                return Ok((Reckoning { cancels, ..ending(material, today) }, None));
+            }
             Err(fault) if days.is_empty() => return Err(fault),
             // Told when its day comes.
             Err(_) => break,
@@ -135,11 +155,11 @@ pub fn reckon(
         return Err(AmountFault::TooLarge);
     }
     // The last term of the steps themselves: what comes after it (semesters) goes on for years.
-    let terms = days.iter().flat_map(|(_, sum)| &sum.lines).filter_map(|line| match line {
+    let last_days = days.iter().flat_map(|(_, sum)| &sum.lines).filter_map(|line| match line {
         BreakdownLine::Step { until, .. } => *until,
         _ => None,
     });
-    let last_term = terms.max().filter(|_| material.facts.completed(rule.completion).is_some());
+    let last_term = last_days.max().filter(|_| facts.completed(rule.completion).is_some());
     let ends = rule.steps.last().is_some_and(|step| step.days.is_some());
     let stated_due = material.content.payment_expiration_date.or(last_term.filter(|_| ends));
     let can_update = known && can.is_some_and(|can| can.update);
@@ -147,10 +167,10 @@ pub fn reckon(
     // date that its PT has, but while a person has stopped its days.
     let stopped = material.facts.suspensions.iter().any(|held| held.from <= today && held.until.is_none());
     let dated = rule.steps.iter().any(|step| step.days.is_some());
-    let begins = rule.counts_from(FromEvent::Completion) && material.facts.completed(rule.completion).is_none();
+    let begins = rule.counts_from(FromEvent::Completion) && facts.completed(rule.completion).is_none();
     let keeps = material.flow.payments.keep_open_days;
     let far = today.saturating_add(i64::from(keeps.max(LEAST_OPEN)).days());
-    let open_until = Some(far).filter(|_| keeps > 0 && (stopped || (dated && (begins || !ends))));
+    let open_until = Some(far).filter(|_| material.live && keeps > 0 && (stopped || (dated && (begins || !ends))));
     let moves = can.is_some_and(|can| can.moves_date);
     let reckoning = Reckoning {
         day: today,
@@ -169,10 +189,11 @@ pub fn reckon(
         cancels,
     };
     let sheet = match &material.iun {
-        Some(iun) if material.facts.notified => Some(PriceSheet {
+        // Also of an act that is over: a PT that asks keeps what it was told last, and the cost must not stay in it.
+        Some(iun) if material.facts.notified || !material.live => Some(PriceSheet {
             iun: iun.clone(),
-            viewed: material.viewed,
-            completed: material.facts.completed(rule.completion),
+            viewed: material.viewed.filter(|_| material.live),
+            completed: facts.completed(rule.completion),
             balance: material.content.position.as_ref().and_then(|data| data.balance.clone()),
             cost_place: material.flow.payments.cost_place.clone(),
             days: days.iter().map(|(from, sum)| PriceDay::of(*from, sum)).collect(),
@@ -231,6 +252,13 @@ pub async fn run(hub: &Arc<Hub>, jobs: &[Leased]) {
         let calendar = settings.institution(&material.sender).map(crate::config::Institution::calendar).unwrap_or_default();
         let can = hub.partners.get(&partners::channel_of(&material.pt)).map(|channel| channel.partner.capabilities());
         let mut beside = Beside::job(job.job);
+        if material.state == PositionState::Paid {
+            // A completion learnt late: nothing is due any more, what was due on the day of the payment may be another sum.
+            let due = material.paid_on.filter(|_| material.live).and_then(|day| breakdown(material, calendar, day).ok());
+            facts.push((material.id, PositionFact::Compared, Beside { due: due.map(|sum| sum.due), ..Beside::job(job.job) }));
+            those.push(job);
+            continue;
+        }
         let fact = match reckon(material, calendar, can, today) {
             Ok((sum, sheet)) => {
                 beside.sheet = sheet.and_then(|sheet| serde_json::to_string(&sheet).ok());
@@ -272,9 +300,9 @@ pub fn answer(pt: &str, sheet: Option<Sheet>, today: Date) -> PriceAnswer {
     let Some(sheet) = sheet.filter(|sheet| sheet.pt == pt) else { return PriceAnswer::Unknown };
     match (sheet.state.as_str(), sheet.park_code.as_deref()) {
         ("PAGATA", _) => return PriceAnswer::NotPayable(Over::Paid),
-        // Refused before SEND or by it: the debt is as good as before, and its act may come again.
-        ("CHIUSA", _) if !sheet.refused => return PriceAnswer::NotPayable(Over::Withdrawn),
-        ("CHIUSA", _) => return PriceAnswer::NotYet,
+        // An act that is over takes the debt with it only where its flow says so: else the debt is as good as before, and its act may
+        // come again.
+        _ if sheet.cancelled => return PriceAnswer::NotPayable(Over::Withdrawn),
         (_, Some(code::PAID_ELSEWHERE)) => return PriceAnswer::NotPayable(Over::Paid),
         (_, Some(code::CANCELLED)) => return PriceAnswer::NotPayable(Over::Withdrawn),
         (_, Some(code::EXPIRED)) => return PriceAnswer::NotPayable(Over::Expired),

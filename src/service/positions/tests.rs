@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use serde_json::json;
 
-use super::reckon::{PriceSheet, answer, reckon};
+use super::reckon::{PriceSheet, answer, breakdown, reckon};
 use super::{Over, PriceAnswer, partners};
 use crate::domain::act::Act;
 use crate::domain::amount_rule::{
@@ -59,6 +59,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
         notices: 1,
         touched: false,
         next_day: None,
+        paid_on: None,
         created_at: Timestamp::UNIX_EPOCH,
         act: ActId(uuid::Uuid::nil()),
         sender: ENTE.to_owned(),
@@ -91,7 +92,7 @@ fn sheet(material: &PositionMaterial, state: &str) -> Sheet {
         costs: material.costs,
         state: state.to_owned(),
         park_code: None,
-        refused: false,
+        cancelled: false,
         json: sheet.map(|sheet| serde_json::to_string(&sheet).unwrap()),
     }
 }
@@ -152,6 +153,33 @@ fn what_is_to_be_cancelled_with_its_act_needs_no_sum() {
     assert!(ending(&several).is_err(), "what messo put there is to be taken back, and there is no sum");
     let left = PositionMaterial { live: false, cancels: true, ..self::material(CostChannel::Push) };
     assert_eq!(reckon(&left, Calendar::default(), can(), TUESDAY).unwrap().0.cancels, Some(false), "a PT that cannot");
+}
+
+/// Cancelled after its late step was told, or answered: what was served is as if it never had been.
+#[test]
+fn of_an_act_that_is_over_the_late_step_does_not_stay() {
+    let late = date(2027, 2, 15);
+    let served = |costs| material(costs);
+    assert_eq!(breakdown(&served(CostChannel::Push), Calendar::default(), late).unwrap().total, Cents(15_847), "while it lives");
+    // What its PT held before messo, what is asked again: without it, the first step of the rule.
+    for (base, want) in [(Some(4_000), 4_000), (None, 7_000), (Some(0), 7_000)] {
+        for costs in [CostChannel::Push, CostChannel::Pull, CostChannel::Async, CostChannel::None] {
+            let facts = AmountFacts { notified: false, ..served(costs).facts };
+            let over = PositionMaterial { live: false, touched: true, base: base.map(Cents), facts, ..served(costs) };
+            let (sum, sheet) = reckon(&over, Calendar::default(), can(), late).unwrap();
+            assert_eq!((sum.amount, sum.cost, sum.whole_cost), (Cents(want), Cents(0), Cents(0)), "{costs} {base:?}");
+            assert_eq!((sum.next, sum.due_date, sum.open_until, sum.last), (None, None, None, true), "{costs} {base:?}");
+            let price = sheet.and_then(|sheet| sheet.on(late)).unwrap();
+            assert_eq!((price.day.total, price.day.cost), (Cents(want), Cents(0)), "{costs} {base:?}");
+            assert_eq!((price.viewed, price.completed), (None, None), "{costs} {base:?}");
+            assert_eq!(breakdown(&over, Calendar::default(), late).unwrap().total, Cents(want), "{costs} {base:?}");
+        }
+    }
+    // Nobody knows a sum, and messo put none there: it is over all the same.
+    let mut unknown = PositionMaterial { live: false, base: None, ..served(CostChannel::Pull) };
+    unknown.facts.amount = None;
+    let (sum, sheet) = reckon(&unknown, Calendar::default(), can(), late).unwrap();
+    assert!(sum.last && !sum.may_push && sheet.is_none(), "{sum:?}");
 }
 
 #[test]
@@ -363,11 +391,15 @@ fn a_price_is_told_to_its_own_pt_and_only_where_the_pt_adds_it() {
     assert_eq!(of("regione", None), "unknown");
     assert_eq!(of("altro", Some(sheet(&pull, "APERTA"))), "unknown");
     // Of an act whose personal data was deleted the prices that were known are told on.
-    for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("NON_GESTITA", "due"), ("PAGATA", "paid"), ("CHIUSA", "withdrawn")] {
+    for (state, want) in [("APERTA", "due"), ("FERMA", "due"), ("NON_GESTITA", "due"), ("PAGATA", "paid"), ("CHIUSA", "due")] {
         assert_eq!(of("regione", Some(sheet(&pull, state))), want, "{state}");
     }
-    // Its act was refused: the debt is as good as before.
-    assert_eq!(of("regione", Some(Sheet { refused: true, ..sheet(&pull, "CHIUSA") })), "not yet");
+    // The debt goes on when its act is over, refused or withdrawn before SEND had it, unless the flow ends it too.
+    for state in ["CHIUSA", "APERTA", "FERMA"] {
+        assert_eq!(of("regione", Some(Sheet { cancelled: true, ..sheet(&pull, state) })), "withdrawn", "{state}");
+    }
+    assert_eq!(of("regione", Some(Sheet { json: None, ..sheet(&pull, "CHIUSA") })), "not yet");
+    assert_eq!(of("regione", Some(sheet(&material(CostChannel::Push), "CHIUSA"))), "not yet", "the PT holds the right amount");
     for (code, want) in [(code::CANCELLED, "withdrawn"), (code::EXPIRED, "expired"), (code::NOT_FOUND, "due")] {
         assert_eq!(of("regione", Some(Sheet { park_code: Some(code.to_owned()), ..sheet(&pull, "FERMA") })), want, "{code}");
     }

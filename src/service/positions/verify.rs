@@ -131,7 +131,7 @@ async fn question(hub: &Hub, subject: &Subject, changing: bool) -> Answered {
             whole: held.state == HeldState::Paid,
             polled: true,
         };
-        if let Err(error) = hub.store.take_payment(event, hub.clock.now()).await {
+        if let Err(error) = super::payments::keep(hub, event).await {
             return Answered::Ends(End::from(error));
         }
         failpoint!("payment.kept");

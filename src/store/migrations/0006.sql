@@ -87,6 +87,7 @@ CREATE TABLE payment (
 CREATE TABLE suspension (
   position_id BLOB NOT NULL,
   seq INTEGER NOT NULL,
+  act_id BLOB NOT NULL,            -- the act that was followed: a notification that is cancelled takes its stopped days along
   from_day TEXT NOT NULL,
   until_day TEXT,
   who TEXT NOT NULL,

@@ -20,6 +20,10 @@ ALTER TABLE position ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;
 -- What messo made of the PT's own amount in the life before this one, JSON: a PT may still hold it when another act names the position.
 ALTER TABLE position ADD COLUMN past TEXT;
 
+-- Costs of notification that the citizen was asked for in this life, each until before a Rome day, JSON: what was due when a payment that
+-- is learnt late was made.
+ALTER TABLE position ADD COLUMN costs_before TEXT;
+
 -- How often in a row its PT told later that it has not made the change and may be told it again; whether it said that it is being paid.
 ALTER TABLE position ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE position ADD COLUMN being_paid INTEGER NOT NULL DEFAULT 0;

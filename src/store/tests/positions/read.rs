@@ -215,3 +215,61 @@ async fn the_cost_that_a_pt_was_answered_is_not_its_own_amount_in_another_life()
         assert_eq!((material.base, material.asked), (Some(Cents(10_000)), Some(Cents(holds))), "third life, {holds}");
     }
 }
+
+/// A PT that asks holds what it was answered when somebody last asked: any sum of the life before.
+#[tokio::test]
+async fn every_sum_of_a_life_is_known_in_the_next() {
+    let world = World::new();
+    world.routes(CostChannel::Pull, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    world.accepted(&["a"]).await;
+    for amount in [7_000, 10_000, 15_000] {
+        let asks = Reckoning { whole_cost: Cents(847), may_push: false, ..sum(amount, None) };
+        world.say(id, PositionFact::Reckoned(Box::new(asks)), None).await;
+    }
+    world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
+    assert_eq!(world.position("a").await.state, "CHIUSA");
+    world.accept(vec![Act { amount: Some(Cents(10_000)), ..act("a") }], flow(0)).await;
+    world.settle_but(|effect| *effect == Effect::Prepare).await;
+    world.say(id, PositionFact::Verified { held: held(7_847) }, None).await;
+    let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+    assert_eq!((material.base, material.asked), (Some(Cents(10_000)), Some(Cents(7_847))));
+}
+
+/// A PT that asks has the cost in what it was answered, and asks again only when somebody pays: it is told the sum without it.
+#[tokio::test]
+async fn a_price_is_told_without_the_cost_when_its_act_is_over() {
+    for ends_debt in [false, true] {
+        let world = World::new();
+        world.routes(CostChannel::Pull, true).await;
+        world.listen().await;
+        let mut flow = flow(0);
+        if ends_debt {
+            flow.payments.on_cancel = crate::flow::definition::OnCancel::Cancel;
+        }
+        world.accept(vec![Act { amount: Some(Cents(10_000)), ..act("a") }], flow).await;
+        world.settle().await;
+        let id = world.verified("a").await;
+        world.accepted(&["a"]).await;
+        let reckoned = async |sum: Reckoning, sheet: &str| {
+            let (job, ..) = world.only("", Lane::Afterwards).await;
+            let beside = Beside { sheet: Some(sheet.to_owned()), ..Beside::job(job) };
+            world.store.observe_position(id, PositionFact::Reckoned(Box::new(sum)), beside, world.now()).await.unwrap();
+        };
+        let view = world.position("a").await;
+        let known = || {
+            let sheet = world.store.price_sheet(&view.creditor, &view.notice).unwrap().unwrap();
+            (sheet.state, sheet.json, sheet.cancelled)
+        };
+        let asks = Reckoning { may_push: false, ..sum(10_000, None) };
+        reckoned(Reckoning { whole_cost: Cents(950), ..asks.clone() }, "with").await;
+        assert_eq!(known(), ("APERTA".to_owned(), Some("with".to_owned()), false));
+        world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
+        assert_eq!(known(), ("APERTA".to_owned(), None, ends_debt), "not with the cost any more");
+        reckoned(Reckoning { last: true, ..asks }, "without").await;
+        assert_eq!(known(), ("CHIUSA".to_owned(), Some("without".to_owned()), ends_debt));
+        let told: Vec<Option<i64>> = world.lines().await.into_iter().filter_map(|line| line.position).map(|told| told.amount).collect();
+        assert_eq!(told, [Some(10_950), Some(10_000)], "and the gestionale reads it");
+    }
+}

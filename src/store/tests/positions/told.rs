@@ -273,3 +273,131 @@ async fn other_content_of_an_act_tells_no_part_again_and_its_export_keeps_it() {
     assert_eq!(lines.iter().filter(|line| line.event == "PAGATO").count(), 1);
     assert_eq!(world.count("SELECT paid FROM standing ORDER BY line DESC LIMIT 1"), 2_000);
 }
+
+/// A notification that was cancelled takes its stopped days along: the next one with the same notice would never go on.
+#[tokio::test]
+async fn days_stopped_for_a_notification_that_is_over_do_not_stop_the_next_one() {
+    // How the next one comes, whether its days stand still.
+    for (how, stands) in [("anew", false), ("refused", true), ("instead", true), ("changed", true)] {
+        let world = World::new();
+        world.routes(CostChannel::Push, true).await;
+        world.listen().await;
+        world.accept(vec![Act { amount: Some(Cents(10_000)), ..act("a") }], flow(0)).await;
+        if how == "changed" {
+            world.settle_but(|effect| *effect == Effect::Upload).await;
+        } else {
+            world.settle().await;
+        }
+        let id = world.verified("a").await;
+        let stop = DaysOrder::Stop { from: date(2026, 12, 1), until: None };
+        world.store.order_days(id, stop, "anna", "ricorso", world.now()).await.unwrap();
+        let next = Act { amount: Some(Cents(10_000)), vat: Some(10), ..act("a") };
+        match how {
+            "anew" | "refused" => {
+                if how == "anew" {
+                    world.accepted(&["a"]).await;
+                    world.hear("a", "NOTIFICATION_CANCELLED", json!({})).await;
+                } else {
+                    world.hear("a", "REQUEST_REFUSED", json!({ "refusalReasons": [{ "errorCode": "TAXID_NOT_VALID" }] })).await;
+                }
+                world.accept(vec![next], flow(0)).await;
+            }
+            "instead" => {
+                world.accepted(&["a"]).await;
+                world.hear_cancelled_for(order(Action::Replace, next)).await;
+            }
+            _ => {
+                let (batch, verdicts) = world.stage(vec![order(Action::Modify, next)], flow(0)).await;
+                assert_eq!(verdicts, [Verdict::New]);
+                world.finish(batch, false).await;
+            }
+        }
+        world.settle().await;
+        let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+        assert!(material.live, "{how}");
+        assert_eq!(!material.facts.suspensions.is_empty(), stands, "{how}");
+        let told = world.lines().await.iter().filter(|line| line.event == "TERMINI_RIPRESI").count();
+        assert_eq!(told, usize::from(!stands), "{how}: the gestionale is told that days count again");
+    }
+}
+
+impl World {
+    /// Replaces `a`, whose cancellation SEND completes.
+    async fn hear_cancelled_for(&self, next: Act) {
+        let old = self.event("a", "NOTIFICATION_CANCELLED", json!({})).await;
+        self.accept(vec![next], flow(0)).await;
+        self.settle().await;
+        assert_eq!(self.tell(vec![old]).await.new, 1);
+    }
+}
+
+/// A payment is often learnt days after it was made, and so is the completion from which its day counts.
+#[tokio::test]
+async fn a_payment_is_compared_with_what_was_due_on_its_day_as_it_is_known_now() {
+    // What the rule says of its day by now (none: it cannot be asked), what was paid, whether it is said to be another sum.
+    let table = [
+        // Asked for 7.000 and 847 then: its completion was learnt late, and the reduction was over.
+        (Some(10_000), 7_847, true),
+        (Some(7_000), 7_847, false),
+        // Two changes between the payment and the question: the cost is that of its day.
+        (Some(7_000), 8_147, true),
+        (Some(10_000), 10_847, false),
+        // The row alone: what was asked for last.
+        (None, 15_300, false),
+        (None, 7_847, true),
+    ];
+    for (due, paid, other) in table {
+        let world = World::new();
+        world.routes(CostChannel::Push, true).await;
+        world.started(&["a"]).await;
+        let id = world.verified("a").await;
+        world.accepted(&["a"]).await;
+        let view = world.position("a").await;
+        // The payment is of the 23rd.
+        for (day, whole, cost) in [(date(2026, 11, 22), 7_847, 847), (date(2026, 11, 24), 10_847, 847), (date(2026, 11, 25), 15_300, 300)] {
+            let sum = Reckoning { day, cost: Cents(cost), whole_cost: Cents(cost), ..sum(whole, None) };
+            world.say(id, PositionFact::Reckoned(Box::new(sum)), None).await;
+        }
+        if due.is_none() {
+            let sum = Reckoning { day: date(2026, 11, 23), cost: Cents(300), whole_cost: Cents(300), ..sum(15_299, None) };
+            world.say(id, PositionFact::Reckoned(Box::new(sum.clone())), None).await;
+            world.say(id, PositionFact::Reckoned(Box::new(Reckoning { amount: Cents(15_300), ..sum })), None).await;
+        }
+        let event = payment(&view.notice, paid, Some("IUR-1"));
+        world.store.take_payment_by(event, move |_| due.map(Cents), world.now()).await.unwrap();
+        let line = world.lines().await.into_iter().find(|line| line.event == "PAGATO").unwrap();
+        assert_eq!(line.code.as_deref(), other.then_some(code::OTHER_AMOUNT), "{due:?} {paid}");
+    }
+}
+
+/// Paid while nobody knew that its reduction was over: told once, when the completion is.
+#[tokio::test]
+async fn a_payment_heard_before_the_completion_is_looked_at_again() {
+    let world = World::new();
+    world.routes(CostChannel::Push, true).await;
+    world.started(&["a"]).await;
+    let id = world.verified("a").await;
+    world.accepted(&["a"]).await;
+    let sum = Reckoning { cost: Cents(847), whole_cost: Cents(847), ..sum(7_847, None) };
+    assert_eq!(world.reckon(&sum).await, 1);
+    let view = world.position("a").await;
+    let event = payment(&view.notice, 7_847, Some("IUR-1"));
+    world.store.take_payment_by(event, |_| Some(Cents(7_000)), world.now()).await.unwrap();
+    let alerts = async || {
+        let all = world.store.alerts(Timestamp::UNIX_EPOCH, 100).await.unwrap();
+        all.into_iter().filter(|alert| alert.code == code::OTHER_AMOUNT).count()
+    };
+    assert_eq!(alerts().await, 0);
+    assert!(world.due("", Lane::Afterwards).await.is_empty(), "nothing to do for one that is paid");
+    world.hear("a", "REFINEMENT", json!({ "recIndex": 0 })).await;
+    let (job, paid, effect) = world.only("", Lane::Afterwards).await;
+    assert_eq!((paid, effect), (id, PositionEffect::Reckon));
+    let material = world.store.position_materials(vec![id]).await.unwrap().remove(0);
+    assert_eq!(material.paid_on, Some(date(2026, 11, 23)));
+    for (due, want) in [(7_000, 0), (10_000, 1), (10_000, 1)] {
+        let beside = Beside { due: Some(Cents(due)), ..Beside::default() };
+        let state = world.store.observe_position(id, PositionFact::Compared, beside, world.now()).await.unwrap();
+        assert_eq!((state, alerts().await), (PositionState::Paid, want), "{due}");
+    }
+    world.say(id, PositionFact::Compared, Some(job)).await;
+}
