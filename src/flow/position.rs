@@ -503,6 +503,11 @@ fn follow(state: &PositionState, row: &PositionFacts, fact: &PositionFact) -> Po
         (S::Parked { code }, F::GaveUp { .. } | F::NotVerified { .. } | F::Unverifiable) if code == code::PAID_ELSEWHERE => {
             PositionStep::stay(state)
         }
+        // Nothing of it was to be asked for: its PT has cancelled it, or nobody can follow it any more.
+        (S::Parked { code }, F::Verified { held }) if code == code::PAID_ELSEWHERE && held.state == HeldState::Cancelled => {
+            PositionStep::to(S::Closed).tell(line(event::CANCELLED, None))
+        }
+        (S::Parked { code }, F::ActErased) if code == code::PAID_ELSEWHERE => PositionStep::to(S::Closed),
         // The amount stays as it is, and a PT that asks is still told the prices that are known.
         (S::Unverified | S::Open | S::Changing { .. } | S::Parked { .. }, F::ActErased) => {
             let mut step = PositionStep::to(S::Unmanaged).tell(line(event::UNMANAGED, Some(code::ACT_ERASED)));
@@ -638,7 +643,7 @@ fn blocked(row: &PositionFacts, held: &Held) -> Option<PositionStep> {
         HeldState::BeingPaid => Some(PositionStep::park(code::BEING_PAID).at(PositionEffect::Verify, When::In(LOOK_AGAIN))),
         HeldState::Cancelled => Some(PositionStep::park(code::CANCELLED)),
         HeldState::Expired => Some(PositionStep::park(code::EXPIRED)),
-        HeldState::PaidElsewhere => Some(PositionStep::park(code::PAID_ELSEWHERE)),
+        HeldState::PaidElsewhere => Some(payment::parked()),
         // Who reads it hands the payment over as a fact of its own; without one nothing is known of it but this.
         HeldState::Paid => Some(payment::untold(row)),
     }

@@ -35,6 +35,8 @@ pub struct PositionMaterial {
     pub pt_id: Option<String>,
     /// What the PT held before messo changed anything.
     pub base: Option<Cents>,
+    /// What was paid, all of it.
+    pub paid: Option<Cents>,
     /// Notices that the act names: with more than one its amount is of none of them.
     pub notices: usize,
     /// messo has changed it at its PT.
@@ -246,12 +248,15 @@ impl Store {
         .await
     }
 
-    /// Creditor and notice of a position of a PT, by the PT's own id of it.
-    pub async fn notice_of_pt_id(&self, pt: &str, id: &str) -> Result<Option<(String, String)>, StoreError> {
+    /// The positions of a PT that have that id of its own: of several enti, where the PT numbers those of each apart. Creditor, notice,
+    /// and the whole of it in the PT's words where that is kept (it names people).
+    pub async fn notices_of_pt_id(&self, pt: &str, id: &str) -> Result<Vec<(String, String, Option<String>)>, StoreError> {
         let (pt, id) = (pt.to_owned(), id.to_owned());
         self.read(move |db| {
-            let sql = "SELECT creditor, notice FROM position WHERE pt = ?1 AND pt_id = ?2 LIMIT 1";
-            optional(db.prepare_cached(sql)?.query_row([pt, id], |row| Ok((row.get(0)?, row.get(1)?))))
+            let sql = "SELECT p.creditor, p.notice, w.json FROM position p LEFT JOIN position_whole w ON w.position_id = p.id \
+                       WHERE p.pt = ?1 AND p.pt_id = ?2";
+            let mut select = db.prepare_cached(sql)?;
+            Ok(select.query_map([pt, id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -291,10 +296,10 @@ fn rome_date(millis: i64) -> Date {
 
 pub(super) fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Result<Option<PositionMaterial>, StoreError> {
     let row = PositionRow::load(db, id)?;
-    type Found = (Option<String>, Option<String>, i64, Option<i64>, Option<i64>);
-    let (pt_id, next_day, created_at, base, paid_at): Found = db
-        .prepare_cached("SELECT pt_id, next_day, created_at, base, paid_at FROM position WHERE id = ?1")?
-        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
+    type Found = (Option<String>, Option<String>, i64, Option<i64>, Option<i64>, Option<i64>);
+    let (pt_id, next_day, created_at, base, paid_at, paid): Found = db
+        .prepare_cached("SELECT pt_id, next_day, created_at, base, paid_at, paid FROM position WHERE id = ?1")?
+        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))?;
     let found = optional(
         db.prepare_cached(
             "SELECT a.flow_digest, a.live, a.iun, a.accepted_at, c.json, a.sender FROM act a JOIN act_content c ON c.act_id = a.id WHERE a.id = ?1",
@@ -380,6 +385,7 @@ pub(super) fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Re
         wanted: row.wanted,
         pt_id,
         base: base.map(Cents),
+        paid: paid.map(Cents),
         notices,
         touched: row.touched,
         next_day: next_day.and_then(|day| day.parse().ok()),
@@ -397,11 +403,51 @@ pub(super) fn material(db: &Connection, id: PositionId, flows: &mut Flows) -> Re
     }))
 }
 
-/// Positions whose debt was paid with another notice of their act: `paid` is one that has just been.
-pub(super) fn paid_with(db: &Connection, paid: &PositionRow) -> Result<Vec<PositionId>, StoreError> {
+/// Whether the act of a position has other notices of configured PTs.
+fn has_others(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
     let several =
         "SELECT EXISTS (SELECT 1 FROM act a JOIN notice n ON n.act_id = a.id WHERE a.id = ?1 AND a.positions > 1 AND n.notice_code <> ?2)";
-    if !db.prepare_cached(several)?.query_row(params![paid.act.0.as_bytes(), paid.notice], |row| row.get(0))? {
+    Ok(db.prepare_cached(several)?.query_row(params![row.act.0.as_bytes(), row.notice], |found| found.get(0))?)
+}
+
+/// Whether a person said that it is due all the same, though another notice of its debt was paid.
+fn is_due_apart(db: &Connection, id: PositionId) -> Result<bool, StoreError> {
+    let sql = "SELECT due_apart FROM position WHERE id = ?1";
+    Ok(db.prepare_cached(sql)?.query_row([id.0.as_bytes()], |found| found.get(0))?)
+}
+
+/// Whether the debt of a position was paid with another notice of its act, by what is known now: often a payment is learnt before the
+/// PT has said of both what they ask for.
+pub(super) fn is_paid_with_another(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
+    if !has_others(db, row)? || is_due_apart(db, row.id)? {
+        return Ok(false);
+    }
+    let mut flows = Flows::default();
+    let mut own = None;
+    for id in positions_of(db, row.act)?.into_iter().filter(|id| *id != row.id) {
+        let sql = "SELECT state FROM position WHERE id = ?1 AND act_id = ?2";
+        let state =
+            optional(db.prepare_cached(sql)?.query_row([&id.0.as_bytes()[..], row.act.0.as_bytes()], |found| found.get::<_, String>(0)))?;
+        if state.as_deref() != Some(PositionState::Paid.name()) {
+            continue;
+        }
+        let own = match &own {
+            Some(own) => own,
+            None => match material(db, row.id, &mut flows)? {
+                Some(material) => own.insert(material),
+                None => return Ok(false),
+            },
+        };
+        if material(db, id, &mut flows)?.is_some_and(|paid| paid.pays(own)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Positions whose debt was paid with another notice of their act: `paid` is one that is.
+pub(super) fn paid_with(db: &Connection, paid: &PositionRow) -> Result<Vec<PositionId>, StoreError> {
+    if !has_others(db, paid)? {
         return Ok(Vec::new());
     }
     let mut flows = Flows::default();
@@ -409,7 +455,7 @@ pub(super) fn paid_with(db: &Connection, paid: &PositionRow) -> Result<Vec<Posit
     let mut found = Vec::new();
     for id in positions_of(db, paid.act)? {
         let Some(other) = material(db, id, &mut flows)?.filter(|other| other.id != own.id && other.act == own.act) else { continue };
-        if own.pays(&other) {
+        if own.pays(&other) && !is_due_apart(db, id)? {
             found.push(id);
         }
     }
@@ -453,9 +499,10 @@ impl PositionMaterial {
         holders.len() == all && self.asked_for_the_whole(rule)
     }
 
-    /// Whether its PT held, at first, what the rule asks for. Nobody says it of a PT that does not tell amounts.
+    /// Whether its PT held, at first, what the rule asks for. Nobody says it of a PT that does not tell amounts, unless it was paid: then
+    /// what was paid says it.
     fn asked_for_the_whole(&self, rule: &AmountRule) -> bool {
-        match (self.facts.amount, self.base) {
+        match (self.facts.amount, self.base.or(self.paid)) {
             (Some(amount), Some(base)) => amount == base || asks_for(rule, &self.facts, base),
             _ => false,
         }

@@ -296,11 +296,15 @@ pub(super) fn observe_one(
     let cancels = ends && is_cancelled_with(db, row.act)?;
     let due_then = super::payments::due_of(db, &row, fact, beside.due, now)?;
     let facts = PositionFacts { again, being_paid, read_before, due_then, ..row.facts(!live, notified, tells, cancels) };
-    let step = position::observe(&row.state, &facts, fact);
+    let step = match elsewhere(db, &row, fact)? {
+        Some(fact) => position::observe(&row.state, &facts, &fact),
+        None => position::observe(&row.state, &facts, fact),
+    };
     let moved = before != row.wanted;
     let news = row.state != PositionState::Paid && step.next == PositionState::Paid;
     save(db, &mut row, fact, step, moved, now)?;
-    if news {
+    // A payment is often learnt before its PT has said what the notice asks for.
+    if news || (row.state == PositionState::Paid && matches!(fact, PositionFact::Verified { .. })) {
         for other in super::position_material::paid_with(db, &row)? {
             observe_one(db, other, &PositionFact::PaidElsewhere, Beside::default(), now)?;
         }
@@ -321,6 +325,16 @@ pub(super) fn observe_one(
         return observe_one(db, id, &told, Beside::default(), now);
     }
     Ok(row.state)
+}
+
+/// The PT says that a notice can be paid whose debt was paid with another notice of its act: it does not know, and is taken to say so.
+fn elsewhere(db: &Connection, row: &PositionRow, fact: &PositionFact) -> Result<Option<PositionFact>, StoreError> {
+    let PositionFact::Verified { held } = fact else { return Ok(None) };
+    let payable = matches!(held.state, HeldState::Payable | HeldState::NotActive | HeldState::Expired);
+    if !payable || !row.state.is_under_way() || !super::position_material::is_paid_with_another(db, row)? {
+        return Ok(None);
+    }
+    Ok(Some(PositionFact::Verified { held: Held { state: HeldState::PaidElsewhere, ..held.clone() } }))
 }
 
 fn is_live(db: &Connection, row: &PositionRow) -> Result<bool, StoreError> {
@@ -354,7 +368,7 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
             row.unsure = false;
             let sql = "UPDATE position SET asked = NULL, base = NULL, held_due = NULL, held_state = NULL, fee = NULL, wanted = NULL, \
                        wanted_cost = NULL, cost = NULL, reckoned_on = NULL, next_day = NULL, fault = NULL, sheet = NULL, told = NULL, \
-                       whole_before = NULL, whole_since = NULL, costs_before = NULL, pushed_at = NULL, unsure = 0 WHERE id = ?1";
+                       whole_before = NULL, whole_since = NULL, costs_before = NULL, pushed_at = NULL, unsure = 0, due_apart = 0 WHERE id = ?1";
             db.prepare_cached(sql)?.execute([id])?;
             db.prepare_cached("DELETE FROM position_whole WHERE position_id = ?1")?.execute([id])?;
         }
@@ -402,6 +416,9 @@ fn take(db: &Connection, row: &mut PositionRow, fact: &PositionFact, sheet: Opti
         // The prices that were known have the cost in them, and count days that nobody counts any more.
         PositionFact::Left { last: true } => {
             db.prepare_cached("UPDATE position SET sheet = NULL WHERE id = ?1")?.execute([id])?;
+        }
+        PositionFact::Resumed if matches!(&row.state, PositionState::Parked { code } if code == position::code::PAID_ELSEWHERE) => {
+            db.prepare_cached("UPDATE position SET due_apart = 1 WHERE id = ?1")?.execute([id])?;
         }
         PositionFact::NoSum { code } => {
             db.prepare_cached("UPDATE position SET fault = ?2, sheet = NULL WHERE id = ?1")?.execute(params![id, code])?;

@@ -212,6 +212,8 @@ fn says_otherwise(row: &Row, amount: Option<Cents>, printed: &[Printed]) -> Opti
 fn seen(state: &PositionState, held: Option<HeldState>, asked: Option<Cents>, wanted: Option<Cents>, reckoned: bool) -> Seen {
     match state {
         PositionState::Unmanaged => Seen::Unmanaged,
+        // Paid with another notice, then cancelled by its PT.
+        PositionState::Closed if held == Some(HeldState::Cancelled) => Seen::Held { state: HeldState::Cancelled, asked, wanted },
         PositionState::Unverified | PositionState::Closed => Seen::Waits,
         PositionState::Open if !reckoned && held.is_none_or(|held| held == HeldState::Payable) => Seen::Waits,
         // One that cannot be verified is taken as its batch says.
@@ -245,6 +247,8 @@ mod tests {
         let table = [
             (PositionState::Unmanaged, None, Seen::Unmanaged),
             (PositionState::Unverified, None, Seen::Waits),
+            (PositionState::Closed, None, Seen::Waits),
+            (PositionState::Closed, Some(HeldState::Cancelled), held(HeldState::Cancelled)),
             (PositionState::Open, Some(HeldState::Payable), held(HeldState::Payable)),
             (PositionState::Open, Some(HeldState::NotActive), held(HeldState::NotActive)),
             (PositionState::Open, None, held(HeldState::Payable)),

@@ -410,6 +410,7 @@ fn blank() -> PositionMaterial {
         wanted: None,
         pt_id: None,
         base: None,
+        paid: None,
         notices: 1,
         touched: false,
         next_day: None,

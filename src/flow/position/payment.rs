@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::{PositionEffect, PositionFacts, PositionState, PositionStep, code, event, line};
+use super::{FIRST_POLL, PositionEffect, PositionFacts, PositionState, PositionStep, When, code, event, line};
 use crate::domain::calendar::in_rome;
 use crate::domain::money::Cents;
 use crate::domain::position::{CostChannel, PaymentSeen};
@@ -57,10 +57,15 @@ pub(super) fn told(state: &PositionState, row: &PositionFacts, payment: &Payment
 /// The debt was paid with another notice: nothing was received on this one, and nothing more is asked for with it.
 pub(super) fn elsewhere(state: &PositionState) -> PositionStep {
     match state {
-        PositionState::Unverified | PositionState::Open | PositionState::Changing { .. } => PositionStep::park(code::PAID_ELSEWHERE),
-        PositionState::Parked { code } if code != code::PAID_ELSEWHERE => PositionStep::park(code::PAID_ELSEWHERE),
+        PositionState::Unverified | PositionState::Open | PositionState::Changing { .. } => parked(),
+        PositionState::Parked { code } if code != code::PAID_ELSEWHERE => parked(),
         state => PositionStep::stay(state),
     }
+}
+
+/// Looked at again: the office cancels it at its PT, or somebody pays it too.
+pub(super) fn parked() -> PositionStep {
+    PositionStep::park(code::PAID_ELSEWHERE).at(PositionEffect::PollPayment, When::In(FIRST_POLL))
 }
 
 /// Its PT calls it paid and tells no payment: it is taken to be of what that PT asked for, and said to be so.

@@ -105,12 +105,12 @@ fn each_fact_moves_each_state_as_written() {
         (S::Unverified, verified(HeldState::Cancelled, None), "FERMA", vec![]),
         (S::Unverified, verified(HeldState::Paid, None), "PAGATA", vec![]),
         // Nothing was received on it: no payment is told to anybody, and nothing else makes it be asked for again but a person.
-        (S::Unverified, verified(HeldState::PaidElsewhere, None), "FERMA", vec![]),
-        (S::Open, verified(HeldState::PaidElsewhere, None), "FERMA", vec![]),
-        (changing(10_847, Stage::Offered), read(HeldState::PaidElsewhere, None, false), "FERMA", vec![]),
-        (S::Open, F::PaidElsewhere, "FERMA", vec![]),
-        (changing(10_847, Stage::ToPush), F::PaidElsewhere, "FERMA", vec![]),
-        (parked(code::EXPIRED), F::PaidElsewhere, "FERMA", vec![]),
+        (S::Unverified, verified(HeldState::PaidElsewhere, None), "FERMA", vec!["CHIEDI_PAGAMENTO"]),
+        (S::Open, verified(HeldState::PaidElsewhere, None), "FERMA", vec!["CHIEDI_PAGAMENTO"]),
+        (changing(10_847, Stage::Offered), read(HeldState::PaidElsewhere, None, false), "FERMA", vec!["CHIEDI_PAGAMENTO"]),
+        (S::Open, F::PaidElsewhere, "FERMA", vec!["CHIEDI_PAGAMENTO"]),
+        (changing(10_847, Stage::ToPush), F::PaidElsewhere, "FERMA", vec!["CHIEDI_PAGAMENTO"]),
+        (parked(code::EXPIRED), F::PaidElsewhere, "FERMA", vec!["CHIEDI_PAGAMENTO"]),
         (S::Paid, F::PaidElsewhere, "PAGATA", vec![]),
         (S::Unmanaged, F::PaidElsewhere, "NON_GESTITA", vec![]),
         (S::Closed, F::PaidElsewhere, "CHIUSA", vec![]),
@@ -120,6 +120,9 @@ fn each_fact_moves_each_state_as_written() {
         (parked(code::PAID_ELSEWHERE), F::Unverifiable, "FERMA", vec![]),
         (parked(code::PAID_ELSEWHERE), F::Resumed, "DA_VERIFICARE", vec!["VERIFICA_POSIZIONE"]),
         (parked(code::PAID_ELSEWHERE), verified(HeldState::Paid, None), "PAGATA", vec![]),
+        (parked(code::PAID_ELSEWHERE), verified(HeldState::Cancelled, None), "CHIUSA", vec![]),
+        (parked(code::PAID_ELSEWHERE), verified(HeldState::Expired, None), "FERMA", vec![]),
+        (parked(code::PAID_ELSEWHERE), F::ActErased, "CHIUSA", vec![]),
         (S::Unverified, F::Unverifiable, "APERTA", vec!["RICALCOLA"]),
         (S::Unverified, F::NotVerified { code: code::NOT_FOUND }, "FERMA", vec![]),
         (S::Open, reckoned_fact(sum(10_000)), "APERTA", vec![]),
@@ -296,7 +299,11 @@ fn what_was_paid_with_another_notice_has_no_amount_and_stays_so_until_a_person_s
     for fact in [PositionFact::PaidElsewhere, PositionFact::Verified { held: held(HeldState::PaidElsewhere, Some(10_000)) }] {
         let step = observe(&PositionState::Open, &tells, &fact);
         assert_eq!(step.next, parked(code::PAID_ELSEWHERE), "{fact:?}");
-        assert_eq!((step.flags.as_slice(), effects(&step).as_slice()), (&[code::PAID_ELSEWHERE.to_owned()][..], &[][..]), "{fact:?}");
+        assert_eq!(
+            (step.flags.as_slice(), effects(&step).as_slice()),
+            (&[code::PAID_ELSEWHERE.to_owned()][..], &["CHIEDI_PAGAMENTO"][..]),
+            "{fact:?}"
+        );
         let told = &step.lines[0];
         assert_eq!(
             (told.event, told.code.as_deref(), told.amount, &told.payment),

@@ -15,7 +15,8 @@ use super::access::{Caller, Way};
 use super::receipt::instant;
 use super::{Desk, Paid, Refused, SMALL, Untaken, cents, is_creditor, is_notice, json, told};
 use crate::config::PtKind;
-use crate::service::positions::{Over, PriceAnswer, inbound};
+use crate::service::positions::inbound::{self, ByPtId};
+use crate::service::positions::{Over, PriceAnswer};
 use crate::service::rome;
 use crate::store::StoreError;
 
@@ -87,14 +88,9 @@ pub(super) async fn by_position(
         return malformed("Identificativi non conformi");
     }
     let found = async {
-        let Some((creditor, notice)) = inbound::by_position_id(&desk.hub, &pt, &position).await? else { return Ok(None) };
-        // One application of GovPay is not told of the positions of another.
-        let settings = desk.hub.settings();
-        let own = settings.institution(&creditor).and_then(|ente| ente.route(&notice)).and_then(|route| route.service.as_deref());
-        if own.is_some_and(|own| own != a2a) {
-            return Ok(None);
-        }
-        verified(&desk, &caller, &creditor, &notice).await.map(Some)
+        let all = inbound::by_position_id(&desk.hub, &pt, &position).await?;
+        let Some(one) = only(all, &a2a, || inbound::is_of_one_ente(&desk.hub, &pt)) else { return Ok(None) };
+        verified(&desk, &caller, &one.creditor, &one.notice).await.map(Some)
     };
     match found.await {
         Ok(Some(answer)) => answer,
@@ -104,6 +100,37 @@ pub(super) async fn by_position(
             internal()
         }
     }
+}
+
+/// The position of the application `a2a` among those with one `idPendenza`, which is its own only inside an application: first by what
+/// GovPay itself said of it, else by the `service` of its route. One of which nobody knows the application is given only where GovPay has
+/// no other ente. Between two nobody is told anything: the wrong one would be paid by somebody else, or name them.
+fn only(all: Vec<ByPtId>, a2a: &str, of_one_ente: impl FnOnce() -> bool) -> Option<ByPtId> {
+    #[derive(Deserialize)]
+    struct Kept {
+        #[serde(rename = "idA2A")]
+        application: Option<String>,
+    }
+    let (mut said, mut routed, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for one in all {
+        let kept = one.kept.as_deref().and_then(|kept| serde_json::from_str::<Kept>(kept).ok()?.application);
+        match (kept.as_deref(), one.service.as_deref()) {
+            (Some(application), _) if application == a2a => said.push(one),
+            (None, Some(application)) if application == a2a => routed.push(one),
+            (Some(_), _) | (None, Some(_)) => {}
+            (None, None) => unknown.push(one),
+        }
+    }
+    let mut found = if !said.is_empty() {
+        said
+    } else if !routed.is_empty() {
+        routed
+    } else if of_one_ente() {
+        unknown
+    } else {
+        return None;
+    };
+    if found.len() == 1 { found.pop() } else { None }
 }
 
 async fn verified(desk: &Desk, caller: &Caller, creditor: &str, notice: &str) -> Result<Response, StoreError> {
@@ -211,5 +238,37 @@ pub(super) async fn paid(
         Err(Untaken::NotOurs) => StatusCode::NOT_FOUND.into_response(),
         Err(Untaken::Amount) => malformed("Importo non valido"),
         Err(Untaken::Broken) => internal(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_a_pendenza_is_of_one_application() {
+        let one = |notice: &str, kept: Option<&str>, service: Option<&str>| ByPtId {
+            creditor: "01234567897".to_owned(),
+            notice: notice.to_owned(),
+            kept: kept.map(|application| format!("{{\"idA2A\":\"{application}\",\"idPendenza\":\"P-1\"}}")),
+            service: service.map(str::to_owned),
+        };
+        let table: Vec<(&str, Vec<ByPtId>, bool, Option<&str>)> = vec![
+            ("none", vec![], true, None),
+            ("as GovPay said", vec![one("a", Some("A"), None), one("b", Some("B"), None)], false, Some("b")),
+            ("the other's alone", vec![one("a", Some("A"), None)], false, None),
+            ("GovPay says another than the route", vec![one("a", Some("A"), Some("B"))], false, None),
+            ("by the routes", vec![one("a", None, Some("A")), one("b", None, Some("B"))], false, Some("b")),
+            ("GovPay is believed before a route", vec![one("a", None, Some("B")), one("b", Some("B"), None)], false, Some("b")),
+            ("two by the routes", vec![one("a", None, Some("B")), one("b", None, Some("B"))], false, None),
+            ("nobody knows, GovPay is shared", vec![one("a", None, None)], false, None),
+            ("nobody knows, GovPay has one ente", vec![one("a", None, None)], true, Some("a")),
+            ("nobody knows of two", vec![one("a", None, None), one("b", None, None)], true, None),
+            ("known before unknown", vec![one("a", None, None), one("b", Some("B"), None)], true, Some("b")),
+            ("what is kept cannot be read", vec![ByPtId { kept: Some("{".to_owned()), ..one("b", None, Some("B")) }], false, Some("b")),
+        ];
+        for (what, all, alone, want) in table {
+            assert_eq!(only(all, "B", || alone).map(|one| one.notice).as_deref(), want, "{what}");
+        }
     }
 }

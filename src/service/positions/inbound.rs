@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{reckon, verify};
+use super::{partners, reckon, verify};
 use crate::config::Institution;
 use crate::domain::money::Cents;
 use crate::domain::position::Change;
@@ -44,7 +44,31 @@ pub async fn whole(
     Ok(subject.channel.partner.whole(&subject.route, &subject.asked, kept.as_deref(), &change))
 }
 
-/// The creditor and the notice of a position of that PT, by the PT's own id of it.
-pub async fn by_position_id(hub: &Hub, pt: &str, position: &str) -> Result<Option<(String, String)>, StoreError> {
-    hub.store.notice_of_pt_id(pt, position).await
+/// A position that its PT names by its own id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByPtId {
+    pub creditor: String,
+    pub notice: String,
+    /// The whole of it as the PT held it when it was read last, where that is kept. Names people.
+    pub kept: Option<String>,
+    /// `service` of its route at that PT.
+    pub service: Option<String>,
+}
+
+/// The positions of that PT that have that id of its own: an id may be of one ente, or of one application, alone.
+pub async fn by_position_id(hub: &Hub, pt: &str, position: &str) -> Result<Vec<ByPtId>, StoreError> {
+    let settings = hub.settings();
+    let found = hub.store.notices_of_pt_id(pt, position).await?;
+    let with_route = |(creditor, notice, kept): (String, String, Option<String>)| {
+        let service = partners::route(&settings, &creditor, &notice, pt).and_then(|route| route.service.clone());
+        ByPtId { creditor, notice, kept, service }
+    };
+    Ok(found.into_iter().map(with_route).collect())
+}
+
+/// Whether only one ente has notices at that PT.
+#[must_use]
+pub fn is_of_one_ente(hub: &Hub, pt: &str) -> bool {
+    let settings = hub.settings();
+    settings.institutions.iter().filter(|ente| ente.payments.iter().any(|route| route.pt == pt)).count() == 1
 }

@@ -56,6 +56,7 @@ fn material(costs: CostChannel) -> PositionMaterial {
         wanted: None,
         pt_id: None,
         base: Some(Cents(4_000)),
+        paid: None,
         notices: 1,
         touched: false,
         next_day: None,

@@ -51,6 +51,7 @@ CREATE TABLE position (
   paid_at INTEGER,
   paid INTEGER,
   park_code TEXT,
+  due_apart INTEGER NOT NULL DEFAULT 0, -- a person said that it is due though another notice of its debt was paid
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 );
@@ -97,10 +98,11 @@ CREATE TABLE suspension (
 ) WITHOUT ROWID;
 
 -- Acts that an amount still follows: its position is neither paid nor closed, and there are dates or questions to its PT to come, days
--- that stand still, or a person is expected.
+-- that stand still, or a person is expected. Where the debt was paid with another notice there is no amount to follow.
 CREATE VIEW act_followed AS
 SELECT n.act_id, p.id AS position_id FROM notice n JOIN position p ON p.notice = n.notice_code AND p.creditor = n.creditor
 WHERE p.act_id = n.act_id AND p.state IN ('DA_VERIFICARE', 'APERTA', 'IN_MODIFICA', 'FERMA')
+AND p.park_code IS NOT 'PAGATO_CON_ALTRO_AVVISO'
 AND (p.state <> 'APERTA' OR p.next_day IS NOT NULL
   OR EXISTS (SELECT 1 FROM suspension s WHERE s.position_id = p.id AND s.until_day IS NULL)
   OR EXISTS (SELECT 1 FROM job j WHERE j.subject_kind = 'posizione' AND j.subject_id = p.id));
