@@ -125,6 +125,7 @@ impl FolderHomes {
             arrivals,
         };
         let shared = Shared::open(settings).map_err(|error| DoorError::Home(source.root.clone(), error))?;
+        shared.make_flow_folders(&source.flows);
         Ok(Some(Wanted::New(source.name.clone(), shared)))
     }
 

@@ -28,6 +28,7 @@ sentences! {
     NameCollides => "Esiste già un nome uguale salvo maiuscole o accenti: usare un altro nome.",
     AlreadyExists => "Esiste già un file o una cartella con questo nome: usare un altro nome o cancellare quello vecchio.",
     NotAFolder => "Non è una cartella: controllare il percorso.",
+    NoFolder => "La cartella di destinazione non esiste: crearla prima (mkdir), poi depositarvi il file.",
     IsAFolder => "È una cartella, non un file: controllare il percorso.",
     FolderNotEmpty => "La cartella non è vuota: cancellare prima il suo contenuto.",
     QuotaBytes => "Lo spazio del gestionale è finito: attendere che i depositi siano presi in carico o chiedere più spazio.",

@@ -2,7 +2,7 @@
 
 use rustix::fs::{AtFlags, FileType};
 
-use super::beneath::{self, refused, rename_new};
+use super::beneath::{self, into_folder, refused, rename_new};
 use super::inbox::gone;
 use super::path::{DRY_RUN, INBOX, Rel, check_new};
 use super::shared::{Found, STAGING, Shared, spelled_in};
@@ -65,7 +65,7 @@ impl Shared {
         if self.collides(&desk, to, Some(from))? {
             return Err(Refused::NameCollides);
         }
-        let inbox = self.folder(INBOX, to.parent()).map_err(refused)?;
+        let inbox = self.folder(INBOX, to.parent()).map_err(into_folder)?;
         let known = desk.known(from);
         match source {
             Found::Staged(folder, name, _) => {

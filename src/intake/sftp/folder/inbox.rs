@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::beneath::{self, create, open_file, refused, rename_new};
+use super::beneath::{self, create, into_folder, open_file, refused, rename_new};
 use super::desk::{Desk, Open};
 use super::path::{INBOX, Rel, check_new};
 use super::shared::{Found, STAGING, Shared};
@@ -84,7 +84,7 @@ impl Shared {
     /// A new file.
     fn begin(&self, desk: &mut Desk, rel: &Rel, flags: OpenFlags) -> Result<Upload, Refused> {
         check_new(rel.name())?;
-        self.folder(INBOX, rel.parent()).map_err(refused)?;
+        self.folder(INBOX, rel.parent()).map_err(into_folder)?;
         if self.collides(desk, rel, None)? {
             return Err(Refused::NameCollides);
         }

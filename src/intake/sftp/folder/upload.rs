@@ -171,10 +171,13 @@ impl Upload {
         if size > inner.size {
             shared.grow(size - inner.size)?;
             // Before there is a hole, so that a restart knows of it.
-            shared.tell_gap(self.inode, inner.ranges.prefix())?;
+            shared.tell_gap(self.inode, inner.ranges.prefix()).inspect_err(|_| shared.shrink(size - inner.size))?;
         }
         if let Err(error) = rustix::fs::ftruncate(file, size) {
             shared.shrink(size.saturating_sub(inner.size));
+            if !inner.gap_told {
+                shared.forget_gap(self.inode);
+            }
             return Err(refused(error));
         }
         shared.shrink(inner.size.saturating_sub(size));

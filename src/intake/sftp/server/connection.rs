@@ -58,8 +58,8 @@ pub(super) struct Connection {
     missed: Option<(String, &'static str)>,
     /// It asked for a user that does not exist, and that is in the books.
     unknown_user: bool,
-    /// Why it must go although it logged in.
-    turned_away: Option<&'static str>,
+    /// Why it must go although it logged in, for the books and for itself.
+    turned_away: Option<(&'static str, &'static str)>,
     logged_in: bool,
 }
 
@@ -143,8 +143,8 @@ impl Connection {
         }
         match self.door.guests.admit(&self.guest, account) {
             Admission::Welcome => {}
-            Admission::Full => self.turned_away = Some(self.words().too_many_sessions),
-            Admission::Stopping => self.turned_away = Some(self.words().stopping),
+            why @ Admission::Full => self.turned_away = Some((why.code(), self.words().too_many_sessions)),
+            why @ Admission::Stopping => self.turned_away = Some((why.code(), self.words().stopping)),
         }
         Auth::Accept
     }
@@ -283,8 +283,8 @@ impl Handler for Connection {
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         self.logged_in = true;
         let account = self.guest.account().map(|account| account.name.clone());
-        if let Some(why) = self.turned_away {
-            self.door.ledger.note(self.event(Act::LoginRefused, account, "TROPPE_SESSIONI"));
+        if let Some((code, why)) = self.turned_away {
+            self.door.ledger.note(self.event(Act::LoginRefused, account, code));
             self.guest.doom();
             return session.disconnect(Disconnect::TooManyConnections, why, "it");
         }

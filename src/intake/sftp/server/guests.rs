@@ -13,6 +13,7 @@ use super::defender::judged;
 use super::gate::Link;
 use super::kexinit::Offer;
 use super::line::Line;
+use crate::intake::sftp::home::Refused;
 
 /// A connection.
 pub struct Guest {
@@ -43,6 +44,18 @@ pub enum Admission {
     /// Its account has all the sessions it may have.
     Full,
     Stopping,
+}
+
+impl Admission {
+    /// As the books say it; never changed once released.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Admission::Welcome => "OK",
+            Admission::Full => "TROPPE_SESSIONI",
+            Admission::Stopping => Refused::Stopping.code(),
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -31,6 +31,8 @@ const FULL: usize = 2 << 20;
 /// than this, also on a machine that has much else to do: were every piece of it done by another thread, each thread's arena would keep
 /// the memory of all (measured: 9 to 14 MiB in the place of 4 during one `get`).
 const LINGER: Duration = Duration::from_millis(50);
+/// After the end of an upload its client may still look at the file, set its times, give it its name.
+const AFTERWARDS_MS: u64 = 2_000;
 
 /// See the module.
 pub struct Line {
@@ -54,7 +56,9 @@ pub struct Line {
     closing: Mutex<Option<Refused>>,
     handles: AtomicUsize,
     uploads: AtomicBool,
-    /// Milliseconds of [`Link::age_ms`], 0 for none: last request; since when answers wait; since when a packet is incomplete.
+    /// Milliseconds of [`Link::age_ms`], 0 for none: last end of an upload; last request; since when answers wait; since when a packet
+    /// is incomplete.
+    uploaded: AtomicU64,
     asked: AtomicU64,
     waiting: AtomicU64,
     partial: AtomicU64,
@@ -69,7 +73,7 @@ pub struct Health {
     pub idle_ms: u64,
     /// Milliseconds for which the client did not take what it asked for, or did not end a packet that it began.
     pub stalled_ms: u64,
-    /// Files and folders are open, or work is under way.
+    /// Files and folders are open, work is under way, or an upload ended just now.
     pub busy: bool,
     /// A file is being uploaded, or work is under way.
     pub uploading: bool,
@@ -104,6 +108,7 @@ impl Line {
             closing: Mutex::new(None),
             handles: AtomicUsize::new(0),
             uploads: AtomicBool::new(false),
+            uploaded: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             partial: AtomicU64::new(0),
             counts: counts.clone(),
@@ -176,12 +181,13 @@ impl Line {
             0 => 0,
             mark => now.saturating_sub(mark),
         };
+        let just_now = |mark: &AtomicU64| mark.load(Ordering::Relaxed) > 0 && since(mark) < AFTERWARDS_MS;
         let working = !lock(&self.engine).is_idle();
         Health {
             idle_ms: if working { 0 } else { since(&self.asked) },
             // A packet stays incomplete while its socket is not read: that is not the client's fault.
             stalled_ms: since(&self.waiting).max(if self.paused.load(Ordering::Relaxed) { 0 } else { since(&self.partial) }),
-            busy: working || self.handles.load(Ordering::Relaxed) > 0,
+            busy: working || self.handles.load(Ordering::Relaxed) > 0 || just_now(&self.uploaded),
             uploading: working || self.uploads.load(Ordering::Relaxed),
         }
     }
@@ -250,7 +256,11 @@ impl Line {
             let Some(mut batch) = taken else { return };
             loop {
                 let mut replies = Replies::default();
+                let ended = executor.ended_uploads();
                 let progress = executor.run(&mut batch, &mut replies);
+                if executor.ended_uploads() > ended {
+                    self.uploaded.store(self.link.age_ms().max(1), Ordering::Relaxed);
+                }
                 // Before the answers: whoever asks how the line is sees at every moment what is open or what is being done.
                 self.handles.store(executor.open_handles(), Ordering::Relaxed);
                 self.uploads.store(executor.has_uploads(), Ordering::Relaxed);

@@ -367,7 +367,7 @@ fn rename_replaces_only_when_it_is_told_to() {
         (b"in/a.zip", b"/", Refused::ReadOnly),
         (b"in/a.zip", b"esiti/a.zip", Refused::ReadOnly),
         (b"in/a.zip", b"in/prova", Refused::AlreadyExists),
-        (b"in/a.zip", b"in/tari/a.zip", Refused::NotFound),
+        (b"in/a.zip", b"in/tari/a.zip", Refused::NoFolder),
         (b"in/prova", b"in/vera", Refused::NotAllowed),
         (b"in/b.zip", b"in/c.zip", Refused::NotFound),
         (b"in/a.zip", b"in/nul.zip", Refused::NameRefused),
@@ -461,6 +461,63 @@ fn folders_are_flows_and_nothing_else() {
     assert_eq!(home.real_path(b"IN//prova/./../x.zip").as_deref(), Ok("/in/x.zip"));
     assert_eq!(list(&home, "in/x"), Err(Refused::NotFound));
     assert!(home.stat(b"/").is_ok() && home.stat(b"in").is_ok() && home.stat(b"nulla") == Err(Refused::NotFound));
+}
+
+#[test]
+fn a_path_that_means_a_folder_never_becomes_a_file() {
+    let house = House::with(|settings| settings.limits.may_delete_published = true);
+    let home = house.home();
+    home.make_folder(b"in/Cds").unwrap();
+    put(&home, "in/lotto.zip", b"x").unwrap();
+    std::fs::write(house.path("esiti/e.csv"), "x").unwrap();
+    let append = OpenFlags { append: true, create: true, ..RESUME };
+    let table = [
+        ("in/nuova/", Refused::NoFolder),
+        ("in/nuova/.", Refused::NoFolder),
+        ("in/nuova//", Refused::NoFolder),
+        ("in/prova/nuova/", Refused::NoFolder),
+        ("in/nuova/x/..", Refused::NoFolder),
+        ("in/nuova/lotto.zip", Refused::NoFolder),
+        ("in/lotto.zip/", Refused::NotAFolder),
+        ("in/Cds/", Refused::IsAFolder),
+        // Who comes from Windows means the one that is there.
+        ("in/CDS/", Refused::IsAFolder),
+        ("in/", Refused::IsAFolder),
+    ];
+    for (path, want) in table {
+        for flags in [WRITE, append] {
+            assert_eq!(open(&home, path, flags).err(), Some(want), "{path}");
+        }
+        let want = match want {
+            Refused::IsAFolder if path == "in/" => Refused::NotAllowed,
+            Refused::IsAFolder => Refused::AlreadyExists,
+            want => want,
+        };
+        for replace in [false, true] {
+            assert_eq!(home.rename(b"in/lotto.zip", path.as_bytes(), replace), Err(want), "rename to {path}");
+        }
+    }
+    assert_eq!(home.rename(b"esiti/e.csv", b"esiti/letti/", false), Err(Refused::NoFolder));
+    assert_eq!(house.tree("in").into_keys().collect::<Vec<_>>(), ["Cds/", "lotto.zip", "prova/"]);
+    assert!(house.tree(".messo/arrivo").values().all(Vec::is_empty) && house.path("esiti/e.csv").exists());
+    assert_eq!(home.stat(b"in/CDS/").map(|found| found.mode), Ok(Some(0o040_750)), "as scp asks before it sends");
+    put(&home, "in/CDS/lotto.zip", b"y").unwrap();
+    assert!(house.path("in/Cds/lotto.zip").exists());
+}
+
+#[test]
+fn the_folders_of_the_flows_are_there_and_are_not_counted() {
+    let house = House::with(|settings| settings.limits.quota_files = 2);
+    let flows = ["cds", "tari", "..", "a/b", ".git"].map(str::to_owned);
+    std::fs::create_dir(house.path("in/TARI")).unwrap();
+    house.shared.make_flow_folders(&flows);
+    let home = house.home();
+    assert_eq!(names(&home, "in"), ["TARI", "cds", "prova"], "one that is there in other letters stays the only one");
+    assert_eq!(house.shared.usage(), Usage { bytes: 0, files: 0 });
+    put(&home, "in/cds/lotto.zip", b"x").unwrap();
+    put(&home, "in/tari/lotto.zip", b"x").unwrap();
+    assert_eq!(put(&home, "in/altro.zip", b"x"), Err(Refused::QuotaFiles));
+    assert!(house.path("in/TARI/lotto.zip").exists());
 }
 
 #[test]
