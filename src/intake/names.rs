@@ -39,8 +39,7 @@ impl CompanionKind {
 }
 
 /// Suffixes of WinSCP, FileZilla, rclone, browsers, copy tools and frameworks (`.writing` is Spring's).
-const TEMPORARY: [&str; 9] =
-    [".part", ".filepart", ".partial", ".tmp", ".temp", ".crdownload", ".writing", ".inprogress", ".uploading"];
+const TEMPORARY: [&str; 9] = [".part", ".filepart", ".partial", ".tmp", ".temp", ".crdownload", ".writing", ".inprogress", ".uploading"];
 
 /// What the name says. Letter case is ignored: senders on Windows do.
 pub fn kind(name: &str) -> NameKind {

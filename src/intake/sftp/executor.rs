@@ -67,13 +67,14 @@ pub struct Executor {
     copying: Option<Copying>,
     closing: Option<Refused>,
     ended: u64,
+    deaf: bool,
 }
 
 impl Executor {
     #[must_use]
     pub fn new(home: Arc<dyn Home>, witness: Arc<dyn Witness>, settings: Settings) -> Executor {
         let handles = Handles::new(settings.handles);
-        Executor { home, witness, settings, handles, copying: None, closing: None, ended: 0 }
+        Executor { home, witness, settings, handles, copying: None, closing: None, ended: 0, deaf: false }
     }
 
     /// From now on whatever begins something new (OPEN, a rename, a removal, a folder) is refused with `why`
@@ -81,6 +82,11 @@ impl Executor {
     /// for. `None` takes it back.
     pub fn refuse_new_work(&mut self, why: Option<Refused>) {
         self.closing = why;
+    }
+
+    /// The client is gone: what it asked for is done, and what it would only have read is not.
+    pub fn nobody_listens(&mut self) {
+        self.deaf = true;
     }
 
     /// Files and folders open now.
@@ -164,6 +170,7 @@ impl Executor {
                 return Ok(());
             }
             Request::Close { handle } => self.close(*handle)?,
+            Request::Read { .. } | Request::ReadFolder { .. } if self.deaf => {}
             Request::Read { handle, offset, length } => return self.read(id, *handle, *offset, *length, replies),
             // Only what is not worth a call: nothing to write, or past every file.
             Request::Write { handle, data, .. } => {

@@ -31,7 +31,7 @@ sentences! {
     NoFolder => "La cartella di destinazione non esiste: crearla prima (mkdir), poi depositarvi il file.",
     IsAFolder => "È una cartella, non un file: controllare il percorso.",
     FolderNotEmpty => "La cartella non è vuota: cancellare prima il suo contenuto.",
-    QuotaBytes => "Lo spazio del gestionale è finito: attendere che i depositi siano presi in carico o chiedere più spazio.",
+    QuotaBytes => "Lo spazio del gestionale è finito: attendere le ricevute, o cancellare i trasferimenti interrotti, o chiedere più spazio.",
     QuotaFiles => "Il gestionale ha troppi file in attesa: attendere che i depositi siano presi in carico.",
     TooLarge => "Il file è più grande del massimo accettato: dividere il lotto in più archivi.",
     DiskReserve => "Lo spazio libero del server è sotto la riserva: riprovare più tardi.",

@@ -116,7 +116,8 @@ impl Shared {
     fn drop_target(&self, to: &Rel, target: &Found, whole: bool) -> Result<(), Refused> {
         let (Found::Staged(folder, name, stat) | Found::Real(folder, name, stat)) = target else { return Ok(()) };
         self.removed(stat.st_size as u64);
-        let elsewhere = matches!(target, Found::Staged(..)) == whole;
+        // Or under another spelling of the same name: that of a Mac.
+        let elsewhere = matches!(target, Found::Staged(..)) == whole || name != to.name();
         if elsewhere {
             self.settings.arrivals.forget(to.as_path());
             rustix::fs::unlinkat(folder, name.as_str(), AtFlags::empty()).or_else(gone).map_err(refused)?;

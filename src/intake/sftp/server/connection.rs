@@ -44,6 +44,11 @@ impl Slot {
             Slot::Sftp(line) => line.upgrade().is_some_and(|line| !line.is_over()),
         }
     }
+
+    /// The client has closed it, and its last requests are being done.
+    fn is_left(&self) -> bool {
+        matches!(self, Slot::Sftp(line) if line.upgrade().is_some_and(|line| line.is_left()))
+    }
 }
 
 /// See the module.
@@ -179,11 +184,13 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        let sent_away = self.guest.doomed_ms().is_some() || self.guest.link.over.is_cancelled();
         for slot in self.channels.values() {
             if let Slot::Sftp(line) = slot
                 && let Some(line) = line.upgrade()
             {
-                line.end();
+                // Who was sent away has lost what it had not waited for.
+                if sent_away { line.end() } else { line.leave() }
             }
         }
         if self.logged_in {
@@ -309,7 +316,8 @@ impl Handler for Connection {
 
     async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, _: &mut Session) -> Result<(), Self::Error> {
         self.channels.retain(|_, slot| slot.is_taken());
-        if self.channels.len() >= self.door.settings.max_channels || self.turned_away.is_some() {
+        let (most, left) = (self.door.settings.max_channels, self.channels.values().filter(|slot| slot.is_left()).count());
+        if self.channels.len() - left >= most || left > most || self.turned_away.is_some() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
@@ -376,10 +384,10 @@ impl Handler for Connection {
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
-        if let Some(Slot::Sftp(line)) = self.channels.remove(&channel)
-            && let Some(line) = line.upgrade()
-        {
-            line.end();
+        match self.channels.get(&channel) {
+            // Its place is free; it is remembered until what it asked for is done.
+            Some(Slot::Sftp(line)) => line.upgrade().iter().for_each(|line| line.leave()),
+            _ => drop(self.channels.remove(&channel)),
         }
         Ok(())
     }

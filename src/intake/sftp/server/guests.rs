@@ -185,3 +185,15 @@ impl Guests {
         lock(&self.all).values().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_say_why_somebody_who_knows_the_secret_may_not_stay() {
+        for (why, want) in [(Admission::Full, "TROPPE_SESSIONI"), (Admission::Stopping, "SFTP_ARRESTO"), (Admission::Welcome, "OK")] {
+            assert_eq!(why.code(), want, "{why:?}");
+        }
+    }
+}

@@ -47,6 +47,8 @@ pub struct Line {
     output: Notify,
     /// Cancelled: the channel is over.
     over: CancellationToken,
+    /// Cancelled: the client has closed the channel. What it asked for before is done; nobody takes the answers.
+    left: CancellationToken,
     link: Arc<Link>,
     paused: AtomicBool,
     /// The worker can do nothing before the client takes answers.
@@ -100,6 +102,7 @@ impl Line {
             lingering: Mutex::new(()),
             output: Notify::new(),
             over: link.over.child_token(),
+            left: CancellationToken::new(),
             asked: AtomicU64::new(link.age_ms()),
             link,
             paused: AtomicBool::new(false),
@@ -150,13 +153,37 @@ impl Line {
         self.output.notify_one();
     }
 
+    /// The client has closed the channel, or its socket: what came before that is worked off (some say CLOSE and go without waiting for
+    /// the answer), then it is over. As much as may be queued, so that it ends.
+    pub fn leave(self: &Arc<Self>) {
+        self.left.cancel();
+        // The rest of a packet will not come.
+        self.partial.store(0, Ordering::Relaxed);
+        self.wake();
+    }
+
     /// It is over: files are closed as they are, on a worker.
     pub fn end(self: &Arc<Self>) {
+        self.give_up();
+        self.wake();
+    }
+
+    /// Whether its client has left it.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.left.is_cancelled()
+    }
+
+    fn give_up(&self) {
         self.over.cancel();
         if self.paused.swap(false, Ordering::AcqRel) {
             self.link.pause(false);
         }
-        self.wake();
+    }
+
+    /// Waits until it is over.
+    pub async fn ended(&self) {
+        self.over.cancelled().await;
     }
 
     /// Whether it is over.
@@ -246,14 +273,25 @@ impl Line {
     fn drain(&self, executor: &mut Executor) {
         executor.refuse_new_work(*lock(&self.closing));
         while !self.over.is_cancelled() {
+            // Before the look: of who leaves in between, a worker is told again.
+            let left = self.left.is_cancelled();
+            if left {
+                executor.nobody_listens();
+            }
             let taken = {
                 let mut engine = lock(&self.engine);
+                while left && engine.output(usize::MAX).is_some() {}
                 let taken = engine.take();
                 self.stuck.store(taken.is_none() && engine.queued_requests() > 0, Ordering::Relaxed);
                 self.balance(&engine);
                 taken
             };
-            let Some(mut batch) = taken else { return };
+            let Some(mut batch) = taken else {
+                if left {
+                    self.give_up();
+                }
+                return;
+            };
             loop {
                 let mut replies = Replies::default();
                 let ended = executor.ended_uploads();
@@ -286,6 +324,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
             (bytes, engine.queued_requests() > 0)
         };
         match bytes {
+            Some(_) if line.left.is_cancelled() => {}
             Some(bytes) => {
                 if more && line.stuck.load(Ordering::Relaxed) {
                     line.wake();
@@ -298,6 +337,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                 let sent = tokio::select! {
                     sent = give => sent.is_ok(),
                     () = line.over.cancelled() => false,
+                    () = line.left.cancelled() => true,
                 };
                 line.waiting.store(0, Ordering::Relaxed);
                 if !sent {
@@ -308,7 +348,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                 line.asked.store(line.link.age_ms().max(1), Ordering::Relaxed);
             }
             None => {
-                if line.eof.load(Ordering::Acquire) && lock(&line.engine).is_idle() {
+                if line.eof.load(Ordering::Acquire) && !line.left.is_cancelled() && lock(&line.engine).is_idle() {
                     // Before the client is told: who opens the next one at once finds the place of this.
                     line.end();
                     let _ = write.exit_status(0).await;

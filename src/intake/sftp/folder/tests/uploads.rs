@@ -36,7 +36,7 @@ fn a_file_enters_when_it_is_closed_and_not_before() {
     let tree: Vec<_> = tree.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect();
     assert_eq!(tree, [("cds/", 0), ("cds/lotto.zip", 3), ("lotto.zip", 13), ("prova/", 0), ("prova/lotto.zip", 5), ("vuoto.zip", 0)]);
     assert_eq!(names(&home, "in/CDS"), ["lotto.zip"]);
-    assert_eq!(put(&home, "in/tari/lotto.zip", b"x"), Err(Refused::NotFound), "a folder that is not there");
+    assert_eq!(put(&home, "in/tari/lotto.zip", b"x"), Err(Refused::NoFolder), "a folder that is not there");
     assert_eq!(put(&home, "lotto.zip", b"x"), Err(Refused::Outside));
     assert_eq!(put(&home, "in", b"x"), Err(Refused::IsAFolder));
     assert_eq!(put(&home, "in/cds", b"x"), Err(Refused::IsAFolder));
@@ -422,6 +422,79 @@ fn names_that_windows_takes_for_one_are_refused_while_the_first_waits() {
     }
     assert_eq!(put(&home, &format!("in/{}", "è".repeat(128)), b"y"), Err(Refused::NameRefused));
     put(&home, &format!("in/{}", "a".repeat(255)), b"y").unwrap();
+}
+
+#[test]
+fn a_name_is_kept_for_as_long_as_its_file_waits() {
+    let house = House::with(|settings| settings.grace = Duration::ZERO);
+    let home = house.home();
+    put(&home, "in/lotto.zip", b"x").unwrap();
+    house.shared.tidy(crate::clock::Clock::REAL.now()).unwrap();
+    assert_eq!(put(&home, "in/LOTTO.zip", b"y"), Err(Refused::NameCollides), "long after it was put");
+    house.claim("lotto.zip");
+    put(&home, "in/LOTTO.zip", b"y").unwrap();
+    assert_eq!(put(&home, "in/lotto.zip", b"y"), Err(Refused::NameCollides));
+}
+
+#[test]
+fn what_is_renamed_over_another_spelling_of_its_name_replaces_it() {
+    let house = House::new();
+    let home = house.home();
+    std::fs::write(house.path("in/citta\u{300}.zip"), b"vecchio").unwrap();
+    put(&home, "in/a.zip", b"nuovo").unwrap();
+    assert_eq!(home.rename(b"in/a.zip", "in/città.zip".as_bytes(), false), Err(Refused::AlreadyExists));
+    home.rename(b"in/a.zip", "in/città.zip".as_bytes(), true).unwrap();
+    let tree = house.tree("in");
+    assert_eq!(tree.iter().filter(|(name, _)| name.ends_with(".zip")).collect::<Vec<_>>(), [(&"città.zip".to_owned(), &b"nuovo".to_vec())]);
+}
+
+#[test]
+fn a_whole_file_that_was_only_opened_stays_whole() {
+    type Act = fn(&mut Box<dyn OpenFile>);
+    let nothing: Act = |_| {};
+    let empty: Act = |file| file.write_at(&[(0, b"")]).unwrap();
+    let write: Act = |file| file.write_at(&[(0, b"L")]).unwrap();
+    let resize: Act = |file| file.set_attributes(&Attributes { size: Some(5), ..Attributes::default() }).unwrap();
+    for (title, act, whole) in [("nothing", nothing, true), ("empty", empty, true), ("a byte", write, false), ("a size", resize, false)] {
+        let house = House::new();
+        let home = house.home();
+        put(&home, "in/lotto.zip", b"lotto").unwrap();
+        let mut file = open(&home, "in/lotto.zip", RESUME).unwrap();
+        act(&mut file);
+        drop(file);
+        assert_eq!(house.path("in/lotto.zip").exists(), whole, "{title}");
+        assert_eq!(arrived(&house, "lotto.zip").is_some(), whole, "{title}");
+        // What was not whole does not become so.
+        let mut file = open(&home, "in/mezzo.zip", WRITE).unwrap();
+        file.write_at(&[(0, b"mezzo")]).unwrap();
+        drop(file);
+        drop(open(&home, "in/mezzo.zip", RESUME).unwrap());
+        assert!(!house.path("in/mezzo.zip").exists(), "{title}");
+    }
+}
+
+#[test]
+fn an_upload_that_was_not_taken_is_in_the_books() {
+    // Somebody puts a file of that name on the share meanwhile: CLOSE fails.
+    let house = House::with(|settings| settings.takeover = Duration::ZERO);
+    let (one, two) = (house.home(), house.home());
+    let mut file = open(&one, "in/lotto.zip", WRITE).unwrap();
+    file.write_at(&[(0, b"primo")]).unwrap();
+    std::fs::write(house.path("in/lotto.zip"), "altro").unwrap();
+    assert_eq!(file.finish(Ending::Closed), Err(Refused::AlreadyExists));
+    assert_eq!(house.seen.take(), ["interrupted /in/lotto.zip 5"]);
+    // Another session takes it over: told when the first is through, whether it says CLOSE or not.
+    for ending in [Ending::Closed, Ending::Dropped] {
+        let mut first = open(&one, "in/a.zip", WRITE).unwrap();
+        first.write_at(&[(0, b"primo")]).unwrap();
+        let second = open(&two, "in/a.zip", RESUME).unwrap();
+        let _ = first.finish(ending);
+        assert_eq!(house.seen.take(), ["interrupted /in/a.zip 5"], "{ending:?}");
+        second.finish(Ending::Closed).unwrap();
+        assert!(house.seen.take()[0].starts_with("uploaded /in/a.zip 5 "));
+        two.remove(b"in/a.zip").unwrap();
+        house.seen.take();
+    }
 }
 
 #[test]
