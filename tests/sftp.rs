@@ -476,3 +476,22 @@ fn a_stop_lets_an_upload_end_and_takes_no_new_session() {
     house.ended();
     assert!(fs::read(house.root().join("in/lento.part")).unwrap() == body, "closed, so it is where it counts");
 }
+
+/// A client that sends under a temporary name, gives it its own, and looks (WinSCP, lftp, rclone): all of it is one transfer.
+#[test]
+fn a_stop_lets_a_transfer_with_a_temporary_name_come_to_its_end() {
+    if !require("sftp") {
+        return;
+    }
+    let mut house = House::start("stop_grace_s = 30\n", "");
+    let body = bytes(6 << 20, 5);
+    fs::write(house.local().join("lento.bin"), &body).unwrap();
+    let script = "put lento.bin in/lento.tmp.filepart\n!sleep 1\nrename in/lento.tmp.filepart in/lento.tmp\nls -l in/lento.tmp\n";
+    let upload = house.spawn_sftp(&["-l", "16000"], script);
+    wait_for("the upload", SOON, || house.root().join(".messo/arrivo/lento.tmp.filepart").exists().then_some(()));
+    house.terminate();
+    let ran = house::finish(upload);
+    assert!(ran.ok && ran.text.contains("6291456"), "closed, renamed and looked at: {}", ran.text);
+    house.ended();
+    assert!(fs::read(house.root().join("in/lento.tmp")).unwrap() == body);
+}

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a failed step ends the test")]
 
 mod common;
+#[path = "common/sftp_client.rs"]
+mod sftp_client;
 #[path = "common/sftp_home.rs"]
 mod sftp_home;
 
@@ -29,6 +31,7 @@ use messo::intake::sftp::server::{Door, Homes, Parts, Settings, Words};
 use messo::text::it::sftp_refusals::sentence;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
+use sftp_client::{NO_ATTRS, Script};
 use sftp_home::MemoryHome;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -285,6 +288,75 @@ fn a_stop_waits_for_a_disk_that_stalls_within_its_grace_and_not_longer() {
             assert_eq!(site.content("/in/lento.bin").as_ref(), Some(&body));
         }
     }
+}
+
+/// Takes any host key.
+struct Trusting;
+
+impl russh::client::Handler for Trusting {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _: &russh::keys::PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        Ok(true)
+    }
+}
+
+/// paramiko says CLOSE when a file object is forgotten, waits for no answer, and closes the channel: what it asked for is done, although
+/// the disk is still at the WRITE before it when the client goes.
+#[test]
+fn what_was_asked_for_before_the_client_went_is_done() {
+    let mut site = Site::open(SftpLimits::default());
+    let body = bytes(100_000);
+    // (how it goes, whether it had said CLOSE)
+    let table = [("channel", true), ("eof and channel", true), ("socket", true), ("channel", false), ("socket", false)];
+    for (number, (how, closes)) in table.into_iter().enumerate() {
+        let path = format!("in/lento-{number}.zip");
+        let mut script = Script::init(3).open(&format!("/{path}"), 26, &NO_ATTRS);
+        for (at, piece) in body.chunks(30_000).enumerate() {
+            script = script.write(1, at as u64 * 30_000, piece);
+        }
+        // Answers that nobody will take hold nothing up.
+        script = (0..200).fold(script, |script, _| script.read(1, 0, 32_768));
+        if closes {
+            script = script.close(1);
+        }
+        let (local, address, bytes) = (site.local.path().join("chiave"), site.address, script.bytes);
+        let disk = site.disk.clone();
+        disk.held.store(true, Ordering::SeqCst);
+        site.runtime.block_on(async move {
+            let key = russh::keys::load_secret_key(&local, None).unwrap();
+            let mut client = russh::client::connect(Arc::default(), address, Trusting).await.unwrap();
+            let key = russh::keys::PrivateKeyWithHashAlg::new(Arc::new(key), None);
+            assert!(client.authenticate_publickey("polizia", key).await.unwrap().success());
+            let channel = client.channel_open_session().await.unwrap();
+            channel.request_subsystem(true, "sftp").await.unwrap();
+            channel.data_bytes(bytes).await.unwrap();
+            while disk.stalls.load(Ordering::SeqCst) <= number {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if how.starts_with("eof") {
+                channel.eof().await.unwrap();
+            }
+            if how != "socket" {
+                channel.close().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            drop((channel, client));
+        });
+        std::thread::sleep(Duration::from_millis(500));
+        site.disk.held.store(false, Ordering::SeqCst);
+        let finished = wait_for("the file is let go", SOON, || {
+            let tree = site.disk.memory.tree();
+            tree.diary.iter().find(|line| line.starts_with(&format!("finish /{path} "))).cloned()
+        });
+        assert_eq!(finished.ends_with("Closed"), closes, "{how}, {closes}: {finished}");
+        assert_eq!(site.content(&format!("/{path}")).as_ref(), Some(&body), "{how}, {closes}");
+        wait_for("nobody is left", SOON, || {
+            let now = site.door.as_ref().unwrap().handle().counts();
+            (now.connections == 0 && now.channels == 0 && now.workers == 0).then_some(())
+        });
+    }
+    site.close();
 }
 
 #[test]

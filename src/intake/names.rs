@@ -38,8 +38,8 @@ impl CompanionKind {
     }
 }
 
-/// Suffixes of WinSCP, FileZilla, rclone, browsers and copy tools.
-const TEMPORARY: [&str; 5] = [".part", ".filepart", ".partial", ".tmp", ".crdownload"];
+/// Suffixes of WinSCP, FileZilla, rclone, browsers, copy tools and frameworks (`.writing` is Spring's).
+const TEMPORARY: [&str; 9] = [".part", ".filepart", ".partial", ".tmp", ".temp", ".crdownload", ".writing", ".inprogress", ".uploading"];
 
 /// What the name says. Letter case is ignored: senders on Windows do.
 pub fn kind(name: &str) -> NameKind {
@@ -174,6 +174,11 @@ mod tests {
             ("lotto.zip.a1b2c3d4.partial", Temporary),
             ("lotto.TMP", Temporary),
             ("lotto.zip.crdownload", Temporary),
+            ("lotto.zip.writing", Temporary),
+            ("lotto.zip.inprogress", Temporary),
+            ("lotto.zip.Uploading", Temporary),
+            ("lotto.zip.temp", Temporary),
+            ("temp", Drop),
             (".in.lotto.zip.", Temporary),
             ("lotto.zip.ocTransferId12345.part", Temporary),
             ("lotto.zip.ocTransferId12345", Temporary),

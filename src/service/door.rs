@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -18,7 +19,7 @@ use crate::intake::sftp::executor;
 use crate::intake::sftp::folder::{self, FolderHome, Shared};
 use crate::intake::sftp::home::Home;
 use crate::intake::sftp::server::accounts::{Account, AccountError, Accounts};
-use crate::intake::sftp::server::defender::Ban;
+use crate::intake::sftp::server::defender::{Ban, FORGET};
 use crate::intake::sftp::server::host_keys::{self, HostKeyError};
 use crate::intake::sftp::server::ledger::{Event, Ledger, SessionWitness};
 use crate::intake::sftp::server::{Door, DoorHandle, Homes, Parts, Settings, Words, real_now};
@@ -125,6 +126,7 @@ impl FolderHomes {
             arrivals,
         };
         let shared = Shared::open(settings).map_err(|error| DoorError::Home(source.root.clone(), error))?;
+        shared.make_flow_folders(&source.flows);
         Ok(Some(Wanted::New(source.name.clone(), shared)))
     }
 
@@ -256,7 +258,8 @@ impl Keeper {
         accounts.replace(found);
         let (send, receive) = mpsc::channel(WAITING);
         let writing = tokio::spawn(write(hub.store.clone(), receive));
-        let bans = hub.store.door_bans(real_now()).await?;
+        // Those that are over too, as long as they make the next one longer.
+        let bans = hub.store.door_bans(real_now().saturating_sub(FORGET).unwrap_or(Timestamp::MIN)).await?;
         let bans = bans.into_iter().map(|ban| Ban { address: ban.address, since: ban.since, until: ban.until, times: ban.times }).collect();
         let shown: Vec<String> = keys
             .iter()

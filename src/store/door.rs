@@ -108,12 +108,12 @@ impl Store {
         .await
     }
 
-    /// Bans that are not over.
-    pub async fn door_bans(&self, now: Timestamp) -> Result<Vec<DoorBan>, StoreError> {
+    /// Bans that were not over at that time.
+    pub async fn door_bans(&self, at_time: Timestamp) -> Result<Vec<DoorBan>, StoreError> {
         self.read(move |db| {
             let read =
                 |row: &Row<'_>| Ok(DoorBan { address: row.get(0)?, since: at(row.get(1)?), until: at(row.get(2)?), times: row.get(3)? });
-            Ok(db.prepare_cached(BANS)?.query_map([ms(now)], read)?.collect::<Result<Vec<_>, _>>()?)
+            Ok(db.prepare_cached(BANS)?.query_map([ms(at_time)], read)?.collect::<Result<Vec<_>, _>>()?)
         })
         .await
     }

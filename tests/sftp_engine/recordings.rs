@@ -77,6 +77,17 @@ pub fn openssh_reputs(from: u64, blocks: &[Vec<u8>]) -> Script {
     upload(script, 1, from, blocks).extended("fsync@openssh.com", &[&string(&1u32.to_be_bytes())]).close(1)
 }
 
+/// curl `--append` with libssh2, PHP's `ssh2.sftp` opened with `a`, Apache MINA: APPEND, and offsets counted from the end that was.
+pub fn libssh2_appends(blocks: &[Vec<u8>]) -> Script {
+    let mut script = Script::init(3).open("/in/lotto.zip", WRITE | CREATE | APPEND, &NO_ATTRS);
+    let mut at = 0;
+    for block in blocks {
+        script = script.write(1, at, block);
+        at += block.len() as u64;
+    }
+    script.close(1)
+}
+
 /// asyncssh `open(..., "ab")`: APPEND, and every write at 0.
 pub fn asyncssh_appends(blocks: &[Vec<u8>]) -> Script {
     let script = Script::init(3).open("/in/lotto.zip", WRITE | CREATE | APPEND, &NO_ATTRS);

@@ -47,6 +47,7 @@ fn resumed_uploads_go_where_their_offsets_say() {
         ("openssh", "/in/lotto.zip", recordings::openssh_reputs(2_000, &blocks[2..])),
         // The server must know where the end is: every write says 0.
         ("asyncssh", "/in/lotto.zip", recordings::asyncssh_appends(&blocks[2..])),
+        ("libssh2", "/in/lotto.zip", recordings::libssh2_appends(&blocks[2..])),
         ("openssh sends some again", "/in/lotto.zip", recordings::openssh_reputs(1_000, &blocks[1..])),
     ];
     for (client, partial, script) in table {
@@ -55,6 +56,34 @@ fn resumed_uploads_go_where_their_offsets_say() {
         assert!(lines[2..].iter().all(|line| line == OK), "{client}: {lines:?}");
         assert_eq!(home.content("/in/lotto.zip").unwrap(), blocks.concat(), "{client}");
         assert!(heard(&home)[0].ends_with("true"), "{client}");
+    }
+}
+
+/// (who, what is there, what is sent, as which requests)
+#[test]
+fn appends_go_to_the_end_whatever_their_offsets_are_counted_from() {
+    let there: Vec<u8> = (0..100_000u32).map(|at| (at / 11) as u8).collect();
+    let pieces = blocks(5, 30_000);
+    let table: &[(&str, &[u8], Script)] = &[
+        ("libssh2", &there, recordings::libssh2_appends(&pieces)),
+        ("asyncssh", &there, recordings::asyncssh_appends(&pieces)),
+        ("reput", &there, recordings::openssh_reputs(100_000, &pieces)),
+        ("libssh2, nothing there", &[], recordings::libssh2_appends(&pieces)),
+        ("asyncssh, nothing there", &[], recordings::asyncssh_appends(&pieces)),
+        ("reput, nothing there", &[], recordings::openssh_reputs(0, &pieces)),
+        ("libssh2, one piece", &there, recordings::libssh2_appends(&pieces[..1])),
+    ];
+    for (client, there, script) in table {
+        // All at once, and one request after the other.
+        for cut in [usize::MAX, 30_000] {
+            let home = MemoryHome::new().with("/in/lotto.zip", there);
+            let mut session = Session::new(&home);
+            script.bytes.chunks(cut.min(script.bytes.len())).for_each(|bytes| session.feed(bytes).unwrap());
+            let sent = if client.ends_with("one piece") { pieces[..1].concat() } else { pieces.concat() };
+            let found = home.content("/in/lotto.zip").unwrap();
+            assert!(found == [there, &sent[..]].concat(), "{client}, {cut}: {} bytes", found.len());
+            assert!(heard(&home).iter().any(|line| line.starts_with("uploaded") && line.ends_with("true")), "{client}, {cut}");
+        }
     }
 }
 
@@ -190,4 +219,21 @@ fn new_work_is_refused_while_stopping_and_open_files_go_on() {
     session.feed(&script.bytes).unwrap();
     assert_eq!(session.lines()[2..], [OK, OK, "status 4 SFTP_ARRESTO", "status 4 SFTP_ARRESTO"]);
     assert!(!session.executor.has_uploads());
+    assert_eq!(session.executor.ended_uploads(), 1);
+    // What was sent under a temporary name gets its own; other names stay.
+    let home = MemoryHome::new().with("/in/a.zip.filepart", b"x").with("/in/b.zip", b"x");
+    for why in [Refused::Stopping, Refused::AccountExpired] {
+        let mut session = Session::new(&home);
+        session.feed(&Script::init(3).bytes).unwrap();
+        session.executor.refuse_new_work(Some(why));
+        let script = Script { id: 0, ..Script::default() };
+        let script = script.rename("/in/a.zip.filepart", "/in/a.zip").path(kind::STAT, "/in/a.zip").rename("/in/b.zip", "/in/c.zip");
+        session.feed(&script.rename("/in/a.zip", "/in/a.zip.filepart").bytes).unwrap();
+        let lines = session.lines();
+        assert_eq!(lines[1], OK, "{why}");
+        assert!(lines[2].starts_with("attrs") && lines[3..].iter().all(|line| line.ends_with(why.code())), "{why}: {lines:?}");
+        assert_eq!(session.executor.ended_uploads(), 1, "{why}");
+        let content = home.tree().files.remove("/in/a.zip").unwrap();
+        home.tree().files.insert("/in/a.zip.filepart".to_owned(), content);
+    }
 }

@@ -16,6 +16,7 @@ use super::home::{Attributes, Ending, Home, OpenFile, OpenFlags, Refused, Status
 use super::protocol::{Handle, Replies, Request};
 use super::witness::{Seen, Witness};
 use crate::clock::Clock;
+use crate::intake::names::{self, NameKind};
 use copy::Copying;
 use handles::{File, Folder, Handles, Open};
 
@@ -65,25 +66,39 @@ pub struct Executor {
     handles: Handles,
     copying: Option<Copying>,
     closing: Option<Refused>,
+    ended: u64,
+    deaf: bool,
 }
 
 impl Executor {
     #[must_use]
     pub fn new(home: Arc<dyn Home>, witness: Arc<dyn Witness>, settings: Settings) -> Executor {
         let handles = Handles::new(settings.handles);
-        Executor { home, witness, settings, handles, copying: None, closing: None }
+        Executor { home, witness, settings, handles, copying: None, closing: None, ended: 0, deaf: false }
     }
 
     /// From now on whatever begins something new (OPEN, a rename, a removal, a folder) is refused with `why`
-    /// ([`Refused::Stopping`], [`Refused::AccountExpired`]); open files go on. `None` takes it back.
+    /// ([`Refused::Stopping`], [`Refused::AccountExpired`]); open files go on, and uploads with a temporary name get the one they are
+    /// for. `None` takes it back.
     pub fn refuse_new_work(&mut self, why: Option<Refused>) {
         self.closing = why;
+    }
+
+    /// The client is gone: what it asked for is done, and what it would only have read is not.
+    pub fn nobody_listens(&mut self) {
+        self.deaf = true;
     }
 
     /// Files and folders open now.
     #[must_use]
     pub fn open_handles(&self) -> usize {
         self.handles.len()
+    }
+
+    /// Uploads that were closed, and those that got their name, so far: clients look after each of them, or set its times.
+    #[must_use]
+    pub fn ended_uploads(&self) -> u64 {
+        self.ended
     }
 
     /// Whether any open file may be written: a session that is worth waiting for when the server stops.
@@ -155,6 +170,7 @@ impl Executor {
                 return Ok(());
             }
             Request::Close { handle } => self.close(*handle)?,
+            Request::Read { .. } | Request::ReadFolder { .. } if self.deaf => {}
             Request::Read { handle, offset, length } => return self.read(id, *handle, *offset, *length, replies),
             // Only what is not worth a call: nothing to write, or past every file.
             Request::Write { handle, data, .. } => {
@@ -214,8 +230,13 @@ impl Executor {
                 self.witness.saw(Seen::FolderMade { path });
             }
             Request::Rename { from, to, replace } => {
-                self.may_begin()?;
+                // What a transfer ends with is nothing new.
+                let ends = is_temporary(from);
+                if !ends {
+                    self.may_begin()?;
+                }
                 self.home.rename(name(from)?, name(to)?, *replace)?;
+                self.ended += u64::from(ends);
                 self.witness.saw(Seen::Renamed { from, to });
             }
             Request::RealPath { path } => {
@@ -269,7 +290,10 @@ impl Executor {
 
     fn close(&mut self, handle: Handle) -> Result<(), Refused> {
         match self.handles.remove(handle)? {
-            Open::File(file) => file.end(Ending::Closed, &*self.witness),
+            Open::File(file) => {
+                self.ended += u64::from(file.flags.write);
+                file.end(Ending::Closed, &*self.witness)
+            }
             Open::Folder(_) => Ok(()),
         }
     }
@@ -402,6 +426,12 @@ fn name_or_here(path: &Bytes) -> Result<&[u8], Refused> {
         return Ok(b".");
     }
     if path.len() > MAX_PATH || memchr::memchr(0, path).is_some() { Err(Refused::NameRefused) } else { Ok(path) }
+}
+
+/// Whether a path names a file that its client renames when it has sent all of it.
+fn is_temporary(path: &[u8]) -> bool {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    names::kind(&String::from_utf8_lossy(name)) == NameKind::Temporary
 }
 
 /// `~` is the folder of the account; the folders of others are not there.

@@ -32,6 +32,8 @@ pub enum Refused {
     NameCollides,
     AlreadyExists,
     NotAFolder,
+    /// The folder into which something is put is not there.
+    NoFolder,
     IsAFolder,
     FolderNotEmpty,
     /// Bytes that the account may keep.
@@ -79,6 +81,7 @@ impl Refused {
             Self::NameCollides => "SFTP_NOME_SIMILE",
             Self::AlreadyExists => "SFTP_ESISTE_GIA",
             Self::NotAFolder => "SFTP_NON_CARTELLA",
+            Self::NoFolder => "SFTP_CARTELLA_MANCANTE",
             Self::IsAFolder => "SFTP_CARTELLA",
             Self::FolderNotEmpty => "SFTP_CARTELLA_PIENA",
             Self::QuotaBytes => "SFTP_QUOTA_BYTE",
@@ -103,7 +106,7 @@ impl Refused {
     #[must_use]
     pub fn status(self) -> Status {
         match self {
-            Self::NotFound => Status::NoSuchFile,
+            Self::NotFound | Self::NoFolder => Status::NoSuchFile,
             Self::Outside | Self::ReadOnly | Self::NotAllowed | Self::AccountExpired => Status::PermissionDenied,
             Self::Unsupported => Status::OpUnsupported,
             Self::BadMessage => Status::BadMessage,

@@ -34,25 +34,30 @@ pub struct File {
     pub bytes_out: u64,
     /// Bytes there when it was opened for writing.
     before: u64,
+    /// Of a client that appends, known from its first piece: what its offsets are counted from.
+    base: Option<u64>,
 }
 
 impl File {
     pub fn new(path: &[u8], flags: OpenFlags, file: Box<dyn OpenFile>) -> File {
         let before = if flags.write && !flags.truncate { file.stat().ok().and_then(|attributes| attributes.size).unwrap_or(0) } else { 0 };
-        File { path: path.into(), flags, file, written: Ranges::default(), read: Ranges::default(), bytes_in: 0, bytes_out: 0, before }
+        let (written, read) = (Ranges::default(), Ranges::default());
+        File { path: path.into(), flags, file, written, read, bytes_in: 0, bytes_out: 0, before, base: None }
     }
 
-    /// Where pieces of a client that appends go. Offsets are honoured, as those of OpenSSH's `reput` must be; but some clients
-    /// (asyncssh) leave the place to the server and always say 0: once something is there, that means the end.
-    pub fn put_at_end(&self, pieces: &mut [(u64, &[u8])]) {
-        if pieces.iter().all(|(offset, _)| *offset != 0) {
+    /// Where pieces of a client that appends go; none is empty. There are three kinds, told apart by the first piece: who begins where
+    /// the file ends counts from its beginning (OpenSSH's `reput`, sshfs, JSch, paramiko); who begins at 0 of a file that has something
+    /// counts from its end (libssh2, and with it curl and PHP; Apache MINA), or leaves the place to the server and always says 0
+    /// (asyncssh): from then on 0 means the end, wherever that is.
+    pub fn put_at_end(&mut self, pieces: &mut [(u64, &[u8])]) {
+        let counted = self.base.is_some_and(|base| base == 0);
+        if counted && pieces.iter().all(|(offset, _)| *offset != 0) {
             return;
         }
         let mut end = self.file.stat().ok().and_then(|attributes| attributes.size).unwrap_or(0);
         for (offset, data) in pieces {
-            if *offset == 0 {
-                *offset = end;
-            }
+            let base = *self.base.get_or_insert(if *offset == 0 { end } else { 0 });
+            *offset = if *offset == 0 { end } else { base.saturating_add(*offset) };
             end = end.max(offset.saturating_add(data.len() as u64));
         }
     }

@@ -31,6 +31,11 @@ pub fn refused(errno: Errno) -> Refused {
     }
 }
 
+/// The same, of the folder into which something is put.
+pub fn into_folder(errno: Errno) -> Refused {
+    if errno == Errno::NOENT { Refused::NoFolder } else { refused(errno) }
+}
+
 /// The same, of the standard library's.
 pub fn refused_io(error: &io::Error) -> Refused {
     Errno::from_io_error(error).map_or(Refused::Io, refused)

@@ -2,7 +2,7 @@
 
 use rustix::fs::{AtFlags, FileType};
 
-use super::beneath::{self, refused, rename_new};
+use super::beneath::{self, into_folder, refused, rename_new};
 use super::inbox::gone;
 use super::path::{DRY_RUN, INBOX, Rel, check_new};
 use super::shared::{Found, STAGING, Shared, spelled_in};
@@ -65,7 +65,7 @@ impl Shared {
         if self.collides(&desk, to, Some(from))? {
             return Err(Refused::NameCollides);
         }
-        let inbox = self.folder(INBOX, to.parent()).map_err(refused)?;
+        let inbox = self.folder(INBOX, to.parent()).map_err(into_folder)?;
         let known = desk.known(from);
         match source {
             Found::Staged(folder, name, _) => {
@@ -116,7 +116,8 @@ impl Shared {
     fn drop_target(&self, to: &Rel, target: &Found, whole: bool) -> Result<(), Refused> {
         let (Found::Staged(folder, name, stat) | Found::Real(folder, name, stat)) = target else { return Ok(()) };
         self.removed(stat.st_size as u64);
-        let elsewhere = matches!(target, Found::Staged(..)) == whole;
+        // Or under another spelling of the same name: that of a Mac.
+        let elsewhere = matches!(target, Found::Staged(..)) == whole || name != to.name();
         if elsewhere {
             self.settings.arrivals.forget(to.as_path());
             rustix::fs::unlinkat(folder, name.as_str(), AtFlags::empty()).or_else(gone).map_err(refused)?;

@@ -20,8 +20,10 @@ pub struct Desk {
     known: HashMap<Rel, Known>,
     /// When what is known is to be forgotten.
     queue: VecDeque<(Instant, Rel)>,
-    /// Folded path to path, of what is known or open.
+    /// Folded path to path, of what is known or open, or was: the file may wait for longer than it is remembered.
     folds: HashMap<String, Rel>,
+    /// What is no more known and has kept its place in `folds`, the oldest first.
+    faded: VecDeque<Rel>,
     /// When what waits was last counted, and how long that took.
     pub counted: Option<(Instant, Duration)>,
 }
@@ -89,6 +91,14 @@ impl Desk {
         {
             let Some((until, rel)) = self.queue.pop_front() else { break };
             if self.known.get(&rel).is_some_and(|known| known.until == until) && !self.uploads.contains_key(&rel) {
+                self.known.remove(&rel);
+                self.faded.push_back(rel);
+            }
+        }
+        while self.faded.len() > MAX_KNOWN
+            && let Some(rel) = self.faded.pop_front()
+        {
+            if !self.known.contains_key(&rel) && !self.uploads.contains_key(&rel) {
                 self.forget(&rel);
             }
         }

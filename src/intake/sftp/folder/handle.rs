@@ -27,11 +27,15 @@ impl WriteHandle {
             return Ok(());
         }
         let path = self.path.as_str();
-        let (deed, answer) = match self.shared.finish(&self.upload, ending)? {
-            Outcome::Whole { size, sha256 } => (Deed::Uploaded { path, size, sha256 }, Ok(())),
+        let (deed, answer) = match self.shared.finish(&self.upload, ending) {
+            Ok(Outcome::Whole { size, sha256 }) => (Deed::Uploaded { path, size, sha256 }, Ok(())),
             // Who said CLOSE believes that all of it is there.
-            Outcome::Partial { size, why } => (Deed::Interrupted { path, size }, if ending == Ending::Closed { Err(why) } else { Ok(()) }),
-            Outcome::Nothing => return Ok(()),
+            Ok(Outcome::Partial { size, why }) => {
+                (Deed::Interrupted { path, size }, if ending == Ending::Closed { Err(why) } else { Ok(()) })
+            }
+            Ok(Outcome::Nothing) => return Ok(()),
+            // Nobody was told that it is there.
+            Err(why) => (Deed::Interrupted { path, size: self.upload.told().0 }, Err(why)),
         };
         if let Some(witness) = &self.witness {
             witness.saw(&deed);

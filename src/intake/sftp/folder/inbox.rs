@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::beneath::{self, create, open_file, refused, rename_new};
+use super::beneath::{self, create, into_folder, open_file, refused, rename_new};
 use super::desk::{Desk, Open};
 use super::path::{INBOX, Rel, check_new};
 use super::shared::{Found, STAGING, Shared};
@@ -63,7 +63,11 @@ impl Shared {
                     _ => return Err(Refused::Outside),
                 }
                 match self.take_back(rel, &folder, &name) {
-                    Ok(Some((folder, stat))) => self.go_on(rel, folder, rel.name().to_owned(), &stat, flags.truncate)?,
+                    Ok(Some((folder, stat))) => {
+                        let mut upload = self.go_on(rel, folder, rel.name().to_owned(), &stat, flags.truncate)?;
+                        upload.was_whole = !flags.truncate && stat.st_nlink == 1;
+                        upload
+                    }
                     // Taken by the hub this very moment.
                     Ok(None) if flags.create => self.begin(&mut desk, rel, flags)?,
                     Ok(None) => return Err(Refused::NotFound),
@@ -84,7 +88,7 @@ impl Shared {
     /// A new file.
     fn begin(&self, desk: &mut Desk, rel: &Rel, flags: OpenFlags) -> Result<Upload, Refused> {
         check_new(rel.name())?;
-        self.folder(INBOX, rel.parent()).map_err(refused)?;
+        self.folder(INBOX, rel.parent()).map_err(into_folder)?;
         if self.collides(desk, rel, None)? {
             return Err(Refused::NameCollides);
         }
@@ -164,11 +168,17 @@ impl Shared {
     /// A handle is closed, or its client is gone.
     pub(super) fn finish(&self, upload: &Arc<Upload>, ending: Ending) -> Result<Outcome, Refused> {
         let rel = &upload.rel;
+        // Before the desk: whoever holds that waits for no upload.
+        let (untouched, (left, _)) = (upload.is_untouched(), upload.told());
         let closed = {
             let mut desk = self.lock();
             let Some(open) = desk.uploads.get_mut(rel).filter(|open| Arc::ptr_eq(&open.upload, upload)) else {
                 // Taken over: what this handle wrote is in another's hands.
-                return if ending == Ending::Closed { Err(Refused::Busy) } else { Ok(Outcome::Nothing) };
+                return match ending {
+                    Ending::Closed => Err(Refused::Busy),
+                    Ending::Dropped if left > 0 => Ok(Outcome::Partial { size: left, why: Refused::Busy }),
+                    Ending::Dropped => Ok(Outcome::Nothing),
+                };
             };
             open.handles = open.handles.saturating_sub(1);
             open.dropped |= ending == Ending::Dropped;
@@ -180,7 +190,7 @@ impl Shared {
                 return Ok(Outcome::Nothing);
             }
             open.ending = true;
-            !open.dropped
+            !open.dropped || untouched
         };
         let ended = upload.end(self, closed);
         let mut desk = self.lock();

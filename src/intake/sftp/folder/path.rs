@@ -133,6 +133,11 @@ pub fn parse(path: &[u8]) -> Result<Place, Refused> {
     }
 }
 
+/// Whether a path can only mean a folder: `in/cds/`, `in/cds/.`.
+pub fn means_a_folder(path: &[u8]) -> bool {
+    path.rsplit(|byte| *byte == b'/').next().is_some_and(|last| matches!(last, b"" | b"." | b".."))
+}
+
 /// One name as it is kept.
 fn name(bytes: &[u8]) -> Result<String, Refused> {
     let text = match std::str::from_utf8(bytes) {

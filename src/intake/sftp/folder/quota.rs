@@ -117,8 +117,7 @@ impl Shared {
         for top in [INBOX, STAGING] {
             let listing = scan::list_below(&self.beneath.folder(top)?)?;
             if top == INBOX {
-                // `in/` and `prova/` are ours.
-                files += listing.folders.len().saturating_sub(2) as u64;
+                files += (listing.folders.len() as u64).saturating_sub(self.ours.load(Ordering::Relaxed));
             }
             for (file, stamp) in &listing.files {
                 let rel = file.to_str().map(Rel::new);

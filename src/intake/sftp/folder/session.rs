@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::handle::{ReadHandle, WriteHandle};
+use super::inbox::FOLDER_MODE;
 use super::listing::{FolderListing, RootListing};
-use super::path::{Place, Rel, parse};
+use super::path::{Place, Rel, means_a_folder, parse};
 use super::quota::room;
 use super::shared::{Shared, below};
 use super::{Deed, Witness};
@@ -27,9 +28,24 @@ impl FolderHome {
 
     fn place(&self, path: &[u8]) -> Result<Place, Refused> {
         Ok(match parse(path)? {
-            Place::Inbox(rel) if !rel.is_empty() => Place::Inbox(self.shared.spelled(rel)),
+            Place::Inbox(rel) if !rel.is_empty() => {
+                Place::Inbox(if means_a_folder(path) { self.shared.spelled_folder(rel) } else { self.shared.spelled(rel) })
+            }
             place => place,
         })
+    }
+
+    /// `put lotto.zip in/cds/` without `in/cds` must not become a drop called `cds` that has lost its flow.
+    fn check_target(&self, path: &[u8]) -> Result<(), Refused> {
+        if !means_a_folder(path) {
+            return Ok(());
+        }
+        match self.stat(path) {
+            Ok(found) if found.mode == Some(FOLDER_MODE) => Ok(()),
+            Ok(_) => Err(Refused::NotAFolder),
+            Err(Refused::NotFound) => Err(Refused::NoFolder),
+            Err(why) => Err(why),
+        }
     }
 
     fn tell(&self, deed: &Deed<'_>) {
@@ -73,11 +89,12 @@ impl Home for FolderHome {
 
     fn open(&self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Result<Box<dyn OpenFile>, Refused> {
         let place = self.place(path)?;
-        let (shared, witness, path) = (self.shared.clone(), self.witness.clone(), place.shown());
+        let (shared, witness, target, path) = (self.shared.clone(), self.witness.clone(), path, place.shown());
         let writes = flags.write || flags.append || flags.truncate || flags.create;
         let (file, _) = match &place {
             Place::Inbox(rel) if rel.is_empty() => return Err(Refused::IsAFolder),
             Place::Inbox(rel) if writes => {
+                self.check_target(target)?;
                 let upload = shared.open_write(self.session, rel, flags)?;
                 if let Some(times) = attributes.times {
                     upload.set_times(times);
@@ -148,7 +165,10 @@ impl Home for FolderHome {
     }
 
     fn rename(&self, from: &[u8], to: &[u8], replace: bool) -> Result<(), Refused> {
-        let (from, to) = (self.place(from)?, self.place(to)?);
+        let (from, target, to) = (self.place(from)?, to, self.place(to)?);
+        if matches!((&from, &to), (Place::Inbox(_), Place::Inbox(_)) | (Place::Published(..), Place::Published(..))) {
+            self.check_target(target)?;
+        }
         match (&from, &to) {
             (Place::Inbox(old), Place::Inbox(new)) if !old.is_empty() && !new.is_empty() => self.shared.rename_file(old, new, replace)?,
             (Place::Published(top, old), Place::Published(other, new)) if top == other => {

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::beneath::{self, Beneath, refused};
 use super::desk::{Desk, Known};
 use super::flush::Flush;
-use super::path::{self, INBOX, Rel};
+use super::path::{self, INBOX, Rel, check_new};
 use super::quota::Count;
 use super::{Limits, Settings};
 use crate::clock::monotonic;
@@ -40,6 +40,8 @@ pub struct Shared {
     flushes: Mutex<HashMap<String, Arc<Flush>>>,
     begin: Instant,
     sessions: AtomicU64,
+    /// Folders of `in/` that the hub made, itself included: no quota counts them.
+    pub(super) ours: AtomicU64,
 }
 
 /// What has a name below `in/`.
@@ -81,10 +83,30 @@ impl Shared {
             flushes: Mutex::default(),
             begin: monotonic(),
             sessions: AtomicU64::new(0),
+            // `in/` and `prova/`.
+            ours: AtomicU64::new(2),
         };
         shared.recover()?;
         shared.count(&mut shared.lock())?;
         Ok(Arc::new(shared))
+    }
+
+    /// Makes the folder of each flow that the gestionale may use, unless one is there, whatever its letter case: who puts a file into
+    /// `in/cds/` need not make it first. Blocks.
+    pub fn make_flow_folders(&self, flows: &[String]) {
+        let mut ours = 2;
+        for flow in flows.iter().filter(|flow| check_new(flow).is_ok() && !flow.contains('/') && !flow.starts_with('.')) {
+            let Ok(inbox) = self.folder(INBOX, "") else { continue };
+            let there = self.folder(INBOX, "").is_ok_and(|folder| spelled_in(folder, flow).is_some());
+            // Where it cannot be made, a client is told to.
+            if there || beneath::make_folder(&inbox, flow, 0o777).is_ok() {
+                ours += 1;
+            }
+        }
+        self.ours.store(ours, Ordering::Relaxed);
+        // Made or not, they are counted when the next look is due.
+        let mut desk = self.lock();
+        let _ = self.count(&mut desk);
     }
 
     /// Applies from the next request on.

@@ -35,6 +35,8 @@ pub struct Upload {
     last: AtomicU64,
     /// The client goes on with a file that the hub has taken: what that one was.
     pub taken: Option<Taken>,
+    /// It was whole when it was opened again.
+    pub was_whole: bool,
     inner: Mutex<Inner>,
 }
 
@@ -58,6 +60,8 @@ struct Inner {
     /// Why the last of it was refused.
     why: Option<Refused>,
     rolling: Option<Rolling>,
+    /// Something was written or cut, or would have been.
+    changed: bool,
     /// Told by the client; set when the bytes are complete.
     times: Option<(u32, u32)>,
     /// A sidecar tells how far the file goes without a hole.
@@ -97,12 +101,13 @@ impl Upload {
             owed: Ranges::default(),
             why: None,
             rolling,
+            changed: false,
             times: None,
             gap_told: false,
             unchecked: 0,
             sent_off: size,
         };
-        Upload { rel, inode, last: AtomicU64::new(0), taken: None, inner: Mutex::new(inner) }
+        Upload { rel, inode, last: AtomicU64::new(0), taken: None, was_whole: false, inner: Mutex::new(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -137,6 +142,7 @@ impl Upload {
     pub fn write_at(&self, shared: &Shared, pieces: &[(u64, &[u8])]) -> Result<(), (usize, Refused)> {
         self.touch(shared.now());
         let mut inner = self.lock();
+        inner.changed |= pieces.iter().any(|(_, bytes)| !bytes.is_empty());
         let result = self.write_pieces(&mut inner, shared, pieces);
         let done = result.as_ref().map_or_else(|(at, _)| *at, |()| pieces.len());
         inner.note(pieces.get(..done).unwrap_or_default(), pieces.get(done).zip(result.as_ref().err().map(|(_, why)| *why)));
@@ -164,6 +170,7 @@ impl Upload {
     pub fn set_size(&self, shared: &Shared, size: u64) -> Result<(), Refused> {
         self.touch(shared.now());
         let mut inner = self.lock();
+        inner.changed = true;
         if size > shared.limits().largest_file {
             return Err(Refused::TooLarge);
         }
@@ -171,10 +178,13 @@ impl Upload {
         if size > inner.size {
             shared.grow(size - inner.size)?;
             // Before there is a hole, so that a restart knows of it.
-            shared.tell_gap(self.inode, inner.ranges.prefix())?;
+            shared.tell_gap(self.inode, inner.ranges.prefix()).inspect_err(|_| shared.shrink(size - inner.size))?;
         }
         if let Err(error) = rustix::fs::ftruncate(file, size) {
             shared.shrink(size.saturating_sub(inner.size));
+            if !inner.gap_told {
+                shared.forget_gap(self.inode);
+            }
             return Err(refused(error));
         }
         shared.shrink(inner.size.saturating_sub(size));
@@ -193,6 +203,11 @@ impl Upload {
     pub fn sync(&self) -> Result<(), Refused> {
         let inner = self.lock();
         rustix::fs::fsync(inner.file.as_ref().ok_or(Refused::Busy)?).map_err(refused)
+    }
+
+    /// Opened again and left as it was: whole, whoever left it.
+    pub fn is_untouched(&self) -> bool {
+        self.was_whole && !self.lock().changed
     }
 
     /// The last handle is gone. `closed`: all of them said CLOSE.
@@ -336,7 +351,11 @@ impl Inner {
             }
         } else {
             let why = owed.and(self.why).unwrap_or(Refused::Incomplete);
-            (why, self.ranges.prefix().min(owed.unwrap_or(u64::MAX)))
+            match why {
+                // The rest of it is never taken: what is there would only fill the disk.
+                Refused::TooLarge => (why, 0),
+                _ => (why, self.ranges.prefix().min(owed.unwrap_or(u64::MAX))),
+            }
         };
         let sent = self.size > 0 || owed.is_some();
         self.cut(&file, inode, shared, kept);

@@ -44,6 +44,11 @@ impl Slot {
             Slot::Sftp(line) => line.upgrade().is_some_and(|line| !line.is_over()),
         }
     }
+
+    /// The client has closed it, and its last requests are being done.
+    fn is_left(&self) -> bool {
+        matches!(self, Slot::Sftp(line) if line.upgrade().is_some_and(|line| line.is_left()))
+    }
 }
 
 /// See the module.
@@ -58,8 +63,8 @@ pub(super) struct Connection {
     missed: Option<(String, &'static str)>,
     /// It asked for a user that does not exist, and that is in the books.
     unknown_user: bool,
-    /// Why it must go although it logged in.
-    turned_away: Option<&'static str>,
+    /// Why it must go although it logged in, for the books and for itself.
+    turned_away: Option<(&'static str, &'static str)>,
     logged_in: bool,
 }
 
@@ -143,8 +148,8 @@ impl Connection {
         }
         match self.door.guests.admit(&self.guest, account) {
             Admission::Welcome => {}
-            Admission::Full => self.turned_away = Some(self.words().too_many_sessions),
-            Admission::Stopping => self.turned_away = Some(self.words().stopping),
+            why @ Admission::Full => self.turned_away = Some((why.code(), self.words().too_many_sessions)),
+            why @ Admission::Stopping => self.turned_away = Some((why.code(), self.words().stopping)),
         }
         Auth::Accept
     }
@@ -179,11 +184,13 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        let sent_away = self.guest.doomed_ms().is_some() || self.guest.link.over.is_cancelled();
         for slot in self.channels.values() {
             if let Slot::Sftp(line) = slot
                 && let Some(line) = line.upgrade()
             {
-                line.end();
+                // Who was sent away has lost what it had not waited for.
+                if sent_away { line.end() } else { line.leave() }
             }
         }
         if self.logged_in {
@@ -283,8 +290,8 @@ impl Handler for Connection {
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         self.logged_in = true;
         let account = self.guest.account().map(|account| account.name.clone());
-        if let Some(why) = self.turned_away {
-            self.door.ledger.note(self.event(Act::LoginRefused, account, "TROPPE_SESSIONI"));
+        if let Some((code, why)) = self.turned_away {
+            self.door.ledger.note(self.event(Act::LoginRefused, account, code));
             self.guest.doom();
             return session.disconnect(Disconnect::TooManyConnections, why, "it");
         }
@@ -309,7 +316,8 @@ impl Handler for Connection {
 
     async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, _: &mut Session) -> Result<(), Self::Error> {
         self.channels.retain(|_, slot| slot.is_taken());
-        if self.channels.len() >= self.door.settings.max_channels || self.turned_away.is_some() {
+        let (most, left) = (self.door.settings.max_channels, self.channels.values().filter(|slot| slot.is_left()).count());
+        if self.channels.len() - left >= most || left > most || self.turned_away.is_some() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
@@ -376,10 +384,10 @@ impl Handler for Connection {
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
-        if let Some(Slot::Sftp(line)) = self.channels.remove(&channel)
-            && let Some(line) = line.upgrade()
-        {
-            line.end();
+        match self.channels.get(&channel) {
+            // Its place is free; it is remembered until what it asked for is done.
+            Some(Slot::Sftp(line)) => line.upgrade().iter().for_each(|line| line.leave()),
+            _ => drop(self.channels.remove(&channel)),
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ const HALF_LIFE: SignedDuration = SignedDuration::from_mins(10);
 /// Each ban doubles the next one, up to this.
 const LONGEST_BAN: SignedDuration = SignedDuration::from_hours(24);
 /// An address that did nothing wrong for this long starts anew.
-const FORGET: SignedDuration = SignedDuration::from_hours(48);
+pub const FORGET: SignedDuration = SignedDuration::from_hours(48);
 /// Accounts that one address got wrong and that are told apart.
 const ACCOUNTS: usize = 16;
 /// Addresses that are remembered: past it the oldest are forgotten.
@@ -120,7 +120,7 @@ impl Defender {
         Defender { first_ban, records: HashMap::new() }
     }
 
-    /// Takes back a ban of an earlier run.
+    /// Takes back a ban of an earlier run; one that is over makes the next one longer.
     pub fn restore(&mut self, ban: &Ban) {
         if let Some(address) = read(&ban.address) {
             let record = Record { points: Vec::new(), at: ban.since, since: ban.since, until: Some(ban.until), times: ban.times };
@@ -321,6 +321,10 @@ mod tests {
         assert_eq!(again.bans(at(10)), [first]);
         let second = ban(&mut again, address, 1_000);
         assert_eq!((second.until, second.times), (at(1_000 + 1_800), 2), "the second ban is twice as long");
+        let mut later = Defender::new(SignedDuration::from_secs(900));
+        later.restore(&second);
+        assert_eq!((later.look(address, at(5_000)), later.bans(at(5_000)).len()), (Verdict::Welcome, 0), "it was over at the restart");
+        assert_eq!(ban(&mut later, address, 5_000).until, at(5_000 + 3_600), "and is not forgotten");
         assert!(again.lift(address, at(1_001)) && !again.lift(address, at(1_001)));
         assert_eq!(again.look(address, at(1_001)), Verdict::Welcome);
         assert!(again.bans(at(1_001)).is_empty());

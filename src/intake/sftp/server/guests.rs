@@ -13,6 +13,7 @@ use super::defender::judged;
 use super::gate::Link;
 use super::kexinit::Offer;
 use super::line::Line;
+use crate::intake::sftp::home::Refused;
 
 /// A connection.
 pub struct Guest {
@@ -43,6 +44,18 @@ pub enum Admission {
     /// Its account has all the sessions it may have.
     Full,
     Stopping,
+}
+
+impl Admission {
+    /// As the books say it; never changed once released.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Admission::Welcome => "OK",
+            Admission::Full => "TROPPE_SESSIONI",
+            Admission::Stopping => Refused::Stopping.code(),
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -170,5 +183,17 @@ impl Guests {
     #[must_use]
     pub fn everybody(&self) -> Vec<Arc<Guest>> {
         lock(&self.all).values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_say_why_somebody_who_knows_the_secret_may_not_stay() {
+        for (why, want) in [(Admission::Full, "TROPPE_SESSIONI"), (Admission::Stopping, "SFTP_ARRESTO"), (Admission::Welcome, "OK")] {
+            assert_eq!(why.code(), want, "{why:?}");
+        }
     }
 }

@@ -31,6 +31,8 @@ const FULL: usize = 2 << 20;
 /// than this, also on a machine that has much else to do: were every piece of it done by another thread, each thread's arena would keep
 /// the memory of all (measured: 9 to 14 MiB in the place of 4 during one `get`).
 const LINGER: Duration = Duration::from_millis(50);
+/// After the end of an upload its client may still look at the file, set its times, give it its name.
+const AFTERWARDS_MS: u64 = 2_000;
 
 /// See the module.
 pub struct Line {
@@ -45,6 +47,8 @@ pub struct Line {
     output: Notify,
     /// Cancelled: the channel is over.
     over: CancellationToken,
+    /// Cancelled: the client has closed the channel. What it asked for before is done; nobody takes the answers.
+    left: CancellationToken,
     link: Arc<Link>,
     paused: AtomicBool,
     /// The worker can do nothing before the client takes answers.
@@ -54,7 +58,9 @@ pub struct Line {
     closing: Mutex<Option<Refused>>,
     handles: AtomicUsize,
     uploads: AtomicBool,
-    /// Milliseconds of [`Link::age_ms`], 0 for none: last request; since when answers wait; since when a packet is incomplete.
+    /// Milliseconds of [`Link::age_ms`], 0 for none: last end of an upload; last request; since when answers wait; since when a packet
+    /// is incomplete.
+    uploaded: AtomicU64,
     asked: AtomicU64,
     waiting: AtomicU64,
     partial: AtomicU64,
@@ -69,7 +75,7 @@ pub struct Health {
     pub idle_ms: u64,
     /// Milliseconds for which the client did not take what it asked for, or did not end a packet that it began.
     pub stalled_ms: u64,
-    /// Files and folders are open, or work is under way.
+    /// Files and folders are open, work is under way, or an upload ended just now.
     pub busy: bool,
     /// A file is being uploaded, or work is under way.
     pub uploading: bool,
@@ -96,6 +102,7 @@ impl Line {
             lingering: Mutex::new(()),
             output: Notify::new(),
             over: link.over.child_token(),
+            left: CancellationToken::new(),
             asked: AtomicU64::new(link.age_ms()),
             link,
             paused: AtomicBool::new(false),
@@ -104,6 +111,7 @@ impl Line {
             closing: Mutex::new(None),
             handles: AtomicUsize::new(0),
             uploads: AtomicBool::new(false),
+            uploaded: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             partial: AtomicU64::new(0),
             counts: counts.clone(),
@@ -145,13 +153,37 @@ impl Line {
         self.output.notify_one();
     }
 
+    /// The client has closed the channel, or its socket: what came before that is worked off (some say CLOSE and go without waiting for
+    /// the answer), then it is over. As much as may be queued, so that it ends.
+    pub fn leave(self: &Arc<Self>) {
+        self.left.cancel();
+        // The rest of a packet will not come.
+        self.partial.store(0, Ordering::Relaxed);
+        self.wake();
+    }
+
     /// It is over: files are closed as they are, on a worker.
     pub fn end(self: &Arc<Self>) {
+        self.give_up();
+        self.wake();
+    }
+
+    /// Whether its client has left it.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.left.is_cancelled()
+    }
+
+    fn give_up(&self) {
         self.over.cancel();
         if self.paused.swap(false, Ordering::AcqRel) {
             self.link.pause(false);
         }
-        self.wake();
+    }
+
+    /// Waits until it is over.
+    pub async fn ended(&self) {
+        self.over.cancelled().await;
     }
 
     /// Whether it is over.
@@ -176,12 +208,13 @@ impl Line {
             0 => 0,
             mark => now.saturating_sub(mark),
         };
+        let just_now = |mark: &AtomicU64| mark.load(Ordering::Relaxed) > 0 && since(mark) < AFTERWARDS_MS;
         let working = !lock(&self.engine).is_idle();
         Health {
             idle_ms: if working { 0 } else { since(&self.asked) },
             // A packet stays incomplete while its socket is not read: that is not the client's fault.
             stalled_ms: since(&self.waiting).max(if self.paused.load(Ordering::Relaxed) { 0 } else { since(&self.partial) }),
-            busy: working || self.handles.load(Ordering::Relaxed) > 0,
+            busy: working || self.handles.load(Ordering::Relaxed) > 0 || just_now(&self.uploaded),
             uploading: working || self.uploads.load(Ordering::Relaxed),
         }
     }
@@ -240,17 +273,32 @@ impl Line {
     fn drain(&self, executor: &mut Executor) {
         executor.refuse_new_work(*lock(&self.closing));
         while !self.over.is_cancelled() {
+            // Before the look: of who leaves in between, a worker is told again.
+            let left = self.left.is_cancelled();
+            if left {
+                executor.nobody_listens();
+            }
             let taken = {
                 let mut engine = lock(&self.engine);
+                while left && engine.output(usize::MAX).is_some() {}
                 let taken = engine.take();
                 self.stuck.store(taken.is_none() && engine.queued_requests() > 0, Ordering::Relaxed);
                 self.balance(&engine);
                 taken
             };
-            let Some(mut batch) = taken else { return };
+            let Some(mut batch) = taken else {
+                if left {
+                    self.give_up();
+                }
+                return;
+            };
             loop {
                 let mut replies = Replies::default();
+                let ended = executor.ended_uploads();
                 let progress = executor.run(&mut batch, &mut replies);
+                if executor.ended_uploads() > ended {
+                    self.uploaded.store(self.link.age_ms().max(1), Ordering::Relaxed);
+                }
                 // Before the answers: whoever asks how the line is sees at every moment what is open or what is being done.
                 self.handles.store(executor.open_handles(), Ordering::Relaxed);
                 self.uploads.store(executor.has_uploads(), Ordering::Relaxed);
@@ -276,6 +324,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
             (bytes, engine.queued_requests() > 0)
         };
         match bytes {
+            Some(_) if line.left.is_cancelled() => {}
             Some(bytes) => {
                 if more && line.stuck.load(Ordering::Relaxed) {
                     line.wake();
@@ -288,6 +337,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                 let sent = tokio::select! {
                     sent = give => sent.is_ok(),
                     () = line.over.cancelled() => false,
+                    () = line.left.cancelled() => true,
                 };
                 line.waiting.store(0, Ordering::Relaxed);
                 if !sent {
@@ -298,7 +348,7 @@ async fn pump(line: Arc<Line>, write: ChannelWriteHalf<Msg>) {
                 line.asked.store(line.link.age_ms().max(1), Ordering::Relaxed);
             }
             None => {
-                if line.eof.load(Ordering::Acquire) && lock(&line.engine).is_idle() {
+                if line.eof.load(Ordering::Acquire) && !line.left.is_cancelled() && lock(&line.engine).is_idle() {
                     // Before the client is told: who opens the next one at once finds the place of this.
                     line.end();
                     let _ = write.exit_status(0).await;

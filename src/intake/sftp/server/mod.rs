@@ -366,6 +366,13 @@ async fn serve(door: Arc<Inner>, guest: Arc<Guest>, gate: Gate<TcpStream>, confi
     if stranger && !guest.link.over.is_cancelled() && guest.link.age_ms() > LINGERED_MS {
         door.offend(guest.peer.ip(), Offence::NoLogin, None);
     }
+    // What it asked for before it went is done, unless somebody ends that too.
+    if guest.doomed_ms().is_none() {
+        for line in guest.lines() {
+            line.leave();
+            line.ended().await;
+        }
+    }
     guest.link.over.cancel();
     door.guests.leave(&guest);
 }

@@ -56,7 +56,7 @@ fn quotas_count_what_waits_and_free_what_was_taken() {
     assert_eq!(file.write_at(&[(0, b"a"), (1, b"b"), (60, b"c")]), Err((2, Refused::TooLarge)), "those before it are written");
     assert_eq!(file.set_attributes(&Attributes { size: Some(51), ..Attributes::default() }), Err(Refused::TooLarge));
     assert_eq!(file.finish(Ending::Closed), Err(Refused::TooLarge));
-    assert_eq!(size(&home, "in/h.zip"), Ok(50), "kept to be gone on with");
+    assert_eq!(size(&home, "in/h.zip"), Err(Refused::NotFound), "the rest of it will never be taken");
     let before = house.shared.usage();
     let house = House { shared: Shared::open(settings(house.place.path(), &house.arrivals)).unwrap(), ..house };
     assert_eq!(house.shared.usage(), before, "counted again at the start");
@@ -121,7 +121,33 @@ fn a_file_of_which_a_write_was_refused_is_not_whole() {
     house.shared.set_limits(Limits { largest_file: 50, ..settings(house.place.path(), &house.arrivals).limits });
     assert_eq!(file.write_at(&[(0, &[b'n'; 40]), (40, &[b'n'; 20])]), Err((1, Refused::TooLarge)));
     assert_eq!(file.finish(Ending::Closed), Err(Refused::TooLarge));
-    assert_eq!(house.tree(".messo/arrivo")["lotto.csv"], [b'n'; 40]);
+    assert!(house.tree(".messo/arrivo").is_empty() && house.seen.take() == ["interrupted /in/lotto.csv 0"]);
+    assert_eq!(house.shared.usage(), Usage { bytes: 0, files: 0 }, "a file that is too large takes nobody's room");
+}
+
+#[test]
+fn a_size_that_cannot_be_set_costs_nothing() {
+    let house = House::with(|settings| {
+        settings.limits.largest_file = u64::MAX;
+        settings.limits.quota_bytes = u64::MAX;
+    });
+    let home = house.home();
+    let mut file = open(&home, "in/a.zip", WRITE).unwrap();
+    file.write_at(&[(0, &[b'a'; 10])]).unwrap();
+    let size = |size: u64| Attributes { size: Some(size), ..Attributes::default() };
+    // Past what any file system takes, once the sidecar is written.
+    if file.set_attributes(&size(i64::MAX as u64)).is_err() {
+        assert!(house.tree(".messo/lacune").is_empty(), "nothing says that it has a hole");
+    } else {
+        file.set_attributes(&size(10)).unwrap();
+    }
+    assert_eq!(house.shared.usage(), Usage { bytes: 10, files: 1 });
+    // No sidecar, as on a disk that is full.
+    std::fs::remove_dir(house.path(".messo/lacune")).unwrap();
+    assert!(file.set_attributes(&size(20)).is_err());
+    assert_eq!(house.shared.usage(), Usage { bytes: 10, files: 1 });
+    file.finish(Ending::Closed).unwrap();
+    assert_eq!(house.tree("in")["a.zip"], [b'a'; 10]);
 }
 
 #[test]

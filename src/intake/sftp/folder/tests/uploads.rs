@@ -36,7 +36,7 @@ fn a_file_enters_when_it_is_closed_and_not_before() {
     let tree: Vec<_> = tree.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect();
     assert_eq!(tree, [("cds/", 0), ("cds/lotto.zip", 3), ("lotto.zip", 13), ("prova/", 0), ("prova/lotto.zip", 5), ("vuoto.zip", 0)]);
     assert_eq!(names(&home, "in/CDS"), ["lotto.zip"]);
-    assert_eq!(put(&home, "in/tari/lotto.zip", b"x"), Err(Refused::NotFound), "a folder that is not there");
+    assert_eq!(put(&home, "in/tari/lotto.zip", b"x"), Err(Refused::NoFolder), "a folder that is not there");
     assert_eq!(put(&home, "lotto.zip", b"x"), Err(Refused::Outside));
     assert_eq!(put(&home, "in", b"x"), Err(Refused::IsAFolder));
     assert_eq!(put(&home, "in/cds", b"x"), Err(Refused::IsAFolder));
@@ -367,7 +367,7 @@ fn rename_replaces_only_when_it_is_told_to() {
         (b"in/a.zip", b"/", Refused::ReadOnly),
         (b"in/a.zip", b"esiti/a.zip", Refused::ReadOnly),
         (b"in/a.zip", b"in/prova", Refused::AlreadyExists),
-        (b"in/a.zip", b"in/tari/a.zip", Refused::NotFound),
+        (b"in/a.zip", b"in/tari/a.zip", Refused::NoFolder),
         (b"in/prova", b"in/vera", Refused::NotAllowed),
         (b"in/b.zip", b"in/c.zip", Refused::NotFound),
         (b"in/a.zip", b"in/nul.zip", Refused::NameRefused),
@@ -425,6 +425,79 @@ fn names_that_windows_takes_for_one_are_refused_while_the_first_waits() {
 }
 
 #[test]
+fn a_name_is_kept_for_as_long_as_its_file_waits() {
+    let house = House::with(|settings| settings.grace = Duration::ZERO);
+    let home = house.home();
+    put(&home, "in/lotto.zip", b"x").unwrap();
+    house.shared.tidy(crate::clock::Clock::REAL.now()).unwrap();
+    assert_eq!(put(&home, "in/LOTTO.zip", b"y"), Err(Refused::NameCollides), "long after it was put");
+    house.claim("lotto.zip");
+    put(&home, "in/LOTTO.zip", b"y").unwrap();
+    assert_eq!(put(&home, "in/lotto.zip", b"y"), Err(Refused::NameCollides));
+}
+
+#[test]
+fn what_is_renamed_over_another_spelling_of_its_name_replaces_it() {
+    let house = House::new();
+    let home = house.home();
+    std::fs::write(house.path("in/citta\u{300}.zip"), b"vecchio").unwrap();
+    put(&home, "in/a.zip", b"nuovo").unwrap();
+    assert_eq!(home.rename(b"in/a.zip", "in/città.zip".as_bytes(), false), Err(Refused::AlreadyExists));
+    home.rename(b"in/a.zip", "in/città.zip".as_bytes(), true).unwrap();
+    let tree = house.tree("in");
+    assert_eq!(tree.iter().filter(|(name, _)| name.ends_with(".zip")).collect::<Vec<_>>(), [(&"città.zip".to_owned(), &b"nuovo".to_vec())]);
+}
+
+#[test]
+fn a_whole_file_that_was_only_opened_stays_whole() {
+    type Act = fn(&mut Box<dyn OpenFile>);
+    let nothing: Act = |_| {};
+    let empty: Act = |file| file.write_at(&[(0, b"")]).unwrap();
+    let write: Act = |file| file.write_at(&[(0, b"L")]).unwrap();
+    let resize: Act = |file| file.set_attributes(&Attributes { size: Some(5), ..Attributes::default() }).unwrap();
+    for (title, act, whole) in [("nothing", nothing, true), ("empty", empty, true), ("a byte", write, false), ("a size", resize, false)] {
+        let house = House::new();
+        let home = house.home();
+        put(&home, "in/lotto.zip", b"lotto").unwrap();
+        let mut file = open(&home, "in/lotto.zip", RESUME).unwrap();
+        act(&mut file);
+        drop(file);
+        assert_eq!(house.path("in/lotto.zip").exists(), whole, "{title}");
+        assert_eq!(arrived(&house, "lotto.zip").is_some(), whole, "{title}");
+        // What was not whole does not become so.
+        let mut file = open(&home, "in/mezzo.zip", WRITE).unwrap();
+        file.write_at(&[(0, b"mezzo")]).unwrap();
+        drop(file);
+        drop(open(&home, "in/mezzo.zip", RESUME).unwrap());
+        assert!(!house.path("in/mezzo.zip").exists(), "{title}");
+    }
+}
+
+#[test]
+fn an_upload_that_was_not_taken_is_in_the_books() {
+    // Somebody puts a file of that name on the share meanwhile: CLOSE fails.
+    let house = House::with(|settings| settings.takeover = Duration::ZERO);
+    let (one, two) = (house.home(), house.home());
+    let mut file = open(&one, "in/lotto.zip", WRITE).unwrap();
+    file.write_at(&[(0, b"primo")]).unwrap();
+    std::fs::write(house.path("in/lotto.zip"), "altro").unwrap();
+    assert_eq!(file.finish(Ending::Closed), Err(Refused::AlreadyExists));
+    assert_eq!(house.seen.take(), ["interrupted /in/lotto.zip 5"]);
+    // Another session takes it over: told when the first is through, whether it says CLOSE or not.
+    for ending in [Ending::Closed, Ending::Dropped] {
+        let mut first = open(&one, "in/a.zip", WRITE).unwrap();
+        first.write_at(&[(0, b"primo")]).unwrap();
+        let second = open(&two, "in/a.zip", RESUME).unwrap();
+        let _ = first.finish(ending);
+        assert_eq!(house.seen.take(), ["interrupted /in/a.zip 5"], "{ending:?}");
+        second.finish(Ending::Closed).unwrap();
+        assert!(house.seen.take()[0].starts_with("uploaded /in/a.zip 5 "));
+        two.remove(b"in/a.zip").unwrap();
+        house.seen.take();
+    }
+}
+
+#[test]
 fn folders_are_flows_and_nothing_else() {
     let house = House::new();
     let home = house.home();
@@ -461,6 +534,63 @@ fn folders_are_flows_and_nothing_else() {
     assert_eq!(home.real_path(b"IN//prova/./../x.zip").as_deref(), Ok("/in/x.zip"));
     assert_eq!(list(&home, "in/x"), Err(Refused::NotFound));
     assert!(home.stat(b"/").is_ok() && home.stat(b"in").is_ok() && home.stat(b"nulla") == Err(Refused::NotFound));
+}
+
+#[test]
+fn a_path_that_means_a_folder_never_becomes_a_file() {
+    let house = House::with(|settings| settings.limits.may_delete_published = true);
+    let home = house.home();
+    home.make_folder(b"in/Cds").unwrap();
+    put(&home, "in/lotto.zip", b"x").unwrap();
+    std::fs::write(house.path("esiti/e.csv"), "x").unwrap();
+    let append = OpenFlags { append: true, create: true, ..RESUME };
+    let table = [
+        ("in/nuova/", Refused::NoFolder),
+        ("in/nuova/.", Refused::NoFolder),
+        ("in/nuova//", Refused::NoFolder),
+        ("in/prova/nuova/", Refused::NoFolder),
+        ("in/nuova/x/..", Refused::NoFolder),
+        ("in/nuova/lotto.zip", Refused::NoFolder),
+        ("in/lotto.zip/", Refused::NotAFolder),
+        ("in/Cds/", Refused::IsAFolder),
+        // Who comes from Windows means the one that is there.
+        ("in/CDS/", Refused::IsAFolder),
+        ("in/", Refused::IsAFolder),
+    ];
+    for (path, want) in table {
+        for flags in [WRITE, append] {
+            assert_eq!(open(&home, path, flags).err(), Some(want), "{path}");
+        }
+        let want = match want {
+            Refused::IsAFolder if path == "in/" => Refused::NotAllowed,
+            Refused::IsAFolder => Refused::AlreadyExists,
+            want => want,
+        };
+        for replace in [false, true] {
+            assert_eq!(home.rename(b"in/lotto.zip", path.as_bytes(), replace), Err(want), "rename to {path}");
+        }
+    }
+    assert_eq!(home.rename(b"esiti/e.csv", b"esiti/letti/", false), Err(Refused::NoFolder));
+    assert_eq!(house.tree("in").into_keys().collect::<Vec<_>>(), ["Cds/", "lotto.zip", "prova/"]);
+    assert!(house.tree(".messo/arrivo").values().all(Vec::is_empty) && house.path("esiti/e.csv").exists());
+    assert_eq!(home.stat(b"in/CDS/").map(|found| found.mode), Ok(Some(0o040_750)), "as scp asks before it sends");
+    put(&home, "in/CDS/lotto.zip", b"y").unwrap();
+    assert!(house.path("in/Cds/lotto.zip").exists());
+}
+
+#[test]
+fn the_folders_of_the_flows_are_there_and_are_not_counted() {
+    let house = House::with(|settings| settings.limits.quota_files = 2);
+    let flows = ["cds", "tari", "..", "a/b", ".git"].map(str::to_owned);
+    std::fs::create_dir(house.path("in/TARI")).unwrap();
+    house.shared.make_flow_folders(&flows);
+    let home = house.home();
+    assert_eq!(names(&home, "in"), ["TARI", "cds", "prova"], "one that is there in other letters stays the only one");
+    assert_eq!(house.shared.usage(), Usage { bytes: 0, files: 0 });
+    put(&home, "in/cds/lotto.zip", b"x").unwrap();
+    put(&home, "in/tari/lotto.zip", b"x").unwrap();
+    assert_eq!(put(&home, "in/altro.zip", b"x"), Err(Refused::QuotaFiles));
+    assert!(house.path("in/TARI/lotto.zip").exists());
 }
 
 #[test]
