@@ -2,6 +2,7 @@
 //! of each for how long somebody has been waiting for it. Who could touch it later does not begin then.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ const SLOW_AT_A_TIME: usize = 4;
 const PROBE: Duration = Duration::from_secs(300);
 /// At most so many threads are left to a share that hangs.
 const MOST: usize = 12;
+/// Who reads a file from a share that has given nothing for so long leaves the thread to it, and begins again when it answers (real time).
+pub const STALLS: Duration = PROBE;
 
 /// Who is at work in the folder of each gestionale, since when.
 #[derive(Clone, Default)]
@@ -35,10 +38,10 @@ pub struct Shares {
     pub hung: Arc<Mutex<std::collections::BTreeSet<String>>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Touch {
     number: u64,
-    begun: Instant,
+    moves: Moves,
 }
 
 /// While it lives somebody is at work there.
@@ -46,6 +49,32 @@ pub struct Touching {
     shares: Shares,
     source: String,
     number: u64,
+    moves: Moves,
+}
+
+/// When a share last gave something to who is at work there: a large file that comes slowly is no share that hangs.
+#[derive(Debug, Clone)]
+pub struct Moves {
+    begun: Instant,
+    /// Milliseconds from `begun` to the last of them.
+    last: Arc<AtomicU64>,
+}
+
+impl Moves {
+    fn since(begun: Instant) -> Moves {
+        Moves { begun, last: Arc::default() }
+    }
+
+    /// It has given something now.
+    pub fn moved(&self) {
+        let passed = monotonic().saturating_duration_since(self.begun).as_millis();
+        self.last.store(u64::try_from(passed).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// For how long it has given nothing.
+    fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.begun).saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
 }
 
 impl Shares {
@@ -59,8 +88,9 @@ impl Shares {
         let mut all = self.lock();
         let touches = all.entry(source.to_owned()).or_default();
         let number = touches.last().map_or(0, |last| last.number + 1);
-        touches.push(Touch { number, begun });
-        Touching { shares: self.clone(), source: source.to_owned(), number }
+        let moves = Moves::since(begun);
+        touches.push(Touch { number, moves: moves.clone() });
+        Touching { shares: self.clone(), source: source.to_owned(), number, moves }
     }
 
     /// Whether the share keeps whoever touches it: what can wait does not begin.
@@ -73,7 +103,7 @@ impl Shares {
     #[must_use]
     pub fn any_hangs(&self) -> bool {
         let now = monotonic();
-        self.lock().values().any(|touches| touches.iter().any(|touch| now.saturating_duration_since(touch.begun) >= HANGS))
+        self.lock().values().any(|touches| touches.iter().any(|touch| touch.moves.idle(now) >= HANGS))
     }
 
     /// How many are at work there.
@@ -84,7 +114,7 @@ impl Shares {
 
     fn hangs_at(&self, source: &str, now: Instant) -> bool {
         let all = self.lock();
-        let ages = || all.get(source).into_iter().flatten().map(|touch| now.saturating_duration_since(touch.begun));
+        let ages = || all.get(source).into_iter().flatten().map(|touch| touch.moves.idle(now));
         let slow = ages().filter(|age| *age >= SLOW).count();
         if ages().any(|age| age >= HANGS) {
             return slow >= MOST || ages().any(|age| age < PROBE);
@@ -99,6 +129,10 @@ impl Shares {
 
 #[cfg(test)]
 impl Touching {
+    pub fn moves(&self) -> Moves {
+        self.moves.clone()
+    }
+
     /// As a system call would, on the thread that makes it.
     fn hang(&self) {
         while self.shares.hung.lock().unwrap().contains(&self.source) {
@@ -156,7 +190,40 @@ pub async fn on_share_of<T: Send + 'static>(hub: &Hub, source: &str, work: impl 
     on_share(&hub.stopping, work).await
 }
 
-/// The same, waited for no longer than `limit` (real time), and not begun at all where the share hangs. Given up, `work` may still be
+/// The same for work that reads a whole file, which may be long: `work` says whenever the share has given something. It is waited for
+/// as long as that happens at least once in `patience` (real time). Given up, `work` may still be going on, and what it answers is dropped.
+///
+/// # Errors
+/// [`PublishError::Hangs`]; as [`on_share`].
+pub async fn on_share_moving<T: Send + 'static>(
+    hub: &Hub,
+    source: &str,
+    patience: Duration,
+    work: impl FnOnce(&Moves) -> T + Send + 'static,
+) -> Result<T, PublishError> {
+    let touching = hub.shares.touch(source);
+    let moves = touching.moves.clone();
+    let work = move || {
+        #[cfg(test)]
+        touching.hang();
+        let done = work(&touching.moves);
+        drop(touching);
+        done
+    };
+    let mut answer = std::pin::pin!(on_share(&hub.stopping, work));
+    loop {
+        let left = patience.saturating_sub(moves.idle(monotonic()));
+        if left.is_zero() {
+            return Err(PublishError::Hangs);
+        }
+        tokio::select! {
+            done = &mut answer => return done,
+            () = tokio::time::sleep(left) => {}
+        }
+    }
+}
+
+/// [`on_share_of`], waited for no longer than `limit` (real time), and not begun at all where the share hangs. Given up, `work` may still be
 /// going on, and what it answers is dropped.
 ///
 /// # Errors
