@@ -139,7 +139,8 @@ impl Archives for FolderArchives {
         let path = self.path(digest);
         let kept = match &brought.0 {
             Bytes::Kept { was, len } => {
-                let file = File::open(&path).map_err(|error| if error.kind() == io::ErrorKind::NotFound { Changed.into() } else { error })?;
+                let file =
+                    File::open(&path).map_err(|error| if error.kind() == io::ErrorKind::NotFound { Changed.into() } else { error })?;
                 if Stamp::of(&file.metadata()?) != *was {
                     return Err(Changed.into());
                 }
