@@ -82,7 +82,7 @@ const RAISED: &[&str] = &[
 const HANDED_OVER: &[(&str, &str, &str)] = &[
     ("LOTTO_SCARTATO", "src/store/batches.rs", "ReceiptState::Rejected => Some(\"LOTTO_SCARTATO\")"),
     ("LOTTO_PARZIALE", "src/store/batches.rs", "ReceiptState::Partial => Some(\"LOTTO_PARZIALE\")"),
-    ("DEPOSITO_MAI_COMPLETATO", "src/service/ingest.rs", "telling(hub, source, Some(NEVER_COMPLETED))"),
+    ("DEPOSITO_MAI_COMPLETATO", "src/service/ingest/incomplete.rs", "problem, Some(NEVER_COMPLETED))"),
     ("DEPOSITO_ABBANDONATO", "src/service/ingest.rs", "telling(hub, &claimed.source, Some(\"DEPOSITO_ABBANDONATO\"))"),
     ("SEND_DI_NUOVO_RAGGIUNGIBILE", "src/service/alerts.rs", "trouble_ends(DOWN, UP, "),
     ("FLUSSO_EVENTI_RIPRESO", "src/service/streams.rs", "trouble_ends(REFUSED, RESUMED, "),

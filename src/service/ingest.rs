@@ -1,7 +1,9 @@
 //! From a claimed file to an acknowledged drop: journal, archive, judge, stage, decide. Whatever is interrupted is begun again.
 
+mod incomplete;
 mod reread;
 
+pub use incomplete::{late_digest, never_completed};
 pub use reread::reread;
 
 use std::collections::BTreeSet;
@@ -18,7 +20,7 @@ use tokio::sync::{RwLockReadGuard, mpsc};
 
 use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
 use super::publish::PublishError;
-use super::shares::{HANGS, Moves, STALLS, on_share_moving, on_share_within};
+use super::shares::{Moves, STALLS, on_share_moving};
 use super::{Hub, rome};
 use crate::batch::archive::{Ceilings, Hashing, ReadAt, hash_whole};
 use crate::batch::files::FileFacts;
@@ -34,7 +36,7 @@ use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
 use crate::flow::forecast::{Limits, last_send};
-use crate::intake::{Claimed, Companion, claim, watch};
+use crate::intake::{Claimed, Companion, claim};
 use crate::store::archives::{KeptFile, is_changed};
 use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Telling, Verdict};
 
@@ -782,43 +784,6 @@ async fn forecasts(hub: &Hub, batch: BatchId, flow: &FlowDefinition) -> Result<V
 /// The last second of a Rome day.
 fn end_of_day(day: Date) -> Option<Timestamp> {
     Some(day.at(23, 59, 59, 0).to_zoned(rome(Timestamp::UNIX_EPOCH).time_zone().clone()).ok()?.timestamp())
-}
-
-/// Operators are told under this code of an upload that stays unfinished.
-const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
-
-/// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
-pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {
-    failpoint!("incomplete.told");
-    let now = hub.clock.now();
-    let id = incomplete_id(source, mark);
-    let original_name = name.rsplit('/').next().unwrap_or(name).to_owned();
-    let drop =
-        NewDrop { id, source: source.to_owned(), original_name: original_name.clone(), flow_hint: None, dry_run: false, received_at: now };
-    if hub.store.claim(drop).await?.state.is_none() {
-        failpoint!("incomplete.journaled");
-        if hub.store.problems(id, 0).await?.is_empty() {
-            hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
-        }
-        hub.store.finish_batch_telling(id, NOTHING, telling(hub, source, Some(NEVER_COMPLETED)), now).await?;
-    }
-    failpoint!("incomplete.finished");
-    tell(hub, source, mark).await
-}
-
-/// No later run tells of that file again, unless its share hangs: then it finds that it was told.
-async fn tell(hub: &Hub, source: &str, mark: Sha256) -> Result<(), IngestError> {
-    let Some(root) = super::publish::root(hub, source) else { return Ok(()) };
-    Ok(on_share_within(hub, source, HANGS, move || watch::told(&root, mark)).await?)
-}
-
-/// Always the same for one state of one file.
-fn incomplete_id(source: &str, mark: Sha256) -> BatchId {
-    let digest = Sha256::of(format!("{source}\0{mark}").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-    let id = uuid::Builder::from_bytes(bytes).with_variant(uuid::Variant::RFC4122).with_version(uuid::Version::Custom);
-    BatchId(id.into_uuid())
 }
 
 #[cfg(test)]

@@ -312,6 +312,16 @@ async fn intake(
                     }
                 });
             }
+            Some(WatchEvent::LateDigest { source, late }) => {
+                let hub = hub.clone();
+                telling.spawn(async move {
+                    match ingest::late_digest(&hub, &source, &late).await {
+                        Ok(()) | Err(IngestError::Store(StoreError::Stopping)) => {}
+                        // Told again at the next start.
+                        Err(error) => tracing::error!(source, %error, "un'impronta arrivata dopo il suo file non può essere confrontata"),
+                    }
+                });
+            }
             Some(WatchEvent::Trouble { source, trouble }) => {
                 tracing::warn!(source, %trouble, "la cartella non può essere osservata");
             }
