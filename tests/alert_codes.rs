@@ -82,7 +82,7 @@ const RAISED: &[&str] = &[
 const HANDED_OVER: &[(&str, &str, &str)] = &[
     ("LOTTO_SCARTATO", "src/store/batches.rs", "ReceiptState::Rejected => Some(\"LOTTO_SCARTATO\")"),
     ("LOTTO_PARZIALE", "src/store/batches.rs", "ReceiptState::Partial => Some(\"LOTTO_PARZIALE\")"),
-    ("DEPOSITO_MAI_COMPLETATO", "src/service/ingest.rs", "telling(hub, source, Some(NEVER_COMPLETED))"),
+    ("DEPOSITO_MAI_COMPLETATO", "src/service/ingest/incomplete.rs", "problem, Some(NEVER_COMPLETED))"),
     ("DEPOSITO_ABBANDONATO", "src/service/ingest.rs", "telling(hub, &claimed.source, Some(\"DEPOSITO_ABBANDONATO\"))"),
     ("ATTESTAZIONE_NON_LEGGIBILE", "src/service/facts/copies.rs", "copies_not_made(unread.clone(), UNREADABLE, "),
     ("ATTESTAZIONE_PERDUTA", "src/service/facts/copies.rs", "copies_given_up(lost, LOST, "),

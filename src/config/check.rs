@@ -1,11 +1,11 @@
 //! What a configuration must be beyond its form: names, tax ids, who refers to whom, addresses, folders, clock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
 use super::address::{check_secret, check_send_url, check_token_url, is_loopback};
-use super::folders::{self, real};
+use super::folders;
 use super::{
     Config, Environment, HealthConfig, Institution, Limits, MailConfig, MailFault, PtConfig, PtFault, RestConfig, Retention, SftpConfig,
     SourceSystem,
@@ -370,12 +370,14 @@ impl Parts {
 
     /// No folder may hold another: one sender would see another's files, or messo's own.
     fn check_folders(&self, add: Add<'_>) {
-        let data = self.data.iter().map(|data| ("data".to_string(), "data".to_string(), real(data)));
+        let data = self.data.iter().map(|data| ("data".to_string(), "data".to_string(), data.as_path()));
         let roots =
-            self.sources.iter().map(|(index, source)| (format!("gestionale[{index}].root"), source.name.clone(), real(&source.root)));
+            self.sources.iter().map(|(index, source)| (format!("gestionale[{index}].root"), source.name.clone(), source.root.as_path()));
         let exchanges =
-            self.pts.iter().filter_map(|(index, pt)| Some((format!("pt[{index}].folder"), pt.name.clone(), real(pt.folder.as_ref()?))));
-        let folders: Vec<(String, String, PathBuf)> = data.chain(roots).chain(exchanges).collect();
+            self.pts.iter().filter_map(|(index, pt)| Some((format!("pt[{index}].folder"), pt.name.clone(), pt.folder.as_deref()?)));
+        let named: Vec<(String, String, &Path)> = data.chain(roots).chain(exchanges).collect();
+        let real = folders::all_real(&named.iter().map(|(_, _, path)| *path).collect::<Vec<_>>());
+        let folders: Vec<(String, String, PathBuf)> = named.into_iter().zip(real).map(|((key, name, _), real)| (key, name, real)).collect();
         for (number, (key, _, path)) in folders.iter().enumerate() {
             for (_, other, before) in folders.iter().take(number) {
                 if path == before {
@@ -387,9 +389,9 @@ impl Parts {
                 }
             }
         }
-        for (index, source) in &self.sources {
-            folders::usable_home(&format!("gestionale[{index}].root"), &source.root, add);
-        }
+        let homes: Vec<_> =
+            self.sources.iter().map(|(index, source)| (format!("gestionale[{index}].root"), source.root.as_path())).collect();
+        folders::usable_homes(&homes, add);
     }
 }
 

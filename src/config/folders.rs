@@ -33,9 +33,23 @@ fn ask<T: Send + 'static>(path: &Path, question: impl FnOnce(&Path) -> T + Send 
     answer
 }
 
+/// The same of many, who are waited for together.
+fn ask_all<T: Send>(paths: &[&Path], question: impl Fn(&Path) -> Option<T> + Sync) -> Vec<Option<T>> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = paths.iter().map(|path| scope.spawn(|| question(path))).collect();
+        asked.into_iter().map(|asked| asked.join().ok().flatten()).collect()
+    })
+}
+
 /// The path with the links of its existing part followed, if they can be.
-pub(super) fn real(path: &Path) -> PathBuf {
+pub fn real(path: &Path) -> PathBuf {
     ask(path, followed).unwrap_or_else(|| path.to_path_buf())
+}
+
+/// The same of many.
+pub(super) fn all_real(paths: &[&Path]) -> Vec<PathBuf> {
+    let found = ask_all(paths, |path| Some(real(path)));
+    found.into_iter().zip(paths).map(|(found, path)| found.unwrap_or_else(|| path.to_path_buf())).collect()
 }
 
 fn followed(path: &Path) -> PathBuf {
@@ -47,10 +61,14 @@ fn followed(path: &Path) -> PathBuf {
     path.to_path_buf()
 }
 
-/// The home of a gestionale.
-pub(super) fn usable_home(key: &str, path: &Path, add: Add<'_>) {
-    if let Some(Err(reason)) = ask(path, |path| usable(path).and_then(|()| usable_inside(path, &HOME))) {
-        add(key, fault(path, &reason));
+/// The homes of gestionali, with their keys.
+pub(super) fn usable_homes(homes: &[(String, &Path)], add: Add<'_>) {
+    let paths: Vec<&Path> = homes.iter().map(|(_, path)| *path).collect();
+    let found = ask_all(&paths, |path| ask(path, |path| usable(path).and_then(|()| usable_inside(path, &HOME))));
+    for ((key, path), found) in homes.iter().zip(found) {
+        if let Some(Err(reason)) = found {
+            add(key, fault(path, &reason));
+        }
     }
 }
 
@@ -170,5 +188,20 @@ mod tests {
         let (keep, wait) = std::sync::mpsc::channel::<()>();
         assert_eq!(ask(Path::new("/srv/lontana"), move |_| wait.recv().is_ok()), None);
         drop(keep);
+    }
+
+    #[test]
+    fn folders_that_do_not_answer_are_waited_for_together() {
+        let paths: Vec<PathBuf> = (0..6).map(|number| PathBuf::from(format!("/srv/lontana/{number}"))).collect();
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let begun = crate::clock::monotonic();
+        let keep = std::sync::Arc::new(std::sync::Barrier::new(7));
+        let found = ask_all(&paths, |path| {
+            let keep = keep.clone();
+            ask(path, move |_| keep.wait().is_leader())
+        });
+        assert!(begun.elapsed() < ANSWERS * 3, "{:?}", begun.elapsed());
+        assert_eq!(found, [None; 6]);
+        keep.wait();
     }
 }

@@ -12,11 +12,12 @@ use super::names;
 use super::settle::{AHEAD, split, stem};
 use crate::clock::Clock;
 use crate::domain::digest::{Hasher, Sha256};
+use crate::domain::ids::BatchId;
 
 /// Most files that are remembered, and most lines that are added before the old ones are dropped.
 const MOST: usize = 20_000;
-/// Longest line: seconds, three digests.
-const LINE: usize = 220;
+/// Longest line: seconds, three digests, an id.
+const LINE: usize = 260;
 /// Where it is kept.
 const FILE: &str = ".messo/soli";
 
@@ -27,15 +28,17 @@ pub struct Taken {
     name: Sha256,
     /// The same without what follows the last dot.
     stem: Sha256,
+    /// What it became.
+    batch: BatchId,
     /// Of its bytes, when that is known.
     sha256: Option<Sha256>,
 }
 
 impl Taken {
     /// `file`: relative to `in/`.
-    pub fn of(file: &Path, sha256: Option<Sha256>) -> Taken {
+    pub fn of(file: &Path, batch: BatchId, sha256: Option<Sha256>) -> Taken {
         let (folder, name) = split(file);
-        Taken { name: mark(&folder, &name), stem: mark(&folder, stem(&name)), sha256 }
+        Taken { name: mark(&folder, &name), stem: mark(&folder, stem(&name)), batch, sha256 }
     }
 }
 
@@ -62,8 +65,8 @@ impl Alone {
         self.0.get(&mark(&folder, &name)).map(|(at, _)| *at)
     }
 
-    /// The digest of the file that a companion speaks of, which was taken before the companion `came`.
-    pub fn spoken_of(&self, companion: &Path, came: Duration) -> Option<Option<Sha256>> {
+    /// The file that a companion speaks of, which was taken before the companion `came`: its batch, and its digest when that is known.
+    pub fn spoken_of(&self, companion: &Path, came: Duration) -> Option<(BatchId, Option<Sha256>)> {
         if self.0.is_empty() {
             return None;
         }
@@ -73,7 +76,7 @@ impl Alone {
         let mut all = self.0.values().filter(|(at, taken)| (taken.name == target || taken.stem == target) && *at <= came);
         let found = all.next()?;
         // Of two with that stem nobody knows which is meant.
-        if all.next().is_none() { Some(found.1.sha256) } else { None }
+        if all.next().is_none() { Some((found.1.batch, found.1.sha256)) } else { None }
     }
 }
 
@@ -122,7 +125,7 @@ impl Notes {
 
 fn line(at: i64, taken: &Taken) -> String {
     let sha256 = taken.sha256.map_or_else(|| "-".to_owned(), |sha256| sha256.to_hex());
-    format!("{at} {} {} {sha256}\n", taken.name, taken.stem)
+    format!("{at} {} {} {sha256} {}\n", taken.name, taken.stem, taken.batch)
 }
 
 fn read(line: &str) -> Option<(i64, Taken)> {
@@ -133,7 +136,8 @@ fn read(line: &str) -> Option<(i64, Taken)> {
         "-" => None,
         hex => Some(Sha256::parse(hex)?),
     };
-    Some((at, Taken { name, stem, sha256 }))
+    let batch = words.next()?.parse().ok()?;
+    Some((at, Taken { name, stem, batch, sha256 }))
 }
 
 fn mark(folder: &Path, name: &str) -> Sha256 {
@@ -153,7 +157,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::create_dir(place.path().join(".messo")).unwrap();
         let sha = Some(Sha256::of(b"bytes"));
-        let taken = [Taken::of(Path::new("cds/Lotto.zip"), sha), Taken::of(Path::new("b.csv"), None)];
+        let (first, second) = (BatchId(crate::clock::new_uuid()), BatchId(crate::clock::new_uuid()));
+        let taken = [Taken::of(Path::new("cds/Lotto.zip"), first, sha), Taken::of(Path::new("b.csv"), second, None)];
         let (mut notes, before) = Notes::open(place.path());
         assert_eq!(before, []);
         taken.iter().for_each(|taken| notes.add(taken));
@@ -169,17 +174,17 @@ mod tests {
         let mut alone = Alone::default();
         before.into_iter().for_each(|taken| alone.add(taken, Duration::ZERO));
         let table = [
-            ("cds/lotto.zip.sha256", Some(sha)),
-            ("cds/LOTTO.md5", Some(sha)),
+            ("cds/lotto.zip.sha256", Some((first, sha))),
+            ("cds/LOTTO.md5", Some((first, sha))),
             ("lotto.zip.sha256", None),
-            ("b.csv.md5", Some(None)),
+            ("b.csv.md5", Some((second, None))),
             ("c.ok", None),
         ];
         for (companion, want) in table {
             assert_eq!(alone.spoken_of(Path::new(companion), Duration::ZERO), want, "{companion}");
         }
         assert_eq!(alone.at(Path::new("cds/LOTTO.ZIP")), Some(Duration::ZERO));
-        alone.add(Taken::of(Path::new("b.xml"), None), Duration::ZERO);
+        alone.add(Taken::of(Path::new("b.xml"), first, None), Duration::ZERO);
         assert_eq!(alone.spoken_of(Path::new("b.md5"), Duration::ZERO), None, "of two with that stem nobody knows which");
         alone.forget(AHEAD);
         assert_eq!(alone.at(Path::new("b.csv")), None);

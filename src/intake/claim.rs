@@ -288,6 +288,16 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a companion from `in/` that still says what it said.
+pub fn remove_companion(root: &Path, file: &Path, kind: CompanionKind, told: &Companion) -> io::Result<()> {
+    if read_companion(root, file, kind)?.is_none_or(|(says, _)| says != *told) {
+        return Ok(());
+    }
+    let folder = scan::open_folder(scan::open_root(root)?, &Path::new("in").join(file.parent().unwrap_or(Path::new(""))))?;
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::fs::unlinkat(&folder, name, AtFlags::empty())?)
+}
+
 /// What a companion file says, with its bytes, when it says something.
 pub fn read_companion(root: &Path, file: &Path, kind: CompanionKind) -> io::Result<Option<(Companion, Vec<u8>)>> {
     let bytes = read_small(root, file, companion::MAX_BYTES)?;

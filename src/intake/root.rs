@@ -22,7 +22,7 @@ use super::reported::{self, Reported};
 use super::scan::{self, Listing};
 use super::settle::{Incomplete, Partials, Settling, Stamp, Step};
 use super::sftp::folder::STAGING;
-use super::watch::{FOLDERS, Root, Trouble, WatchEvent, WatchSettings, Wholeness};
+use super::watch::{FOLDERS, Late, Root, Trouble, WatchEvent, WatchSettings, Wholeness};
 use super::{Claimed, Companion};
 use crate::clock::{monotonic, new_uuid};
 use crate::domain::digest::Sha256;
@@ -155,6 +155,7 @@ impl RootWatch {
                         Step::Try { file, stamp, companion, stable } => self.look(&file, stamp, companion, stable, &mut troubles),
                         Step::Late { companion, kind, sha256 } => self.look_at_late(&companion, kind, sha256),
                         Step::Tidy { companion } => self.remove_companion(&companion),
+                        Step::Compare { companion, stamp, kind, batch } => self.hand_over_late(&companion, stamp, kind, batch),
                         Step::GiveUp { file, stamp, quiet, reason } => self.give_up(&file, stamp, quiet, reason),
                     }
                 }
@@ -283,7 +284,7 @@ impl RootWatch {
                         self.settling.taken(path);
                     }
                     None => {
-                        let taken = Taken::of(file, arrived);
+                        let taken = Taken::of(file, id, arrived);
                         if let Some(notes) = &mut self.notes {
                             notes.add(&taken);
                         }
@@ -308,19 +309,25 @@ impl RootWatch {
         }
     }
 
-    /// A companion whose file was taken a moment ago: gone when it says nothing against it. Otherwise it stays where it is, is never
-    /// taken for the next one's, and is told of as one without its file; but where nobody can compare the two (an MD5, or a file that
-    /// came by the share) it goes after a while without a word.
+    /// A companion whose file was taken a moment ago: gone when it is known to say nothing against it. Otherwise it stays where it is,
+    /// is never taken for the next one's, and who has the bytes is asked after a while.
     fn look_at_late(&mut self, companion: &Path, kind: CompanionKind, sha256: Option<Sha256>) {
         match claim::read_companion(&self.root.path, companion, kind) {
             Ok(Some((Companion::Ok, _))) => self.remove_companion(companion),
-            Ok(Some((Companion::Sha256(told), _))) => match sha256 {
-                Some(sha256) if sha256 == told => self.remove_companion(companion),
-                Some(_) => self.settling.disagrees(companion),
-                None => {}
-            },
+            Ok(Some((Companion::Sha256(told), _))) if sha256 == Some(told) => self.remove_companion(companion),
             _ => {}
         }
+    }
+
+    fn hand_over_late(&mut self, companion: &Path, stamp: Stamp, kind: CompanionKind, batch: BatchId) {
+        if self.reported.as_ref().is_some_and(|reported| reported.knows(companion, stamp)) {
+            return;
+        }
+        let said = claim::read_companion(&self.root.path, companion, kind).ok().flatten();
+        let (source, mark) = (self.root.source.clone(), reported::mark(companion, stamp));
+        let told = said.map_or(Companion::Unreadable, |(told, _)| told);
+        let late = Late { file: companion.to_owned(), name: shown(companion), kind, told, batch, size: stamp.size, mark };
+        self.send(WatchEvent::LateDigest { source, late });
     }
 
     fn remove_companion(&mut self, companion: &Path) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::alone::{Alone, Taken};
 use super::names::{self, CompanionKind, NameKind};
 use crate::domain::digest::Sha256;
+use crate::domain::ids::BatchId;
 
 /// Size and time of modification: while both stay, nobody writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,10 @@ pub enum Step {
     Try { file: PathBuf, stamp: Stamp, companion: Option<(PathBuf, CompanionKind)>, stable: bool },
     /// Its file was taken before it came, without a word of it: it may go when it agrees. `sha256`: of what was taken, when that is known.
     Late { companion: PathBuf, kind: CompanionKind, sha256: Option<Sha256> },
-    /// The same, when nobody could compare the two and no file of that name has come since: it may go, and nobody needs to be told.
+    /// An `.ok` of that kind which did not go, and no file of that name has come since: it may go, and nobody needs to be told.
     Tidy { companion: PathBuf },
+    /// A digest of that kind, and no file of that name has come since: whoever has the bytes of `batch` compares them.
+    Compare { companion: PathBuf, stamp: Stamp, kind: CompanionKind, batch: BatchId },
     /// Tell that it never completed: nothing changed for `quiet`.
     GiveUp { file: PathBuf, stamp: Stamp, quiet: Duration, reason: Incomplete },
 }
@@ -77,10 +80,8 @@ struct Seen {
     /// The companion it was last looked at with.
     tried_with: Option<(PathBuf, Stamp)>,
     why: Option<Incomplete>,
-    /// A companion whose file was taken before it came.
-    late: bool,
-    /// It speaks of other bytes than those that were taken.
-    disagrees: bool,
+    /// A companion whose file was taken before it came, and what that file became.
+    late: Option<BatchId>,
     reported: bool,
     gone: Option<Duration>,
 }
@@ -89,6 +90,8 @@ struct Seen {
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a vanished name is remembered.
 const REMEMBER: Duration = Duration::from_secs(600);
+/// A gestionale that writes the digest first writes its file within this.
+const COMPARE: Duration = Duration::from_secs(300);
 /// A companion that came longer than this before its file is of an earlier one of that name.
 pub(super) const AHEAD: Duration = Duration::from_secs(4 * 3_600);
 
@@ -109,6 +112,7 @@ impl Settling {
         self.remember(listing, now);
         self.alone.forget(now);
         let companions = Companions::of(listing);
+        let compare_after = self.compare_after();
         let mut steps = Vec::new();
         for (path, stamp) in listing {
             let kind = kind_of(path);
@@ -128,8 +132,8 @@ impl Settling {
                 NameKind::Companion(_) if companions.has_file(path) => continue,
                 NameKind::Companion(kind) => {
                     // The next file of that name may be taken meanwhile: it stays the companion of the one before.
-                    seen.late |= late.is_some();
-                    if let Some(sha256) = late.filter(|_| seen.tried_with.is_none()) {
+                    seen.late = seen.late.or(late.map(|(batch, _)| batch));
+                    if let Some((_, sha256)) = late.filter(|_| seen.tried_with.is_none()) {
                         seen.tried_with = Some((path.clone(), *stamp));
                         steps.push(Step::Late { companion: path.clone(), kind, sha256 });
                     }
@@ -150,23 +154,23 @@ impl Settling {
                     if stamp.size == 0 { Some(Incomplete::Empty) } else { seen.why }
                 }
             };
-            if let Some(reason) = why.filter(|_| !seen.reported && quiet >= self.incomplete_after) {
+            let patience = if seen.late.is_some() { compare_after } else { self.incomplete_after };
+            if let Some(reason) = why.filter(|_| !seen.reported && quiet >= patience) {
                 seen.reported = true;
-                steps.push(if seen.late && !seen.disagrees {
-                    Step::Tidy { companion: path.clone() }
-                } else {
-                    Step::GiveUp { file: path.clone(), stamp: *stamp, quiet, reason }
+                let (file, stamp) = (path.clone(), *stamp);
+                steps.push(match (kind, seen.late) {
+                    (NameKind::Companion(CompanionKind::Ok), Some(_)) => Step::Tidy { companion: file },
+                    (NameKind::Companion(kind), Some(batch)) => Step::Compare { companion: file, stamp, kind, batch },
+                    _ => Step::GiveUp { file, stamp, quiet, reason },
                 });
             }
         }
         steps
     }
 
-    /// The companion that came late speaks of other bytes than those that were taken: somebody must be told.
-    pub fn disagrees(&mut self, companion: &Path) {
-        if let Some(seen) = self.seen.get_mut(companion) {
-            seen.disagrees = true;
-        }
+    /// How long a digest that came late waits for a file that it may be of, before it is held against the one that was taken.
+    fn compare_after(&self) -> Duration {
+        self.incomplete_after.min(COMPARE)
     }
 
     /// The file was looked at and is not whole.
@@ -205,15 +209,16 @@ impl Settling {
         ahead <= AHEAD && !self.alone.at(file).is_some_and(nearer_to)
     }
 
-    /// The digest of the file that a companion without one speaks of, which was taken before the companion came.
-    fn taken_before(&self, companion: &Path) -> Option<Option<Sha256>> {
+    /// The file that a companion without one speaks of, which was taken before the companion came, and its digest when that is known.
+    fn taken_before(&self, companion: &Path) -> Option<(BatchId, Option<Sha256>)> {
         self.alone.spoken_of(companion, self.seen.get(companion)?.since)
     }
 
     /// When something may follow although nothing changes.
     pub fn next_due(&self) -> Option<Duration> {
         let due = |(path, seen): (&PathBuf, &Seen)| {
-            let give_up = (!seen.reported).then(|| seen.since + self.incomplete_after);
+            let give_up =
+                (!seen.reported).then(|| seen.since + if seen.late.is_some() { self.compare_after() } else { self.incomplete_after });
             let settled = self.told.get(path).copied().unwrap_or(seen.since + self.window);
             let look = (kind_of(path) == NameKind::Drop && seen.stamp.size > 0).then(|| seen.next_try.max(settled));
             [give_up, look].into_iter().flatten().min()
@@ -236,8 +241,7 @@ impl Settling {
                         pause: self.window,
                         tried_with: None,
                         why: None,
-                        late: false,
-                        disagrees: false,
+                        late: None,
                         reported: false,
                         gone: None,
                     };
@@ -358,6 +362,7 @@ pub(super) fn stem(name: &str) -> &str {
 mod tests {
     use super::*;
 
+    const BATCH: BatchId = BatchId(uuid::Uuid::nil());
     const WINDOW: u64 = 100;
     const LATE: u64 = 1_000;
 
@@ -371,7 +376,7 @@ mod tests {
     /// After a run that took `before` alone.
     fn play_after(title: &str, before: &[&str], scenes: &[Scene<'_>]) {
         let mut settling = Settling::new(Duration::from_millis(WINDOW), Duration::from_millis(LATE));
-        settling.took_alone(before.iter().map(|file| Taken::of(Path::new(file), None)).collect());
+        settling.took_alone(before.iter().map(|file| Taken::of(Path::new(file), BATCH, None)).collect());
         for (at, files, want) in scenes {
             let now = Duration::from_millis(*at);
             let listing = files.iter().map(|(name, size, mtime)| (PathBuf::from(name), Stamp { size: *size, mtime: *mtime })).collect();
@@ -386,18 +391,15 @@ mod tests {
                         if file.display().to_string().contains("half") {
                             settling.not_whole(&file, now, Incomplete::Unfinished);
                         } else if alone {
-                            settling.taken_alone(&file, Taken::of(&file, None), now);
+                            settling.taken_alone(&file, Taken::of(&file, BATCH, None), now);
                         } else {
                             settling.taken(&file);
                         }
                     }
                     Step::Late { companion, kind, .. } => {
                         got.push(format!("late {} {}", companion.display(), kind.as_str()));
-                        // Whoever looks finds digests of `wrong` files to be others.
-                        if companion.display().to_string().contains("wrong") {
-                            settling.disagrees(&companion);
-                        }
                     }
+                    Step::Compare { companion, kind, .. } => got.push(format!("compare {} {}", companion.display(), kind.as_str())),
                     Step::Tidy { companion } => got.push(format!("tidy {}", companion.display())),
                     Step::GiveUp { file, reason, .. } => got.push(format!("give up {} {reason:?}", file.display())),
                 }
@@ -508,7 +510,7 @@ mod tests {
                 (900, &[sha, second], &[]),
                 (1000, &[sha, second], &["try a.zip"]),
                 (1100, &[("a.zip.sha256", 64, 10)], &["late a.zip.sha256 sha256"]),
-                (2100, &[("a.zip.sha256", 64, 10)], &["tidy a.zip.sha256"]),
+                (2100, &[("a.zip.sha256", 64, 10)], &["compare a.zip.sha256 sha256"]),
             ],
         );
         let (wrong, its) = (("wrong.zip", 10, 5), ("wrong.zip.sha256", 64, 6));
@@ -518,7 +520,8 @@ mod tests {
                 (0, &[wrong], &[]),
                 (100, &[wrong], &["try wrong.zip"]),
                 (150, &[its], &["late wrong.zip.sha256 sha256"]),
-                (1150, &[its], &["give up wrong.zip.sha256 OrphanCompanion"]),
+                (1150, &[its], &["compare wrong.zip.sha256 sha256"]),
+                (9000, &[its], &[]),
             ],
         );
         let md5 = ("a.zip.md5", 32, 6);
@@ -530,10 +533,14 @@ mod tests {
                 (150, &[md5], &["late a.zip.md5 md5"]),
                 (900, &[md5, second], &[]),
                 (1000, &[md5, second], &["try a.zip"]),
-                (1150, &[md5], &["tidy a.zip.md5"]),
+                (1150, &[md5], &["compare a.zip.md5 md5"]),
             ],
         );
-        play("late, by its stem", &[(0, &[first], &[]), (100, &[first], &["try a.zip"]), (150, &[("A.ok", 0, 6)], &["late A.ok ok"])]);
+        let ok = ("A.ok", 0, 6);
+        play(
+            "late, by its stem",
+            &[(0, &[first], &[]), (100, &[first], &["try a.zip"]), (150, &[ok], &["late A.ok ok"]), (1150, &[ok], &["tidy A.ok"])],
+        );
         play(
             "sent before the next",
             &[
@@ -568,7 +575,7 @@ mod tests {
                 (50, &[md5], &["late a.zip.md5 md5"]),
                 (900, &[md5, second], &[]),
                 (1000, &[md5, second], &["try a.zip"]),
-                (1050, &[md5], &["tidy a.zip.md5"]),
+                (1050, &[md5], &["compare a.zip.md5 md5"]),
             ],
         );
         let tomorrow = ("a.zip", 11, 86_400_000_000_000);

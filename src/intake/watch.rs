@@ -14,14 +14,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
 
-use super::Claimed;
 use super::arrivals::Arrivals;
 use super::hints::Hints;
+use super::names::CompanionKind;
 use super::reported;
 use super::root::RootWatch;
 use super::settle::Incomplete;
+use super::{Claimed, Companion};
 use crate::clock::Clock;
 use crate::domain::digest::Sha256;
+use crate::domain::ids::BatchId;
 
 /// The folders of a root that a gestionale sees, made on start.
 pub const FOLDERS: [&str; 7] = ["in", "in/prova", "ricevute", "scarti", "esiti", "attestazioni", "rendicontazioni"];
@@ -83,10 +85,30 @@ pub enum WatchEvent {
         /// Names the file as it is now, over restarts: give it to [`told`] when the receipt is safe.
         mark: Sha256,
     },
+    /// A digest that came after its file was taken. Left where it is; told like [`WatchEvent::NeverCompleted`].
+    LateDigest { source: String, late: Late },
     /// Told once, until it is over.
     Trouble { source: String, trouble: Trouble },
     /// `in/` can be listed again.
     Recovered { source: String },
+}
+
+/// A `.sha256` or `.md5` whose file was taken before it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Late {
+    /// Relative to `in/`.
+    pub file: PathBuf,
+    /// The same for people. May hold personal data: never logged.
+    pub name: String,
+    pub kind: CompanionKind,
+    /// What it says.
+    pub told: Companion,
+    /// What its file became.
+    pub batch: BatchId,
+    /// Bytes.
+    pub size: u64,
+    /// See [`WatchEvent::NeverCompleted`].
+    pub mark: Sha256,
 }
 
 /// Why watching a root does not work, or not for everything.

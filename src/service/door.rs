@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::Hub;
 use super::figures::SftpCounts;
+use super::shares::on_share_of;
+use crate::clock::monotonic;
 use crate::config::{Config, SftpAccount, SftpConfig, SourceSystem};
 use crate::intake::arrivals::Arrivals;
 use crate::intake::sftp::executor;
@@ -130,6 +132,19 @@ impl FolderHomes {
         Ok(Some(Wanted::New(source.name.clone(), shared)))
     }
 
+    /// Begins to do so on a thread of its own.
+    fn begin(
+        self: &Arc<Self>,
+        source: &SourceSystem,
+        account: &SftpAccount,
+        disk_reserve: u64,
+        new: &Arc<BTreeMap<String, Arc<Arrivals>>>,
+    ) -> Result<Opening, DoorError> {
+        let (own, source, account, new) = (self.clone(), source.clone(), account.clone(), new.clone());
+        let name = source.name.clone();
+        Opening::begin(name, self, move || Ok(own.prepare(&source, &account, disk_reserve, &new)?.into_iter().collect()))
+    }
+
     /// From now on they are as wanted.
     fn put(&self, wanted: Vec<Wanted>) {
         for home in wanted {
@@ -194,27 +209,58 @@ impl Ledger for Books {
     }
 }
 
-/// Opens the home of a gestionale. One that lies on a share that hangs keeps nobody else from coming in: until it answers, its own
-/// sessions find no home. Blocks.
-fn open_home(source: String, open: impl FnOnce() -> Result<(), DoorError> + Send + 'static) -> Result<(), DoorError> {
-    let (tell, told) = std::sync::mpsc::sync_channel(0);
-    let own = source.clone();
-    let opening = move || {
-        if let Err(std::sync::mpsc::SendError(Err(error))) = tell.send(open()) {
-            tracing::error!(source = own, %error, "la cartella dell'account SFTP non si apre: serve un riavvio del servizio");
-        }
-    };
-    std::thread::Builder::new().name("home".to_owned()).spawn(opening).map_err(|_| DoorError::Interrupted)?;
-    match told.recv_timeout(HOME_OPENS) {
-        Ok(opened) => opened,
-        Err(_) => {
-            tracing::error!(
-                source,
-                "la cartella dell'account SFTP non risponde: chi si collega non trova la sua cartella finché non risponde"
-            );
-            Ok(())
+/// The home of a gestionale that is being opened.
+struct Opening {
+    source: String,
+    told: std::sync::mpsc::Receiver<Result<Vec<Wanted>, DoorError>>,
+    /// Told that it is wanted all the same, it is put in place when it answers.
+    late: std::sync::mpsc::Sender<()>,
+}
+
+impl Opening {
+    /// Begins to open it, on a thread of its own.
+    fn begin(
+        source: String,
+        homes: &Arc<FolderHomes>,
+        open: impl FnOnce() -> Result<Vec<Wanted>, DoorError> + Send + 'static,
+    ) -> Result<Opening, DoorError> {
+        let (tell, told) = std::sync::mpsc::sync_channel(0);
+        let (late, wanted) = std::sync::mpsc::channel();
+        let (own, homes) = (source.clone(), homes.clone());
+        let opening = move || match tell.send(open()) {
+            Ok(()) => {}
+            Err(std::sync::mpsc::SendError(Ok(home))) if wanted.recv().is_ok() && homes.get(&own).is_none() => homes.put(home),
+            Err(std::sync::mpsc::SendError(Ok(_))) => {}
+            Err(std::sync::mpsc::SendError(Err(error))) => {
+                tracing::error!(source = own, %error, "la cartella dell'account SFTP non si apre: serve un riavvio del servizio");
+            }
+        };
+        std::thread::Builder::new().name("home".to_owned()).spawn(opening).map_err(|_| DoorError::Interrupted)?;
+        Ok(Opening { source, told, late })
+    }
+}
+
+/// Waits for all of them together. One that lies on a share that hangs keeps nobody else from coming in: until it answers, its own
+/// sessions find no home. Blocks. Answers those that opened, what is wrong with others, and who waits for the word that late homes are wanted.
+fn wait_for(openings: Vec<Opening>) -> (Vec<Wanted>, Vec<DoorError>, Vec<std::sync::mpsc::Sender<()>>) {
+    let (mut opened, mut wrong, mut late) = (Vec::new(), Vec::new(), Vec::new());
+    let begun = monotonic();
+    for opening in openings {
+        let left = HOME_OPENS.saturating_sub(monotonic().saturating_duration_since(begun));
+        match opening.told.recv_timeout(left) {
+            Ok(Ok(homes)) => opened.extend(homes),
+            Ok(Err(error)) => wrong.push(error),
+            Err(_) => {
+                let source = opening.source;
+                tracing::error!(
+                    source,
+                    "la cartella dell'account SFTP non risponde: chi si collega non trova la sua cartella finché non risponde"
+                );
+                late.push(opening.late);
+            }
         }
     }
+    (opened, wrong, late)
 }
 
 /// The door of a running hub.
@@ -242,15 +288,17 @@ impl Keeper {
         let folder = hub.config.host_keys();
         let prepared = tokio::task::spawn_blocking(move || -> Result<_, DoorError> {
             let keys = host_keys::open(&folder)?;
-            let mut accounts = Vec::new();
+            let (mut accounts, mut openings) = (Vec::new(), Vec::new());
             for (source, account) in with_account(&sources) {
                 accounts.push(Account::read(&source.name, account)?);
-                let (own, source, account) = (own.clone(), source.clone(), account.clone());
-                open_home(source.name.clone(), move || {
-                    own.put(own.prepare(&source, &account, disk_reserve, &BTreeMap::new())?.into_iter().collect());
-                    Ok(())
-                })?;
+                openings.push(own.begin(source, account, disk_reserve, &Arc::default())?);
             }
+            let (opened, wrong, late) = wait_for(openings);
+            if let Some(error) = wrong.into_iter().next() {
+                return Err(error);
+            }
+            own.put(opened);
+            late.into_iter().for_each(|late| drop(late.send(())));
             Ok((keys, accounts))
         });
         let (keys, found) = prepared.await.map_err(|_| DoorError::Interrupted)??;
@@ -311,6 +359,7 @@ impl Keeper {
     pub fn admit(&self, reread: Reread) {
         self.homes.arrivals.write().unwrap_or_else(PoisonError::into_inner).extend(reread.arrivals);
         self.homes.put(reread.homes);
+        reread.late.into_iter().for_each(|late| drop(late.send(())));
         self.door.handle().accounts().replace(reread.accounts);
     }
 
@@ -332,6 +381,8 @@ impl Keeper {
 pub struct Reread {
     accounts: Vec<Account>,
     homes: Vec<Wanted>,
+    /// Homes that have not answered yet.
+    late: Vec<std::sync::mpsc::Sender<()>>,
     arrivals: BTreeMap<String, Arc<Arrivals>>,
 }
 
@@ -379,9 +430,9 @@ fn with_account(sources: &[SourceSystem]) -> impl Iterator<Item = (&SourceSystem
 }
 
 /// The accounts of a configuration, or everything that is wrong. Blocks.
-fn read_accounts(config: &Config, homes: &FolderHomes, arrivals: BTreeMap<String, Arc<Arrivals>>) -> Result<Reread, Vec<String>> {
+fn read_accounts(config: &Config, homes: &Arc<FolderHomes>, arrivals: BTreeMap<String, Arc<Arrivals>>) -> Result<Reread, Vec<String>> {
     let mut accounts = Vec::new();
-    let mut wanted = Vec::new();
+    let (mut wanted, mut late) = (Vec::new(), Vec::new());
     let mut reasons = Vec::new();
     for (source, account) in with_account(&config.sources) {
         match Account::read(&source.name, account) {
@@ -390,14 +441,18 @@ fn read_accounts(config: &Config, homes: &FolderHomes, arrivals: BTreeMap<String
         }
     }
     if reasons.is_empty() {
+        let (mut openings, new) = (Vec::new(), Arc::new(arrivals.clone()));
         for (source, account) in with_account(&config.sources) {
-            match homes.prepare(source, account, config.limits.disk_reserve_bytes, &arrivals) {
-                Ok(home) => wanted.extend(home),
+            match homes.begin(source, account, config.limits.disk_reserve_bytes, &new) {
+                Ok(opening) => openings.push(opening),
                 Err(error) => reasons.push(error.to_string()),
             }
         }
+        let (opened, wrong, unanswered) = wait_for(openings);
+        (wanted, late) = (opened, unanswered);
+        reasons.extend(wrong.iter().map(ToString::to_string));
     }
-    if reasons.is_empty() { Ok(Reread { accounts, homes: wanted, arrivals }) } else { Err(reasons) }
+    if reasons.is_empty() { Ok(Reread { accounts, homes: wanted, late, arrivals }) } else { Err(reasons) }
 }
 
 /// Writes what comes, together, up to the end.
@@ -459,16 +514,25 @@ fn row(event: Event) -> DoorEvent {
     }
 }
 
-/// Old partial uploads and names that were shown long enough.
+/// Old partial uploads and names that were shown long enough. A home that hangs keeps no other from being tidied.
 async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
+    let (mut tasks, mut under_way) = (JoinSet::new(), BTreeMap::<String, AbortHandle>::new());
     loop {
         tokio::time::sleep(TIDY / hub.clock.factor()).await;
+        while tasks.try_join_next().is_some() {}
         for (source, shared) in homes.all() {
-            let now = hub.clock.now();
-            let tidied = tokio::task::spawn_blocking(move || shared.tidy(now)).await;
-            if let Ok(Err(error)) = tidied {
-                tracing::warn!(source, %error, "le cartelle dell'account SFTP non si possono riordinare");
+            if under_way.get(&source).is_some_and(|task| !task.is_finished()) {
+                continue;
             }
+            let (hub, name) = (hub.clone(), source.clone());
+            let tidying = tasks.spawn(async move {
+                let now = hub.clock.now();
+                match on_share_of(&hub, &name, move || shared.tidy(now)).await {
+                    Ok(Err(error)) => tracing::warn!(source = name, %error, "le cartelle dell'account SFTP non si possono riordinare"),
+                    Ok(Ok(_)) | Err(_) => {}
+                }
+            });
+            under_way.insert(source, tidying);
         }
     }
 }
@@ -477,20 +541,52 @@ async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
 mod tests {
     use super::*;
 
+    fn no_homes() -> Arc<FolderHomes> {
+        Arc::new(FolderHomes { shared: RwLock::default(), arrivals: RwLock::default(), largest_file: 1 << 30 })
+    }
+
     #[test]
-    fn a_home_that_does_not_open_is_not_waited_for_and_opens_later() {
-        assert!(open_home("uno".to_owned(), || Ok(())).is_ok());
-        assert!(matches!(open_home("uno".to_owned(), || Err(DoorError::Interrupted)), Err(DoorError::Interrupted)), "told at once");
-        let ((answer, hangs), (tell, opened)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
-        let open = move || {
-            let _ = hangs.recv();
-            let _ = tell.send(());
-            Ok(())
-        };
-        assert!(open_home("uno".to_owned(), open).is_ok());
-        assert!(opened.try_recv().is_err());
-        drop(answer);
-        opened.recv_timeout(Duration::from_secs(10)).expect("it opens when it answers");
+    fn homes_that_do_not_open_are_waited_for_together_and_open_later_when_they_are_wanted() {
+        let place = tempfile::tempdir().unwrap();
+        let homes = no_homes();
+        let text = format!(
+            "name = \"uno\"\nroot = {:?}\nenti = []\nflows = []\n[sftp]\nuser = \"uno\"\nquota_bytes = 0\nkeys = []\n",
+            place.path().join("uno")
+        );
+        let source: SourceSystem = toml::from_str(&text).unwrap();
+        let account = source.sftp.clone().unwrap();
+        let arrivals = Arc::new(BTreeMap::from([("uno".to_owned(), arrivals_of_one())]));
+        let (opened, wrong, late) = wait_for(vec![
+            homes.begin(&source, &account, 0, &arrivals).unwrap(),
+            Opening::begin("due".to_owned(), &homes, || Err(DoorError::Interrupted)).unwrap(),
+        ]);
+        assert!(matches!((opened.len(), wrong.as_slice(), late.len()), (1, [DoorError::Interrupted], 0)), "told at once: {wrong:?}");
+
+        // Eight on one share that hangs.
+        let mut answers = Vec::new();
+        let openings = (0..8).map(|_| {
+            let (answer, hangs) = std::sync::mpsc::channel::<()>();
+            answers.push(answer);
+            let (own, source, account, arrivals) = (homes.clone(), source.clone(), account.clone(), arrivals.clone());
+            let open = move || {
+                let _ = hangs.recv();
+                Ok(own.prepare(&source, &account, 0, &arrivals)?.into_iter().collect())
+            };
+            Opening::begin("uno".to_owned(), &homes, open).unwrap()
+        });
+        let begun = monotonic();
+        let (opened, wrong, late) = wait_for(openings.collect());
+        assert!(begun.elapsed() < HOME_OPENS * 2, "{:?}", begun.elapsed());
+        assert_eq!((opened.len(), wrong.len(), late.len()), (0, 0, 8));
+        let mut late = late.into_iter();
+        // The configuration of the first was refused, that of the second was not.
+        drop(late.next());
+        late.next().unwrap().send(()).unwrap();
+        drop(answers);
+        while homes.get("uno").is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it opens when it answers");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// A configuration that is refused after its accounts were read changes nothing.

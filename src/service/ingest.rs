@@ -1,13 +1,16 @@
 //! From a claimed file to an acknowledged drop: journal, archive, judge, stage, decide. Whatever is interrupted is begun again.
 
+mod incomplete;
 mod reread;
 
+pub use incomplete::{late_digest, never_completed};
 pub use reread::reread;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,8 +19,10 @@ use jiff::civil::Date;
 use tokio::sync::{RwLockReadGuard, mpsc};
 
 use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
+use super::publish::PublishError;
+use super::shares::{Moves, STALLS, on_share_moving};
 use super::{Hub, rome};
-use crate::batch::archive::{Hashing, ReadAt, hash_whole};
+use crate::batch::archive::{Ceilings, Hashing, ReadAt, hash_whole};
 use crate::batch::fields::{self as f, Field};
 use crate::batch::files::FileFacts;
 use crate::batch::layouts::RejectedFile;
@@ -32,7 +37,8 @@ use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
 use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
 use crate::flow::forecast::{Limits, last_send};
-use crate::intake::{Claimed, Companion, claim, watch};
+use crate::intake::{Claimed, Companion, claim};
+use crate::store::archives::{KeptFile, is_changed};
 use crate::store::{
     BatchSummary, Claim, Conflict, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Telling, Unstaged, Verdict,
 };
@@ -47,9 +53,22 @@ pub enum IngestError {
     /// The claimed file itself cannot be opened or read: nothing of ours is at fault.
     #[error("claimed file: {0}")]
     Unreadable(std::io::Error),
+    /// The share on which it lies gives nothing. It is tried again when it does.
+    #[error("the share does not answer")]
+    Hangs,
     /// A defect of ours met while reading this drop.
     #[error("a panic while reading the drop")]
     Panicked,
+}
+
+impl From<PublishError> for IngestError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Store(error) => error.into(),
+            PublishError::Disk(error) => error.into(),
+            PublishError::Hangs => IngestError::Hangs,
+        }
+    }
 }
 
 impl From<tokio::task::JoinError> for IngestError {
@@ -81,8 +100,46 @@ pub async fn ingest(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError
         return Ok(());
     }
     failpoint!("batch.finished");
-    let claimed = claimed.clone();
-    blocking(move || claim::done(&claimed)).await
+    done(hub, claimed).await
+}
+
+async fn done(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
+    let own = claimed.clone();
+    Ok(on_its_share(hub, claimed, move |_| claim::done(&own)).await??)
+}
+
+/// Works on the claimed file, which lies on a share that may hang: with nothing held, and waited for while the share gives something.
+async fn on_its_share<T: Send + 'static>(
+    hub: &Hub,
+    claimed: &Claimed,
+    work: impl FnOnce(&Moves) -> T + Send + 'static,
+) -> Result<T, IngestError> {
+    let guarded = move |moves: &Moves| catch_unwind(AssertUnwindSafe(|| work(moves)));
+    on_share_moving(hub, &claimed.source, STALLS, guarded).await?.map_err(|_| IngestError::Panicked)
+}
+
+/// A file of a share: every read that comes back says so.
+struct OnShare {
+    file: File,
+    moves: Moves,
+}
+
+impl OnShare {
+    fn open(path: &Path, moves: &Moves) -> std::io::Result<OnShare> {
+        Ok(OnShare { file: File::open(path)?, moves: moves.clone() })
+    }
+}
+
+impl ReadAt for OnShare {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        let read = ReadAt::read_at(&self.file, buffer, offset);
+        self.moves.moved();
+        read
+    }
+
+    fn len(&self) -> std::io::Result<u64> {
+        ReadAt::len(&self.file)
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, IngestError> {
@@ -99,25 +156,22 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     reserve(hub)?;
     // The digest of the whole and a first look run side by side: both read the file once.
     let (path, arrived) = (claimed.path.clone(), claimed.arrived);
-    let hashing = tokio::task::spawn_blocking(move || digest_of(&path, arrived));
-    let looked = look(hub, claimed).await?;
-    let (sha256, size) = hashing.await?.map_err(IngestError::Unreadable)?;
+    let hashing = on_its_share(hub, claimed, move |moves| digest_of(&path, arrived, moves));
+    let (looked, hashed) = tokio::try_join!(look(hub, claimed), hashing)?;
+    let (sha256, size) = hashed.map_err(IngestError::Unreadable)?;
     let kept = Kept { sha256, size };
     // A run that was interrupted had begun with other bytes: somebody has written to the file since.
     let changed = hub.store.batch(claimed.id).await?.sha256.is_some_and(|before| before != sha256);
     if let Some(first) = hub.store.content_seen(&claimed.source, sha256, claimed.id).await?.filter(|_| !claimed.dry_run) {
         return duplicate(hub, claimed, &kept, first).await;
     }
-    // Nobody erases these bytes, which an older batch may have had, before they are known to be this one's too.
-    let taking = hub.taking.read().await;
-    let (archives, path) = (hub.archives.clone(), claimed.path.clone());
-    let keeping = tokio::task::spawn_blocking(move || archives.keep(&path, &sha256)).await?;
-    keeping.map_err(|error| if error.kind() == ErrorKind::NotFound { IngestError::Unreadable(error) } else { error.into() })?;
+    let taking = keep(hub, claimed, sha256).await?;
     failpoint!("archive.kept");
     if changed {
         return changed_meanwhile(hub, claimed, &kept, None).await;
     }
-    if let Some(problem) = companion_fault(claimed, &kept)? {
+    let archives = hub.archives.clone();
+    if let Some(problem) = companion_fault(claimed, &kept, move || md5_of(&archives.open(&sha256)?)).await? {
         return refuse(hub, claimed, &kept, None, problem).await;
     }
     match looked {
@@ -126,11 +180,33 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed) -> Result<(), IngestError> {
     }
 }
 
+/// Keeps the bytes. They come from the share before `taking` is held, which who deletes waits for, and everybody who takes a drop in
+/// behind it. From then on nobody erases them (an older batch may have had them) before they are known to be this one's too.
+async fn keep<'h>(hub: &'h Hub, claimed: &Claimed, sha256: Sha256) -> Result<RwLockReadGuard<'h, ()>, IngestError> {
+    loop {
+        let (archives, path) = (hub.archives.clone(), claimed.path.clone());
+        let bringing = on_its_share(hub, claimed, move |moves| archives.bring(&path, &sha256, &|| moves.moved()));
+        let gone = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound => IngestError::Unreadable(error),
+            _ => error.into(),
+        };
+        let brought = bringing.await?.map_err(gone)?;
+        let taking = hub.taking.read().await;
+        let archives = hub.archives.clone();
+        match tokio::task::spawn_blocking(move || archives.enter(brought, &sha256)).await? {
+            Ok(_) => return Ok(taking),
+            // It was erased meanwhile: now the bytes are copied.
+            Err(error) if is_changed(&error) => drop(taking),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Digest and size. What came by SFTP was hashed while it arrived: a large archive is not read once more for it.
-fn digest_of(path: &Path, arrived: Option<Sha256>) -> std::io::Result<(Sha256, u64)> {
+fn digest_of(path: &Path, arrived: Option<Sha256>, moves: &Moves) -> std::io::Result<(Sha256, u64)> {
     match arrived {
         Some(sha256) => Ok((sha256, std::fs::metadata(path)?.len())),
-        None => hash_whole(&File::open(path)?),
+        None => hash_whole(&OnShare::open(path, moves)?),
     }
 }
 
@@ -147,24 +223,39 @@ fn reserve(hub: &Hub) -> Result<(), IngestError> {
 type Looked = Result<(Opened, Vec<FileFacts>), Box<Problem>>;
 
 async fn look(hub: &Hub, claimed: &Claimed) -> Result<Looked, IngestError> {
-    let path = claimed.path.clone();
-    look_into(hub, claimed, move || File::open(path)).await
+    let (path, looking) = (claimed.path.clone(), Looking::of(hub, claimed));
+    let outcome = on_its_share(hub, claimed, move |moves| looking.into(&OnShare::open(&path, moves).map_err(Stopped::Ours)?)).await?;
+    looked(claimed, outcome)
 }
 
-async fn look_into<R: ReadAt + 'static>(
-    hub: &Hub,
-    claimed: &Claimed,
-    open: impl FnOnce() -> std::io::Result<R> + Send + 'static,
-) -> Result<Looked, IngestError> {
-    let (name, ceilings) = (claimed.original_name.clone(), ceilings(hub));
-    let count_pages = hub.flows.values().any(|flow| flow.checks.light_mail);
-    let outcome = tokio::task::spawn_blocking(move || -> Result<_, Stopped> {
-        let file = open().map_err(Stopped::Ours)?;
-        let opened = pipeline::open(&file, &name, &ceilings)?;
-        let facts = pipeline::look_into(&file, &opened, &name, &Hashing { count_pages, ..Hashing::default() })?;
+/// A first look at what is kept.
+async fn look_at_kept(hub: &Hub, claimed: &Claimed, file: KeptFile) -> Result<Looked, IngestError> {
+    let looking = Looking::of(hub, claimed);
+    let outcome = tokio::task::spawn_blocking(move || looking.into(&file)).await?;
+    looked(claimed, outcome)
+}
+
+struct Looking {
+    name: String,
+    ceilings: Ceilings,
+    count_pages: bool,
+}
+
+impl Looking {
+    fn of(hub: &Hub, claimed: &Claimed) -> Looking {
+        let count_pages = hub.flows.values().any(|flow| flow.checks.light_mail);
+        Looking { name: claimed.original_name.clone(), ceilings: ceilings(hub), count_pages }
+    }
+
+    fn into(self, file: &impl ReadAt) -> Result<(Opened, Vec<FileFacts>), Stopped> {
+        let opened = pipeline::open(file, &self.name, &self.ceilings)?;
+        let hashing = Hashing { count_pages: self.count_pages, ..Hashing::default() };
+        let facts = pipeline::look_into(file, &opened, &self.name, &hashing)?;
         Ok((opened, facts))
-    })
-    .await?;
+    }
+}
+
+fn looked(claimed: &Claimed, outcome: Result<(Opened, Vec<FileFacts>), Stopped>) -> Result<Looked, IngestError> {
     match outcome {
         Ok(found) => Ok(Ok(found)),
         Err(Stopped::Refused(problem)) => Ok(Err(problem)),
@@ -173,8 +264,12 @@ async fn look_into<R: ReadAt + 'static>(
     }
 }
 
-/// What the companion has against the bytes. `Err`: nobody knows, the drop cannot be read.
-fn companion_fault(claimed: &Claimed, kept: &Kept) -> Result<Option<Problem>, IngestError> {
+/// What the companion has against the bytes, whose MD5 `md5` tells. `Err`: nobody knows, they cannot be read.
+async fn companion_fault(
+    claimed: &Claimed,
+    kept: &Kept,
+    md5: impl FnOnce() -> std::io::Result<[u8; 16]> + Send + 'static,
+) -> Result<Option<Problem>, IngestError> {
     let differs =
         |expected: String| Problem::of_drop(&claimed.original_name, Code::CompanionMismatch).expected(expected).found(kept.sha256.to_hex());
     let fault = match &claimed.companion {
@@ -182,7 +277,7 @@ fn companion_fault(claimed: &Claimed, kept: &Kept) -> Result<Option<Problem>, In
         Some(Companion::Unreadable) => Some(Problem::of_drop(&claimed.original_name, Code::CompanionUnreadable)),
         Some(Companion::Sha256(told)) => (*told != kept.sha256).then(|| differs(told.to_hex())),
         Some(Companion::Md5(told)) => {
-            let found = md5_of(&claimed.path).map_err(IngestError::Unreadable)?;
+            let found = blocking(md5).await?;
             (found != *told).then(|| differs(hex(told)).found(hex(&found)))
         }
     };
@@ -194,18 +289,21 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// MD5, only because gestionali write `.md5` companions: it finds broken copies, nothing else is trusted to it.
-fn md5_of(path: &Path) -> std::io::Result<[u8; 16]> {
+fn md5_of(file: &dyn ReadAt) -> std::io::Result<[u8; 16]> {
     use md5::Digest;
-    use std::io::Read;
-    let mut file = File::open(path)?;
     let mut hasher = md5::Md5::new();
     let mut buffer = vec![0; 1 << 16];
+    let mut at = 0;
     loop {
-        let read = file.read(&mut buffer)?;
+        let read = match file.read_at(&mut buffer, at) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         if read == 0 {
             return Ok(hasher.finalize().into());
         }
         hasher.update(buffer.get(..read).unwrap_or_default());
+        at += read as u64;
     }
 }
 
@@ -299,14 +397,12 @@ pub async fn unreadable(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError>
 /// A drop that makes the program itself fail, time after time: told, so that it does not stop what comes behind it.
 pub async fn give_up(hub: &Hub, claimed: &Claimed) -> Result<(), IngestError> {
     let path = claimed.path.clone();
-    let (sha256, size) = blocking(move || hash_whole(&File::open(path)?)).await?;
+    let (sha256, size) = on_its_share(hub, claimed, move |moves| digest_of(&path, None, moves)).await??;
     let kept = Kept { sha256, size };
-    let _taking = hub.taking.read().await;
-    let (archives, path) = (hub.archives.clone(), claimed.path.clone());
-    blocking(move || archives.keep(&path, &sha256)).await?;
+    let taking = keep(hub, claimed, sha256).await?;
     refuse(hub, claimed, &kept, None, Problem::of_drop(&claimed.original_name, Code::InternalError)).await?;
-    let claimed = claimed.clone();
-    blocking(move || claim::done(&claimed)).await
+    drop(taking);
+    done(hub, claimed).await
 }
 
 /// The same bytes were taken before.
@@ -737,55 +833,19 @@ fn end_of_day(day: Date) -> Option<Timestamp> {
     Some(day.at(23, 59, 59, 0).to_zoned(rome(Timestamp::UNIX_EPOCH).time_zone().clone()).ok()?.timestamp())
 }
 
-/// Operators are told under this code of an upload that stays unfinished.
-const NEVER_COMPLETED: &str = "DEPOSITO_MAI_COMPLETATO";
-
-/// A file that never completed: its receipt says so; the file stays where it is. Told again (after a crash), it is found done.
-pub async fn never_completed(hub: &Hub, source: &str, name: &str, mark: Sha256, size: u64) -> Result<(), IngestError> {
-    failpoint!("incomplete.told");
-    let now = hub.clock.now();
-    let id = incomplete_id(source, mark);
-    let original_name = name.rsplit('/').next().unwrap_or(name).to_owned();
-    let drop =
-        NewDrop { id, source: source.to_owned(), original_name: original_name.clone(), flow_hint: None, dry_run: false, received_at: now };
-    if hub.store.claim(drop).await?.state.is_none() {
-        failpoint!("incomplete.journaled");
-        if hub.store.problems(id, 0).await?.is_empty() {
-            hub.store.add_problems(id, vec![Problem::of_drop(original_name, Code::Incomplete).found(format!("{size} byte"))]).await?;
-        }
-        hub.store.finish_batch_telling(id, NOTHING, telling(hub, source, Some(NEVER_COMPLETED)), now).await?;
-    }
-    failpoint!("incomplete.finished");
-    if let Some(root) = super::publish::root(hub, source) {
-        blocking(move || {
-            watch::told(&root, mark);
-            Ok(())
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// Always the same for one state of one file.
-fn incomplete_id(source: &str, mark: Sha256) -> BatchId {
-    let digest = Sha256::of(format!("{source}\0{mark}").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.as_bytes()).for_each(|(to, from)| *to = *from);
-    let id = uuid::Builder::from_bytes(bytes).with_variant(uuid::Variant::RFC4122).with_version(uuid::Version::Custom);
-    BatchId(id.into_uuid())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::shares::Shares;
 
-    #[test]
-    fn a_companion_is_believed_refused_or_asked_again_never_ignored() {
+    #[tokio::test]
+    async fn a_companion_is_believed_refused_or_asked_again_never_ignored() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("lotto.zip");
         std::fs::write(&path, "lotto").unwrap();
         let kept = Kept { sha256: Sha256::of(b"lotto"), size: 5 };
-        let right = md5_of(&path).unwrap();
+        let right = md5_of(&File::open(&path).unwrap()).unwrap();
+
         let table = [
             (None, Ok(None)),
             (Some(Companion::Ok), Ok(None)),
@@ -809,9 +869,10 @@ mod tests {
                 companion: companion.clone(),
                 arrived: None,
             };
-            let found = match companion_fault(&claimed, &kept) {
+            let path = path.clone();
+            let found = match companion_fault(&claimed, &kept, move || md5_of(&File::open(path)?)).await {
                 Ok(problem) => Ok(problem.map(|problem| problem.code.into_owned())),
-                Err(IngestError::Unreadable(_)) => Err(()),
+                Err(IngestError::Disk(_)) => Err(()),
                 Err(error) => panic!("{error}"),
             };
             assert_eq!(found, want.map(|code| code.map(str::to_owned)), "{companion:?}");
@@ -824,8 +885,9 @@ mod tests {
         let path = place.path().join("lotto.zip");
         std::fs::write(&path, "lotto").unwrap();
         let (read, told) = (Sha256::of(b"lotto"), Sha256::of(b"altro"));
-        assert_eq!(digest_of(&path, None).unwrap(), (read, 5));
-        assert_eq!(digest_of(&path, Some(told)).unwrap(), (told, 5), "taken as told");
-        assert!(digest_of(&place.path().join("nulla"), Some(told)).is_err());
+        let moves = Shares::default().touch("uffici").moves();
+        assert_eq!(digest_of(&path, None, &moves).unwrap(), (read, 5));
+        assert_eq!(digest_of(&path, Some(told), &moves).unwrap(), (told, 5), "taken as told");
+        assert!(digest_of(&place.path().join("nulla"), Some(told), &moves).is_err());
     }
 }

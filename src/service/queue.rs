@@ -15,7 +15,7 @@ use super::pulse::Beat;
 use super::{Hub, ingest};
 use crate::clock;
 use crate::intake::Claimed;
-use crate::store::Notice;
+use crate::store::{Notice, StoreError};
 
 /// How long a file that cannot be read is tried.
 #[derive(Debug, Clone, Copy)]
@@ -130,6 +130,13 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed, mut tries: u32, patience: &Pati
         let error = match ingest::ingest(hub, claimed).await {
             Ok(()) => break,
             Err(ingest::IngestError::Panicked) if failures >= 2 && ingest::give_up(hub, claimed).await.is_ok() => break,
+            // Found again in the work folder at the next start.
+            Err(ingest::IngestError::Store(StoreError::Stopping)) if hub.stopping.is_cancelled() => return None,
+            Err(ingest::IngestError::Hangs) => {
+                tracing::warn!(batch.id = %claimed.id, source = claimed.source, "la cartella del gestionale non risponde: il file aspetta");
+                answers(hub, &claimed.source).await;
+                continue;
+            }
             Err(error) => error,
         };
         tracing::error!(batch.id = %claimed.id, source = claimed.source, %error, "un file depositato non può essere preso in carico ora");
@@ -168,6 +175,19 @@ async fn take(hub: &Arc<Hub>, claimed: &Claimed, mut tries: u32, patience: &Pati
     }
     hub.publish.notify_one();
     None
+}
+
+/// Waits until it is worth while to touch the share again, or the hub stops.
+async fn answers(hub: &Hub, source: &str) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = hub.stopping.cancelled() => return,
+        }
+        if !hub.shares.hangs(source) {
+            return;
+        }
+    }
 }
 
 async fn alert(hub: &Hub, code: &str, claimed: &Claimed) {

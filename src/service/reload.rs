@@ -18,6 +18,7 @@ use super::channels::{self, Channel, ChannelError};
 use super::positions::partners;
 use super::supervisor::Running;
 use super::{Hub, door, publish, streams};
+use crate::config::folders::real;
 use crate::config::{self, Config, LoadedConfig, SourceSystem, check_clock};
 use crate::intake::arrivals::Arrivals;
 use crate::intake::watch::Root;
@@ -101,11 +102,16 @@ fn merge_sources(running: &Config, next: &mut Config, waiting: &mut Vec<String>)
         }
     }
     // One folder, two gestionali: the old one would take the files of the new one.
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if kept.is_empty() {
+        return;
+    }
     let kept: Vec<PathBuf> = kept.iter().map(|path| real(path)).collect();
     next.sources.retain(|source| {
+        if running.source(&source.name).is_some() {
+            return true;
+        }
         let root = real(&source.root);
-        let collides = running.source(&source.name).is_none() && kept.iter().any(|kept| root.starts_with(kept) || kept.starts_with(&root));
+        let collides = kept.iter().any(|kept| root.starts_with(kept) || kept.starts_with(&root));
         if collides {
             waiting.push(words::source_in_use(&source.name));
         }

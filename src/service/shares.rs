@@ -3,6 +3,7 @@
 //! then ([`look`]), so that one that nobody works in is known to be silent too ([`Shares::word`]): operators are told.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ const SLOW_AT_A_TIME: usize = 4;
 const PROBE: Duration = Duration::from_secs(300);
 /// At most so many threads are left to a share that hangs.
 const MOST: usize = 12;
+/// Who reads a file from a share that has given nothing for so long leaves the thread to it, and begins again when it answers (real time).
+pub const STALLS: Duration = PROBE;
 
 /// Who is at work in the folder of each gestionale, since when.
 #[derive(Clone, Default)]
@@ -37,10 +40,10 @@ pub struct Shares {
     pub hung: Arc<Mutex<std::collections::BTreeSet<String>>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Touch {
     number: u64,
-    begun: Instant,
+    moves: Moves,
 }
 
 /// What is known of whether a share answers.
@@ -71,7 +74,37 @@ pub struct Touching {
     shares: Shares,
     source: String,
     number: u64,
+    moves: Moves,
+}
+
+/// When a share last gave something to who is at work there: a large file that comes slowly is no share that hangs.
+#[derive(Debug, Clone)]
+pub struct Moves {
     begun: Instant,
+    /// Milliseconds from `begun` to the last of them.
+    last: Arc<AtomicU64>,
+}
+
+impl Moves {
+    fn since(begun: Instant) -> Moves {
+        Moves { begun, last: Arc::default() }
+    }
+
+    /// It has given something now.
+    pub fn moved(&self) {
+        let passed = monotonic().saturating_duration_since(self.begun).as_millis();
+        self.last.store(u64::try_from(passed).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Since when it has given nothing.
+    fn silent_since(&self) -> Instant {
+        self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+
+    /// For how long it has given nothing.
+    fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.silent_since())
+    }
 }
 
 impl Shares {
@@ -85,8 +118,9 @@ impl Shares {
         let mut all = self.lock();
         let touches = all.entry(source.to_owned()).or_default();
         let number = touches.last().map_or(0, |last| last.number + 1);
-        touches.push(Touch { number, begun });
-        Touching { shares: self.clone(), source: source.to_owned(), number, begun }
+        let moves = Moves::since(begun);
+        touches.push(Touch { number, moves: moves.clone() });
+        Touching { shares: self.clone(), source: source.to_owned(), number, moves }
     }
 
     /// Whether the share keeps whoever touches it: what can wait does not begin.
@@ -99,7 +133,7 @@ impl Shares {
     #[must_use]
     pub fn any_hangs(&self) -> bool {
         let now = monotonic();
-        self.lock().values().any(|touches| touches.iter().any(|touch| now.saturating_duration_since(touch.begun) >= HANGS))
+        self.lock().values().any(|touches| touches.iter().any(|touch| touch.moves.idle(now) >= HANGS))
     }
 
     /// Whether it answers, and for how long it has not.
@@ -110,8 +144,8 @@ impl Shares {
 
     fn word_at(&self, source: &str, now: Instant) -> Word {
         let heard = self.heard().get(source).copied().unwrap_or_default();
-        let waits = |begun: &Instant| now.saturating_duration_since(*begun) >= HANGS && heard.worked.is_none_or(|worked| *begun > worked);
-        let kept = self.lock().get(source).into_iter().flatten().map(|touch| touch.begun).filter(waits).min();
+        let waits = |since: &Instant| now.saturating_duration_since(*since) >= HANGS && heard.worked.is_none_or(|worked| *since > worked);
+        let kept = self.lock().get(source).into_iter().flatten().map(|touch| touch.moves.silent_since()).filter(waits).min();
         match [kept, heard.looking.filter(waits), heard.missing].into_iter().flatten().min() {
             Some(since) => Word::Silent(now.saturating_duration_since(since)),
             // While who looks is waiting only what was worked since is known.
@@ -123,8 +157,10 @@ impl Shares {
     /// For how long somebody who began to work there at that instant or later has been waiting.
     #[must_use]
     pub fn kept_since(&self, source: &str, since: Instant) -> Duration {
-        let begun = self.lock().get(source).into_iter().flatten().map(|touch| touch.begun).filter(|begun| *begun >= since).min();
-        begun.map_or(Duration::ZERO, |begun| monotonic().saturating_duration_since(begun))
+        let all = self.lock();
+        let ours = all.get(source).into_iter().flatten().filter(|touch| touch.moves.begun >= since);
+        let silent = ours.map(|touch| touch.moves.silent_since()).min();
+        silent.map_or(Duration::ZERO, |since| monotonic().saturating_duration_since(since))
     }
 
     /// Somebody begins to look at a share. False: somebody is still at it.
@@ -157,7 +193,7 @@ impl Shares {
 
     fn hangs_at(&self, source: &str, now: Instant) -> bool {
         let all = self.lock();
-        let ages = || all.get(source).into_iter().flatten().map(|touch| now.saturating_duration_since(touch.begun));
+        let ages = || all.get(source).into_iter().flatten().map(|touch| touch.moves.idle(now));
         let slow = ages().filter(|age| *age >= SLOW).count();
         if ages().any(|age| age >= HANGS) {
             return slow >= MOST || ages().any(|age| age < PROBE);
@@ -167,6 +203,13 @@ impl Shares {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Touch>>> {
         self.touches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Touching {
+    pub fn moves(&self) -> Moves {
+        self.moves.clone()
     }
 }
 
@@ -190,7 +233,7 @@ impl Touching {
     fn ended(self) {
         let mut all = self.shares.heard();
         let heard = all.entry(self.source.clone()).or_default();
-        heard.worked = heard.worked.max(Some(self.begun));
+        heard.worked = heard.worked.max(Some(self.moves.begun));
     }
 }
 
@@ -243,7 +286,40 @@ pub async fn on_share_of<T: Send + 'static>(hub: &Hub, source: &str, work: impl 
     on_share(&hub.stopping, work).await
 }
 
-/// The same, waited for no longer than `limit` (real time), and not begun at all where the share hangs. Given up, `work` may still be
+/// The same for work that reads a whole file, which may be long: `work` says whenever the share has given something. It is waited for
+/// as long as that happens at least once in `patience` (real time). Given up, `work` may still be going on, and what it answers is dropped.
+///
+/// # Errors
+/// [`PublishError::Hangs`]; as [`on_share`].
+pub async fn on_share_moving<T: Send + 'static>(
+    hub: &Hub,
+    source: &str,
+    patience: Duration,
+    work: impl FnOnce(&Moves) -> T + Send + 'static,
+) -> Result<T, PublishError> {
+    let touching = hub.shares.touch(source);
+    let moves = touching.moves.clone();
+    let work = move || {
+        #[cfg(test)]
+        touching.shares.hang(&touching.source);
+        let done = work(&touching.moves);
+        touching.ended();
+        done
+    };
+    let mut answer = std::pin::pin!(on_share(&hub.stopping, work));
+    loop {
+        let left = patience.saturating_sub(moves.idle(monotonic()));
+        if left.is_zero() {
+            return Err(PublishError::Hangs);
+        }
+        tokio::select! {
+            done = &mut answer => return done,
+            () = tokio::time::sleep(left) => {}
+        }
+    }
+}
+
+/// [`on_share_of`], waited for no longer than `limit` (real time), and not begun at all where the share hangs. Given up, `work` may still be
 /// going on, and what it answers is dropped.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, RwLock, mpsc};
+use tokio::sync::{Mutex, Notify, RwLock, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use super::channels::{self, ChannelError, Channels};
 use super::control::{ControlError, ControlServer};
 use super::door::{self, DoorError, Keeper};
 use super::figures::Figures;
+use super::ingest::IngestError;
 use super::live::{Live, Shelf};
 use super::operate::{Operator, Place};
 use super::positions::answers;
@@ -243,6 +244,8 @@ async fn intake(
     hub.pulse.beat(Beat::Intake);
     let (ready, mut to_watch) = mpsc::unbounded_channel();
     let mut handing_over = JoinSet::new();
+    // What is written below a share, one after the other for each gestionale.
+    let (mut telling, mut turns) = (JoinSet::new(), BTreeMap::<String, Arc<Mutex<()>>>::new());
     let hand_over = |source: String, then: Option<Root>| {
         let (hub, claims, ready) = (hub.clone(), claims.clone(), ready.clone());
         async move {
@@ -287,6 +290,7 @@ async fn intake(
                 continue;
             }
             Some(_) = handing_over.join_next() => continue,
+            Some(_) = telling.join_next() => continue,
             () = tokio::time::sleep(Beat::IDLE) => continue,
             () = hub.stopping.cancelled() => None,
         };
@@ -297,10 +301,26 @@ async fn intake(
                 }
             }
             Some(WatchEvent::NeverCompleted { source, name, size, mark, .. }) => {
-                if let Err(error) = ingest::never_completed(&hub, &source, &name, mark, size).await {
-                    // Told again at the next start.
-                    tracing::error!(source, %error, "la ricevuta di un file incompleto non può essere scritta");
-                }
+                let turn = turns.entry(source.clone()).or_default().clone();
+                let hub = hub.clone();
+                telling.spawn(async move {
+                    let _turn = turn.lock().await;
+                    match ingest::never_completed(&hub, &source, &name, mark, size).await {
+                        Ok(()) | Err(IngestError::Store(StoreError::Stopping)) => {}
+                        // Told again at the next start.
+                        Err(error) => tracing::error!(source, %error, "la ricevuta di un file incompleto non può essere scritta"),
+                    }
+                });
+            }
+            Some(WatchEvent::LateDigest { source, late }) => {
+                let hub = hub.clone();
+                telling.spawn(async move {
+                    match ingest::late_digest(&hub, &source, &late).await {
+                        Ok(()) | Err(IngestError::Store(StoreError::Stopping)) => {}
+                        // Told again at the next start.
+                        Err(error) => tracing::error!(source, %error, "un'impronta arrivata dopo il suo file non può essere confrontata"),
+                    }
+                });
             }
             Some(WatchEvent::Trouble { source, trouble }) => {
                 tracing::warn!(source, %trouble, "la cartella non può essere osservata");

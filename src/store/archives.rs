@@ -8,7 +8,7 @@ mod verified;
 
 use std::io;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use folder::{FolderArchives, kept_path};
@@ -19,13 +19,22 @@ use crate::domain::digest::Sha256;
 
 /// Where kept archives are. One implementation now, a folder; the functions are those an object store has too.
 pub trait Archives: Send + Sync {
-    /// Keeps the file at `claimed` and removes it from there, in this order, everything flushed to the disk before it
-    /// returns. Kept already: only removes it. After a crash at any point it can be called again: with `claimed` gone and the
-    /// archive kept it says so.
-    fn put(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept>;
+    /// The first half of keeping: the bytes of `claimed` come to a temporary of ours, checked against the digest and flushed. Who calls
+    /// it waits for the file system of `claimed`, which may hang; `moved` is called whenever that has given something.
+    fn bring(&self, claimed: &Path, digest: &Sha256, moved: &dyn Fn()) -> io::Result<Brought>;
 
-    /// Like [`Archives::put`] but leaves `claimed` where it is, for a caller that must first commit what it knows of it.
-    fn keep(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept>;
+    /// The second half: what was brought gets its name, everything flushed to the disk before it returns. Only our own disk is touched.
+    /// [`is_changed`]: what was kept before, for which nothing was brought, is no longer what it was; bring it again.
+    fn enter(&self, brought: Brought, digest: &Sha256) -> io::Result<Kept>;
+
+    /// Both halves. `claimed` stays where it is, for a caller that must first commit what it knows of it.
+    fn keep(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept> {
+        self.enter(self.bring(claimed, digest, &|| {})?, digest)
+    }
+
+    /// Keeps the file at `claimed` and removes it from there, in this order. Kept already: only removes it. After a crash at any point
+    /// it can be called again: with `claimed` gone and the archive kept it says so.
+    fn put(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept>;
 
     /// Opens a kept archive; `NotFound` when it is not kept.
     fn open(&self, digest: &Sha256) -> io::Result<KeptFile>;
@@ -50,6 +59,27 @@ pub trait Archives: Send + Sync {
     /// The inflated bytes of one entry, for an upload: see [`VerifiedReader`].
     fn verified_entry(&self, digest: &Sha256, entry: &Entry, expected: Sha256) -> io::Result<VerifiedReader> {
         Ok(VerifiedReader::new(self.open(digest)?, entry, expected))
+    }
+}
+
+/// Bytes that came to us and are not kept yet; given up, they go.
+#[derive(Debug)]
+pub struct Brought(Bytes);
+
+#[derive(Debug)]
+enum Bytes {
+    /// In a temporary file of ours.
+    Here { temporary: PathBuf, len: u64 },
+    /// Nothing was brought: the kept file, as it was when it was read, had them.
+    Kept { was: folder::Stamp, len: u64 },
+}
+
+impl Drop for Brought {
+    fn drop(&mut self) {
+        if let Bytes::Here { temporary, .. } = &self.0 {
+            // What cannot be removed now is swept at the next start.
+            let _ = std::fs::remove_file(temporary);
+        }
     }
 }
 

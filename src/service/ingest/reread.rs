@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::{IngestError, Kept, blocking, changed_meanwhile, judge, look_into, refuse, reserve, unreadable};
+use super::{IngestError, Kept, blocking, changed_meanwhile, judge, look_at_kept, refuse, reserve, unreadable};
 use crate::batch::archive::hash_whole;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
@@ -55,7 +55,7 @@ async fn reread_kept(hub: &Arc<Hub>, batch: BatchId) -> Result<(), IngestError> 
         // What was erased of it since cannot be judged.
         return changed_meanwhile(hub, &claimed, &kept, None).await;
     }
-    match look_into(hub, &claimed, move || Ok(kept_file)).await? {
+    match look_at_kept(hub, &claimed, kept_file).await? {
         Ok((opened, facts)) => judge(hub, &claimed, &kept, Arc::new(opened), facts, taking).await,
         Err(problem) => refuse(hub, &claimed, &kept, None, *problem).await,
     }

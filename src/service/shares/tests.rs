@@ -113,6 +113,33 @@ async fn who_does_not_wait_is_answered_and_who_hangs_is_still_seen() {
     assert!(!seen(), "a panic leaves nobody behind");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_that_gives_something_now_and_then_does_not_hang() {
+    let house = House::new();
+    let patience = Duration::from_millis(400);
+    let begun = monotonic();
+    let slow = |moves: &Moves| {
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(50));
+            moves.moved();
+        }
+        7
+    };
+    assert_eq!(on_share_moving(&house.hub, SOURCE, patience, slow).await.unwrap(), 7);
+    assert!(begun.elapsed() > patience * 2, "longer than anybody waits for one that gives nothing");
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let answer = on_share_moving(&house.hub, SOURCE, patience, move |_| wait.recv().is_ok()).await;
+    assert!(matches!(answer, Err(PublishError::Hangs)), "{answer:?}");
+    assert_eq!(house.hub.shares.touches(SOURCE), 1, "its thread is still there");
+    drop(go);
+
+    let shares = Shares::default();
+    let touching = shares.touch_at("uno", monotonic().checked_sub(HANGS * 2).unwrap());
+    assert!(shares.hangs("uno") && shares.any_hangs());
+    touching.moves().moved();
+    assert!(!shares.hangs("uno") && !shares.any_hangs());
+}
+
 /// A drop whose acts are not those of another number.
 fn example(number: u8) -> Vec<u8> {
     let notice = |act: u64, number: u8| {
@@ -225,11 +252,11 @@ async fn receipts_that_a_stop_interrupts_are_written_after_the_next_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_share_that_hangs_keeps_no_other_gestionale_waiting() {
     let house = House::two();
-    house.hang();
     let mut hung = Vec::new();
     for number in 0..6 {
         hung.push(house.drop_of(SOURCE, number).await);
     }
+    house.hang();
     let other = house.drop_of(OTHER, 9).await;
     let working = tokio::spawn(dispatch::run(house.hub.clone()));
     house.until("receipts of the other", async || house.files("altra/ricevute").len() == 2 && house.files("altra/scarti").len() == 1).await;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Archives, Changed, Kept, KeptFile};
+use super::{Archives, Brought, Bytes, Changed, Kept, KeptFile};
 use crate::batch::archive::hash_whole;
 use crate::domain::digest::{Hasher, Sha256};
 
@@ -24,11 +24,21 @@ pub struct FolderArchives {
     copies: AtomicU64,
 }
 
-/// How the source may be treated.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Consume,
-    Leave,
+/// Names one state of a file: whoever writes to it, or puts another in its place, changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    dev: u64,
+    ino: u64,
+    len: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(meta: &fs::Metadata) -> Stamp {
+        let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
+        Stamp { dev: meta.dev(), ino: meta.ino(), len: meta.len(), modified, changed }
+    }
 }
 
 /// Where an archive lies below the folder of all.
@@ -56,41 +66,11 @@ impl FolderArchives {
         kept_path(&self.root, digest)
     }
 
-    fn take(&self, claimed: &Path, digest: &Sha256, source: Source) -> io::Result<Kept> {
-        let path = self.path(digest);
-        let kept = match (file_len(claimed)?, file_len(&path)?) {
-            (None, None) => return Err(io::ErrorKind::NotFound.into()),
-            (None, Some(len)) => Kept { len, already: true },
-            (Some(size), Some(len)) if size == len && is_intact(claimed, &path, digest)? => Kept { len, already: true },
-            // This kept file was damaged, and is replaced.
-            (Some(_), Some(_)) => Kept { len: self.copy_in(claimed, &path, digest)?, already: false },
-            (Some(len), None) => {
-                self.make_folders(&path)?;
-                match self.move_in(claimed, &path, source) {
-                    Ok(true) => Kept { len, already: false },
-                    Ok(false) => Kept { len: self.copy_in(claimed, &path, digest)?, already: false },
-                    // Another thread kept the same content meanwhile.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Kept { len, already: true },
-                    Err(error) => return Err(error),
-                }
-            }
-        };
-        if kept.already {
-            // Whoever brought it may have died before this.
-            File::open(&path)?.sync_all()?;
+    /// A second name beside the archives, where the file is on our own file system and would be ours to erase.
+    fn link(&self, claimed: &Path, temporary: &Path) -> io::Result<bool> {
+        if fs::metadata(claimed)?.dev() != fs::metadata(&self.root)?.dev() {
+            return Ok(false);
         }
-        self.flush_folders(&path)?;
-        if source == Source::Consume
-            && remove_if_there(claimed)?
-            && let Some(folder) = claimed.parent()
-        {
-            flush_folder(folder)?;
-        }
-        Ok(kept)
-    }
-
-    /// By name alone, on one file system: rename, or a second name when the source must stay. `false`: copy instead.
-    fn move_in(&self, claimed: &Path, kept: &Path, source: Source) -> io::Result<bool> {
         // A file of another user that could not be erased later is copied, so that the copy is ours.
         let file = match OpenOptions::new().read(true).write(true).open(claimed) {
             Ok(file) => file,
@@ -98,24 +78,13 @@ impl FolderArchives {
             Err(error) => return Err(error),
         };
         file.sync_all()?;
-        let moved = match source {
-            Source::Leave => fs::hard_link(claimed, kept),
-            Source::Consume => renameat_with(CWD, claimed, CWD, kept, RenameFlags::NOREPLACE).map_err(io::Error::from),
-        };
-        match moved {
+        match fs::hard_link(claimed, temporary) {
             Ok(()) => {
                 failpoint!("archive.linked");
-                if source == Source::Consume
-                    && let Some(folder) = claimed.parent()
-                {
-                    flush_folder(folder)?;
-                }
                 // Whoever owns the file may have opened it to a group; a share may not let that be changed.
                 let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
                 Ok(true)
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::MLINK) => Ok(false),
                 _ => Err(error),
@@ -123,15 +92,15 @@ impl FolderArchives {
         }
     }
 
-    /// Copy, hash, flush, rename: the name appears only over bytes that are the digest.
-    fn copy_in(&self, claimed: &Path, kept: &Path, digest: &Sha256) -> io::Result<u64> {
-        let number = self.copies.fetch_add(1, Ordering::Relaxed);
-        let unfinished = self.root.join(UNFINISHED).join(format!("{digest}-{number}"));
-        let copied = copy_checked(claimed, &unfinished, digest).and_then(|len| fs::rename(&unfinished, kept).map(|()| len));
-        if copied.is_err() {
-            remove_if_there(&unfinished)?;
+    /// The kept file as it is now, when it is whole.
+    fn intact(&self, digest: &Sha256, len: u64) -> io::Result<Option<Stamp>> {
+        let path = self.path(digest);
+        if file_len(&path)? != Some(len) {
+            return Ok(None);
         }
-        copied
+        let file = File::open(&path)?;
+        let was = Stamp::of(&file.metadata()?);
+        Ok((hash_whole(&file)?.0 == *digest).then_some(was))
     }
 
     fn make_folders(&self, kept: &Path) -> io::Result<()> {
@@ -145,22 +114,72 @@ impl FolderArchives {
     }
 }
 
-/// Whether the kept file is what its name says: one file with the claimed one, whose digest was just taken, or read anew.
-fn is_intact(claimed: &Path, kept: &Path, digest: &Sha256) -> io::Result<bool> {
-    let (ours, theirs) = (fs::metadata(kept)?, fs::metadata(claimed)?);
-    if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) {
-        return Ok(true);
-    }
-    Ok(hash_whole(&File::open(kept)?)?.0 == *digest)
-}
-
 impl Archives for FolderArchives {
-    fn put(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept> {
-        self.take(claimed, digest, Source::Consume)
+    fn bring(&self, claimed: &Path, digest: &Sha256, moved: &dyn Fn()) -> io::Result<Brought> {
+        let len = file_len(claimed)?.ok_or(io::ErrorKind::NotFound)?;
+        moved();
+        let number = self.copies.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.root.join(UNFINISHED).join(format!("{digest}-{number}"));
+        if self.link(claimed, &temporary)? {
+            return Ok(Brought(Bytes::Here { temporary, len }));
+        }
+        moved();
+        if let Some(was) = self.intact(digest, len)? {
+            return Ok(Brought(Bytes::Kept { was, len }));
+        }
+        // Whatever of a copy is there goes when it does not come to its end.
+        let mut brought = Brought(Bytes::Here { temporary, len });
+        if let Bytes::Here { temporary, len } = &mut brought.0 {
+            *len = copy_checked(claimed, temporary, digest, moved)?;
+        }
+        Ok(brought)
     }
 
-    fn keep(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept> {
-        self.take(claimed, digest, Source::Leave)
+    fn enter(&self, brought: Brought, digest: &Sha256) -> io::Result<Kept> {
+        let path = self.path(digest);
+        let kept = match &brought.0 {
+            Bytes::Kept { was, len } => {
+                let file =
+                    File::open(&path).map_err(|error| if error.kind() == io::ErrorKind::NotFound { Changed.into() } else { error })?;
+                if Stamp::of(&file.metadata()?) != *was {
+                    return Err(Changed.into());
+                }
+                // Whoever brought it may have died before this.
+                file.sync_all()?;
+                Kept { len: *len, already: true }
+            }
+            Bytes::Here { temporary, len } => {
+                self.make_folders(&path)?;
+                let before = file_len(&path)?;
+                match renameat_with(CWD, temporary, CWD, &path, RenameFlags::NOREPLACE).map_err(io::Error::from) {
+                    Ok(()) => Kept { len: *len, already: false },
+                    // Kept before, or by another thread meanwhile; or damaged since. These bytes are the digest, whatever lies there.
+                    // Of two names of one file the rename leaves both: the temporary one goes with `brought`.
+                    Err(_) => {
+                        fs::rename(temporary, &path)?;
+                        Kept { len: *len, already: before.is_none_or(|before| before == *len) }
+                    }
+                }
+            }
+        };
+        self.flush_folders(&path)?;
+        Ok(kept)
+    }
+
+    fn put(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept> {
+        let kept = match self.keep(claimed, digest) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match file_len(&self.path(digest))? {
+                Some(len) => Kept { len, already: true },
+                None => return Err(error),
+            },
+            kept => kept?,
+        };
+        if remove_if_there(claimed)?
+            && let Some(folder) = claimed.parent()
+        {
+            flush_folder(folder)?;
+        }
+        Ok(kept)
     }
 
     fn open(&self, digest: &Sha256) -> io::Result<KeptFile> {
@@ -199,7 +218,8 @@ impl Archives for FolderArchives {
     }
 }
 
-pub(super) fn copy_checked(from: &Path, to: &Path, digest: &Sha256) -> io::Result<u64> {
+/// Copy, hash, flush. `moved` is called for each piece that came.
+pub(super) fn copy_checked(from: &Path, to: &Path, digest: &Sha256, moved: &dyn Fn()) -> io::Result<u64> {
     let mut input = File::open(from)?;
     let mut output = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     let mut buffer = vec![0; 256 << 10];
@@ -212,6 +232,7 @@ pub(super) fn copy_checked(from: &Path, to: &Path, digest: &Sha256) -> io::Resul
                 hasher.update(bytes);
                 output.write_all(bytes)?;
                 len += read as u64;
+                moved();
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -122,9 +122,9 @@ fn a_copy_appears_only_when_it_is_the_digest() {
     let digest = Sha256::of(&bytes);
     let claimed = house.claimed("a", &bytes);
     let to = house.folder.path().join("copia");
-    assert!(is_changed(&super::folder::copy_checked(&claimed, &to, &Sha256::of(b"altro")).unwrap_err()));
+    assert!(is_changed(&super::folder::copy_checked(&claimed, &to, &Sha256::of(b"altro"), &|| {}).unwrap_err()));
     fs::remove_file(&to).unwrap();
-    assert_eq!(super::folder::copy_checked(&claimed, &to, &digest).unwrap(), 100_000);
+    assert_eq!(super::folder::copy_checked(&claimed, &to, &digest, &|| {}).unwrap(), 100_000);
     assert_eq!(fs::read(&to).unwrap(), bytes);
 }
 

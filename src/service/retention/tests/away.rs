@@ -4,12 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 
 use super::*;
 use crate::domain::erasure::{Asked, Subject as Erased};
+use crate::domain::outcome::ReceiptState;
+use crate::intake::Claimed;
 use crate::outbox::asked;
 use crate::service::shares::GRACE;
+use crate::store::archives::{Archives, Brought, Kept, KeptFile};
 
 const OTHER: &str = "tributi";
 /// For a share that hangs.
@@ -42,6 +47,110 @@ impl House {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Archives to which the bytes of some files do not come before they are let go.
+struct Waiting {
+    inner: Arc<dyn Archives>,
+    closed: Arc<AtomicBool>,
+    waits: Arc<AtomicUsize>,
+}
+
+impl Archives for Waiting {
+    fn bring(&self, claimed: &Path, digest: &Sha256, moved: &dyn Fn()) -> io::Result<Brought> {
+        if claimed.to_string_lossy().contains("lento") {
+            self.waits.fetch_add(1, Ordering::SeqCst);
+            while self.closed.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.inner.bring(claimed, digest, moved)
+    }
+
+    fn enter(&self, brought: Brought, digest: &Sha256) -> io::Result<Kept> {
+        self.inner.enter(brought, digest)
+    }
+
+    fn put(&self, claimed: &Path, digest: &Sha256) -> io::Result<Kept> {
+        self.inner.put(claimed, digest)
+    }
+
+    fn open(&self, digest: &Sha256) -> io::Result<KeptFile> {
+        self.inner.open(digest)
+    }
+
+    fn erase(&self, digest: &Sha256, offset: u64, len: u64) -> io::Result<()> {
+        self.inner.erase(digest, offset, len)
+    }
+
+    fn remove(&self, digest: &Sha256) -> io::Result<bool> {
+        self.inner.remove(digest)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_that_does_not_come_from_its_share_stops_no_other_drop_no_deletion_and_no_stop() {
+    let mut house = two("");
+    let (closed, waits) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let hub = Arc::get_mut(&mut house.hub).expect("nobody else has it yet");
+    hub.archives = Arc::new(Waiting { inner: hub.archives.clone(), closed: closed.clone(), waits: waits.clone() });
+    let (hub, now) = (house.hub.clone(), house.hub.clock.now());
+    house.started_of(OTHER, &lot_of("B")).await;
+    let mut going = Vec::new();
+    for reference in ["B-1", "B-2"] {
+        house.withdraw(reference).await;
+        going.push(house.act(reference).await);
+    }
+    let drop_of = |source: &str, name: &str, bytes: &[u8]| Claimed {
+        source: source.to_owned(),
+        flow_hint: Some("ordinanze".to_owned()),
+        ..house.claimed(name, Some(bytes))
+    };
+    let take = |claimed: Claimed| {
+        let hub = hub.clone();
+        tokio::spawn(async move { ingest::ingest(&hub, &claimed).await })
+    };
+    let until_it_waits = async |times: usize| {
+        let begun = monotonic();
+        while waits.load(Ordering::SeqCst) < times {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it never came so far");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let bytes = lot_of("A");
+    let slow = drop_of(SOURCE, "lento.zip", &bytes);
+    let slow_id = slow.id;
+    let taking = take(slow);
+    until_it_waits(1).await;
+
+    let soon = Duration::from_secs(30);
+    hub.store.begin_erasing(going.clone(), Cause::Request, now).await.unwrap();
+    tokio::time::timeout(soon, finish(&hub, now)).await.expect("deletions go on").unwrap();
+    assert!(hub.store.erased(going[0].0).await.unwrap().is_some());
+    let other = drop_of(OTHER, "svelto.zip", &lot_of("C"));
+    let other_id = other.id;
+    tokio::time::timeout(soon, take(other)).await.expect("other drops are taken").unwrap().unwrap();
+    assert_eq!(house.state(other_id).await, "PRESA_IN_CARICO");
+    assert!(!taking.is_finished() && !house.kept(&bytes).exists());
+
+    closed.store(false, Ordering::SeqCst);
+    tokio::time::timeout(soon, taking).await.expect("it comes in the end").unwrap().unwrap();
+    assert!(house.state(slow_id).await.parse::<ReceiptState>().is_ok(), "it has its receipt");
+    assert!(house.kept(&bytes).exists());
+    let unfinished = || fs::read_dir(house.dir.path().join("dati/archivi/incompleti")).unwrap().count();
+    assert_eq!(unfinished(), 0);
+
+    closed.store(true, Ordering::SeqCst);
+    let claimed = drop_of(SOURCE, "lento-due.zip", &lot_of("D"));
+    let (path, taking) = (claimed.path.clone(), take(claimed));
+    until_it_waits(2).await;
+    hub.stopping.cancel();
+    let ended = tokio::time::timeout(GRACE * 3, taking).await.expect("a stop does not wait for it").unwrap();
+    assert!(matches!(ended, Err(ingest::IngestError::Store(StoreError::Stopping))), "{ended:?}");
+    assert!(path.exists(), "found again at the next start");
+    closed.store(false, Ordering::SeqCst);
+    house.left_alone(SOURCE).await;
+    assert_eq!(unfinished(), 0, "what came too late is not left behind");
 }
 
 /// A file of which whoever writes to it waits until it is read.
