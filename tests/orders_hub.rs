@@ -13,9 +13,9 @@ use common::{messo, wait_for};
 use house::{House, POLIZIA, Simulator, clock_from_now};
 use lot::{Act, Lot, REFUSED, SEEN};
 
-const SOON: Duration = Duration::from_secs(90);
-/// SEND's four minutes of validation take fifteen seconds: there is time to come before their end.
-const FACTOR: u32 = 16;
+const SOON: Duration = Duration::from_secs(300);
+/// SEND's four minutes of validation take seven: there is time to come before their end.
+const FACTOR: u32 = 32;
 
 fn states(house: &House, reference: &str) -> Vec<String> {
     let Some(db) = house.store() else { return Vec::new() };
