@@ -351,7 +351,7 @@ mod tests {
             *notice_code = notice.to_owned();
         }
         act.documents[0].shared = shared;
-        act.documents[0].stored = Some(StoredFile { entry, sha256: Sha256::of(b""), size: 1 });
+        act.documents[0].stored = Some(StoredFile { entry, sha256: Sha256::of(&entry.to_le_bytes()), size: 1 });
         act
     }
 
