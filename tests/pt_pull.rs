@@ -250,8 +250,10 @@ fn before_send_has_it_what_the_position_asks_is_paid_and_what_is_over_is_not() {
     world.owes(&debt(GOVPAY, 3, "cancelled", &held(&[("VERB-12", AMOUNT)])));
     world.owes(&debt(UNITARIA, 1, "unpaid", &Value::Null));
     world.owes(&debt(UNITARIA, 2, "unpaid", &Value::Null));
+    world.owes(&debt(UNITARIA, 3, "expired", &Value::Null));
     world.office.start();
     world.deposits(&[
+        row(UNITARIA, 3, "CDS"),
         row(GOVPAY, 1, "CDS"),
         row(GOVPAY, 2, "CDS"),
         row(GOVPAY, 3, "CDS"),
@@ -271,6 +273,10 @@ fn before_send_has_it_what_the_position_asks_is_paid_and_what_is_over_is_not() {
         let refused = world.pays("govpay", &notice(GOVPAY, number));
         assert_eq!((refused.status, &refused.json()["code"]), (409, &json!(code)), "{number}");
     }
+    // PU asks while somebody pays: that it had expired when it was read refuses nothing.
+    world.office.wait_line("polizia", &format!("ATTO-{UNITARIA}-3"), "it had expired", |line| line["codice"] == "POSIZIONE_SCADUTA");
+    let said = world.native(&url("unitaria"), ENTE, &notice(UNITARIA, 3));
+    assert_eq!((said.status, &said.json()["code"]), (409, &json!("NOTICE_NOT_NOTIFIED")));
     wait_for("the first step of its rule", LIMIT, || {
         let said = world.get(&world.url(), &format!("/pt/govpay/avvisi/{ENTE}/{}", notice(GOVPAY, 1))).json();
         (said["pendenza"]["importo"] == 70.0).then_some(())

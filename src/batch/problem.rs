@@ -221,6 +221,7 @@ codes! {
     AmountRuleIncomplete = "REGOLA_IMPORTO_INCOMPLETA",
     AmountRuleMismatch = "REGOLA_IMPORTO_INCOERENTE",
     AmountRuleUnfollowed = "REGOLA_IMPORTO_NON_SEGUITA",
+    CostBearersUnfollowed = "COSTI_DI_TUTTI_NON_SEGUITI",
     DatePast = "DATA_PASSATA",
     EchoTooMany = "ECO_TROPPI",
     // recipients

@@ -298,7 +298,9 @@ impl Keeper {
                 return Err(error);
             }
             own.put(opened);
-            late.into_iter().for_each(|late| drop(late.send(())));
+            late.into_iter().for_each(|late| {
+                let _ = late.send(());
+            });
             Ok((keys, accounts))
         });
         let (keys, found) = prepared.await.map_err(|_| DoorError::Interrupted)??;
@@ -359,7 +361,9 @@ impl Keeper {
     pub fn admit(&self, reread: Reread) {
         self.homes.arrivals.write().unwrap_or_else(PoisonError::into_inner).extend(reread.arrivals);
         self.homes.put(reread.homes);
-        reread.late.into_iter().for_each(|late| drop(late.send(())));
+        reread.late.into_iter().for_each(|late| {
+            let _ = late.send(());
+        });
         self.door.handle().accounts().replace(reread.accounts);
     }
 

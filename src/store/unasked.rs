@@ -1,15 +1,16 @@
 //! What a PT tells of its positions without being asked: that they have expired, that a payment is asked back.
 
-use jiff::Timestamp;
-use rusqlite::Connection;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
 
 use super::alerts::Alert;
+use super::codec::{at, ms};
 use super::engine::{self, ActRow};
-use super::positions::{Beside, KIND, PositionRow, observe_one};
+use super::positions::{Beside, KIND, PositionRow, enqueue, observe_one};
 use super::{Store, StoreError};
 use crate::domain::money::Cents;
 use crate::domain::position::{Held, HeldState};
-use crate::flow::position::PositionFact;
+use crate::flow::position::{PositionEffect, PositionFact, PositionState, code};
 
 /// A request that a payment be given back (`RichiestaDiRevoca`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,14 @@ impl Store {
         let known = self.write(move |db| expired(db, &pt, &creditor, &positions, now)).await?;
         self.ring();
         Ok(known)
+    }
+
+    /// A PT asks about a position that it called expired: unless it was read within `lately`, it is read again now.
+    pub async fn read_expired_again(&self, creditor: &str, notice: &str, lately: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
+        let (creditor, notice) = (creditor.to_owned(), notice.to_owned());
+        self.write(move |db| read_again(db, &creditor, &notice, lately, now)).await?;
+        self.ring();
+        Ok(())
     }
 
     /// A payment is asked back: kept in the history of its position, and a person is told. False: that request was told before.
@@ -62,6 +71,20 @@ fn expired(db: &Connection, pt: &str, creditor: &str, positions: &[Vec<String>],
         }
     }
     Ok(known)
+}
+
+fn read_again(db: &Connection, creditor: &str, notice: &str, lately: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
+    let Some(row) = PositionRow::of_notice(db, creditor, notice)? else { return Ok(()) };
+    if !matches!(&row.state, PositionState::Parked { code } if code == code::EXPIRED) {
+        return Ok(());
+    }
+    let effect = PositionEffect::PollPayment;
+    let sql = "SELECT (SELECT read_at FROM position WHERE id = ?1), EXISTS (SELECT 1 FROM job WHERE subject_kind = 'posizione' \
+               AND subject_id = ?1 AND kind = ?2 AND state IN ('PRONTO', 'IN_CORSO'))";
+    let (read_at, asked): (Option<i64>, bool) =
+        db.prepare_cached(sql)?.query_row(params![row.id.0.as_bytes(), effect.name()], |found| Ok((found.get(0)?, found.get(1)?)))?;
+    let fresh = read_at.is_some_and(|read| now.duration_since(at(read)) < lately);
+    if asked || fresh { Ok(()) } else { enqueue(db, &row, &effect, ms(now), now) }
 }
 
 fn asked_back(db: &Connection, request: &AskedBack, now: Timestamp) -> Result<bool, StoreError> {

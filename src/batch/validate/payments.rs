@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use crate::batch::fields as f;
 use crate::batch::fields::Field;
 use crate::batch::problem::{Code, Finding};
-use crate::domain::act::{Act, FeePolicy, Payment};
-use crate::domain::amount_rule::AmountRule;
+use crate::domain::act::{Act, FeePolicy, PagoPaIntMode, Payment};
+use crate::domain::amount_rule::{AmountRule, CostBearers, CostPolicy};
 use crate::domain::fiscal_code::{self, FiscalCodeError};
 use crate::domain::notice_code::{self, NoticeCodeError};
 
@@ -67,6 +67,21 @@ pub(super) fn check_all(act: &mut Act, rules: &Rules<'_>, out: &mut Vec<Finding>
     }
     unique(act, out);
     unfollowed(act, rules, out);
+    bearers(act, rules, out);
+}
+
+/// Where SEND writes the cost it writes that of the recipient on whom the notice travels: what the others cost is asked of nobody,
+/// whatever the rule says.
+fn bearers(act: &Act, rules: &Rules<'_>, out: &mut Vec<Finding>) {
+    let rule = act.amount_rule.as_ref().or_else(|| rules.flow?.amount_rule.as_ref());
+    let all = rule.is_some_and(|rule| rule.bearers == CostBearers::All && rule.costs != CostPolicy::NotAdded);
+    let written = act.pago_pa_int_mode == Some(PagoPaIntMode::Async) && act.fee_policy == Some(FeePolicy::DeliveryMode);
+    if !all || !written || act.recipients.len() < 2 {
+        return;
+    }
+    if let Some((recipient, ..)) = act.notices().next() {
+        out.push(Finding::warning(Field::of_nth(f::NOTICE_COST, recipient, 0), Code::CostBearersUnfollowed));
+    }
 }
 
 /// The steps of a rule are of the whole amount of the act: of one among several notices they may not be followed.

@@ -5,7 +5,7 @@ use super::*;
 use crate::batch::fields as f;
 use crate::batch::problem::{Code, Severity};
 use crate::domain::act::*;
-use crate::domain::amount_rule::{AmountPreset, AmountRule, AmountStep, CostPolicy, FromEvent, SanctionTable};
+use crate::domain::amount_rule::{AmountPreset, AmountRule, AmountStep, CostBearers, CostPolicy, FromEvent, SanctionTable};
 use crate::domain::money::Cents;
 use crate::flow::definition::PaymentPolicy;
 
@@ -411,6 +411,26 @@ fn each_rule_of_the_payments() {
         let mut act = act();
         edit(&mut act);
         assert_eq!(&checked(&mut act, &rules), want, "{name}");
+    }
+    // Where SEND writes the cost it writes the holder's alone.
+    let mut written = flow.clone();
+    written.pago_pa_int_mode = Some(PagoPaIntMode::Async);
+    let rule = |bearers| Some(AmountRule { bearers, ..AmountRule::flat(CostPolicy::Added) });
+    let table = [
+        (&written, 2, CostBearers::All, true),
+        (&written, 2, CostBearers::Holder, false),
+        (&written, 1, CostBearers::All, false),
+        (&flow, 2, CostBearers::All, false),
+    ];
+    for (flow, recipients, bearers, want) in table {
+        let mut act = act();
+        (act.amount, act.amount_rule) = (Some(Cents(4_200)), rule(bearers));
+        if recipients == 2 {
+            act.recipients.push(Recipient { tax_id: "FRMTTR76M06B715E".to_owned(), payments: Vec::new(), ..recipient() });
+        }
+        let told = (f::NOTICE_COST, Code::CostBearersUnfollowed, W);
+        let found = checked(&mut act, &Rules { flow: Some(flow), ..rules });
+        assert_eq!(found.contains(&told), want, "{recipients} {bearers:?} {:?}: {found:?}", flow.pago_pa_int_mode);
     }
     // A layout without `gruppo_avvisi` cannot say that they are alternatives.
     let mut two = act();

@@ -16,7 +16,7 @@ use super::receipt::instant;
 use super::{Desk, Paid, Refused, SMALL, Untaken, cents, is_creditor, is_notice, json, told};
 use crate::config::PtKind;
 use crate::service::positions::inbound::{self, ByPtId};
-use crate::service::positions::{Over, PriceAnswer};
+use crate::service::positions::{self, Over, PriceAnswer};
 use crate::service::rome;
 use crate::store::StoreError;
 
@@ -134,7 +134,13 @@ fn only(all: Vec<ByPtId>, a2a: &str, of_one_ente: impl FnOnce() -> bool) -> Opti
 }
 
 async fn verified(desk: &Desk, caller: &Caller, creditor: &str, notice: &str) -> Result<Response, StoreError> {
-    let answer = desk.price(caller, creditor, notice).await?;
+    // It replaces its pendenza by the answer, last day and all, and messo knows only the one that was over when it read it: it is told so,
+    // in its own word, and the next time, a moment later, messo has read it again.
+    let answer = if desk.is_of(&caller.pt, creditor, notice) {
+        positions::price_unless_expired(&desk.hub, &caller.pt, creditor, notice)?
+    } else {
+        PriceAnswer::Unknown
+    };
     let code = match &answer {
         PriceAnswer::Unknown => "SCONOSCIUTA",
         PriceAnswer::NotPayable(Over::Paid | Over::Withdrawn) => "ANNULLATA",

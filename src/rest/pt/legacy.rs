@@ -118,7 +118,7 @@ pub(super) async fn price(State(desk): State<Arc<Desk>>, Path(pt): Path<String>,
         return bad(StatusCode::BAD_REQUEST, "il messaggio non è quello del contratto");
     };
     let (creditor, notice) = (asked.cf_ente_creditore.as_str(), asked.numero_avviso.as_str());
-    let answer = match desk.price(&caller, creditor, notice).await {
+    let answer = match desk.price(&caller, creditor, notice) {
         Ok(answer) => answer,
         Err(error) => {
             desk.broken(&pt, &error);

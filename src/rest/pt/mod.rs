@@ -259,11 +259,11 @@ impl Desk {
     }
 
     /// The price of a notice, from what is known.
-    async fn price(&self, caller: &Caller, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
+    fn price(&self, caller: &Caller, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
         if !self.is_of(&caller.pt, creditor, notice) {
             return Ok(PriceAnswer::Unknown);
         }
-        positions::price(&self.hub, &caller.pt, creditor, notice).await
+        positions::price(&self.hub, &caller.pt, creditor, notice)
     }
 
     /// The notices of an ente that an IUV can stand for, as that PT has them: with aux 0 the application code is lost.
@@ -288,10 +288,10 @@ impl Desk {
     }
 
     /// The notice behind an IUV and its price: of those it can stand for, the one that is known.
-    async fn price_of_iuv(&self, caller: &Caller, creditor: &str, iuv: &str) -> Result<(String, PriceAnswer), StoreError> {
+    fn price_of_iuv(&self, caller: &Caller, creditor: &str, iuv: &str) -> Result<(String, PriceAnswer), StoreError> {
         let notices = self.notices_of(&caller.pt, creditor, iuv);
         for notice in &notices {
-            let answer = self.price(caller, creditor, notice).await?;
+            let answer = self.price(caller, creditor, notice)?;
             if answer != PriceAnswer::Unknown {
                 return Ok((notice.clone(), answer));
             }
@@ -303,7 +303,7 @@ impl Desk {
     async fn paid(&self, caller: &Caller, paid: Paid) -> Result<PaymentTaken, Untaken> {
         let notice = match paid.notice {
             Some(notice) => notice,
-            None => match self.price_of_iuv(caller, &paid.creditor, &paid.iuv).await {
+            None => match self.price_of_iuv(caller, &paid.creditor, &paid.iuv) {
                 Ok((notice, _)) => notice,
                 Err(error) => return Err(self.broken(&caller.pt, &error)),
             },

@@ -104,17 +104,9 @@ pub(super) async fn price(
         desk.broken(&pt, &error);
         refusal(StatusCode::INTERNAL_SERVER_ERROR, "500", "errore interno")
     };
-    let (notice, answer) = match desk.price_of_iuv(&caller, &organization, &iuv).await {
+    let (notice, answer) = match desk.price_of_iuv(&caller, &organization, &iuv) {
         Ok(found) => found,
         Err(error) => return internal(error),
-    };
-    let answer = match answer {
-        known @ (PriceAnswer::Due(_) | PriceAnswer::NotYet | PriceAnswer::Unknown) => known,
-        // It asks while the citizen pays: a code would refuse a payment that it takes.
-        _ => match positions::price_though_expired(&desk.hub, &caller.pt, &organization, &notice) {
-            Ok(answer) => answer,
-            Err(error) => return internal(error),
-        },
     };
     let (code, detail) = match &answer {
         PriceAnswer::Due(_) => ("", ""),

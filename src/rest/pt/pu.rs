@@ -74,7 +74,7 @@ pub(super) async fn price(State(desk): State<Arc<Desk>>, Path(pt): Path<String>,
         return fault(StatusCode::BAD_REQUEST, "BAD_REQUEST", "il messaggio non è quello del contratto");
     };
     let (creditor, notice) = (asked.org_fiscal_code.as_str(), asked.nav.as_str());
-    let answer = match desk.price(&caller, creditor, notice).await {
+    let answer = match desk.price(&caller, creditor, notice) {
         Ok(answer) => answer,
         Err(error) => {
             desk.broken(&pt, &error);

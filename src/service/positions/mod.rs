@@ -10,7 +10,9 @@ pub mod reckon;
 mod verify;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use jiff::SignedDuration;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -101,18 +103,37 @@ pub fn without_id(hub: &Hub, act: &Act) -> BTreeSet<(String, String, String)> {
     without
 }
 
-/// The price of a notice, from what is known: one look, never a call.
-pub async fn price(hub: &Hub, pt: &str, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
-    let sheet = hub.store.price_sheet(creditor, notice)?;
+/// The price of a notice, from what is known: one look, never a call. A PT that asks while somebody pays takes payments of it, whatever
+/// it said when it was read last: that it had expired then refuses nobody's payment.
+pub fn price(hub: &Arc<Hub>, pt: &str, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
+    look(hub, pt, creditor, notice, |sheet| Sheet { park_code: None, ..sheet })
+}
+
+/// The same for a PT that replaces what it holds by the answer: of one that had expired it would get back the last day that was over.
+pub fn price_unless_expired(hub: &Arc<Hub>, pt: &str, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
+    look(hub, pt, creditor, notice, |sheet| sheet)
+}
+
+/// `expired`: what is answered of a position that its PT called expired. It is read again at once: it may be no longer.
+fn look(hub: &Arc<Hub>, pt: &str, creditor: &str, notice: &str, expired: impl FnOnce(Sheet) -> Sheet) -> Result<PriceAnswer, StoreError> {
+    let sheet = match hub.store.price_sheet(creditor, notice)?.filter(|sheet| sheet.pt == pt) {
+        Some(sheet) if sheet.park_code.as_deref() == Some(code::EXPIRED) => {
+            let (hub, creditor, notice) = (hub.clone(), creditor.to_owned(), notice.to_owned());
+            // Nobody waits for it: a citizen pays.
+            tokio::spawn(async move {
+                if let Err(error) = hub.store.read_expired_again(&creditor, &notice, READ_SINCE, hub.clock.now()).await {
+                    tracing::warn!(%error, "una posizione scaduta non si può rileggere ora");
+                }
+            });
+            Some(expired(sheet))
+        }
+        sheet => sheet,
+    };
     Ok(reckon::answer(pt, sheet, rome(hub.clock.now()).date()))
 }
 
-/// The price of a notice for a PT that said that it has expired and asks for it all the same: who takes the payment knows.
-pub fn price_though_expired(hub: &Hub, pt: &str, creditor: &str, notice: &str) -> Result<PriceAnswer, StoreError> {
-    let sheet = hub.store.price_sheet(creditor, notice)?;
-    let sheet = sheet.map(|sheet| Sheet { park_code: sheet.park_code.filter(|parked| parked != code::EXPIRED), ..sheet });
-    Ok(reckon::answer(pt, sheet, rome(hub.clock.now()).date()))
-}
+/// What was read so lately is not read again.
+const READ_SINCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A PT tells that a notice was paid. Durable when it returns.
 pub async fn paid(hub: &Hub, event: PaymentEvent) -> Result<PaymentTaken, StoreError> {

@@ -74,7 +74,15 @@ impl PriceDay {
 #[must_use]
 pub fn rule(material: &PositionMaterial) -> AmountRule {
     let whole = rule_of(&material.content, material.flow.amount_rule.as_ref());
-    let rule = if material.is_of_the_whole(&whole) { whole } else { AmountRule::flat(whole.costs) };
+    let rule = if material.is_of_the_whole(&whole) {
+        whole
+    } else {
+        // Of instalments of one recipient that which bears the cost bears everybody's; of several each bears that of its own.
+        let mut holders = material.content.notices().map(|(recipient, ..)| recipient);
+        let of_one = holders.next().is_some_and(|first| holders.all(|holder| holder == first));
+        let flat = AmountRule::flat(whole.costs);
+        AmountRule { bearers: if of_one { whole.bearers } else { flat.bearers }, ..flat }
+    };
     rule.under(material.costs)
 }
 

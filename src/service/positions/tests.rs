@@ -8,7 +8,7 @@ use super::reckon::{PriceSheet, answer, breakdown, reckon};
 use super::{Over, PriceAnswer, partners};
 use crate::domain::act::Act;
 use crate::domain::amount_rule::{
-    AmountFacts, AmountFault, AmountRule, AmountStep, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts, Suspension,
+    AmountFacts, AmountFault, AmountRule, AmountStep, CostBearers, CostPolicy, FromEvent, HolidayPolicy, RecipientFacts, Suspension,
 };
 use crate::domain::calendar::Calendar;
 use crate::domain::ids::{ActId, PositionId};
@@ -228,6 +228,38 @@ fn a_notice_of_the_whole_follows_the_rule_although_there_are_others() {
     for recipient in [0, 1] {
         let fault = reckon(&other(recipient, None), Calendar::default(), can(), TUESDAY).unwrap_err();
         assert_eq!(fault, AmountFault::NoBase, "{recipient}: nobody tells");
+    }
+}
+
+/// Instalments of one who owes with another: the one that bears the cost bears that of both, where the rule says so.
+#[test]
+fn instalments_of_one_recipient_bear_the_cost_of_everybody() {
+    let second = |holder: usize, bearers: CostBearers| {
+        let mut material = PositionMaterial { notices: 2, base: Some(Cents(5_000)), ..material(CostChannel::Push) };
+        material.content.amount_rule.as_mut().unwrap().bearers = bearers;
+        let mut another = material.content.recipients[0].clone();
+        another.payments.clear();
+        material.content.recipients.push(another);
+        let analog_cost = Cents(1_060);
+        material.facts.recipients.push(RecipientFacts { analog_cost, priced_paper: analog_cost, ..RecipientFacts::default() });
+        material.content.recipients[holder].payments.push(
+            serde_json::from_value(
+                json!({ "kind": "pagopa", "notice_code": "001000000000000141", "creditor_tax_id": ENTE, "apply_cost": false }),
+            )
+            .unwrap(),
+        );
+        material
+    };
+    let table = [
+        // who has the second notice, whose cost the rule asks for, what is asked for with the first
+        (0, CostBearers::Holder, 5_000 + 847),
+        (0, CostBearers::All, 5_000 + 847 + 1_493),
+        // A half each: each bears its own.
+        (1, CostBearers::All, 5_000 + 847),
+    ];
+    for (holder, bearers, want) in table {
+        let (sum, _) = reckon(&second(holder, bearers), Calendar::default(), can(), TUESDAY).unwrap();
+        assert_eq!(sum.amount, Cents(want), "{holder} {bearers:?}");
     }
 }
 

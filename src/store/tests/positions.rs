@@ -12,6 +12,7 @@ use crate::flow::event::OrderRefused;
 use crate::flow::position::{PositionEffect, PositionFact, PositionState, Reckoning, code};
 use crate::flow::retry::Next;
 
+mod debts;
 mod flagged;
 mod model;
 mod read;

@@ -99,13 +99,15 @@ impl Exchange {
     }
 }
 
-/// `<codIPA>-<id>-<version>`, the same for every repetition: no other hyphen is admitted.
+/// `<codIPA>-<id>-<version>`, the same for every repetition: no other hyphen is admitted. The id begins with the revision of the key, so
+/// that two changes of a notice not yet imported stand in the order in which they were made, by name as by time.
 fn ticket(ente: &str, asked: &Asked, key: &str, action: &Action<'_>, version: Version) -> Option<String> {
     let plain = !ente.is_empty() && ente.len() <= 80 && ente.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let text = format!("{}|{}|{}|{key}", asked.creditor, asked.notice, action.word());
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
     let id: String = hash.as_ref().iter().take(12).map(|byte| format!("{byte:02X}")).collect();
-    plain.then(|| format!("{ente}-MESSO{id}-{}", version.word()))
+    let revision: u64 = key.rsplit_once('/').and_then(|(_, revision)| revision.parse().ok()).unwrap_or(0);
+    plain.then(|| format!("{ente}-MESSO{revision:08}{id}-{}", version.word()))
 }
 
 /// Puts the file in `uscita/`, whole, unless it was put there before.

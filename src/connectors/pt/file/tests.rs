@@ -115,6 +115,27 @@ async fn a_repetition_writes_the_same_file_once() {
     assert!(names(&out).iter().all(|name| name.ends_with(".zip") && !name.starts_with('.')), "{:?}", names(&out));
 }
 
+/// Nobody has imported the first when the second is written: an importer that goes by name takes them as they were made.
+#[tokio::test]
+async fn changes_of_a_notice_stand_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let exchange = exchange(folder.path(), Version::V13);
+    let mut made = Vec::new();
+    for revision in 1..=12_i64 {
+        let key = format!("0190b0c4-0000-7000-8000-000000000000/{revision}");
+        let done = if revision == 12 {
+            exchange.cancel(&route(), &asked(), &key).await.unwrap()
+        } else {
+            exchange.change(&route(), &asked(), &change(&key, 1_000 + revision)).await.unwrap()
+        };
+        let Changed::TakenInCharge { ticket } = done else { panic!("{done:?}") };
+        assert!(ticket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "{ticket}");
+        made.push(format!("{ticket}.zip"));
+    }
+    let found: Vec<String> = names(&folder.path().join(OUT)).into_iter().collect();
+    assert_eq!(found, made);
+}
+
 #[tokio::test]
 async fn what_cannot_be_written_is_refused_by_its_code() {
     let folder = tempfile::tempdir().unwrap();

@@ -499,6 +499,13 @@ pub(super) fn entry(code: Code) -> Entry {
              partner tecnologico ne dice un importo della regola; altrimenti l'importo resta quello del partner, più i costi.",
             "Nessuna azione se sono rate o alternative; per un debito in solido mettere un avviso solo, su un destinatario.",
         ),
+        Code::CostBearersUnfollowed => (
+            "Si chiede il costo di notifica del solo intestatario, non di tutti",
+            ATTESO,
+            "La regola chiede i costi di tutti i destinatari, ma con ASYNC il costo lo scrive SEND nella posizione, e scrive quello del \
+             destinatario che ha l'avviso: gli altri restano all'ente.",
+            "Per chiedere i costi di tutti usare SYNC con un partner tecnologico a cui messo dice l'importo; altrimenti nessuna azione.",
+        ),
         Code::DatePast => (
             "La data è già passata",
             ATTESO,
