@@ -1,5 +1,5 @@
 //! Every case of `inbox-examples/`: exactly one layout claims it, and reads what `expected.json` says it holds.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

@@ -531,9 +531,8 @@ async fn tidy(hub: Arc<Hub>, homes: Arc<FolderHomes>) {
             let (hub, name) = (hub.clone(), source.clone());
             let tidying = tasks.spawn(async move {
                 let now = hub.clock.now();
-                match on_share_of(&hub, &name, move || shared.tidy(now)).await {
-                    Ok(Err(error)) => tracing::warn!(source = name, %error, "le cartelle dell'account SFTP non si possono riordinare"),
-                    Ok(Ok(_)) | Err(_) => {}
+                if let Ok(Err(error)) = on_share_of(&hub, &name, move || shared.tidy(now)).await {
+                    tracing::warn!(source = name, %error, "le cartelle dell'account SFTP non si possono riordinare");
                 }
             });
             under_way.insert(source, tidying);

@@ -2,6 +2,7 @@
 
 mod incomplete;
 mod reread;
+mod rows;
 
 pub use incomplete::{late_digest, never_completed};
 pub use reread::reread;
@@ -18,20 +19,17 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::sync::{RwLockReadGuard, mpsc};
 
-use super::files::{ARCHIVE_CHANGED, KeptReject, ceilings, files_of};
+use self::rows::{Counts, Piece, Rows};
+use super::files::{ARCHIVE_CHANGED, ceilings};
 use super::publish::PublishError;
 use super::shares::{Moves, STALLS, on_share_moving};
 use super::{Hub, rome};
 use crate::batch::archive::{Ceilings, Hashing, ReadAt, hash_whole};
-use crate::batch::fields::{self as f, Field};
 use crate::batch::files::FileFacts;
-use crate::batch::layouts::RejectedFile;
 use crate::batch::pipeline::{self, Judge, Judged, Opened, Senders, Stopped, Totals};
 use crate::batch::problem::{Code, Problem, Severity};
-use crate::batch::row::Place;
 use crate::batch::validate::SenderFacts;
 use crate::config::{Config, SourceSystem};
-use crate::domain::act::Act;
 use crate::domain::digest::Sha256;
 use crate::domain::ids::BatchId;
 use crate::domain::outcome::ReceiptState;
@@ -39,9 +37,7 @@ use crate::flow::definition::{Acceptance, FlowDefinition, Sending};
 use crate::flow::forecast::{Limits, last_send};
 use crate::intake::{Claimed, Companion, claim};
 use crate::store::archives::{KeptFile, is_changed};
-use crate::store::{
-    BatchSummary, Claim, Conflict, Finished, KeptEntry, NewDrop, Queue, Staged, Staging, StoreError, Telling, Unstaged, Verdict,
-};
+use crate::store::{BatchSummary, Finished, KeptEntry, NewDrop, Queue, Staging, StoreError, Telling};
 
 /// Why a drop could not be taken now: a disk or the store. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -472,12 +468,6 @@ fn flow_of(hub: &Hub, source: &SourceSystem, claimed: &Claimed, told: Option<&st
     }
 }
 
-/// What the rows say, on its way from the reader to the store.
-enum Piece {
-    Rows(Vec<Judged>),
-    End(Result<Totals, Stopped>),
-}
-
 /// `taking`: held until the store knows whose the bytes are.
 async fn judge(
     hub: &Arc<Hub>,
@@ -577,198 +567,6 @@ async fn keep_entries(hub: &Hub, archive: Sha256, opened: &Opened, facts: &[File
         hub.store.keep_entries(archive, entries.collect()).await?;
     }
     Ok(())
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    acts: u64,
-    accepted: u64,
-    refused: u64,
-    duplicates: u64,
-    last_place: Place,
-}
-
-/// The rows of one drop, staged as they are read.
-struct Rows<'a> {
-    hub: &'a Hub,
-    claimed: &'a Claimed,
-    flow: &'a FlowDefinition,
-    opened: &'a Opened,
-    told: mpsc::Receiver<Piece>,
-    counts: Counts,
-}
-
-impl Rows<'_> {
-    async fn stage(&mut self) -> Result<Result<Totals, Stopped>, IngestError> {
-        while let Some(piece) = self.told.recv().await {
-            match piece {
-                Piece::Rows(rows) => self.chunk(rows).await?,
-                Piece::End(end) => return Ok(end),
-            }
-        }
-        Err(std::io::Error::other("the reader stopped").into())
-    }
-
-    async fn chunk(&mut self, rows: Vec<Judged>) -> Result<(), IngestError> {
-        let batch = self.claimed.id;
-        let (mut problems, mut rejects, mut good, mut revoked) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for judged in rows {
-            match judged {
-                Judged::Good { act, place, warnings } => {
-                    problems.extend(warnings);
-                    good.push((act, place));
-                }
-                Judged::Bad { place, files, problems: found, .. } => {
-                    self.counts.acts += 1;
-                    self.counts.refused += 1;
-                    rejects.push((place.ordinal, encode(&KeptReject::of(&place, &found, self.entries(files)))?));
-                    problems.extend(found);
-                }
-                Judged::Revoke { ordinal, problems: found } => revoked.push((ordinal, found)),
-                Judged::Notice { problems: found } => problems.extend(found),
-            }
-        }
-        if !good.is_empty() {
-            self.good(good, &mut problems, &mut rejects).await?;
-        }
-        if !revoked.is_empty() {
-            self.revoke(revoked, &mut problems, &mut rejects).await?;
-        }
-        failpoint!("staging.chunk");
-        for page in problems.chunks(CHUNK) {
-            self.hub.store.add_problems(batch, page.to_vec()).await?;
-        }
-        if !rejects.is_empty() {
-            self.hub.store.add_rejects(batch, rejects).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes rows back that were staged: a later one has shown what is wrong with them. Nothing of a batch goes before its end.
-    async fn revoke(
-        &mut self,
-        revoked: Vec<(u64, Vec<Problem>)>,
-        problems: &mut Vec<Problem>,
-        rejects: &mut Vec<(u64, String)>,
-    ) -> Result<(), IngestError> {
-        let ordinals = revoked.iter().map(|(ordinal, _)| *ordinal).collect();
-        let unstaged = self.hub.store.unstage(self.claimed.id, ordinals).await?;
-        for ((ordinal, mut found), unstaged) in revoked.into_iter().zip(unstaged) {
-            match unstaged {
-                Some(Unstaged { place, reference, act }) => {
-                    self.counts.accepted -= 1;
-                    self.counts.refused += 1;
-                    found.iter_mut().for_each(|problem| problem.act = Some(reference.clone()));
-                    let files = act.as_ref().map(files_of).unwrap_or_default();
-                    rejects.push((ordinal, encode(&KeptReject::of(&place, &found, files))?));
-                }
-                // The store had not taken it: it was here before, or is refused already. Nothing of it goes by this drop.
-                None => found.iter_mut().for_each(|problem| problem.severity = Severity::Warning),
-            }
-            problems.extend(found);
-        }
-        Ok(())
-    }
-
-    /// Where the files that a row names lie in the archive.
-    fn entries(&self, names: Vec<String>) -> Vec<RejectedFile> {
-        let entry = |name: &str| self.opened.archive.find(name).map(|entry| entry.index);
-        names.into_iter().map(|name| RejectedFile { entry: entry(&name), name }).collect()
-    }
-
-    async fn good(
-        &mut self,
-        good: Vec<(Box<Act>, Place)>,
-        problems: &mut Vec<Problem>,
-        rejects: &mut Vec<(u64, String)>,
-    ) -> Result<(), IngestError> {
-        let hub = self.hub;
-        let received = self.claimed.received_at;
-        let described: Vec<(String, Vec<RejectedFile>, Place)> =
-            good.iter().map(|(act, place)| (act.reference.clone(), files_of(act), place.clone())).collect();
-        let settings = hub.settings();
-        let staged = good
-            .into_iter()
-            .map(|(act, place)| {
-                let institution = settings.institution(&act.sender_tax_id);
-                let key = institution.and_then(|institution| institution.key_for(act.group.as_deref()));
-                let notify_by = notify_by(&act, self.flow, received);
-                Staged { key_id: key.map(|key| key.id.clone()).unwrap_or_default(), act: *act, place, notify_by }
-            })
-            .collect();
-        let verdicts = hub.store.stage(self.claimed.id, staged, hub.clock.now()).await?;
-        for ((reference, files, place), verdict) in described.into_iter().zip(verdicts) {
-            self.counts.acts += 1;
-            self.counts.last_place = place.clone();
-            let of_act = |name, code, severity| vec![(Field::act(name), code, None, severity)];
-            let told = match verdict {
-                Verdict::New => {
-                    self.counts.accepted += 1;
-                    continue;
-                }
-                Verdict::Duplicate => of_act(f::REFERENCE, Code::ActDuplicate, Severity::Warning),
-                Verdict::Exists => of_act(f::REFERENCE, Code::ActExists, Severity::Error),
-                Verdict::Unknown => of_act(f::REFERENCE, Code::ActUnknown, Severity::Error),
-                Verdict::AlreadySent => of_act(f::ACTION, Code::ActAlreadySent, Severity::Error),
-                Verdict::Closed => of_act(f::ACTION, Code::ActClosed, Severity::Error),
-                Verdict::OtherFlow(flow) => {
-                    vec![(Field::act(f::ACTION), Code::ConflictsWithFlow, Some((Some(flow), String::new())), Severity::Error)]
-                }
-                Verdict::Conflicts(conflicts) => conflicts.into_iter().map(conflict).collect(),
-            };
-            let duplicate = told.iter().all(|(_, _, _, severity)| *severity == Severity::Warning);
-            let told: Vec<Problem> = told
-                .into_iter()
-                .map(|(field, code, found, severity)| {
-                    let (found, expected) = found.unwrap_or_else(|| (Some(reference.clone()), String::new()));
-                    Problem {
-                        file: self.opened.batch_file.name.to_string(),
-                        row: Some(place.row_of(field)),
-                        column: Some(self.opened.layout.locate(field, &place)),
-                        code: code.as_str().into(),
-                        severity,
-                        found,
-                        expected: Some(expected).filter(|text| !text.is_empty()),
-                        act: Some(reference.clone()),
-                    }
-                })
-                .collect();
-            if duplicate {
-                self.counts.duplicates += 1;
-            } else {
-                self.counts.refused += 1;
-                rejects.push((place.ordinal, encode(&KeptReject::of(&place, &told, files))?));
-            }
-            problems.extend(told);
-        }
-        Ok(())
-    }
-}
-
-/// Where a row has what stands in another act, by which code it is refused, what is there and where else.
-fn conflict(conflict: Conflict) -> (Field, Code, Option<(Option<String>, String)>, Severity) {
-    let Conflict { claim, found, other, recipient, item } = conflict;
-    let (field, code) = match claim {
-        Claim::Protocol => (Field::act(f::PROTOCOL), Code::ProtocolLive),
-        Claim::Document => (Field::nth(f::DOCUMENT, 0), Code::DocumentLive),
-        Claim::Notice => (Field::of_nth(f::NOTICE, recipient, item), Code::NoticeLive),
-    };
-    (field, code, Some((Some(found), other)), Severity::Error)
-}
-
-fn encode(reject: &KeptReject) -> Result<String, IngestError> {
-    Ok(serde_json::to_string(reject).map_err(StoreError::from)?)
-}
-
-/// Last instant at which the act may be notified: the row's term, or the flow's counted from the drop. End of that Rome day.
-fn notify_by(act: &Act, flow: &FlowDefinition, received: Timestamp) -> Option<Timestamp> {
-    let local = rome(received);
-    let day = match (act.notify_by, flow.notify_within_days) {
-        (Some(day), _) => day,
-        (None, Some(days)) => local.date().checked_add(jiff::Span::new().days(i64::from(days))).ok()?,
-        (None, None) => return None,
-    };
-    Some(day.tomorrow().ok()?.to_zoned(local.time_zone().clone()).ok()?.timestamp())
 }
 
 async fn finish(hub: &Hub, claimed: &Claimed, flow: &FlowDefinition, totals: Totals, counts: Counts) -> Result<(), IngestError> {

@@ -42,7 +42,7 @@ impl Cache {
 
 /// MiB for a database of so many bytes.
 fn wanted(bytes: u64) -> u64 {
-    (bytes / PART >> 20).clamp(*MIB.start(), *MIB.end())
+    ((bytes / PART) >> 20).clamp(*MIB.start(), *MIB.end())
 }
 
 #[cfg(test)]
