@@ -250,7 +250,7 @@ pub(super) fn held(db: &Connection, job: JobRef) -> Result<(), StoreError> {
 
 /// Whether there is work that could begin now.
 pub(super) fn any_ready(db: &Connection) -> Result<bool, StoreError> {
-    Ok(db.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE state = 'PRONTO')")?.query_row([], |row| row.get(0))?)
+    Ok(db.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE state = 'PRONTO' AND channel >= '')")?.query_row([], |row| row.get(0))?)
 }
 
 /// How many jobs of which channel and lane a worker would take.

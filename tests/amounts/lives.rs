@@ -378,8 +378,6 @@ impl Life {
             return 0;
         }
         match self.rule.bearers {
-            // Of a part nobody asks the rule who bears it.
-            _ if matches!(self.notices, Notices::Part(_)) => self.price(self.holder, on),
             CostBearers::Holder => self.price(self.holder, on),
             CostBearers::All => (0..self.served.len()).map(|index| self.price(index, on)).sum(),
         }
