@@ -72,11 +72,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y "${apt[@]}" --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
+    packages() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y "${apt[@]}" --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
     # A fresh machine has no package lists; an old one may have stale ones.
-    if ! install; then
+    if ! packages; then
         retry "${root[@]}" apt-get update "${apt[@]}" >>"$log" 2>&1 || true
-        retry install || { cat "$log" >&2; echo "install-clients: non installati: ${missing[*]}" >&2; exit 1; }
+        retry packages || { cat "$log" >&2; echo "install-clients: non installati: ${missing[*]}" >&2; exit 1; }
     fi
     echo "install-clients: installati ${missing[*]}"
 fi
