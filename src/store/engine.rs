@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::StoreError;
 use super::alerts::Alert;
 use super::codec::{act_at, at, batch_at, ms, optional};
-use super::{jobs, position_acts};
+use super::{jobs, ledger, position_acts};
 use crate::clock;
 use crate::domain::act::Act;
 use crate::domain::ids::{ActId, BatchId};
@@ -425,13 +425,7 @@ fn answer_guard(db: &Connection, act: &mut ActRow, now: Timestamp) -> Result<(),
 
 /// Writes one line of the ledger: number without gaps, sums and ids added.
 pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now: Timestamp) -> Result<u64, StoreError> {
-    // Read, then written: RETURNING would make and drop a table of its own for each line.
-    let next = db.prepare_cached("SELECT next_line FROM counter WHERE source = ?1")?.query_row([&act.source], |row| row.get::<_, i64>(0));
-    let line = optional(next)?.unwrap_or(1);
-    db.prepare_cached(
-        "INSERT INTO counter (source, next_line, next_file) VALUES (?1, ?2, 1) ON CONFLICT (source) DO UPDATE SET next_line = excluded.next_line",
-    )?
-    .execute(params![act.source, line + 1])?;
+    let line = ledger::take(db, &act.source, &act.flow, ms(now))?;
     let line = u64::try_from(line).unwrap_or_default();
     let corrects = match draft.corrects {
         Some(which) => last_line(db, act.id, draft.recipient, which)?,
@@ -480,11 +474,6 @@ pub(super) fn publish_line(db: &Connection, act: &ActRow, draft: LineDraft, now:
         ms(row.happened_at),
         ms(now),
         serde_json::to_string(&row)?,
-    ])?;
-    db.prepare_cached("INSERT INTO pending_flow (source, flow, oldest) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?.execute(params![
-        act.source,
-        act.flow,
-        ms(now)
     ])?;
     super::refusals::keep(db, act, line, &draft.reasons)?;
     super::standings::take(db, act, &row)?;

@@ -26,8 +26,9 @@ mod finals;
 mod jobs;
 mod journey;
 mod jumps;
+mod ledger;
+mod lookers;
 mod mail;
-
 mod orders;
 mod pause;
 mod payments;
@@ -104,6 +105,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use self::cache::Cache;
+use self::lookers::Lookers;
 
 /// Why a business function did not do its work. Nothing of it was saved.
 #[derive(Debug, thiserror::Error)]
@@ -194,8 +196,8 @@ struct Inner {
     /// The writer, then those who work behind it.
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     readers: Mutex<Vec<Connection>>,
-    /// For [`Store::look`]: as many as threads have looked at one time.
-    lookers: Mutex<Vec<Connection>>,
+    /// For [`Store::look`].
+    lookers: Arc<Lookers>,
     permits: Semaphore,
     path: PathBuf,
     /// The log could not be brought to the disk: what is read may not be there after a restart, so nothing is answered any more.
@@ -258,21 +260,23 @@ impl Store {
         let mut writer = connect(&path, false)?;
         migrate(&mut writer)?;
         let readers = (0..READERS).map(|_| connect(&path, true)).collect::<Result<Vec<_>, _>>()?;
-        let behind = empty_log_behind(&mut writer, connect(&path, false)?)?;
+        let lookers = Arc::new(Lookers::default());
+        let behind = empty_log_behind(&mut writer, connect(&path, false)?, lookers.clone())?;
         let (sender, receiver) = mpsc::channel();
         let (commit, committed) = mpsc::channel();
         let (lost, seen, told) = (Arc::new(AtomicBool::new(false)), sender.clone(), folder.join("messo.db-wal"));
         let (at_writer, at_sync) = (lost.clone(), lost.clone());
         let cache = Cache::of(&path);
         let start = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer, cache))?;
+        let looking = lookers.clone();
+        let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer, cache, &looking))?;
         let sync = start("store-sync").spawn(move || sync_loop(&told, &committed, &seen, &at_sync))?;
         Ok(Store {
             inner: Arc::new(Inner {
                 writer: Mutex::new(Some(sender)),
                 threads: Mutex::new(vec![thread, sync, behind]),
                 readers: Mutex::new(readers),
-                lookers: Mutex::default(),
+                lookers,
                 permits: Semaphore::new(READERS),
                 path,
                 lost,
@@ -345,14 +349,7 @@ impl Store {
         if self.inner.lost.load(Ordering::Acquire) {
             return Err(StoreError::Database(LOST.to_owned()));
         }
-        let kept = lock(&self.inner.lookers).pop();
-        let db = match kept {
-            Some(db) => db,
-            None => connect(&self.inner.path, true)?,
-        };
-        let outcome = query(&db);
-        lock(&self.inner.lookers).push(db);
-        outcome
+        self.inner.lookers.look(&self.inner.path, query)
     }
 
     /// Keeps everybody who writes waiting.
@@ -434,10 +431,11 @@ const LOG_BEGUN: i32 = 2_000;
 const LOG_FULL: i32 = 8_000;
 
 /// Starts the thread that copies the log into the database while the writer goes on. It ends with the writer's connection.
-fn empty_log_behind(writer: &mut Connection, other: Connection) -> Result<std::thread::JoinHandle<()>, StoreError> {
+fn empty_log_behind(writer: &mut Connection, other: Connection, lookers: Arc<Lookers>) -> Result<std::thread::JoinHandle<()>, StoreError> {
     let (ask, asked) = mpsc::sync_channel::<()>(1);
     let (mut begun, mut full) = (0, LOG_FULL);
     writer.wal_hook(Some(move |log: &mut Wal, pages: i32| {
+        lookers.log_is(pages);
         if pages < LOG_FULL {
             full = LOG_FULL;
         }
@@ -516,7 +514,14 @@ fn guarded<T>(db: &Connection, change: impl FnOnce(&Connection) -> Result<T, Sto
 
 /// Runs what waits in groups, each a transaction. While a group goes to the disk the next one is run, and is committed when
 /// that is done: nobody is answered before, and the writer does not wait for the disk.
-fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc::Sender<Committed>, lost: &AtomicBool, mut cache: Cache) {
+fn write_loop(
+    db: &Connection,
+    queue: &mpsc::Receiver<Message>,
+    committed: &mpsc::Sender<Committed>,
+    lost: &AtomicBool,
+    mut cache: Cache,
+    lookers: &Lookers,
+) {
     // Groups on their way to the disk.
     let mut under_way = 0_usize;
     let mut stopping = false;
@@ -529,7 +534,9 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
                 continue;
             }
             Ok(Message::Alone(work)) => {
+                lookers.committed();
                 work(db);
+                lookers.committed();
                 continue;
             }
             Ok(Message::Stop) | Err(_) => break,
@@ -576,13 +583,19 @@ fn write_loop(db: &Connection, queue: &mpsc::Receiver<Message>, committed: &mpsc
                 let _ = db.execute_batch("ROLLBACK");
             }
         }
+        if any {
+            lookers.committed();
+        }
         under_way += 1;
         // Its receiver lives until this sender is gone.
         let _ = committed.send(Committed { replies, failure, written: any });
         if let Some(work) = alone {
+            lookers.committed();
             work(db);
+            lookers.committed();
         }
     }
+    lookers.committed();
     let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 

@@ -139,8 +139,8 @@ fn create(
     let id = PositionId(clock::new_uuid());
     let state = PositionState::Closed;
     db.prepare_cached(
-        "INSERT INTO position (id, creditor, notice, sender, act_id, pt, costs, state, state_data, state_version, revision, created_at, updated_at) \
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,0,?11,?11)",
+        "INSERT INTO position (id, creditor, notice, sender, act_id, pt, costs, state, state_data, state_version, revision, created_at, updated_at, n) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,0,?11,?11,?12)",
     )?
     .execute(params![
         id.0.as_bytes(),
@@ -154,8 +154,29 @@ fn create(
         serde_json::to_string(&state)?,
         POSITION_VERSION,
         ms(now),
+        free_number(db, notice)?,
     ])?;
     PositionRow::load(db, id)
+}
+
+/// Below this a position is found under its notice; from it on are those whose notice another creditor has too.
+const BESIDE: i64 = 1_000_000_000_000_000_000;
+
+/// What a position is found under first when its price is asked: its notice, as a number.
+pub(super) fn number_of(notice: &str) -> Option<i64> {
+    notice.parse().ok().filter(|number| (0..BESIDE).contains(number))
+}
+
+pub(super) fn free_number(db: &Connection, notice: &str) -> Result<i64, StoreError> {
+    if let Some(number) = number_of(notice) {
+        let taken: bool =
+            db.prepare_cached("SELECT EXISTS (SELECT 1 FROM position WHERE n = ?1)")?.query_row([number], |row| row.get(0))?;
+        if !taken {
+            return Ok(number);
+        }
+    }
+    let last: Option<i64> = db.prepare_cached("SELECT max(n) FROM position")?.query_row([], |row| row.get(0))?;
+    Ok(last.map_or(BESIDE, |last| (last + 1).max(BESIDE)))
 }
 
 fn notices_of(db: &Connection, act: ActId) -> Result<Vec<(String, String)>, StoreError> {

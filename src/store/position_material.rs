@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::acts::Flows;
 use super::codec::{act_at, at, optional, uuid_at, word};
-use super::position_acts::positions_of;
+use super::position_acts::{number_of, positions_of};
 use super::positions::PositionRow;
 use super::{Store, StoreError};
 use crate::domain::act::{Act, FeePolicy, PositionData};
@@ -219,8 +219,11 @@ impl Store {
     /// What a PT that asks the price of a notice is answered from. At once: a citizen waits at a counter.
     pub fn price_sheet(&self, creditor: &str, notice: &str) -> Result<Option<Sheet>, StoreError> {
         self.look(|db| {
-            let sql = "SELECT pt, costs, state, park_code, sheet, act_id FROM position WHERE notice = ?1 AND creditor = ?2";
-            let found = optional(db.prepare_cached(sql)?.query_row([notice, creditor], |row| {
+            // By its number, or by the index where another creditor has a notice of that number.
+            const BY_NUMBER: &str =
+                "SELECT pt, costs, state, park_code, sheet, act_id FROM position WHERE n = ?1 AND +notice = ?2 AND +creditor = ?3";
+            const BY_NOTICE: &str = "SELECT pt, costs, state, park_code, sheet, act_id FROM position WHERE notice = ?1 AND creditor = ?2";
+            let read = |row: &rusqlite::Row<'_>| {
                 let sheet = Sheet {
                     pt: row.get(0)?,
                     costs: CostChannel::None,
@@ -230,7 +233,14 @@ impl Store {
                     json: row.get(4)?,
                 };
                 Ok((sheet, row.get::<_, String>(1)?, act_at(row, 5)?))
-            }))?;
+            };
+            let mut found = None;
+            if let Some(number) = number_of(notice) {
+                found = optional(db.prepare_cached(BY_NUMBER)?.query_row(params![number, notice, creditor], read))?;
+            }
+            if found.is_none() {
+                found = optional(db.prepare_cached(BY_NOTICE)?.query_row([notice, creditor], read))?;
+            }
             let Some((sheet, costs, act)) = found else { return Ok(None) };
             // The price that was known goes when the act is over: with one there is no need to ask.
             let over = sheet.state == PositionState::Closed.name() || sheet.json.is_none();

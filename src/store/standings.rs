@@ -2,16 +2,19 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::StoreError;
 use super::codec::{at, ms, word};
 use super::engine::ActRow;
+use super::{StoreError, ledger};
 use crate::domain::ids::ActId;
 use crate::domain::outcome::{OutcomeLine, OutcomeState, Perfection};
 use crate::domain::standing::{LIST_SEPARATOR, NoticeStanding, Standing, Terms, follow, owed};
 
 /// Takes a line that has just been written into account.
 pub(super) fn take(db: &Connection, act: &ActRow, line: &OutcomeLine) -> Result<(), StoreError> {
-    let mut all = last(db, act.id)?;
+    let mut all = match ledger::standings(act.id) {
+        Some(at_hand) => at_hand,
+        None => last(db, act.id)?,
+    };
     let mut changed = false;
     if all.is_empty() {
         // The first line; or an act that is older than its standings.
@@ -32,7 +35,11 @@ pub(super) fn take(db: &Connection, act: &ActRow, line: &OutcomeLine) -> Result<
         let told = "UPDATE legal_fact SET line = ?3 WHERE act_id = ?1 AND name = ?2 AND line IS NULL";
         db.prepare_cached(told)?.execute(params![act.id.0.as_bytes(), name, line.line as i64])?;
     }
-    if changed { write(db, act, line, &all) } else { Ok(()) }
+    if changed {
+        write(db, act, line, &all)?;
+    }
+    ledger::keep_standings(act.id, all);
+    Ok(())
 }
 
 /// New content, given before anything reached SEND: what it asks for is new, how far the act is stays, and what was paid.

@@ -10,7 +10,7 @@ use super::alerts::Alert;
 use super::codec::{at, ms, optional};
 use super::engine::{self, ActRow, Name};
 use super::stops::sender_of;
-use super::{Store, StoreError, jobs};
+use super::{Store, StoreError, jobs, ledger};
 use crate::domain::digest::Sha256;
 use crate::domain::ids::ActId;
 use crate::domain::outcome::Perfection;
@@ -142,26 +142,29 @@ impl Store {
                 let Some(last) = last else { return Ok(recorded) };
                 let mut waiting = None;
                 let mut met = Met::default();
-                for (event, encoded) in events {
-                    match met.act_of(db, &event)? {
-                        Some(act) => {
-                            let told = Told { element: event.element, encoded };
-                            let new = apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), told, now)?;
-                            recorded.new += usize::from(new);
-                            recorded.known += usize::from(!new);
-                        }
-                        None => {
-                            recorded.foreign += 1;
-                            super::restore::note_event(db, &channel, &event)?;
-                            if waiting.is_none() {
-                                waiting = Some(awaits_an_answer(db, &channel)?);
+                ledger::together(db, || {
+                    for (event, encoded) in events {
+                        match met.act_of(db, &event)? {
+                            Some(act) => {
+                                let told = Told { element: event.element, encoded };
+                                let new = apply(db, act, event.iun.as_deref(), event.request_id.as_deref(), told, now)?;
+                                recorded.new += usize::from(new);
+                                recorded.known += usize::from(!new);
                             }
-                            if waiting == Some(true) {
-                                keep_orphan(db, &channel, &event, now)?;
+                            None => {
+                                recorded.foreign += 1;
+                                super::restore::note_event(db, &channel, &event)?;
+                                if waiting.is_none() {
+                                    waiting = Some(awaits_an_answer(db, &channel)?);
+                                }
+                                if waiting == Some(true) {
+                                    keep_orphan(db, &channel, &event, now)?;
+                                }
                             }
                         }
                     }
-                }
+                    Ok(())
+                })?;
                 // Read again after a crash, a page does not move the position back.
                 db.prepare_cached(
                     "UPDATE stream SET last_event_id = ?3 WHERE channel = ?1 AND stream_id = ?2 AND (last_event_id IS NULL OR last_event_id < ?3)",

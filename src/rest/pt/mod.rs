@@ -446,7 +446,7 @@ fn is_notice(text: &str) -> bool {
 /// The beginning of a Rome day, with its offset (RFC 3339).
 fn day_begins(day: Date) -> Option<String> {
     let begins = instant_in_rome(day.at(0, 0, 0, 0))?;
-    Some(in_rome(begins).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
+    Some(begins.display_with_offset(in_rome(begins).offset()).to_string())
 }
 
 /// Euro with cents, as a JSON number.

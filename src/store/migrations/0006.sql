@@ -17,7 +17,8 @@ CREATE TABLE payment_route (
 ) WITHOUT ROWID;
 
 CREATE TABLE position (
-  id BLOB PRIMARY KEY,
+  n INTEGER PRIMARY KEY,           -- its notice as a number, unless a position of another creditor has that: a price is found without an index
+  id BLOB NOT NULL UNIQUE,
   creditor TEXT NOT NULL,
   notice TEXT NOT NULL,
   sender TEXT NOT NULL,            -- ente whose act named it last

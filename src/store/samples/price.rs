@@ -51,9 +51,10 @@ SELECT unhex(printf('019b%028x', n)), 0, 0, ?2, printf('%016d%02d', 301000000000
 
 const POSITIONS: &str = "
 WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
-INSERT INTO position (id, creditor, notice, sender, act_id, pt, costs, state, state_data, state_version, revision, wanted, wanted_cost, cost,
+INSERT INTO position (n, id, creditor, notice, sender, act_id, pt, costs, state, state_data, state_version, revision, wanted, wanted_cost, cost,
   sheet, created_at, updated_at)
-SELECT unhex(printf('019c%028x', n)), ?2, printf('%016d%02d', 3010000000000000 + n, (3010000000000000 + n) % 93), ?2,
+SELECT (3010000000000000 + n) * 100 + (3010000000000000 + n) % 93, unhex(printf('019c%028x', n)), ?2,
+  printf('%016d%02d', 3010000000000000 + n, (3010000000000000 + n) % 93), ?2,
   unhex(printf('019b%028x', n)), ?3, 'pull', 'APERTA', '{\"s\":\"Open\"}', 1, 3, 7000, 0, 200, ?4, ?5, ?5 FROM n";
 
 const TIMERS: &str = "

@@ -273,3 +273,32 @@ async fn a_price_is_told_without_the_cost_when_its_act_is_over() {
         assert_eq!(told, [Some(10_950), Some(10_000)], "and the gestionale reads it");
     }
 }
+
+/// Enti number their notices each for itself: two may have one number, and each is answered its own.
+#[tokio::test]
+async fn a_notice_that_two_enti_have_is_found_for_each() {
+    let world = World::new();
+    world.routes(CostChannel::Pull, true).await;
+    world.started(&["a", "b"]).await;
+    let (view, other) = (world.position("a").await, world.position("b").await);
+    let notice = view.notice.clone();
+    world
+        .store
+        .write(move |db| {
+            // As if the other ente had used the same number: it came second.
+            let free = super::super::super::position_acts::free_number(db, &notice)?;
+            let sql = "UPDATE position SET n = ?1, notice = ?2, creditor = '09876543210', sheet = 'its own' WHERE id = ?3";
+            db.execute(sql, rusqlite::params![free, notice, other.id.0.as_bytes()])?;
+            let (first, second): (i64, i64) =
+                db.query_row("SELECT min(n), max(n) FROM position", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            assert_eq!((first, second), (notice.parse().unwrap(), 1_000_000_000_000_000_000));
+            assert_eq!(super::super::super::position_acts::free_number(db, &notice)?, second + 1);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let sheet = |creditor: &str| world.store.price_sheet(creditor, &view.notice).unwrap().map(|sheet| sheet.json);
+    assert_eq!((sheet(&view.creditor), sheet("09876543210")), (Some(None), Some(Some("its own".to_owned()))));
+    assert_eq!(sheet("11111111111"), None);
+    assert_eq!(world.store.price_sheet(&view.creditor, "non-numerico").unwrap(), None);
+}
