@@ -109,7 +109,7 @@ impl Executor {
 
     /// Runs requests in order, WRITEs to one file that follow each other as one call of [`OpenFile::write_at`].
     pub fn run(&mut self, batch: &mut Batch, replies: &mut Replies) -> Progress {
-        replies.bytes.reserve(batch.tasks.iter().map(|task| expected_bytes(&task.request)).sum());
+        replies.expect(batch.tasks.iter().map(|task| expected_bytes(&task.request)).sum());
         while let Some(first) = batch.tasks.front() {
             let count = match first.request {
                 Request::Write { handle, .. } => {
