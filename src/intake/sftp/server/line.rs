@@ -266,6 +266,9 @@ impl Line {
             self.stock.open();
             if let Some(executor) = executor.as_mut() {
                 self.drain(executor);
+                if self.signals.load(Ordering::Acquire) == seen && !self.over.is_cancelled() {
+                    executor.rest();
+                }
             }
             if self.over.is_cancelled() {
                 drop(executor.take());
