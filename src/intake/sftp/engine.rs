@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::protocol::{self, Numbered, Replies, Request, kind};
+use super::sheets::Sheet;
 
 /// Bounds of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,15 @@ impl Batch {
     }
 }
 
+/// Answers that the client has not taken.
+#[derive(Debug)]
+enum Waiting {
+    /// Small ones, gathered.
+    Few(BytesMut),
+    /// As they were written.
+    Sheet { bytes: Bytes, capacity: usize },
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
@@ -123,7 +133,7 @@ pub struct Engine {
     /// Answer bytes that what is given out may produce.
     reserved: usize,
     /// Answers not taken.
-    replies: VecDeque<BytesMut>,
+    replies: VecDeque<Waiting>,
     reply_bytes: usize,
 }
 
@@ -344,16 +354,24 @@ impl Engine {
         self.send(replies.bytes);
     }
 
-    fn send(&mut self, bytes: BytesMut) {
-        if bytes.is_empty() {
+    fn send(&mut self, sheet: Sheet) {
+        let (length, capacity) = (sheet.len(), sheet.capacity());
+        if length == 0 {
             return;
         }
-        self.reply_bytes += bytes.len();
+        self.reply_bytes += length;
         // Small answers travel together, and short answers to long READs do not keep the buffers that were made for long ones.
-        let worth = bytes.len() <= 4_096 || bytes.capacity() / 2 > bytes.len();
+        if length > 4_096 && capacity / 2 <= length {
+            self.replies.push_back(Waiting::Sheet { bytes: Bytes::from_owner(sheet), capacity });
+            return;
+        }
         match self.replies.back_mut() {
-            Some(last) if worth && last.capacity() - last.len() >= bytes.len() => last.extend_from_slice(&bytes),
-            _ => self.replies.push_back(bytes),
+            Some(Waiting::Few(last)) if last.capacity() - last.len() >= length => last.extend_from_slice(sheet.as_ref()),
+            _ => {
+                let mut few = BytesMut::with_capacity(length.max(512));
+                few.extend_from_slice(sheet.as_ref());
+                self.replies.push_back(Waiting::Few(few));
+            }
         }
     }
 
@@ -364,8 +382,11 @@ impl Engine {
         if most == 0 {
             return None;
         }
-        let bytes = front.split_to(front.len().min(most)).freeze();
-        if front.is_empty() {
+        let (bytes, left) = match front {
+            Waiting::Few(few) => (few.split_to(few.len().min(most)).freeze(), few.len()),
+            Waiting::Sheet { bytes, .. } => (bytes.split_to(bytes.len().min(most)), bytes.len()),
+        };
+        if left == 0 {
             self.replies.pop_front();
         }
         self.reply_bytes -= bytes.len();
@@ -425,8 +446,11 @@ impl Engine {
     /// Memory held for queued requests and for answers, in bytes: what the buffers have, not only what is in them.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let buffers = |buffers: &VecDeque<BytesMut>| buffers.iter().map(BytesMut::capacity).sum::<usize>();
-        buffers(&self.queue) + buffers(&self.replies)
+        let waiting = self.replies.iter().map(|waiting| match waiting {
+            Waiting::Few(few) => few.capacity(),
+            Waiting::Sheet { capacity, .. } => *capacity,
+        });
+        self.queue.iter().map(BytesMut::capacity).sum::<usize>() + waiting.sum::<usize>()
     }
 }
 

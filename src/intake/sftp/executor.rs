@@ -107,9 +107,14 @@ impl Executor {
         self.handles.has_uploads()
     }
 
+    /// Nothing is asked for at the moment: what later requests would wait for may be done now.
+    pub fn rest(&mut self) {
+        self.handles.rest();
+    }
+
     /// Runs requests in order, WRITEs to one file that follow each other as one call of [`OpenFile::write_at`].
     pub fn run(&mut self, batch: &mut Batch, replies: &mut Replies) -> Progress {
-        replies.bytes.reserve(batch.tasks.iter().map(|task| expected_bytes(&task.request)).sum());
+        replies.expect(batch.tasks.iter().map(|task| expected_bytes(&task.request)).sum());
         while let Some(first) = batch.tasks.front() {
             let count = match first.request {
                 Request::Write { handle, .. } => {

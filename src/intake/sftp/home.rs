@@ -239,6 +239,8 @@ pub trait OpenFile: Send {
     /// # Errors
     /// [`Refused::Io`], [`Refused::DiskFull`].
     fn sync(&mut self) -> Result<(), Refused>;
+    /// Its client has asked for nothing else at the moment: what CLOSE would wait for may be done now. Errors are CLOSE's to tell.
+    fn rest(&mut self) {}
     /// After CLOSE returns `Ok` the bytes are durable and about to be taken. A file with a hole, or of which a WRITE was refused and not
     /// repeated, stays as a partial upload.
     ///

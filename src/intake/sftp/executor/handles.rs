@@ -108,6 +108,14 @@ impl Handles {
         self.open.values().any(|open| matches!(open, Open::File(file) if file.flags.write))
     }
 
+    pub fn rest(&mut self) {
+        for open in self.open.values_mut() {
+            if let Open::File(File { flags: OpenFlags { write: true, .. }, file, .. }) = open {
+                file.rest();
+            }
+        }
+    }
+
     pub fn check_room(&self) -> Result<(), Refused> {
         if self.open.len() >= self.most || self.last == u32::MAX { Err(Refused::TooManyHandles) } else { Ok(()) }
     }

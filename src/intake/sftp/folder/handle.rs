@@ -74,6 +74,10 @@ impl OpenFile for WriteHandle {
         self.upload.sync()
     }
 
+    fn rest(&mut self) {
+        self.upload.flush_ahead(&self.shared);
+    }
+
     fn finish(mut self: Box<Self>, ending: Ending) -> Result<(), Refused> {
         self.end(ending)
     }

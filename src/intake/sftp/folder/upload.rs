@@ -23,6 +23,8 @@ use crate::intake::sftp::home::Refused;
 const PIECES: usize = 64;
 /// So many bytes are written between two looks at the disk's reserve, and sent off to the disk together.
 const STRIDE: u64 = 8 << 20;
+/// A file up to this size is flushed as soon as its client pauses: the next thing it says is nearly always CLOSE.
+const SMALL: u64 = 256 << 10;
 /// What came out of order is read back at once when it is not more than this; the rest when the file is closed.
 const CATCH_UP: u64 = 4 << 20;
 
@@ -70,6 +72,10 @@ struct Inner {
     unchecked: u64,
     /// The prefix that was sent off to the disk.
     sent_off: u64,
+    /// The flush ahead of CLOSE: tried once. An error is told by the system only once, so it is kept.
+    ahead: Option<Result<(), Errno>>,
+    /// Nothing was changed after the flush ahead.
+    flushed: bool,
 }
 
 /// The digest of what is there from the beginning.
@@ -106,6 +112,8 @@ impl Upload {
             gap_told: false,
             unchecked: 0,
             sent_off: size,
+            ahead: None,
+            flushed: false,
         };
         Upload { rel, inode, last: AtomicU64::new(0), taken: None, was_whole: false, inner: Mutex::new(inner) }
     }
@@ -142,6 +150,7 @@ impl Upload {
     pub fn write_at(&self, shared: &Shared, pieces: &[(u64, &[u8])]) -> Result<(), (usize, Refused)> {
         self.touch(shared.now());
         let mut inner = self.lock();
+        inner.flushed = false;
         inner.changed |= pieces.iter().any(|(_, bytes)| !bytes.is_empty());
         let result = self.write_pieces(&mut inner, shared, pieces);
         let done = result.as_ref().map_or_else(|(at, _)| *at, |()| pieces.len());
@@ -170,7 +179,7 @@ impl Upload {
     pub fn set_size(&self, shared: &Shared, size: u64) -> Result<(), Refused> {
         self.touch(shared.now());
         let mut inner = self.lock();
-        inner.changed = true;
+        (inner.changed, inner.flushed) = (true, false);
         if size > shared.limits().largest_file {
             return Err(Refused::TooLarge);
         }
@@ -198,6 +207,33 @@ impl Upload {
         inner.sent_off = inner.sent_off.min(size);
         inner.forget_gap(self.inode, shared);
         Ok(())
+    }
+
+    /// Flushes a small file while its client is silent, so that CLOSE need not wait for it. Once: of a file that goes on, only this
+    /// flush was for nothing.
+    pub fn flush_ahead(&self, shared: &Shared) {
+        let mut inner = self.lock();
+        let Inner { file: Some(file), size, ranges, ahead: None, .. } = &*inner else { return };
+        if !shared.settings.fsync || !inner.changed || *size == 0 || *size > SMALL || !ranges.is_whole(*size) {
+            return;
+        }
+        let flushed = rustix::fs::fsync(file);
+        inner.flushed = flushed.is_ok();
+        inner.ahead = Some(flushed);
+    }
+
+    /// How the flush ahead went, and whether CLOSE has nothing more to flush.
+    #[cfg(test)]
+    pub fn ahead(&self) -> (Option<Result<(), Errno>>, bool) {
+        let inner = self.lock();
+        (inner.ahead, inner.flushed)
+    }
+
+    /// As if the disk had failed in the flush ahead.
+    #[cfg(test)]
+    pub fn fail_ahead(&self) {
+        let mut inner = self.lock();
+        (inner.ahead, inner.flushed) = (Some(Err(Errno::IO)), false);
     }
 
     pub fn sync(&self) -> Result<(), Refused> {
@@ -382,8 +418,12 @@ impl Inner {
         if let Some((access, modification)) = self.times {
             // Not every share lets times be set: harmless.
             let _ = rustix::fs::futimens(file, &timestamps(access, modification));
+            self.flushed = false;
         }
-        if shared.settings.fsync {
+        if let Some(flushed) = self.ahead {
+            flushed.map_err(refused)?;
+        }
+        if shared.settings.fsync && !self.flushed {
             rustix::fs::fsync(file).map_err(refused)?;
         }
         failpoint!("sftp.flushed");

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use bytes::BytesMut;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::intake::sftp::home::Entry;
+use crate::intake::sftp::sheets::Sheet;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 /// Past it `ls` writes the year instead of the hour: half a Gregorian year, in seconds.
@@ -14,7 +14,7 @@ const RECENT: i64 = 31_556_952 / 2;
 
 /// Writes the line of `entry` as `ls -l` does in the C locale, with times in UTC; `now` in seconds since 1970 decides whether a time
 /// is recent.
-pub fn longname(out: &mut BytesMut, entry: &Entry, owner: &str, now: i64) {
+pub fn longname(out: &mut Sheet, entry: &Entry, owner: &str, now: i64) {
     let mode = entry.attributes.mode.unwrap_or(0o100_640);
     let size = entry.attributes.size.unwrap_or(0);
     let kind = if mode & 0o170_000 == 0o040_000 { 'd' } else { '-' };

@@ -1,10 +1,9 @@
-//! Answers to bytes, one after the other in one growing buffer.
-
-use bytes::{BufMut, BytesMut};
+//! Answers to bytes, one after the other in one buffer.
 
 use super::longname::longname;
 use super::{EXTENSIONS, Handle, VERSION, kind};
 use crate::intake::sftp::home::{Attributes, Entry, Refused, Space, Status};
+use crate::intake::sftp::sheets::{Sheet, Stock};
 
 /// Longest answer to READDIR: clients of old libraries take no packet above 34,000 bytes (section 3 of the draft).
 pub const MAX_PAGE_BYTES: usize = 32_768;
@@ -14,13 +13,27 @@ const LANGUAGE: &[u8] = b"it";
 /// Answers written by the executor, to be given to the engine, and how much of what the engine reserved they settle.
 #[derive(Debug, Default)]
 pub struct Replies {
-    pub(in crate::intake::sftp) bytes: BytesMut,
+    pub(in crate::intake::sftp) bytes: Sheet,
+    stock: Stock,
     pub(in crate::intake::sftp) answered: usize,
     pub(in crate::intake::sftp) reserved: usize,
     pub(in crate::intake::sftp) raw: usize,
 }
 
 impl Replies {
+    /// Answers in buffers of that stock.
+    #[must_use]
+    pub fn on(stock: &Stock) -> Replies {
+        Replies { stock: stock.clone(), ..Replies::default() }
+    }
+
+    /// Has room at once for answers of so many bytes.
+    pub(in crate::intake::sftp) fn expect(&mut self, bytes: usize) {
+        if self.bytes.is_empty() && self.bytes.capacity() < bytes {
+            self.bytes = self.stock.sheet(bytes);
+        }
+    }
+
     /// Bytes written so far.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -78,14 +91,12 @@ impl Replies {
     pub fn data(&mut self, id: u32, most: u32, fill: impl FnOnce(&mut [u8]) -> Result<usize, Refused>) -> Result<usize, Refused> {
         let start = self.bytes.len();
         let most = most as usize;
-        self.bytes.reserve(13 + most);
         self.bytes.put_u32(0);
         self.bytes.put_u8(kind::DATA);
         self.bytes.put_u32(id);
         self.bytes.put_u32(0);
         let body = self.bytes.len();
-        self.bytes.resize(body + most, 0);
-        let filled = fill(self.bytes.get_mut(body..).unwrap_or_default());
+        let filled = fill(self.bytes.room(most));
         let length = filled.unwrap_or(0).min(most);
         if filled.is_err() || (length == 0 && most > 0) {
             self.bytes.truncate(start);
@@ -151,14 +162,14 @@ impl Replies {
         Page { out: &mut self.bytes, start, count: 0 }
     }
 
-    fn numbered(&mut self, kind: u8, id: u32, body: impl FnOnce(&mut BytesMut)) {
+    fn numbered(&mut self, kind: u8, id: u32, body: impl FnOnce(&mut Sheet)) {
         self.frame(kind, |out| {
             out.put_u32(id);
             body(out);
         });
     }
 
-    fn frame(&mut self, kind: u8, body: impl FnOnce(&mut BytesMut)) {
+    fn frame(&mut self, kind: u8, body: impl FnOnce(&mut Sheet)) {
         string_of(&mut self.bytes, |out| {
             out.put_u8(kind);
             body(out);
@@ -168,7 +179,7 @@ impl Replies {
 
 /// An answer to READDIR being written.
 pub struct Page<'a> {
-    out: &'a mut BytesMut,
+    out: &'a mut Sheet,
     start: usize,
     count: u32,
 }
@@ -202,13 +213,13 @@ impl Page<'_> {
     }
 }
 
-fn put_string(out: &mut BytesMut, string: &[u8]) {
+fn put_string(out: &mut Sheet, string: &[u8]) {
     out.put_u32(u32::try_from(string.len()).unwrap_or(u32::MAX));
     out.put_slice(string);
 }
 
 /// A string whose length is known only when it is written.
-fn string_of(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
+fn string_of(out: &mut Sheet, body: impl FnOnce(&mut Sheet)) {
     let start = out.len();
     out.put_u32(0);
     body(out);
@@ -216,13 +227,13 @@ fn string_of(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
     patch(out, start, length);
 }
 
-fn patch(out: &mut BytesMut, at: usize, value: usize) {
-    if let Some(word) = out.get_mut(at..at + 4) {
+fn patch(out: &mut Sheet, at: usize, value: usize) {
+    if let Some(word) = out.written().get_mut(at..at + 4) {
         word.copy_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes());
     }
 }
 
-fn put_attributes(out: &mut BytesMut, attributes: &Attributes) {
+fn put_attributes(out: &mut Sheet, attributes: &Attributes) {
     let Attributes { size, owner, mode, times } = attributes;
     let bit = |present: bool, bit: u32| if present { bit } else { 0 };
     out.put_u32(bit(size.is_some(), 1) | bit(owner.is_some(), 2) | bit(mode.is_some(), 4) | bit(times.is_some(), 8));

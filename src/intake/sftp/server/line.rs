@@ -21,9 +21,10 @@ use crate::intake::sftp::engine::{Ended, Engine, Limits};
 use crate::intake::sftp::executor::{Executor, Progress};
 use crate::intake::sftp::home::Refused;
 use crate::intake::sftp::protocol::Replies;
+use crate::intake::sftp::sheets::Stock;
 
 /// Given to SSH at once; what waits there for the window is no more in the engine's budget.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 128 << 10;
 /// Bytes of requests past which the client's socket is not read until the disk has taken some.
 const FULL: usize = 2 << 20;
 
@@ -44,7 +45,11 @@ pub struct Line {
     /// Rung when `signals` grows while a worker lingers.
     bell: Condvar,
     lingering: Mutex<()>,
+    /// Somebody hears the bell: to ring it costs a call of the system.
+    hears: AtomicBool,
     output: Notify,
+    /// Buffers of answers, kept while there is a worker.
+    stock: Stock,
     /// Cancelled: the channel is over.
     over: CancellationToken,
     /// Cancelled: the client has closed the channel. What it asked for before is done; nobody takes the answers.
@@ -100,7 +105,9 @@ impl Line {
             signals: AtomicUsize::new(0),
             bell: Condvar::new(),
             lingering: Mutex::new(()),
+            hears: AtomicBool::new(false),
             output: Notify::new(),
+            stock: Stock::default(),
             over: link.over.child_token(),
             left: CancellationToken::new(),
             asked: AtomicU64::new(link.age_ms()),
@@ -127,6 +134,7 @@ impl Line {
     /// The client broke the rules: the session must end.
     pub fn feed(self: &Arc<Self>, data: &[u8]) -> Result<(), Ended> {
         let mut engine = lock(&self.engine);
+        let before = engine.queued_requests();
         engine.feed(data)?;
         let now = self.link.age_ms().max(1);
         self.asked.store(now, Ordering::Relaxed);
@@ -136,7 +144,8 @@ impl Line {
             self.partial.store(now, Ordering::Relaxed);
         }
         self.balance(&engine);
-        let (work, answers) = (engine.queued_requests() > 0, engine.reply_bytes() > 0);
+        // A piece of a request that is still coming is nothing to do.
+        let (work, answers) = (engine.queued_requests() > before, engine.reply_bytes() > 0);
         drop(engine);
         if answers {
             self.output.notify_one();
@@ -228,9 +237,12 @@ impl Line {
     }
 
     fn wake(self: &Arc<Self>) {
-        if self.signals.fetch_add(1, Ordering::AcqRel) > 0 {
-            drop(lock(&self.lingering));
-            self.bell.notify_one();
+        if self.signals.fetch_add(1, Ordering::SeqCst) > 0 {
+            // Who begins to listen after this look sees the signal.
+            if self.hears.load(Ordering::SeqCst) {
+                drop(lock(&self.lingering));
+                self.bell.notify_one();
+            }
             return;
         }
         let line = self.clone();
@@ -251,8 +263,12 @@ impl Line {
         let mut executor = lock(&self.executor);
         loop {
             let seen = self.signals.load(Ordering::Acquire);
+            self.stock.open();
             if let Some(executor) = executor.as_mut() {
                 self.drain(executor);
+                if self.signals.load(Ordering::Acquire) == seen && !self.over.is_cancelled() {
+                    executor.rest();
+                }
             }
             if self.over.is_cancelled() {
                 drop(executor.take());
@@ -260,9 +276,14 @@ impl Line {
                 self.uploads.store(false, Ordering::Relaxed);
             }
             if !self.over.is_cancelled() {
-                let still = |(): &mut ()| self.signals.load(Ordering::Acquire) == seen;
+                self.hears.store(true, Ordering::SeqCst);
+                let still = |(): &mut ()| self.signals.load(Ordering::SeqCst) == seen;
                 let lingered = self.bell.wait_timeout_while(lock(&self.lingering), LINGER, still);
                 drop(lingered.unwrap_or_else(PoisonError::into_inner));
+                self.hears.store(false, Ordering::SeqCst);
+            }
+            if self.signals.load(Ordering::Acquire) == seen {
+                self.stock.close();
             }
             if self.signals.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 return;
@@ -293,7 +314,7 @@ impl Line {
                 return;
             };
             loop {
-                let mut replies = Replies::default();
+                let mut replies = Replies::on(&self.stock);
                 let ended = executor.ended_uploads();
                 let progress = executor.run(&mut batch, &mut replies);
                 if executor.ended_uploads() > ended {

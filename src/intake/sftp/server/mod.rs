@@ -1,7 +1,7 @@
 //! SSH around the engine: listeners, accounts, and whoever guards the door.
 //!
 //! `gate` the socket, `connection` what SSH asks, `line` one SFTP channel and its worker, `guests` everybody who is there,
-//! `defender` addresses that guess, `ledger` what is told to the books. The server knows neither store nor sentences: it is given a
+//! `defender` addresses that guess, `lanes` the threads that carry it all, `ledger` what is told to the books. The server knows neither store nor sentences: it is given a
 //! [`Homes`], a [`ledger::Ledger`] and [`Words`].
 
 pub mod accounts;
@@ -13,6 +13,7 @@ mod gate;
 mod guests;
 pub mod host_keys;
 mod kexinit;
+mod lanes;
 pub mod ledger;
 mod line;
 pub mod password;
@@ -40,6 +41,7 @@ use counts::Counts;
 use defender::{Ban, Defender, Offence, Verdict};
 use gate::{Gate, Link};
 use guests::{Guest, Guests};
+use lanes::Lanes;
 use ledger::{Ledger, SessionWitness};
 
 /// Every refused login takes this long, whatever was wrong.
@@ -137,6 +139,8 @@ impl Inner {
 /// A door that listens.
 pub struct Door {
     inner: Arc<Inner>,
+    /// Sessions end with them.
+    _lanes: Arc<Lanes>,
     tasks: JoinSet<()>,
     addresses: Vec<SocketAddr>,
 }
@@ -203,16 +207,17 @@ impl Door {
             counts: Counts::default(),
             closed: CancellationToken::new(),
         });
+        let lanes = Arc::new(Lanes::start());
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         for (address, compat) in listeners {
             let listener = listen(*address).map_err(|error| (*address, error))?;
             addresses.push(listener.local_addr().unwrap_or(*address));
             let config = Arc::new(ssh_config(&inner.settings.limits, *compat, &keys));
-            tasks.spawn(accept(inner.clone(), listener, config, *compat));
+            tasks.spawn(accept(inner.clone(), lanes.clone(), listener, config, *compat));
         }
         tasks.spawn(watchdog::run(inner.clone()));
-        Ok(Door { inner, tasks, addresses })
+        Ok(Door { inner, _lanes: lanes, tasks, addresses })
     }
 
     /// Where it listens.
@@ -296,7 +301,8 @@ fn ssh_config(limits: &SftpLimits, compat: Compat, keys: &[PrivateKey]) -> russh
         keys: algorithms::host_keys(compat, keys),
         limits: russh::Limits::new(rekey, rekey, Duration::from_secs(3_600)),
         window_size: WINDOW,
-        event_buffer_size: 4,
+        // Messages of up to 32 KiB between what feeds the session and the session: it takes all that is there before it writes.
+        event_buffer_size: 16,
         channel_buffer_size: 1,
         preferred: algorithms::preferred(compat),
         max_auth_attempts: ATTEMPTS,
@@ -309,7 +315,8 @@ fn ssh_config(limits: &SftpLimits, compat: Compat, keys: &[PrivateKey]) -> russh
     }
 }
 
-async fn accept(door: Arc<Inner>, listener: TcpListener, config: Arc<russh::server::Config>, compat: Compat) {
+/// The lanes are held by the door and by those who accept, never by what runs on them.
+async fn accept(door: Arc<Inner>, lanes: Arc<Lanes>, listener: TcpListener, config: Arc<russh::server::Config>, compat: Compat) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -335,8 +342,21 @@ async fn accept(door: Arc<Inner>, listener: TcpListener, config: Arc<russh::serv
         let link = Link::new(CancellationToken::new());
         let guest = door.guests.enter(peer, link.clone(), &door.counts);
         let counted = door.counts.connection();
-        let gate = Gate::new(socket, link, guest.offer.clone(), counted);
-        tokio::spawn(serve(door.clone(), guest, gate, config.clone(), compat));
+        let (carried, config) = (door.clone(), config.clone());
+        // The socket is heard of by the thread that carries it.
+        let socket = socket.into_std();
+        lanes.carry(async move {
+            match socket.and_then(TcpStream::from_std) {
+                Ok(socket) => {
+                    let gate = Gate::new(socket, link, guest.offer.clone(), counted);
+                    serve(carried, guest, gate, config, compat).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "una connessione SFTP non può essere accettata");
+                    carried.guests.leave(&guest);
+                }
+            }
+        });
     }
 }
 

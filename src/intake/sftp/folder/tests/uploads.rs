@@ -3,6 +3,9 @@
 use super::*;
 use crate::domain::digest::Sha256;
 use crate::intake::arrivals::Arrived;
+use crate::intake::sftp::folder::inbox::Outcome;
+use crate::intake::sftp::folder::path::Rel;
+use crate::intake::sftp::folder::upload::Upload;
 
 fn arrived(house: &House, file: &str) -> Option<Arrived> {
     house.arrivals.get(Path::new(file))
@@ -620,4 +623,38 @@ fn two_sessions_do_not_write_one_file_unless_the_first_went_silent() {
     file.write_at(&[(10, b"!")]).unwrap();
     file.finish(Ending::Closed).unwrap();
     assert_eq!(house.tree("in")["lotto.zip"], b"primo1234x!");
+}
+
+#[test]
+fn a_small_file_is_flushed_while_its_client_pauses_once_and_never_for_nothing() {
+    let house = House::new();
+    let begin = |name: &str| house.shared.open_write(1, &Rel::new(name), WRITE).unwrap();
+    let write = |upload: &Upload, at: u64, bytes: &[u8]| upload.write_at(&house.shared, &[(at, bytes)]).unwrap();
+    let small = begin("a.zip");
+    small.flush_ahead(&house.shared);
+    assert_eq!(small.ahead(), (None, false), "nothing is in it");
+    write(&small, 0, b"abc");
+    small.flush_ahead(&house.shared);
+    assert_eq!(small.ahead(), (Some(Ok(())), true));
+    write(&small, 3, b"d");
+    assert_eq!(small.ahead(), (Some(Ok(())), false), "CLOSE flushes what came afterwards");
+    small.flush_ahead(&house.shared);
+    assert_eq!(small.ahead(), (Some(Ok(())), false), "who pauses often does not flush often");
+    assert!(matches!(house.shared.finish(&small, Ending::Closed), Ok(Outcome::Whole { size: 4, .. })));
+    assert_eq!(std::fs::read(house.path("in/a.zip")).unwrap(), b"abcd");
+
+    let (large, holed) = (begin("b.zip"), begin("c.zip"));
+    write(&large, 0, &vec![1; (256 << 10) + 1]);
+    write(&holed, 10, b"abc");
+    for upload in [&large, &holed] {
+        upload.flush_ahead(&house.shared);
+        assert_eq!(upload.ahead(), (None, false));
+    }
+
+    // The system tells of a failed flush only once: the next one would say that all is well.
+    let failed = begin("d.zip");
+    write(&failed, 0, b"abc");
+    failed.fail_ahead();
+    assert!(matches!(house.shared.finish(&failed, Ending::Closed), Ok(Outcome::Partial { size: 0, why: Refused::Io })));
+    assert!(!house.path("in/d.zip").exists());
 }
