@@ -88,6 +88,7 @@ pub async fn run(hub: Arc<Hub>) {
     let mut jumps = Jumps::from(Clock::REAL.now(), clock::monotonic());
     // What falls due within so long is leased together.
     let together = DUE_TOGETHER / hub.clock.factor();
+    let mut next_look = clock::monotonic();
     while !hub.stopping.is_cancelled() {
         hub.pulse.beat(Beat::Dispatch);
         // Before anything is leased: leases that seem to have ended have not.
@@ -100,7 +101,11 @@ pub async fn run(hub: Arc<Hub>) {
         let (mut wanted, full) = wanted(&hub, &counts, sending, turn, now);
         turn = turn.wrapping_add(1);
         wanted.extend(orphans.channels.iter().flat_map(|channel| [0, 1, 2].map(|lane| (channel.clone(), lane, OWN_WORK))));
-        let leased = if wanted.is_empty() { Ok(Vec::new()) } else { hub.store.lease(&owner, wanted, until, now).await };
+        let look = clock::monotonic() >= next_look;
+        if look {
+            next_look = clock::monotonic() + together;
+        }
+        let leased = if wanted.is_empty() { Ok(Vec::new()) } else { hub.store.lease_of(&owner, wanted, until, now, look).await };
         let idle = match leased {
             Ok(jobs) => {
                 let idle = jobs.is_empty();
@@ -137,7 +142,7 @@ pub async fn run(hub: Arc<Hub>) {
             }
         };
         if idle {
-            rest(&hub, &freed, full, together).await;
+            rest(&hub, &freed, full, next_look).await;
         }
         // Lets what rings together be leased together: a lease looks at every channel.
         tokio::time::sleep(GATHER).await;
@@ -147,12 +152,12 @@ pub async fn run(hub: Arc<Hub>) {
 }
 
 /// Until there is something to lease: it was rung for, it is due, or (`full`) what was under way leaves room for what waits.
-async fn rest(hub: &Hub, freed: &Notify, full: bool, together: Duration) {
+async fn rest(hub: &Hub, freed: &Notify, full: bool, next_look: std::time::Instant) {
     let mut until = clock::monotonic() + LONGEST_REST;
     loop {
         if let Ok(Some(due)) = hub.store.next_due().await {
-            let nap = hub.clock.real_until(due).max(together).max(Duration::from_millis(2));
-            until = until.min(clock::monotonic() + nap);
+            let nap = hub.clock.real_until(due).max(Duration::from_millis(2));
+            until = until.min((clock::monotonic() + nap).max(next_look));
         }
         tokio::select! {
             // What has ended may have left something for later.

@@ -256,18 +256,33 @@ pub(super) fn any_ready(db: &Connection) -> Result<bool, StoreError> {
 /// How many jobs of which channel and lane a worker would take.
 pub type Wanted = (String, u8, usize);
 
+/// Whether a job that waited has fallen due, and whether a lease has ended.
+fn fallen_due(db: &Connection, now: Timestamp) -> Result<(bool, bool), StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'ATTESA' AND due_at <= ?1), \
+               EXISTS (SELECT 1 FROM job WHERE state = 'IN_CORSO' AND lease_until < ?1)";
+    Ok(db.prepare_cached(sql)?.query_row([ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
 impl Store {
     /// Leases due jobs, the most urgent first, up to what is wanted of each channel and lane.
     pub async fn lease(&self, owner: &str, wanted: Vec<Wanted>, until: Timestamp, now: Timestamp) -> Result<Vec<Leased>, StoreError> {
+        self.lease_of(owner, wanted, until, now, true).await
+    }
+
+    /// The same; without `due` what has fallen due since is left to a later call.
+    pub async fn lease_of(
+        &self,
+        owner: &str,
+        wanted: Vec<Wanted>,
+        until: Timestamp,
+        now: Timestamp,
+        due: bool,
+    ) -> Result<Vec<Leased>, StoreError> {
         let owner = owner.to_owned();
+        let look = due;
         self.write(move |db| {
             // Mostly there is none of either: looking costs less than a change that finds nothing.
-            let (due, expired): (bool, bool) = db
-                .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM job WHERE state = 'ATTESA' AND due_at <= ?1), \
-                     EXISTS (SELECT 1 FROM job WHERE state = 'IN_CORSO' AND lease_until < ?1)",
-                )?
-                .query_row([ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (due, expired): (bool, bool) = if look { fallen_due(db, now)? } else { (false, false) };
             if due {
                 // After an hour of waiting many are due together: so many a call.
                 db.prepare_cached(

@@ -349,7 +349,7 @@ fn room(config: &RestConfig) -> Arc<Semaphore> {
 /// it is told.
 async fn whole(body: Body, limit: usize, room: Option<&Arc<Semaphore>>) -> Result<Message, Refused> {
     let mut stream = body.into_data_stream();
-    let (mut whole, mut seen) = (BytesMut::new(), 0_usize);
+    let (mut first, mut whole, mut seen) = (Bytes::new(), BytesMut::new(), 0_usize);
     let mut held: Option<OwnedSemaphorePermit> = None;
     let mut refused = None;
     let mut passed = 0_usize;
@@ -370,10 +370,18 @@ async fn whole(body: Body, limit: usize, room: Option<&Arc<Semaphore>>) -> Resul
             }
         }
         if refused.is_none() {
+            // Mostly it comes in one piece, which is taken as it is.
+            if seen == part.len() {
+                first = part;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.extend_from_slice(&first);
+            }
             whole.extend_from_slice(&part);
             continue;
         }
-        (whole, held) = (BytesMut::new(), None);
+        (first, whole, held) = (Bytes::new(), BytesMut::new(), None);
         passed = passed.saturating_add(part.len());
         if passed > PASSED_OVER {
             break;
@@ -381,7 +389,7 @@ async fn whole(body: Body, limit: usize, room: Option<&Arc<Semaphore>>) -> Resul
     }
     match refused {
         Some(why) => Err(why),
-        None => Ok(Message { bytes: whole.freeze(), held }),
+        None => Ok(Message { bytes: if whole.is_empty() { first } else { whole.freeze() }, held }),
     }
 }
 
