@@ -319,9 +319,13 @@ mod tests {
             gate.flush().await.unwrap();
             gate
         });
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert!(!waiting.is_finished(), "the client has not taken them");
-        assert!(held.blocked_ms() > 0, "and that is seen");
+        let seen = async {
+            while held.blocked_ms() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), seen).await.expect("the client has not taken them, and that is seen");
+        assert!(!waiting.is_finished());
         let mut taken = vec![0; 6 + sent.len()];
         timeout(Duration::from_secs(5), far.read_exact(&mut taken)).await.unwrap().unwrap();
         assert!(taken.strip_prefix(b"little") == Some(&sent), "in order, whether they went by the buffer or past it");
