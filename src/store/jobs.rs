@@ -269,17 +269,16 @@ impl Store {
         self.lease_of(owner, wanted, until, now, true).await
     }
 
-    /// The same; without `due` what has fallen due since is left to a later call.
+    /// The same; without `look` what has fallen due since is left to a later call.
     pub async fn lease_of(
         &self,
         owner: &str,
         wanted: Vec<Wanted>,
         until: Timestamp,
         now: Timestamp,
-        due: bool,
+        look: bool,
     ) -> Result<Vec<Leased>, StoreError> {
         let owner = owner.to_owned();
-        let look = due;
         self.write(move |db| {
             // Mostly there is none of either: looking costs less than a change that finds nothing.
             let (due, expired): (bool, bool) = if look { fallen_due(db, now)? } else { (false, false) };

@@ -2,6 +2,7 @@
 //! end, and how the acts of those lines stand. Known to this thread alone, the only one that writes: see [`together`].
 
 use std::cell::RefCell;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, params};
@@ -63,13 +64,11 @@ pub(super) fn take(db: &Connection, source: &str, flow: &str, now: i64) -> Resul
             await_publication(db, source, flow, now)?;
             return Ok(line);
         };
-        if !open.sources.contains_key(source) {
-            open.sources.insert(source.to_owned(), Given { next: next(db, source)?, flows: BTreeMap::new() });
-        }
-        let Some(given) = open.sources.get_mut(source) else { return Err(StoreError::NotFound("counter")) };
-        if !given.flows.contains_key(flow) {
-            given.flows.insert(flow.to_owned(), now);
-        }
+        let given = match open.sources.entry(source.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(Given { next: next(db, source)?, flows: BTreeMap::new() }),
+        };
+        given.flows.entry(flow.to_owned()).or_insert(now);
         given.next += 1;
         Ok(given.next - 1)
     })

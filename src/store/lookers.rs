@@ -7,7 +7,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rusqlite::Connection;
 
@@ -41,6 +41,8 @@ pub(super) struct Lookers {
     commits: AtomicU64,
     /// Pages of the log after the last commit.
     log_pages: AtomicU64,
+    /// The whole database is being worked on: whoever looks meanwhile keeps nothing.
+    alone: AtomicBool,
 }
 
 /// Pages of the log from which no snapshot is kept: the writer is about to end the log and begin it again.
@@ -62,7 +64,7 @@ impl Lookers {
             looker.seen = commits;
         }
         let outcome = query(&looker.db);
-        let full = self.log_pages.load(Ordering::Relaxed) >= NEARLY_FULL;
+        let full = self.log_pages.load(Ordering::Relaxed) >= NEARLY_FULL || self.alone.load(Ordering::Acquire);
         let mut idle = lock(&self.idle);
         // Under the lock: whoever takes the snapshots back finds this one, or this one sees that they were.
         if full || looker.seen != self.commits.load(Ordering::Acquire) {
@@ -72,8 +74,17 @@ impl Lookers {
         outcome
     }
 
-    /// A group was committed: what was seen until now is old.
-    pub fn committed(&self) {
+    /// Runs work on the whole database, which may want the log for itself.
+    pub fn beside(&self, work: impl FnOnce()) {
+        self.alone.store(true, Ordering::Release);
+        self.take_back();
+        work();
+        self.alone.store(false, Ordering::Release);
+        self.take_back();
+    }
+
+    /// Something was committed, or somebody needs the log: what was seen until now is old.
+    pub fn take_back(&self) {
         self.commits.fetch_add(1, Ordering::AcqRel);
         lock(&self.idle).iter_mut().for_each(Looker::end);
     }
@@ -138,10 +149,21 @@ mod tests {
         assert!((1..=3).contains(&kept()), "the next question finds a snapshot");
         assert!(store.empties_its_log().await, "and it is taken back from whoever needs the log");
         assert_eq!((kept(), read(&store)), (0, 300));
+        let asks = store.clone();
+        let emptied = store.alone(move |db| {
+            // Whoever asks while the whole database is worked on keeps nothing: the log would not be emptied.
+            db.execute("UPDATE setting SET value = '301' WHERE name = 'prova'", [])?;
+            assert_eq!(read(&asks), 301);
+            db.busy_timeout(std::time::Duration::from_millis(100))?;
+            Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!((emptied.await.unwrap(), kept(), read(&store)), (0, 0, 301));
+        // The writer is done with what it did alone.
+        raise(&store, 301).await;
         store.inner.lookers.log_is(super::super::LOG_FULL);
-        assert_eq!((read(&store), kept()), (300, 0), "none is kept while the log is to begin again");
+        assert_eq!((read(&store), kept()), (301, 0), "none is kept while the log is to begin again");
         store.inner.lookers.log_is(1);
-        assert_eq!((read(&store), kept()), (300, 1));
+        assert_eq!((read(&store), kept()), (301, 1));
     }
 
     #[test]

@@ -534,9 +534,7 @@ fn write_loop(
                 continue;
             }
             Ok(Message::Alone(work)) => {
-                lookers.committed();
-                work(db);
-                lookers.committed();
+                lookers.beside(|| work(db));
                 continue;
             }
             Ok(Message::Stop) | Err(_) => break,
@@ -584,18 +582,16 @@ fn write_loop(
             }
         }
         if any {
-            lookers.committed();
+            lookers.take_back();
         }
         under_way += 1;
         // Its receiver lives until this sender is gone.
         let _ = committed.send(Committed { replies, failure, written: any });
         if let Some(work) = alone {
-            lookers.committed();
-            work(db);
-            lookers.committed();
+            lookers.beside(|| work(db));
         }
     }
-    lookers.committed();
+    lookers.take_back();
     let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 

@@ -167,6 +167,7 @@ pub(super) fn number_of(notice: &str) -> Option<i64> {
     notice.parse().ok().filter(|number| (0..BESIDE).contains(number))
 }
 
+/// What a new position of that notice is kept under: its number, unless a position of another creditor has it.
 pub(super) fn free_number(db: &Connection, notice: &str) -> Result<i64, StoreError> {
     if let Some(number) = number_of(notice) {
         let taken: bool =
