@@ -95,7 +95,7 @@ pub use unasked::AskedBack;
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -106,6 +106,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use self::cache::Cache;
 use self::lookers::Lookers;
+use crate::clock::monotonic;
 
 /// Why a business function did not do its work. Nothing of it was saved.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +172,7 @@ enum Message {
     Work(Write),
     /// Runs between two groups, outside of any transaction.
     Alone(Alone),
-    /// A group has reached the disk.
+    /// A group has reached the disk: for a writer that waits.
     Synced,
     Stop,
 }
@@ -228,6 +229,8 @@ impl std::ops::Drop for Inner {
 
 /// Most functions committed together.
 const GROUP: usize = 512;
+/// Longest that a group is run while the disk is free: those who are in it wait for it, and bring what comes after.
+const GROUP_TIME: Duration = Duration::from_millis(10);
 const READERS: usize = 3;
 const LOST: &str = "the disk failed: what it holds is known after a restart";
 /// Acts, orders or rows that a long work takes in one transaction, so that others come in between.
@@ -265,12 +268,13 @@ impl Store {
         let (sender, receiver) = mpsc::channel();
         let (commit, committed) = mpsc::channel();
         let (lost, seen, told) = (Arc::new(AtomicBool::new(false)), sender.clone(), folder.join("messo.db-wal"));
+        let under_way = Arc::new(AtomicUsize::new(0));
         let (at_writer, at_sync) = (lost.clone(), lost.clone());
         let cache = Cache::of(&path);
         let start = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let looking = lookers.clone();
-        let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer, cache, &looking))?;
-        let sync = start("store-sync").spawn(move || sync_loop(&told, &committed, &seen, &at_sync))?;
+        let (looking, going) = (lookers.clone(), under_way.clone());
+        let thread = start("store").spawn(move || write_loop(&writer, &receiver, &commit, &at_writer, &going, cache, &looking))?;
+        let sync = start("store-sync").spawn(move || sync_loop(&told, &committed, &seen, &at_sync, &under_way))?;
         Ok(Store {
             inner: Arc::new(Inner {
                 writer: Mutex::new(Some(sender)),
@@ -519,20 +523,17 @@ fn write_loop(
     queue: &mpsc::Receiver<Message>,
     committed: &mpsc::Sender<Committed>,
     lost: &AtomicBool,
+    under_way: &AtomicUsize,
     mut cache: Cache,
     lookers: &Lookers,
 ) {
-    // Groups on their way to the disk.
-    let mut under_way = 0_usize;
+    let disk_is_free = || under_way.load(Ordering::Acquire) == 0;
     let mut stopping = false;
     while !stopping {
         cache.fit(db);
         let first = match queue.recv() {
             Ok(Message::Work(work)) => work,
-            Ok(Message::Synced) => {
-                under_way = under_way.saturating_sub(1);
-                continue;
-            }
+            Ok(Message::Synced) => continue,
             Ok(Message::Alone(work)) => {
                 lookers.beside(|| work(db));
                 continue;
@@ -548,6 +549,7 @@ fn write_loop(
         let mut any = false;
         let mut alone = None;
         let mut next = Some(first);
+        let begun = monotonic();
         while let Some(work) = next.take() {
             let (reply, left) = work(failure.is_none().then_some(db));
             any |= left == Change::Kept;
@@ -557,9 +559,13 @@ fn write_loop(
                 failure = Some("the transaction was lost".to_owned());
             }
             while failure.is_none() && next.is_none() && replies.len() < GROUP {
-                match if under_way > 0 { queue.recv().ok() } else { queue.try_recv().ok() } {
+                let free = disk_is_free();
+                if free && begun.elapsed() >= GROUP_TIME {
+                    break;
+                }
+                match if free { queue.try_recv().ok() } else { queue.recv().ok() } {
                     Some(Message::Work(work)) => next = Some(work),
-                    Some(Message::Synced) => under_way = under_way.saturating_sub(1),
+                    Some(Message::Synced) => {}
                     Some(Message::Alone(work)) => {
                         alone = Some(work);
                         break;
@@ -584,7 +590,7 @@ fn write_loop(
         if any {
             lookers.take_back();
         }
-        under_way += 1;
+        under_way.fetch_add(1, Ordering::AcqRel);
         // Its receiver lives until this sender is gone.
         let _ = committed.send(Committed { replies, failure, written: any });
         if let Some(work) = alone {
@@ -603,7 +609,7 @@ struct Committed {
 }
 
 /// Brings the log to the disk, then answers those whose changes it holds: in their order, for each may rest on those before.
-fn sync_loop(log: &Path, groups: &mpsc::Receiver<Committed>, writer: &mpsc::Sender<Message>, lost: &AtomicBool) {
+fn sync_loop(log: &Path, groups: &mpsc::Receiver<Committed>, writer: &mpsc::Sender<Message>, lost: &AtomicBool, under_way: &AtomicUsize) {
     let mut file = None;
     while let Ok(first) = groups.recv() {
         let mut all = vec![first];
@@ -617,9 +623,8 @@ fn sync_loop(log: &Path, groups: &mpsc::Receiver<Committed>, writer: &mpsc::Send
             lost.store(true, Ordering::Release);
             tracing::error!(error, "the store cannot reach the disk");
         }
-        for _ in &all {
-            let _ = writer.send(Message::Synced);
-        }
+        under_way.fetch_sub(all.len(), Ordering::AcqRel);
+        let _ = writer.send(Message::Synced);
         for group in all {
             let failure = group.failure.or_else(|| failure.clone());
             for reply in group.replies {
