@@ -21,6 +21,8 @@ pub mod domain;
 pub mod flow;
 /// Where drops come from: watched folders now.
 pub mod intake;
+/// Threads that carry the connections of a door.
+pub mod lanes;
 /// What gestionali read back: rendered purely, placed whole.
 pub mod outbox;
 /// HTTP that others call: partner tecnologici.

@@ -3,14 +3,20 @@
 //! For a person at a terminal they are words; under systemd, or on request, one JSON object per line. Times are real time
 //! in UTC, also when the business clock of a demo runs faster. What never enters a log: names, codici fiscali, addresses,
 //! bodies, secrets, and the names of dropped files, which often hold a surname: [`mask_name`] is what may be written of them.
+//!
+//! Lines are written behind whoever logs ([`Logs`]): of a process that is killed those of the last 50 ms may be missing, but never one
+//! of `WARN` or `ERROR`, nor what was logged before it.
 
+mod behind;
 pub mod metrics;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Stderr};
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use tracing_subscriber::EnvFilter;
+
+use behind::Behind;
 
 /// What is logged when nobody says otherwise.
 pub const DEFAULT_FILTER: &str = "info";
@@ -58,12 +64,30 @@ pub enum TelemetryError {
     AlreadyStarted,
 }
 
+/// The logs of this process. What still waits is written when this is dropped, and from then on every line at once.
+#[must_use = "lines that wait are written when it is dropped"]
+pub struct Logs(Behind<Stderr>);
+
+impl Logs {
+    /// Writes what waits: before something else is written to standard error.
+    pub fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Starts the logs of this process, once. Without `filter` the variable [`FILTER_VARIABLE`] decides, then [`DEFAULT_FILTER`].
 ///
 /// From here on a panic is logged by its place alone: its message may quote a row that was being read.
-pub fn init(format: Format, filter: Option<&str>) -> Result<(), TelemetryError> {
+pub fn init(format: Format, filter: Option<&str>) -> Result<Logs, TelemetryError> {
     let filter = parse_filter(filter.map(str::to_owned).or_else(|| std::env::var(FILTER_VARIABLE).ok()))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = Logs(Behind::start(std::io::stderr()));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.0.clone());
     match format {
         Format::Human => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
         Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
@@ -73,7 +97,7 @@ pub fn init(format: Format, filter: Option<&str>) -> Result<(), TelemetryError> 
         let place = panic.location().map_or_else(|| "?".to_owned(), ToString::to_string);
         tracing::error!(place, thread = std::thread::current().name().unwrap_or("?"), "panic");
     }));
-    Ok(())
+    Ok(logs)
 }
 
 fn parse_filter(filter: Option<String>) -> Result<EnvFilter, TelemetryError> {

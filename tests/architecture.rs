@@ -20,19 +20,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("telemetry", &[]),
     ("failpoint", &[]),
+    ("lanes", &[]),
     ("config", &["domain", "clock"]),
     // The rules in the middle: no clock, no configuration of their own.
     ("flow", &["domain"]),
     ("batch", &["domain"]),
     // Sentences: turn lower types into Italian, decide nothing.
     ("text", &["domain", "batch", "flow", "config"]),
-    ("intake", &["batch", "flow", "domain", "config", "clock", "telemetry"]),
+    ("intake", &["batch", "flow", "domain", "config", "clock", "telemetry", "lanes"]),
     ("connectors", &["batch", "flow", "domain", "config", "clock", "telemetry"]),
     ("store", &["batch", "flow", "domain", "config", "clock", "telemetry"]),
     ("outbox", &["batch", "flow", "domain", "config", "clock", "telemetry", "text"]),
     ("service", &["intake", "connectors", "store", "outbox", "batch", "flow", "domain", "config", "clock", "telemetry", "text"]),
     // What others call over HTTP: acts through `service`.
-    ("rest", &["service", "store", "flow", "domain", "config", "clock", "telemetry"]),
+    ("rest", &["service", "store", "flow", "domain", "config", "clock", "telemetry", "lanes"]),
     // The outside world: what it shares with the rest is the vocabulary, or it could not catch our mistakes.
     ("sandbox", &["domain", "clock"]),
     (

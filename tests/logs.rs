@@ -15,7 +15,7 @@ const PART: &str = "MESSO_TEST_LOGS";
 #[test]
 fn child() {
     let Ok(format) = std::env::var(PART) else { return };
-    telemetry::init(format.parse::<Format>().unwrap(), None).unwrap();
+    let _logs = telemetry::init(format.parse::<Format>().unwrap(), None).unwrap();
     assert!(telemetry::init(Format::Json, None).is_err(), "a second start is refused");
     tracing::debug!("silent unless asked");
     tracing::info!(batch.id = "0193", file = telemetry::mask_name("rossi_mario.zip"), "batch accepted");

@@ -1,5 +1,6 @@
 //! `messo run`: the hub. Exit 0 after an ordinary stop, 1 when it could not start.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,32 +30,36 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> ExitCode {
-    if let Err(error) = telemetry::init(Format::choose(args.log), None) {
-        eprintln!("messo: {error}");
-        return ExitCode::FAILURE;
-    }
+    let logs = match telemetry::init(Format::choose(args.log), None) {
+        Ok(logs) => logs,
+        Err(error) => {
+            eprintln!("messo: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // After all that the log says of it.
+    let failed = |why: &dyn Display| {
+        logs.flush();
+        eprintln!("messo: {why}");
+        ExitCode::FAILURE
+    };
     let loaded = match config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(problems) => {
+            logs.flush();
             eprint!("{}", it::config::lines(&problems));
             return ExitCode::FAILURE;
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("messo: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failed(&error),
     };
     let code = runtime.block_on(async {
         let clock = args.clock.unwrap_or(Clock::REAL);
         let mut signals = match Signals::listen() {
             Ok(signals) => signals,
-            Err(error) => {
-                eprintln!("messo: {error}");
-                return ExitCode::FAILURE;
-            }
+            Err(error) => return failed(&error),
         };
         let started = match supervisor::open(loaded, clock) {
             Ok(hub) => supervisor::start(hub).await,
@@ -65,9 +70,9 @@ pub fn run(args: Args) -> ExitCode {
                 let calls = match rest::open(&running.hub).await {
                     Ok(calls) => calls,
                     Err(reason) => {
-                        eprintln!("messo: {reason}");
+                        let code = failed(&reason);
                         running.stop().await;
-                        return ExitCode::FAILURE;
+                        return code;
                     }
                 };
                 if let Some(calls) = &calls {
@@ -87,10 +92,7 @@ pub fn run(args: Args) -> ExitCode {
                 alive.abort();
                 ExitCode::SUCCESS
             }
-            Err(error) => {
-                eprintln!("messo: {}", supervisor::sentence(&error));
-                ExitCode::FAILURE
-            }
+            Err(error) => failed(&supervisor::sentence(&error)),
         }
     });
     // Threads that a disk or a share still holds: what they do was not acknowledged to anybody.

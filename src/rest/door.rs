@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::pt::Desk;
 use super::tls;
 use crate::config::{Config, RestConfig};
+use crate::lanes::Lanes;
 use crate::service::Hub;
 use crate::service::reload::Reread;
 
@@ -32,6 +33,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Bytes of a request that are held before it is whole: its head is in them.
 const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 64;
+/// Threads that may work for all connections at once on what blocks.
+const WORKERS: usize = 64;
 
 /// Who called.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,8 @@ pub struct Calls {
     pub address: SocketAddr,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
+    /// Connections end with them.
+    _lanes: Arc<Lanes>,
     grace: Duration,
 }
 
@@ -63,8 +68,9 @@ pub async fn open(hub: &Arc<Hub>) -> Result<Option<Calls>, String> {
     tracing::info!(%address, tls = acceptor.is_some(), "in ascolto per i partner tecnologici");
     let shared = Arc::new(Shared { desk, tls: RwLock::new(acceptor), closing: CancellationToken::new(), tracker: TaskTracker::new() });
     let grace = Duration::from_secs(u64::from(config.stop_grace_s));
-    let accepting = tokio::spawn(accept(shared.clone(), listener, config));
-    Ok(Some(Calls { address, shared, accepting, grace }))
+    let lanes = Arc::new(Lanes::start("rest", WORKERS));
+    let accepting = tokio::spawn(accept(shared.clone(), lanes.clone(), listener, config));
+    Ok(Some(Calls { address, shared, accepting, _lanes: lanes, grace }))
 }
 
 impl Calls {
@@ -100,7 +106,7 @@ impl Reread for Again {
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, config: RestConfig) {
+async fn accept(shared: Arc<Shared>, lanes: Arc<Lanes>, listener: TcpListener, config: RestConfig) {
     let head = Duration::from_secs(u64::from(config.head_s));
     let router = super::pt::router(shared.desk.clone());
     let room = Arc::new(Semaphore::new(usize::try_from(config.max_connections).unwrap_or(1)));
@@ -116,8 +122,15 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, config: RestConfig) 
         match (accepted, permit) {
             (Ok((stream, peer)), Ok(permit)) => {
                 let _ = stream.set_nodelay(true);
-                let work = connection(shared.clone(), router.clone(), stream, Peer(peer.ip().to_canonical()), head, permit);
-                shared.tracker.spawn(work);
+                // The socket is heard of by the thread that carries it.
+                let (stream, peer) = (stream.into_std(), Peer(peer.ip().to_canonical()));
+                let (carried, router) = (shared.clone(), router.clone());
+                lanes.carry(shared.tracker.track_future(async move {
+                    match stream.and_then(TcpStream::from_std) {
+                        Ok(stream) => connection(carried, router, stream, peer, head, permit).await,
+                        Err(error) => tracing::warn!(%error, "una chiamata non si può accettare"),
+                    }
+                }));
             }
             (Err(error), _) => {
                 tracing::warn!(%error, "una chiamata non si può accettare");
@@ -157,7 +170,8 @@ async fn speak(shared: &Shared, router: Router, stream: impl AsyncRead + AsyncWr
         }
     });
     let mut http = http1::Builder::new();
-    http.max_buf_size(HEAD_BYTES).max_headers(HEADERS);
+    // Answers are small: one piece costs less to send than two, and over TLS is one record.
+    http.max_buf_size(HEAD_BYTES).max_headers(HEADERS).writev(false);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let half = head / 2;

@@ -24,6 +24,14 @@ struct Looker {
 }
 
 impl Looker {
+    fn open(path: &Path) -> Result<Looker, StoreError> {
+        let db = connect(path, true)?;
+        // Questions share the upper pages of the trees, which fit. Every page is forgotten with its snapshot: more of them would only be
+        // memory that is taken and given back.
+        db.execute_batch("PRAGMA cache_size = -1000;")?;
+        Ok(Looker { db, seen: NONE })
+    }
+
     fn end(&mut self) {
         if self.seen != NONE {
             self.seen = NONE;
@@ -54,7 +62,7 @@ impl Lookers {
         let idle = lock(&self.idle).pop();
         let mut looker = match idle {
             Some(looker) => looker,
-            None => Looker { db: connect(path, true)?, seen: NONE },
+            None => Looker::open(path)?,
         };
         // Read before the snapshot is taken: it may hold more, never less.
         let commits = self.commits.load(Ordering::Acquire);

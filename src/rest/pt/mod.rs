@@ -27,7 +27,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use bytes::{Bytes, BytesMut};
@@ -149,7 +149,7 @@ impl Refused {
             response.headers_mut().insert(header::RETRY_AFTER, value);
         }
         if self == Refused::Credentials {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"messo\""));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"messo\""));
         }
         response
     }
@@ -470,10 +470,15 @@ fn cents(euro: f64) -> Option<Cents> {
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    // Most of them fit.
+    let mut text = Vec::with_capacity(512);
+    if serde_json::to_writer(&mut text, body).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// Every path.

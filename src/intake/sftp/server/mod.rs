@@ -1,7 +1,7 @@
 //! SSH around the engine: listeners, accounts, and whoever guards the door.
 //!
 //! `gate` the socket, `connection` what SSH asks, `line` one SFTP channel and its worker, `guests` everybody who is there,
-//! `defender` addresses that guess, `lanes` the threads that carry it all, `ledger` what is told to the books. The server knows neither store nor sentences: it is given a
+//! `defender` addresses that guess, `ledger` what is told to the books. The server knows neither store nor sentences: it is given a
 //! [`Homes`], a [`ledger::Ledger`] and [`Words`].
 
 pub mod accounts;
@@ -13,7 +13,6 @@ mod gate;
 mod guests;
 pub mod host_keys;
 mod kexinit;
-mod lanes;
 pub mod ledger;
 mod line;
 pub mod password;
@@ -35,13 +34,13 @@ use super::executor;
 use super::home::{Home, Refused};
 use crate::clock::Clock;
 use crate::config::{Compat, SftpLimits};
+use crate::lanes::Lanes;
 use accounts::Accounts;
 use connection::Connection;
 use counts::Counts;
 use defender::{Ban, Defender, Offence, Verdict};
 use gate::{Gate, Link};
 use guests::{Guest, Guests};
-use lanes::Lanes;
 use ledger::{Ledger, SessionWitness};
 
 /// Every refused login takes this long, whatever was wrong.
@@ -50,6 +49,8 @@ const REJECTION: Duration = Duration::from_millis(700);
 const ATTEMPTS: usize = 12;
 /// Bytes that a client may have under way towards us: enough for 1 Gbit/s over 60 ms.
 const WINDOW: u32 = 8 << 20;
+/// Threads that may work for the channels of all connections at once.
+const WORKERS: usize = 512;
 /// Sockets that wait to be accepted.
 const BACKLOG: u32 = 1_024;
 /// A stranger that leaves by itself after longer than this has kept a place: monitors and port scans are quicker.
@@ -207,7 +208,7 @@ impl Door {
             counts: Counts::default(),
             closed: CancellationToken::new(),
         });
-        let lanes = Arc::new(Lanes::start());
+        let lanes = Arc::new(Lanes::start("sftp", WORKERS));
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         for (address, compat) in listeners {

@@ -1,8 +1,8 @@
-//! The threads that carry connections: each connection stays on one of them, with all that belongs to it but the disk.
+//! The threads that carry the connections of a door: each connection stays on one of them, with all that belongs to it but the disk.
 //!
-//! On the threads that the rest of the hub shares, every answer of the disk woke two: one to send it, one to see whether there was more to
-//! do; and the session and what feeds it woke each other across processors. Measured, one `get` of 1 GiB: half of the switches between
-//! threads were for nothing.
+//! On the threads that the rest of the hub shares, every answer woke two: one to send it, one to see whether there was more to do; and a
+//! session and what feeds it woke each other across processors. Measured, one SFTP `get` of 1 GiB: half of the switches between threads
+//! were for nothing. A door opens lanes of its own: what is slow at one is not felt at another.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,11 +12,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Most lanes, however many processors there are: one carries about a gigabyte per second.
 const MOST: usize = 16;
-/// Threads that may work for the channels of all connections at once.
-const WORKERS: usize = 512;
-
 /// The lanes of one door. They end when this is dropped, whatever is on them.
-pub(super) struct Lanes {
+pub struct Lanes {
     lanes: Vec<Lane>,
     _end: DropGuard,
 }
@@ -28,11 +25,13 @@ struct Lane {
 }
 
 impl Lanes {
-    /// As many as there are processors; when the system gives no thread, the runtime of the caller carries everything.
-    pub(super) fn start() -> Lanes {
+    /// As many as there are processors, with up to `workers` threads for what blocks; when the system gives no thread, the runtime of the
+    /// caller carries everything. `door` names the threads.
+    #[must_use]
+    pub fn start(door: &str, workers: usize) -> Lanes {
         let end = CancellationToken::new();
         let count = std::thread::available_parallelism().map_or(1, usize::from).min(MOST);
-        let mut lanes: Vec<Lane> = (0..count).filter_map(|_| Lane::start(&end, WORKERS / count).ok()).collect();
+        let mut lanes: Vec<Lane> = (0..count).filter_map(|_| Lane::start(door, &end, workers / count).ok()).collect();
         if lanes.is_empty() {
             lanes.push(Lane { runtime: Handle::current(), load: Arc::default() });
         }
@@ -40,7 +39,7 @@ impl Lanes {
     }
 
     /// Runs a connection where there are fewest.
-    pub(super) fn carry(&self, connection: impl Future<Output = ()> + Send + 'static) {
+    pub fn carry(&self, connection: impl Future<Output = ()> + Send + 'static) {
         if let Some(lane) = self.lanes.iter().min_by_key(|lane| Arc::strong_count(&lane.load)) {
             let load = lane.load.clone();
             lane.runtime.spawn(async move {
@@ -52,12 +51,13 @@ impl Lanes {
 }
 
 impl Lane {
-    fn start(end: &CancellationToken, workers: usize) -> std::io::Result<Lane> {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(workers.max(1)).thread_name("sftp worker").build()?;
+    fn start(door: &str, end: &CancellationToken, workers: usize) -> std::io::Result<Lane> {
+        let worker = format!("{door} worker");
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(workers.max(1)).thread_name(worker).build()?;
         let (handle, end) = (runtime.handle().clone(), end.clone());
-        std::thread::Builder::new().name("sftp lane".to_owned()).spawn(move || {
+        std::thread::Builder::new().name(format!("{door} lane")).spawn(move || {
             runtime.block_on(end.cancelled());
-            // Workers that close files are waited for by the door.
+            // Workers of which something is still expected are waited for by the door.
             runtime.shutdown_background();
         })?;
         Ok(Lane { runtime: handle, load: Arc::default() })
@@ -73,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_are_shared_out_and_end_with_the_door() {
-        let lanes = Lanes::start();
+        let lanes = Lanes::start("prova", 4);
         let (tell, mut told) = mpsc::unbounded_channel();
         for _ in 0..2 * lanes.lanes.len() {
             let tell = tell.clone();
