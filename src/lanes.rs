@@ -25,12 +25,12 @@ struct Lane {
 }
 
 impl Lanes {
-    /// As many as there are processors, with up to `workers` threads for what blocks; when the system gives no thread, the runtime of the
-    /// caller carries everything. `door` names the threads.
+    /// `each` for a processor, with up to `workers` threads for what blocks; when the system gives no thread, the runtime of the caller
+    /// carries everything. `door` names the threads.
     #[must_use]
-    pub fn start(door: &str, workers: usize) -> Lanes {
+    pub fn start(door: &str, each: usize, workers: usize) -> Lanes {
         let end = CancellationToken::new();
-        let count = std::thread::available_parallelism().map_or(1, usize::from).min(MOST);
+        let count = (std::thread::available_parallelism().map_or(1, usize::from) * each).clamp(1, MOST);
         let mut lanes: Vec<Lane> = (0..count).filter_map(|_| Lane::start(door, &end, workers / count).ok()).collect();
         if lanes.is_empty() {
             lanes.push(Lane { runtime: Handle::current(), load: Arc::default() });
@@ -73,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_are_shared_out_and_end_with_the_door() {
-        let lanes = Lanes::start("prova", 4);
+        let lanes = Lanes::start("prova", 2, 4);
         let (tell, mut told) = mpsc::unbounded_channel();
         for _ in 0..2 * lanes.lanes.len() {
             let tell = tell.clone();

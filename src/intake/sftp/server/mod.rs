@@ -208,7 +208,7 @@ impl Door {
             counts: Counts::default(),
             closed: CancellationToken::new(),
         });
-        let lanes = Arc::new(Lanes::start("sftp", WORKERS));
+        let lanes = Arc::new(Lanes::start("sftp", 1, WORKERS));
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         for (address, compat) in listeners {
