@@ -251,6 +251,8 @@ pub struct PositionFacts {
     pub notified: bool,
     /// A payment of the whole was told, with its amount.
     pub paid_known: bool,
+    /// Of a payment of the whole: the debt was paid with another notice of its act before, whatever became of this one since.
+    pub paid_elsewhere: bool,
     /// Times in a row that its PT told later that it had not made the change and may be told it again, this one too.
     pub again: u32,
     /// The last outcome told later said that it was being paid.

@@ -182,6 +182,7 @@ impl PositionRow {
             touched: self.touched,
             notified,
             paid_known: self.paid_known,
+            paid_elsewhere: false,
             again: 0,
             being_paid: false,
             last,
@@ -295,7 +296,10 @@ pub(super) fn observe_one(
         || (row.state == PositionState::Closed && matches!(fact, PositionFact::ToldLater { undone: Some(_), .. }));
     let cancels = ends && is_cancelled_with(db, row.act)?;
     let due_then = super::payments::due_of(db, &row, fact, beside.due, now)?;
-    let facts = PositionFacts { again, being_paid, read_before, due_then, ..row.facts(!live, notified, tells, cancels) };
+    // It may have been closed with its act, or by its PT, while the other was paid.
+    let paid_elsewhere =
+        matches!(fact, PositionFact::Paid { whole: true, .. }) && super::position_material::is_paid_with_another(db, &row)?;
+    let facts = PositionFacts { again, being_paid, read_before, due_then, paid_elsewhere, ..row.facts(!live, notified, tells, cancels) };
     let step = match elsewhere(db, &row, fact)? {
         Some(fact) => position::observe(&row.state, &facts, &fact),
         None => position::observe(&row.state, &facts, fact),

@@ -42,7 +42,7 @@ pub(super) fn told(state: &PositionState, row: &PositionFacts, payment: &Payment
     }
     // A PT may call it paid before anybody tells the payment.
     let again = matches!(state, PositionState::Paid) && row.paid_known;
-    let elsewhere = matches!(state, PositionState::Parked { code } if code == code::PAID_ELSEWHERE);
+    let elsewhere = row.paid_elsewhere || matches!(state, PositionState::Parked { code } if code == code::PAID_ELSEWHERE);
     let stale = told.code.clone();
     let mut step = PositionStep::to(PositionState::Paid).tell(told);
     // Accepted, and told: the office decides about the difference.

@@ -30,6 +30,7 @@ fn row() -> PositionFacts {
         touched: false,
         notified: false,
         paid_known: false,
+        paid_elsewhere: false,
         again: 0,
         being_paid: false,
         last: false,
@@ -288,6 +289,8 @@ fn a_payment_is_accepted_whatever_its_amount_and_said_to_be_another() {
     assert_eq!(told(known, PositionState::Paid, 10_847), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
     // The debt was paid with another of its notices before.
     assert_eq!(told(row(), parked(code::PAID_ELSEWHERE), 10_000), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
+    let elsewhere = PositionFacts { paid_elsewhere: true, ..row() };
+    assert_eq!(told(elsewhere, PositionState::Closed, 10_000), ("PAGATA", None, vec!["PAGATO_DUE_VOLTE".to_owned()]));
     let tells = PositionFacts { tells_payment: true, ..row() };
     let step = observe(&PositionState::Open, &tells, &PositionFact::Paid { payment: payment(1), whole: true });
     assert_eq!(effects(&step), ["COMUNICA_PAGAMENTO"]);

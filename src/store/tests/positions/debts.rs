@@ -182,3 +182,27 @@ async fn positions_of_one_id_are_all_found() {
     assert_eq!(found, want);
     assert_eq!(world.store.notices_of_pt_id("altro", "IUPD-1").await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_debt_that_is_paid_again_with_a_notice_that_was_over_by_then_is_told() {
+    for closed in [true, false] {
+        let world = World::owed_jointly().await;
+        world.accept(vec![joint()], flow(0)).await;
+        world.settle().await;
+        for code in CODES {
+            world.say(world.of(code).await.id, verified(HeldState::Payable, 10_000), None).await;
+        }
+        let [first, second] = CODES;
+        world.store.take_payment(payment(first, 10_000, Some("IUR-1")), world.now()).await.unwrap();
+        assert_eq!(world.of(second).await.state, "FERMA");
+        if closed {
+            world.say(world.of(second).await.id, verified(HeldState::Cancelled, 10_000), None).await;
+            assert_eq!(world.of(second).await.state, "CHIUSA", "its PT cancelled it");
+        }
+        world.store.take_payment(payment(second, 10_000, Some("IUR-2")), world.now()).await.unwrap();
+        assert_eq!(world.of(second).await.state, "PAGATA");
+        let alerts = world.store.alerts(Timestamp::UNIX_EPOCH, 10).await.unwrap();
+        let twice = alerts.iter().filter(|alert| alert.code == code::PAID_TWICE).count();
+        assert_eq!(twice, 1, "closed: {closed}; {alerts:?}");
+    }
+}
