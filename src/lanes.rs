@@ -5,13 +5,14 @@
 //! were for nothing. A door opens lanes of its own: what is slow at one is not felt at another.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Most lanes, however many processors there are: one carries about a gigabyte per second.
 const MOST: usize = 16;
+
 /// The lanes of one door. They end when this is dropped, whatever is on them.
 pub struct Lanes {
     lanes: Vec<Lane>,
@@ -38,7 +39,8 @@ impl Lanes {
         Lanes { lanes, _end: end.drop_guard() }
     }
 
-    /// Runs a connection where there are fewest.
+    /// Runs a connection where there are fewest. What it spawns ends with the lanes too; what takes long without waiting belongs to the
+    /// threads for what blocks, for the other connections of its lane wait for it.
     pub fn carry(&self, connection: impl Future<Output = ()> + Send + 'static) {
         if let Some(lane) = self.lanes.iter().min_by_key(|lane| Arc::strong_count(&lane.load)) {
             let load = lane.load.clone();
@@ -52,15 +54,23 @@ impl Lanes {
 
 impl Lane {
     fn start(door: &str, end: &CancellationToken, workers: usize) -> std::io::Result<Lane> {
-        let worker = format!("{door} worker");
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(workers.max(1)).thread_name(worker).build()?;
-        let (handle, end) = (runtime.handle().clone(), end.clone());
+        let (worker, end) = (format!("{door} worker"), end.clone());
+        let (tell, told) = mpsc::channel();
+        // Made where it is ended: a runtime must not be dropped where others run.
         std::thread::Builder::new().name(format!("{door} lane")).spawn(move || {
-            runtime.block_on(end.cancelled());
+            let made = Builder::new_current_thread().enable_all().max_blocking_threads(workers.max(1)).thread_name(worker).build();
+            let runtime = match made {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            if tell.send(Ok(runtime.handle().clone())).is_ok() {
+                runtime.block_on(end.cancelled());
+            }
             // Workers of which something is still expected are waited for by the door.
             runtime.shutdown_background();
         })?;
-        Ok(Lane { runtime: handle, load: Arc::default() })
+        let runtime = told.recv().map_err(std::io::Error::other)??;
+        Ok(Lane { runtime, load: Arc::default() })
     }
 }
 

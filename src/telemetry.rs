@@ -12,11 +12,15 @@ pub mod metrics;
 
 use std::io::{IsTerminal, Stderr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use tracing_subscriber::EnvFilter;
 
 use behind::Behind;
+
+/// How long a line of `INFO` or lower waits at most to be written.
+const LATE: Duration = Duration::from_millis(50);
 
 /// What is logged when nobody says otherwise.
 pub const DEFAULT_FILTER: &str = "info";
@@ -86,7 +90,7 @@ impl Drop for Logs {
 /// From here on a panic is logged by its place alone: its message may quote a row that was being read.
 pub fn init(format: Format, filter: Option<&str>) -> Result<Logs, TelemetryError> {
     let filter = parse_filter(filter.map(str::to_owned).or_else(|| std::env::var(FILTER_VARIABLE).ok()))?;
-    let logs = Logs(Behind::start(std::io::stderr()));
+    let logs = Logs(Behind::start(std::io::stderr(), LATE));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.0.clone());
     match format {
         Format::Human => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),

@@ -229,7 +229,7 @@ impl std::ops::Drop for Inner {
 
 /// Most functions committed together.
 const GROUP: usize = 512;
-/// Longest that a group is run while the disk is free: those who are in it wait for it, and bring what comes after.
+/// After this no more changes are begun in a group while the disk is free: those who are in it wait for it, and bring what comes after.
 const GROUP_TIME: Duration = Duration::from_millis(10);
 const READERS: usize = 3;
 const LOST: &str = "the disk failed: what it holds is known after a restart";
@@ -614,13 +614,15 @@ fn sync_loop(log: &Path, groups: &mpsc::Receiver<Committed>, writer: &mpsc::Send
     while let Ok(first) = groups.recv() {
         let mut all = vec![first];
         all.extend(groups.try_iter());
-        let mut failure = None;
-        if all.iter().any(|group| group.written) {
+        // Once what went before was lost: the system tells it only once.
+        let mut failure = lost.load(Ordering::Acquire).then(|| LOST.to_owned());
+        if failure.is_none() && all.iter().any(|group| group.written) {
             failure = sync(&mut file, log).err().map(|error| error.to_string());
         }
-        if let Some(error) = &failure {
+        if let Some(error) = &failure
+            && !lost.swap(true, Ordering::AcqRel)
+        {
             // What of it is on the disk nobody can say, and a later success would not tell.
-            lost.store(true, Ordering::Release);
             tracing::error!(error, "the store cannot reach the disk");
         }
         under_way.fetch_sub(all.len(), Ordering::AcqRel);

@@ -1,10 +1,10 @@
 //! Lines that a thread writes behind whoever logs: a call to the system for each would be a twentieth of an answer.
 //!
-//! A line of `INFO` or lower waits for 50 ms at most, with at most 64 KiB of others; then whoever logs writes what waits, and so waits for
+//! A line of `INFO` or lower waits for a moment at most, with at most 64 KiB of others; then whoever logs writes what waits, and so waits for
 //! a standard error that is slow. One of `WARN` or `ERROR`, which a panic is too, is written before its call returns, after all
 //! that was logged before it. The order is kept. What still waits when the process is killed is lost.
 
-use std::io::{Result, Write};
+use std::io::{ErrorKind, Result, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,6 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes that wait at most, save for one line that is longer.
 const FULL: usize = 64 << 10;
-/// How long they wait at most.
-const LATE: Duration = Duration::from_millis(50);
 
 /// Where lines go.
 pub(super) struct Behind<W>(Arc<Inner<W>>);
@@ -23,6 +21,8 @@ struct Inner<W> {
     /// Locked after `out` where both are, and never while something is written.
     waiting: Mutex<Waiting>,
     begun: Condvar,
+    /// How long lines wait at most.
+    late: Duration,
     out: Mutex<Out<W>>,
 }
 
@@ -51,9 +51,9 @@ impl<W> Clone for Behind<W> {
 
 impl<W: Write + Send + 'static> Behind<W> {
     /// Starts the thread; when the system gives none, every line is written at once.
-    pub fn start(to: W) -> Behind<W> {
+    pub fn start(to: W, late: Duration) -> Behind<W> {
         let out = Mutex::new(Out { to, lines: Vec::new() });
-        let behind = Behind(Arc::new(Inner { waiting: Mutex::default(), begun: Condvar::new(), out }));
+        let behind = Behind(Arc::new(Inner { waiting: Mutex::default(), begun: Condvar::new(), late, out }));
         let inner = behind.0.clone();
         if std::thread::Builder::new().name("log".to_owned()).spawn(move || inner.follow()).is_err() {
             behind.end();
@@ -85,7 +85,7 @@ impl<W: Write> Inner<W> {
                 return;
             }
             drop(waiting);
-            std::thread::sleep(LATE);
+            std::thread::sleep(self.late);
             self.write();
         }
     }
@@ -95,8 +95,7 @@ impl<W: Write> Inner<W> {
         let mut out = lock(&self.out);
         let Out { to, lines } = &mut *out;
         std::mem::swap(&mut lock(&self.waiting).lines, lines);
-        // Where logs cannot be written there is nobody to tell.
-        let _ = to.write_all(lines).and_then(|()| to.flush());
+        write_lines(to, lines);
         lines.clear();
         lines.shrink_to(FULL);
     }
@@ -118,6 +117,19 @@ impl<W: Write> Inner<W> {
             self.begun.notify_one();
         }
     }
+}
+
+/// Where logs cannot be written there is nobody to tell: a line that fails is left out, for the next may find room again.
+fn write_lines(to: &mut impl Write, mut rest: &[u8]) {
+    while !rest.is_empty() {
+        let done = match to.write(rest) {
+            Ok(count) if count > 0 => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+            _ => rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1),
+        };
+        rest = rest.get(done..).unwrap_or_default();
+    }
+    let _ = to.flush();
 }
 
 /// The way of one line.
@@ -155,6 +167,8 @@ mod tests {
 
     use super::*;
 
+    const LATE: Duration = Duration::from_millis(50);
+
     /// Each write, and before each a permit if permits are wanted.
     struct Paper {
         written: mpsc::Sender<String>,
@@ -185,7 +199,7 @@ mod tests {
     #[test]
     fn lines_wait_together_and_a_warning_brings_all_of_them() {
         let (written, read) = mpsc::channel();
-        let behind = Behind::start(Paper { written, permits: None });
+        let behind = Behind::start(Paper { written, permits: None }, Duration::from_secs(2));
         log(&behind, || {
             tracing::info!("uno");
             tracing::info!("due");
@@ -207,7 +221,7 @@ mod tests {
     fn whoever_logs_more_than_is_written_waits() {
         let (written, read) = mpsc::channel();
         let (permit, permits) = mpsc::channel();
-        let behind = Behind::start(Paper { written, permits: Some(permits) });
+        let behind = Behind::start(Paper { written, permits: Some(permits) }, LATE);
         let (lines, line) = (3 * FULL / 1_000, "x".repeat(999) + "\n");
         let (begun, done) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(false)));
         let writer = std::thread::spawn({
@@ -230,5 +244,28 @@ mod tests {
         writer.join().unwrap();
         behind.end();
         assert_eq!(read.try_iter().map(|text| text.len()).sum::<usize>(), lines * 1_000);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_does_not_take_the_next_with_it() {
+        struct Full(Vec<u8>, bool);
+        impl Write for Full {
+            fn write(&mut self, text: &[u8]) -> Result<usize> {
+                if std::mem::replace(&mut self.1, false) {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                // In pieces, as a pipe takes them.
+                let some = text.len().min(4);
+                self.0.extend_from_slice(&text[..some]);
+                Ok(some)
+            }
+
+            fn flush(&mut self) -> Result<()> {
+                Ok(())
+            }
+        }
+        let mut full = Full(Vec::new(), true);
+        write_lines(&mut full, b"prima riga\nseconda\nterza");
+        assert_eq!(full.0, b"seconda\nterza");
     }
 }

@@ -164,7 +164,17 @@ pub(super) async fn soap(State(desk): State<Arc<Desk>>, Path(pt): Path<String>, 
         Ok(heard) => heard,
         Err(why) => return why.answer(fault(why.status(), "Client", why.sentence())),
     };
-    let tree = match read(&body) {
+    let large = body.held.is_some();
+    let work = move || (read(&body), body);
+    // The other connections of this thread do not wait for a large one.
+    let (tree, body) = match if large { tokio::task::spawn_blocking(work).await } else { Ok(work()) } {
+        Ok(done) => done,
+        Err(error) => {
+            tracing::error!(pt, %error, "un messaggio SOAP del partner tecnologico non è stato letto");
+            return fault(StatusCode::INTERNAL_SERVER_ERROR, "Server", "errore interno: riprovare");
+        }
+    };
+    let tree = match tree {
         Ok(tree) => tree,
         Err(error) => {
             tracing::warn!(pt, %error, "un messaggio SOAP del partner tecnologico non si può leggere");
@@ -284,11 +294,14 @@ async fn take(desk: &Desk, caller: &Caller, payments: Vec<Option<Told>>) -> Resp
 /// Positions past the last day on which they can be paid. Those of notices that nobody follows are nobody's trouble.
 async fn expired(desk: &Desk, pt: &str, creditor: &str, iuvs: Vec<&str>) -> Response {
     let told = iuvs.len();
-    let all: Vec<Vec<String>> =
-        iuvs.into_iter().map(|iuv| desk.notices_of(pt, creditor, iuv)).filter(|notices| !notices.is_empty()).collect();
     let mut known = 0;
-    for some in all.chunks(TOGETHER) {
-        match positions::told_expired(&desk.hub, pt, creditor, some.to_vec()).await {
+    for some in iuvs.chunks(TOGETHER) {
+        let some: Vec<_> = some.iter().map(|iuv| desk.notices_of(pt, creditor, iuv)).filter(|notices| !notices.is_empty()).collect();
+        if some.is_empty() {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        match positions::told_expired(&desk.hub, pt, creditor, some).await {
             Ok(count) => known += count,
             Err(error) => {
                 desk.broken(pt, &error);

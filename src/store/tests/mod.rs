@@ -3,6 +3,7 @@
 
 mod books;
 mod daily;
+mod disk;
 mod door;
 mod drops;
 mod erasing;
